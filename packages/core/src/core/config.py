@@ -1,0 +1,130 @@
+"""Typed configuration: build a plugin's frozen dataclass from its own sub-tree, with errors that name the fix."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import ConfigError, nearest
+
+
+def setting(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
+    """Declare a configuration field.
+
+    Args:
+        default: Default value; without one the setting is required.
+        identity: False for settings that change how work is done and not what comes out (workers, logging): they
+            are left out of an artifact's identity.
+    """
+    if isinstance(default, (list, dict, set)):
+        raise TypeError("a frozen configuration takes tuples; use a tuple default")
+    return dataclasses.field(default=default, metadata={"identity": identity})
+
+
+def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
+    """Build the configuration dataclass ``cls`` from ``values``.
+
+    A class attribute ``SIZES: dict[str, dict]`` gives named sets of defaults, chosen by the key ``size``; a value of
+    None then means "from the size". Lists become tuples. ``__post_init__`` may raise ConfigError or ValueError.
+
+    Args:
+        where: Dotted place in the configuration, for messages: ``arch`` or ``data.steps.minhash``.
+
+    Raises:
+        ConfigError: an unknown key, a missing key, a wrong type, an unknown size, or what ``__post_init__`` refuses.
+    """
+    given = dict(values or {})
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    for key in given:
+        if key not in fields:
+            raise ConfigError(f"{where}.{key}: unknown key.{nearest(key, fields)} Known keys: {', '.join(fields)}.")
+    sizes: Mapping[str, Mapping[str, Any]] | None = getattr(cls, "SIZES", None)
+    if sizes is not None and given.get("size") is not None:
+        if given["size"] not in sizes:
+            raise ConfigError(
+                f"{where}.size={given['size']}: unknown size.{nearest(str(given['size']), sizes)} Sizes: {', '.join(sizes)}."
+            )
+        chosen = {key: value for key, value in given.items() if value is not None}
+        given = {**sizes[given["size"]], **chosen}
+    hints = typing.get_type_hints(cls)
+    converted = {key: _convert(value, hints[key], f"{where}.{key}") for key, value in given.items()}
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in converted:
+            raise ConfigError(f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{_show(hints[name])}>.")
+    try:
+        return cls(**converted)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}" if not str(error).startswith(where) else str(error)) from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def identity(config: Any) -> Any:
+    """Return ``config`` as plain data, without fields that do not change the result."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {
+            field.name: identity(getattr(config, field.name))
+            for field in dataclasses.fields(config)
+            if field.metadata.get("identity", True)
+        }
+    if isinstance(config, Mapping):
+        return {str(key): identity(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [identity(value) for value in config]
+    return config
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            if type(None) in arguments:
+                return None
+            raise _wrong(value, hint, where)
+        for option in (option for option in arguments if option is not type(None)):
+            try:
+                return _convert(value, option, where)
+            except ConfigError:
+                continue
+        raise _wrong(value, hint, where)
+    if origin is typing.Literal:
+        if value in arguments:
+            return value
+        guess = nearest(str(value), [str(a) for a in arguments])
+        raise ConfigError(f"{where}={value}: must be one of {', '.join(map(str, arguments))}.{guess}")
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong(value, hint, where)
+        return tuple(_convert(item, arguments[0] if arguments else Any, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (dict, Mapping) or hint in (dict, Mapping) or origin is typing.get_origin(Mapping[str, Any]):
+        if not isinstance(value, Mapping):
+            raise _wrong(value, hint, where)
+        item_hint = arguments[1] if len(arguments) == 2 else Any
+        return {str(key): _convert(item, item_hint, f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise _wrong(value, hint, where)
+        return build(typing.cast(type, hint), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) and hint is not bool:
+        raise _wrong(value, hint, where)
+    if not isinstance(value, hint):
+        raise _wrong(value, hint, where)
+    return value
+
+
+def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
+    return ConfigError(f"{where}={value!r}: expected {_show(hint)}, got {type(value).__name__}.")
+
+
+def _show(hint: Any) -> str:
+    if dataclasses.is_dataclass(hint):
+        return f"settings ({', '.join(f.name for f in dataclasses.fields(hint))})"
+    return getattr(hint, "__name__", None) if typing.get_origin(hint) is None and hasattr(hint, "__name__") else str(hint).replace("typing.", "")

@@ -1,0 +1,30 @@
+"""Errors a user can mend. Each message names the key, the value and the fix, and is shown as one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Something the user asked for cannot be done; the message says what to do instead."""
+
+
+class ConfigError(UserError):
+    """A configuration key, type, size or combination is wrong."""
+
+
+class MissingPluginError(ConfigError):
+    """Nothing installed offers what was asked for."""
+
+
+class InputError(UserError):
+    """An input file or directory is missing, empty or not what it should be."""
+
+
+class ArtifactError(UserError):
+    """An artifact is locked, incomplete or damaged."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest known word, or an empty string."""
+    matches = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -1,0 +1,143 @@
+"""The whole plugin contract. A plugin is an entry point of group ``smallwright`` naming a module of these hooks.
+
+Every ``register_*`` hook is called once at start, before the configuration is composed, and gets a callable::
+
+    @hookimpl
+    def register_architectures(register):
+        register("shared_ffn", "smallwright_shared_ffn.architecture:SharedFFN",
+                 config="smallwright_shared_ffn.config:SharedFFNConfig")
+
+Targets are strings, imported only when chosen. ``config`` names a frozen, keyword-only dataclass in a module that
+imports nothing heavy: a wrong setting is then reported within a second. The class of every target is called with
+one argument, the built configuration. A plugin module states ``PLUGIN_API_VERSION = 1``.
+
+Plugin API version 1. Adding a hook, or an argument to one, is not a breaking change.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+hookspec = pluggy.HookspecMarker("smallwright")
+hookimpl = pluggy.HookimplMarker("smallwright")
+
+Register = Callable[..., None]
+"""``register(name: str, target: "module:attribute", config: "module:Dataclass" | None = None)``"""
+
+
+@hookspec
+def register_configs(register: Callable[[str], None]) -> None:
+    """Give packages that hold Hydra groups: ``register("smallwright_gqa.conf")`` for ``conf/arch/gqa.yaml``.
+
+    The package needs an ``__init__.py``. Importing its parent package must be cheap.
+    """
+
+
+@hookspec
+def register_sources(register: Register) -> None:
+    """Name makers of raw input files (a fetcher, a demonstration crawl), used when ``data.paths`` is not set.
+
+    Target: a :class:`core.interfaces.Stage` that leaves the files in ``job.output / "files"``.
+    """
+
+
+@hookspec
+def register_steps(register: Register) -> None:
+    """Name document transformations for data recipes.
+
+    Target: a :class:`core.data.steps.Step` (or any DataTrove ``PipelineStep``), or a
+    :class:`core.data.steps.CorpusStep` for work that must see the whole corpus, such as MinHash.
+    """
+
+
+@hookspec
+def register_corpora(register: Register) -> None:
+    """Name builders of a corpus that is no list of steps (a hub dataset, synthetic generation).
+
+    Target: a :class:`core.interfaces.Stage` that leaves a Corpus in ``job.output``.
+    """
+
+
+@hookspec
+def register_benchmarks(register: Register) -> None:
+    """Name files of evaluation items, to evaluate on and to decontaminate against.
+
+    Target: ``"package:relative/path.jsonl"``, a resource inside the package; no config.
+    """
+
+
+@hookspec
+def register_tokenizers(register: Register) -> None:
+    """Name builders of a Hugging Face tokenizer directory from a corpus.
+
+    Target: a :class:`core.interfaces.TokenizerStage`.
+    """
+
+
+@hookspec
+def register_packers(register: Register) -> None:
+    """Name makers of token files from a corpus and a tokenizer.
+
+    Target: a :class:`core.interfaces.Stage` that leaves Tokens in ``job.output``.
+    """
+
+
+@hookspec
+def register_architectures(register: Register) -> None:
+    """Name model architectures. Target: a :class:`core.interfaces.Architecture`."""
+
+
+@hookspec
+def register_initializers(register: Register) -> None:
+    """Name makers of a starting checkpoint (inherited init, continued training).
+
+    Target: a :class:`core.interfaces.Stage` that leaves a Model in ``job.output``, of ``job.architecture``.
+    """
+
+
+@hookspec
+def register_trainers(register: Register) -> None:
+    """Name pretraining engines. Target: a :class:`core.interfaces.TrainerStage`."""
+
+
+@hookspec
+def register_posttrainers(register: Register) -> None:
+    """Name post-training methods (``sft``, ``dpo``).
+
+    Target: a :class:`core.interfaces.Stage` with input ``model``, that leaves a Model in ``job.output``.
+    """
+
+
+@hookspec
+def register_evaluators(register: Register) -> None:
+    """Name evaluation engines.
+
+    Target: a :class:`core.interfaces.Stage` with inputs ``model`` and, after pretraining, ``tokens``.
+    """
+
+
+@hookspec
+def register_mixture_policies(register: Register) -> None:
+    """Name rules that map (training stage, scores, mixture) to the next mixture.
+
+    Target: a callable class; consulted by trainers that train in several stages.
+    """
+
+
+@hookspec
+def run_started(run: Any) -> None:
+    """Fire when a run has composed and checked its configuration, before the first stage.
+
+    ``run`` is a :class:`core.run.Run`: ``name``, ``directory``, ``config``, ``stages``.
+    """
+
+
+@hookspec
+def stage_finished(run: Any, stage: Any) -> None:
+    """Fire after each stage. ``stage`` is a :class:`core.run.StageOutcome`: ``name``, ``status``, ``seconds``, ``artifact``."""
+
+
+@hookspec
+def run_finished(run: Any) -> None:
+    """Fire when the report is written, also when a stage failed."""

@@ -1,0 +1,178 @@
+"""What each kind of plugin must answer, and the layout of the artifacts they exchange.
+
+Artifacts are directories; a stage finds its inputs' directories in ``job.inputs`` by role.
+
+=========== ==================== =====================================================================================
+role        made by              files
+=========== ==================== =====================================================================================
+crawl       source               ``files/*`` raw input files; a demonstration source adds ``truth.jsonl``
+corpus      data                 ``documents/*.parquet`` (id, text, url, score, metadata as JSON),
+                                 ``rejected/*.parquet`` (the same and step, outcome, reason), ``funnel.json``
+tokenizer   tokenizer            ``tokenizer.json``, ``tokenizer_config.json`` with the chat template
+tokens      packer               ``train.bin`` and ``validation.bin`` (little-endian ids), ``train.offsets.npy`` and
+                                 ``validation.offsets.npy`` (int64 starts of documents, and the end),
+                                 ``meta.json`` (:class:`TokensMeta`)
+model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer),
+            posttrain            ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
+report      eval                 ``results.json``
+=========== ==================== =====================================================================================
+"""
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from core.progress import ProgressWriter
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One piece of work for a stage: where to write, what to read, and how to report progress."""
+
+    name: str
+    """Name of the stage in this run, such as ``pretrain`` or ``eval``."""
+    output: Path
+    """Directory of the artifact. Kept when an unfinished stage is started again: resume from what is there."""
+    inputs: Mapping[str, Path]
+    """Directory of each input artifact by role (see the table above)."""
+    seed: int
+    architecture: "Architecture | None" = None
+    """The chosen architecture, with its vocabulary size resolved; None for stages before it matters."""
+    plugin_files: tuple[str, ...] = ()
+    """Local files given with ``--plugin``; a stage that starts Python processes hands them on."""
+    progress: ProgressWriter = dataclasses.field(default_factory=ProgressWriter)
+    """``job.progress(done, total, unit="steps", note="loss 4.2")`` moves the bar that the user sees."""
+
+    def scratch(self, name: str) -> Path:
+        """Return a directory for unfinished work inside the artifact; it is removed when the stage finishes."""
+        path = self.output / "work" / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A kind of work with typed input and output.
+
+    A stage runs in a process of its own, so that libraries are imported only where they are used and their memory
+    is given back. It must be able to continue in an ``output`` that an earlier, killed process left unfinished.
+    """
+
+    def __init__(self, config: Any) -> None: ...
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Do the work and return a JSON-serialisable summary for the manifest and the report.
+
+        Raises:
+            core.errors.UserError: when the user can mend it; the message is shown as one line.
+        """
+        ...
+
+    # Optional: ``environment(self) -> dict[str, str]``, variables that must be set before the process starts
+    # (allocator, thread counts, engine switches).
+
+
+class TokenizerStage(Stage, Protocol):
+    """A stage that builds a tokenizer."""
+
+    def vocab_size(self) -> int:
+        """Number of ids, specials included, known before any work: the embedding gets this many rows."""
+        ...
+
+
+class TrainerStage(Stage, Protocol):
+    """A stage that pretrains ``job.architecture`` on the ``tokens`` input, from the ``init`` input when given.
+
+    The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
+    ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
+    ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification``.
+    """
+
+    def plan(self, architecture: "Architecture") -> dict[str, Any]:
+        """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokensMeta:
+    """Content of ``meta.json`` beside token files."""
+
+    dtype: str
+    """``uint16`` or ``uint32``."""
+    vocab_size: int
+    eos_token_id: int
+    """Ends every document in the files."""
+    train_tokens: int
+    validation_tokens: int
+    train_documents: int
+    validation_documents: int
+    validation_bytes: int
+    """UTF-8 bytes of the validation documents: turns nats per token into bits per byte."""
+    unigram_loss: float
+    """Cross-entropy in nats per token of the validation ids under add-one smoothed training frequencies."""
+
+    @classmethod
+    def load(cls, tokens: Path) -> "TokensMeta":
+        """Read ``meta.json`` of a tokens artifact."""
+        return cls(**json.loads((tokens / "meta.json").read_text()))
+
+
+class Architecture(ABC):
+    """A decoder-only language model in four faces that must agree: Hugging Face, TorchTitan, adapter, vLLM.
+
+    The module of a subclass imports nothing heavy at its head: planning counts parameters without torch. The faces
+    import what they need when called.
+    """
+
+    CONFIG_KEYS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def parameters(self) -> int:
+        """Stored parameters, exact; a tied or shared tensor counts once."""
+
+    @abstractmethod
+    def executed_parameters(self) -> int:
+        """Matmul parameters executed per token: a feed-forward shared by L layers counts L times, the input
+        embedding not at all, the output head once. FLOPs and MFU rest on this number."""
+
+    def flops_per_token(self, seq_len: int) -> float:
+        """Training FLOPs per token, forward and backward: 6 per executed parameter, and causal attention once
+        (6 * layers * seq_len * query width)."""
+        return 6.0 * self.executed_parameters() + 6.0 * self.attention_width() * seq_len
+
+    @abstractmethod
+    def attention_width(self) -> int:
+        """Sum over layers of query heads times head dimension."""
+
+    @abstractmethod
+    def hf_config(self) -> Any:
+        """Return a ``transformers.PretrainedConfig``; its dimensions are this configuration's."""
+
+    @abstractmethod
+    def hf_model_class(self) -> type:
+        """Return the ``transformers.PreTrainedModel`` class with a language-model head."""
+
+    @abstractmethod
+    def titan_config(self, *, inner_attention: Any, seq_len: int) -> Any:
+        """Return a ``torchtitan`` ``Decoder.Config``.
+
+        Args:
+            inner_attention: TorchTitan attention config, chosen by the trainer for the device (FlexAttention on a
+                GPU, matmul-softmax with a document mask on a CPU).
+            seq_len: Training sequence length in tokens; the RoPE cache covers at least this.
+        """
+
+    @abstractmethod
+    def state_dict_adapter(self) -> type:
+        """Return a ``torchtitan.protocols.state_dict_adapter.StateDictAdapter`` subclass: ``to_hf``, ``from_hf``."""
+
+    @abstractmethod
+    def vllm_architecture(self) -> str:
+        """Return the model class name that vLLM serves this with: its own, or one that this plugin's
+        ``vllm.general_plugins`` entry point adds."""
