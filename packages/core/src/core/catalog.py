@@ -1,0 +1,60 @@
+"""Which package brings what, for the line that says how to install a missing part. First-party parts only.
+
+A test compares this table with what the packages register.
+"""
+
+PACKAGES: dict[tuple[str, str], str] = {
+    ("source", "demo_crawl"): "smallwright-data-warc",
+    ("steps", "read_warc"): "smallwright-data-warc",
+    ("steps", "extract_text"): "smallwright-data-warc",
+    ("steps", "url_filter"): "smallwright-data-quality",
+    ("steps", "language"): "smallwright-data-quality",
+    ("steps", "gopher_repetition"): "smallwright-data-quality",
+    ("steps", "gopher_quality"): "smallwright-data-quality",
+    ("steps", "c4_quality"): "smallwright-data-quality",
+    ("steps", "fineweb_quality"): "smallwright-data-quality",
+    ("steps", "pii"): "smallwright-data-quality",
+    ("steps", "threshold"): "smallwright-data-quality",
+    ("steps", "score_rules"): "smallwright-data-scorers",
+    ("steps", "score_llm"): "smallwright-data-scorers",
+    ("steps", "classifier"): "smallwright-data-scorers",
+    ("steps", "exact_dedup"): "smallwright-data-dedup",
+    ("steps", "minhash"): "smallwright-data-dedup",
+    ("steps", "decontaminate"): "smallwright-data-dedup",
+    ("data", "finemath"): "smallwright-data-finemath",
+    ("data/scorer", "rules"): "smallwright-data-scorers",
+    ("data/scorer", "llm"): "smallwright-data-scorers",
+    ("data/source", "demo_crawl"): "smallwright-data-warc",
+    ("tokenizer", "bpe"): "smallwright-data-tokenizer",
+    ("tokens", "packed"): "smallwright-data-tokenizer",
+    ("arch", "gqa"): "smallwright-arch-gqa",
+    ("arch", "shared_ffn"): "smallwright-arch-shared-ffn",
+    ("arch", "inherited_init"): "smallwright-arch-inherited-init",
+    ("initializer", "inherited_init"): "smallwright-arch-inherited-init",
+    ("pretrain", "torchtitan"): "smallwright-pretrain",
+    ("posttrain", "sft"): "smallwright-posttrain",
+    ("posttrain", "dpo"): "smallwright-posttrain",
+    ("eval", "embedded"): "smallwright-eval",
+    ("benchmarks", "smallwright_arithmetic_cloze"): "smallwright-eval",
+    ("benchmarks", "smallwright_lesson_completion"): "smallwright-eval",
+}
+
+_ALIASES = {
+    "sources": "source",
+    "corpora": "data",
+    "tokenizers": "tokenizer",
+    "packers": "tokens",
+    "architectures": "arch",
+    "initializers": "initializer",
+    "trainers": "pretrain",
+    "posttrainers": "posttrain",
+    "evaluators": "eval",
+}
+
+
+def install_hint(kind: str, name: str) -> str:
+    """Return ``" Install it: pip install ..."`` when a first-party package brings ``name``, else where to look."""
+    package = PACKAGES.get((_ALIASES.get(kind, kind), name))
+    if package:
+        return f" Install it: pip install {package}"
+    return " See what is installed: python -m core.plugins"

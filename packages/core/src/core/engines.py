@@ -1,0 +1,33 @@
+"""Settings that engines want in the environment before their process starts. Nothing heavy is imported here."""
+
+import os
+
+
+def allocator_environment() -> dict[str, str]:
+    """glibc settings that keep freed tensors in the heap.
+
+    By default glibc unmaps and faults in again every large tensor: these made an eager TorchTitan step on a 2-core
+    CPU 1.7 times as fast. They change nothing on a GPU.
+    """
+    return {
+        "MALLOC_MMAP_THRESHOLD_": "4294967296",
+        "MALLOC_TRIM_THRESHOLD_": "17179869184",
+        "MALLOC_TOP_PAD_": "268435456",
+    }
+
+
+def vllm_environment() -> dict[str, str]:
+    """vLLM in this process (seconds instead of a minute to start on 2 cores), quiet, without usage reports."""
+    return {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
+        "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+    }
+
+
+def offline_environment() -> dict[str, str]:
+    """Keep Hugging Face libraries from the network; only a fetch of hub data or models may use it."""
+    return {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}

@@ -1,0 +1,129 @@
+"""What plugins registered: names and import strings, resolved only when chosen."""
+
+import dataclasses
+import importlib
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+from core.catalog import install_hint
+from core.errors import ConfigError, MissingPluginError, nearest
+
+KINDS = (
+    "sources", "steps", "corpora", "benchmarks", "tokenizers", "packers", "architectures", "initializers", "trainers",
+    "posttrainers", "evaluators", "mixture_policies",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One registered name."""
+
+    kind: str
+    name: str
+    target: str
+    config: str | None
+    plugin: str
+    """Name of the plugin: its entry point, or the path of a local file."""
+    distribution: str
+    version: str
+
+    @property
+    def origin(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+    def load(self) -> Any:
+        """Import the target.
+
+        Raises:
+            MissingPluginError: the target cannot be imported; the message holds the first cause.
+        """
+        return self._import(self.target)
+
+    def load_config(self) -> type | None:
+        """Import the configuration dataclass; None when the target takes no configuration."""
+        return self._import(self.config) if self.config else None
+
+    def resource(self) -> Path:
+        """Path of a ``"package:relative/path"`` target."""
+        package, _, relative = self.target.partition(":")
+        return Path(str(importlib.resources.files(package))) / relative
+
+    def _import(self, reference: str) -> Any:
+        module_name, _, attribute = reference.partition(":")
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise MissingPluginError(
+                f"{self.kind} {self.name!r} of {self.origin} cannot be imported ({reference}): {error}"
+            ) from error
+        if not hasattr(module, attribute):
+            raise MissingPluginError(f"{self.kind} {self.name!r} of {self.origin}: no {attribute!r} in {module_name}")
+        return getattr(module, attribute)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PluginRecord:
+    """One installed plugin, working or not."""
+
+    name: str
+    distribution: str
+    version: str
+    status: str
+    """``ok``, ``disabled`` or ``failed``."""
+    reason: str = ""
+    traceback: str = ""
+    api_version: int | None = None
+    module: str = ""
+
+
+class Registry:
+    """All names of all working plugins, by kind."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self.config_packages: dict[str, str] = {}
+        """Config package to distribution."""
+        self.plugins: list[PluginRecord] = []
+        self.hooks: Any = None
+        """The pluggy hook caller, for observers."""
+
+    def add(self, entry: Entry) -> None:
+        """Add a name.
+
+        Raises:
+            ConfigError: two plugins offer it.
+        """
+        earlier = self._entries.get((entry.kind, entry.name))
+        if earlier is not None:
+            raise ConfigError(
+                f"{entry.kind} {entry.name!r} is registered by two plugins: {earlier.origin} and {entry.origin}. "
+                f"Uninstall one, or set SMALLWRIGHT_DISABLE_PLUGINS={entry.plugin}."
+            )
+        self._entries[entry.kind, entry.name] = entry
+
+    def names(self, kind: str) -> list[str]:
+        """Registered names of a kind, sorted."""
+        return sorted(name for entry_kind, name in self._entries if entry_kind == kind)
+
+    def entries(self) -> list[Entry]:
+        """All entries, sorted by kind and name."""
+        return sorted(self._entries.values(), key=lambda entry: (entry.kind, entry.name))
+
+    def get(self, kind: str, name: str) -> Entry:
+        """Return the entry of a name.
+
+        Raises:
+            MissingPluginError: with what is installed, the nearest name and how to install it.
+        """
+        entry = self._entries.get((kind, name))
+        if entry is None:
+            raise MissingPluginError(self.missing_message(kind, name, self.names(kind)))
+        return entry
+
+    def missing_message(self, kind: str, name: str, known: list[str]) -> str:
+        """Say that nothing offers ``name``, what is there, and what to do."""
+        installed = f" Installed: {', '.join(known)}." if known else " None is installed."
+        broken = [record for record in self.plugins if record.status == "failed"]
+        trouble = f" Plugins that failed to load: {', '.join(f'{r.distribution} ({r.reason})' for r in broken)}." if broken else ""
+        return f"no installed plugin offers {kind} {name!r}.{nearest(name, known)}{installed}{trouble}{install_hint(kind, name)}"
