@@ -75,7 +75,7 @@ def _load_one(registry: Registry, manager: pluggy.PluginManager, load_module: Ca
         _check_api_version(api_version)
         manager.register(module, name=described["name"])
         manager.check_pending()
-        _collect(registry, module, described)
+        _collect(registry, manager, module, described)
     except ConfigError:
         raise
     except Exception as error:
@@ -103,14 +103,12 @@ def _check_api_version(stated: Any) -> None:
         raise _VersionMismatch(f"built for plugin API {stated}, this core has {PLUGIN_API_VERSION}: {side}")
 
 
-def _collect(registry: Registry, module: ModuleType, described: dict[str, str]) -> None:
+def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleType, described: dict[str, str]) -> None:
     """Call the plugin's own register hooks, and keep nothing of a plugin that fails half-way."""
     found: list[Entry] = []
     packages: list[str] = []
+    others = [plugin for plugin in manager.get_plugins() if plugin is not module]
     for kind in KINDS:
-        implementation = getattr(module, f"register_{kind}", None)
-        if implementation is None:
-            continue
 
         def register(name: str, target: str, config: str | None = None, kind: str = kind) -> None:
             for text in (name, target):
@@ -123,10 +121,8 @@ def _collect(registry: Registry, module: ModuleType, described: dict[str, str]) 
                 )  # fmt: skip
             )
 
-        implementation(register=register)
-    implementation = getattr(module, "register_configs", None)
-    if implementation is not None:
-        implementation(register=packages.append)
+        manager.subset_hook_caller(f"register_{kind}", others)(register=register)
+    manager.subset_hook_caller("register_configs", others)(register=packages.append)
     for entry in found:
         registry.add(entry)
     for package in packages:

@@ -1,0 +1,198 @@
+"""Compose the configuration with Hydra from the groups that plugins ship, with errors that say what is missing.
+
+Hydra alone takes ``+arch=typo`` as a plain string when no package offers a group ``arch``; so every override whose
+key is a group is checked against what is installed, before and after composing.
+"""
+
+import importlib.resources
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from core.errors import ConfigError, MissingPluginError, nearest
+from core.registry import Registry
+
+DEFAULT_GROUPS = ("tokenizer", "tokens", "pretrain", "eval")
+"""Groups in the root's defaults list: an override replaces the option."""
+APPENDED_GROUPS = ("arch", "data", "posttrain", "experiment", "hardware")
+"""Groups that a user appends."""
+LOCAL_CONFIG_FOLDER = "hydra_conf"
+
+_OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)
+
+
+def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:
+    """Return the options of every config group: ``{"arch": {"gqa": "smallwright-arch-gqa"}}``.
+
+    Raises:
+        ConfigError: two distributions offer the same option.
+    """
+    index: dict[str, dict[str, str]] = {}
+
+    def walk(directory: Any, group: str, origin: str) -> None:
+        for item in sorted(directory.iterdir(), key=lambda child: child.name):
+            if item.is_dir() and item.name != "__pycache__":
+                walk(item, f"{group}/{item.name}" if group else item.name, origin)
+            elif group and item.name.endswith(".yaml"):
+                options = index.setdefault(group, {})
+                name = item.name.removesuffix(".yaml")
+                if name in options:
+                    raise ConfigError(f"config {group}={name} is offered twice: by {options[name]} and by {origin}.")
+                options[name] = origin
+
+    for package, distribution in registry.config_packages.items():
+        walk(importlib.resources.files(package), "", distribution)
+    local = folder or Path(LOCAL_CONFIG_FOLDER)
+    if local.is_dir():
+        walk(local, "", str(local))
+    return index
+
+
+def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
+    """Return the resolved configuration of a command line.
+
+    Raises:
+        MissingPluginError: a group or option that nothing installed offers.
+        ConfigError: a key that does not exist, a malformed override, a value that is not set.
+    """
+    options = option_index(registry)
+    normalised = [normalise(override, options, registry) for override in overrides]
+    _install_search_path(registry)
+    GlobalHydra.instance().clear()
+    with initialize_config_module("core.conf", version_base="1.3"):
+        try:
+            composed = hydra_compose("config", overrides=normalised, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(_explain(error, normalised)) from error
+        _check_choices(composed, normalised)
+        try:
+            return _resolve(composed)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
+
+
+def normalise(override: str, options: dict[str, dict[str, str]], registry: Registry) -> str:
+    """Make an override say what its writer means, and refuse a group option that does not exist.
+
+    ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
+    ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option.
+    """
+    match = _OVERRIDE.match(override)
+    if match is None:
+        raise ConfigError(f"cannot read {override!r}: write key=value, +group=option or ~key.")
+    prefix, key, value = match["prefix"] or "", match["key"], match["value"]
+    if not match["assign"] and prefix != "~":
+        raise ConfigError(f"cannot read {override!r}: write {key}=<value>.{_flag_hint(key)}")
+    group = key.replace(".", "/")
+    top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
+    if prefix == "~" or not (top_level or group in options):
+        return override
+    chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+    if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
+        known = ", ".join(sorted(options[group]))
+        raise MissingPluginError(f"{key}={value}: no such option.{nearest(value, options[group])} Installed: {known}.")
+    for name in chosen:
+        if name not in options.get(group, {}):
+            raise MissingPluginError(registry.missing_message(group, name, sorted(options.get(group, {}))))
+    if group in DEFAULT_GROUPS:
+        prefix = ""
+    elif group in APPENDED_GROUPS:
+        prefix = "+"
+        if group in ("arch",) and len(chosen) > 1:
+            raise ConfigError(f"{override}: one architecture a run; start one run for each of {', '.join(chosen)}.")
+    return f"{prefix}{group}={value}"
+
+
+def _flag_hint(key: str) -> str:
+    return " Options start with --; see --help." if key.startswith("-") else ""
+
+
+def _install_search_path(registry: Registry) -> None:
+    """Register one SearchPathPlugin that appends every config package, and ./hydra_conf where there is one."""
+
+    class SmallwrightSearchPath(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for package, distribution in registry.config_packages.items():
+                search_path.append(provider=distribution, path=f"pkg://{package}")
+            if Path(LOCAL_CONFIG_FOLDER).is_dir():
+                search_path.append(provider="working directory", path=f"file://{Path(LOCAL_CONFIG_FOLDER).resolve()}")
+
+    plugins = Plugins.instance()
+    for earlier in [p for p in plugins.discover(SearchPathPlugin) if p.__name__ == SmallwrightSearchPath.__name__]:
+        plugins.plugin_type_to_subclass_list[SearchPathPlugin].remove(earlier)
+        plugins.class_name_to_class.pop(f"{earlier.__module__}.{earlier.__name__}", None)
+    plugins.register(SmallwrightSearchPath)
+
+
+def _check_choices(composed: DictConfig, overrides: Iterable[str]) -> None:
+    """Guard against Hydra taking a group choice for a plain value."""
+    choices = composed.hydra.runtime.choices
+    for group in DEFAULT_GROUPS + APPENDED_GROUPS:
+        given = [o for o in overrides if o.lstrip("+").startswith(f"{group}=")]
+        if given and group not in choices:
+            raise MissingPluginError(f"{given[0]}: no installed plugin offers the group {group!r}. See python -m core.plugins.")
+        if group in composed and isinstance(OmegaConf.select(composed, group), str):
+            raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value; no plugin offers this group.")
+
+
+def _resolve(composed: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    # Interpolations may point anywhere in the tree, so the copy needs no parent: all keys but Hydra's own are in it.
+    resolved = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """Turn Hydra's message into one line that names the key and the nearest existing one."""
+    text = str(error)
+    match = re.search(r"Could not override '([^']+)'", text)
+    if match:
+        key = match[1]
+        known = _known_keys([o for o in overrides if _key(o) != key], key)
+        if known is not None:
+            parent, _, leaf = key.rpartition(".")
+            where = f"{parent}." if parent else ""
+            listed = f" Known keys: {', '.join(sorted(known))}." if known else ""
+            return f"{key}: unknown key.{nearest(leaf, known).replace(chr(39), chr(39), 1)}{listed}" + (
+                "" if known else f" {where.rstrip('.') or 'The configuration'} has no settings here."
+            )
+    match = re.search(r"Could not find '([^']+)'", text)
+    if match:
+        return f"no config {match[1]!r} on the search path: is its plugin installed? See python -m core.plugins."
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _known_keys(overrides: Sequence[str], key: str) -> list[str] | None:
+    """Keys beside ``key`` in the configuration composed without it; None when that fails too."""
+    try:
+        GlobalHydra.instance().clear()
+        with initialize_config_module("core.conf", version_base="1.3"):
+            composed = hydra_compose("config", overrides=[o for o in overrides if "/" in _key(o) or "." not in _key(o)])
+    except Exception:
+        return None
+    node: Any = composed
+    for part in key.split(".")[:-1]:
+        if not isinstance(node, DictConfig) or part not in node:
+            return sorted(str(k) for k in node) if isinstance(node, DictConfig) else []
+        node = node[part] if not OmegaConf.is_interpolation(node, part) else OmegaConf.select(composed, part)
+    return [str(name) for name in node if name != "hydra"] if isinstance(node, DictConfig) else []
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=", 1)[0]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

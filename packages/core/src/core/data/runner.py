@@ -1,0 +1,210 @@
+"""Run a recipe with DataTrove: passes of steps over shards, with whole-corpus work between passes.
+
+One shard is one input file, so that the outcome does not depend on the number of workers. DataTrove marks finished
+shards; a killed run goes on with the others.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
+
+from core import discovery
+from core.data.documents import ReadDocuments, WriteDocuments
+from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
+from core.data.steps import CorpusStep, ForeignStep, Step, StepContext
+from core.errors import ConfigError, InputError
+from core.interfaces import Job
+from core.process import die_with_parent
+
+SCORE_BINS = 25
+SCORE_RANGE = (0.0, 5.0)
+
+
+class Recipe:
+    """The stage that builds a corpus from files, by a list of steps."""
+
+    def __init__(self, config: RecipeConfig) -> None:
+        self.config = config
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Make ``documents/``, ``rejected/`` and ``funnel.json`` in ``job.output``."""
+        registry = discovery.load(job.plugin_files)
+        planned = plan_steps(self.config, registry)
+        files = self._files(job)
+        ledgers = job.scratch("ledgers")
+        steps: list[Step | CorpusStep] = []
+        for position, step in enumerate(planned):
+            made = _make(step)
+            made.bind(
+                StepContext(
+                    label=step.label, position=position, seed=job.seed, files=files,
+                    rejected=job.output / "rejected", ledgers=ledgers,
+                )  # fmt: skip
+            )
+            steps.append(made)
+        runner = _Passes(job, shards=len(files), workers=self.config.workers, labels=[step.label for step in planned])
+        corpus = runner.run(steps)
+        funnel = _funnel(ledgers, [step.label for step in planned])
+        (job.output / "funnel.json").write_text(json.dumps(funnel, indent=1))
+        summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
+        summary |= _describe(corpus, job.output / "rejected")
+        reports = {path.stem.removesuffix(".report"): path for path in job.scratch("corpus_steps").rglob("*.report.json")}
+        summary["step_reports"] = {name: json.loads(path.read_text()) for name, path in sorted(reports.items())}
+        if summary["documents"] == 0:
+            raise InputError(_nothing_left(funnel, job.output))
+        documents = job.output / "documents"
+        if corpus != documents:
+            shutil.rmtree(documents, ignore_errors=True)
+            corpus.rename(documents)
+        return summary
+
+    def _files(self, job: Job) -> tuple[str, ...]:
+        if self.config.paths is not None:
+            return expand(self.config.paths)
+        if "crawl" not in job.inputs:
+            raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
+        return tuple(sorted(str(path) for path in (job.inputs["crawl"] / "files").iterdir()))
+
+
+def _make(planned: PlannedStep) -> Step | CorpusStep:
+    target = planned.entry.load()
+    if isinstance(planned.config, dict):
+        try:
+            made = target(**planned.config)
+        except TypeError as error:
+            raise ConfigError(f"data.steps.{planned.label}: {error}") from error
+    else:
+        made = target(planned.config)
+    if isinstance(made, (Step, CorpusStep)):
+        return made
+    if isinstance(made, PipelineStep):
+        return ForeignStep(made)
+    raise ConfigError(f"data.steps.{planned.label}: {planned.entry.target} is no DataTrove step.")
+
+
+class _Passes:
+    """Group steps into passes and run them."""
+
+    def __init__(self, job: Job, shards: int, workers: int, labels: list[str]) -> None:
+        self.job = job
+        self.shards = shards
+        self.workers = os.cpu_count() or 1 if workers == -1 else workers
+        self.labels = labels
+        self.done_steps = 0
+
+    def run(self, steps: list[Step | CorpusStep]) -> Path:
+        pipeline: list[PipelineStep] = []
+        corpus: Path | None = None
+        for position, (label, step) in enumerate(zip(self.labels, steps, strict=True)):
+            if isinstance(step, CorpusStep):
+                if not pipeline and corpus is None:
+                    raise ConfigError(f"data.steps.{label}: the first step must read files.")
+                if pipeline:
+                    corpus = self._write(f"before-{position:02d}-{label}", corpus, pipeline)
+                assert corpus is not None
+                work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
+                for phase in step.phases(corpus, work):
+                    tasks = phase.tasks or self.shards
+                    self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
+                applied = step.pass_step(work)
+                assert step.context is not None
+                applied.bind(step.context)
+                pipeline = [applied]
+            else:
+                pipeline.append(step)
+        return self._write("last", corpus, pipeline) if pipeline else corpus or Path()
+
+    def _write(self, name: str, corpus: Path | None, pipeline: list[PipelineStep]) -> Path:
+        """Run a pass that ends in a folder of documents, and drop the folder it started from."""
+        target = self.job.scratch(f"passes/{name}")
+        head = [ReadDocuments(corpus)] if corpus is not None else []
+        self._execute(name, [*head, *pipeline, WriteDocuments(target)], self.shards)
+        self.done_steps += len(pipeline)
+        return target
+
+    def _execute(self, name: str, pipeline: list[PipelineStep], tasks: int) -> None:
+        logs = self.job.scratch(f"logs/{name}")
+        executor = LocalPipelineExecutor(
+            pipeline=[_DieWithParent(), *pipeline], tasks=tasks, workers=min(tasks, self.workers), logging_dir=str(logs)
+        )
+        finished = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(logs, name, tasks, finished), daemon=True)
+        watcher.start()
+        try:
+            executor.run()
+        finally:
+            finished.set()
+            watcher.join()
+
+    def _watch(self, logs: Path, name: str, tasks: int, finished: threading.Event) -> None:
+        """Move the bar: finished steps, and the share of this pass by its finished shards."""
+        while not finished.wait(0.5):
+            completed = sum(1 for _ in (logs / "completions").glob("*")) if (logs / "completions").is_dir() else 0
+            self.job.progress(self.done_steps, len(self.labels), "steps", f"{name} shard {completed}/{tasks}")
+
+
+class _DieWithParent(PipelineStep):
+    """First in every pass: a worker process must not outlive a killed run."""
+
+    type = "process"
+    name = "die with parent"
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
+        die_with_parent()
+        yield from data or ()
+
+
+def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
+    """Add up the ledgers of all ranks, and check that what a step kept is what the next one got."""
+    funnel = []
+    for position, label in enumerate(labels):
+        total: dict[str, Any] = {"step": label, "in": 0, "kept": 0, "rejected": Counter(), "failed": Counter()}
+        for path in sorted(ledgers.glob(f"{position:02d}-{label}-*.json")):
+            ledger = json.loads(path.read_text())
+            total["in"] += ledger["in"]
+            total["kept"] += ledger["kept"]
+            total["rejected"].update(ledger["rejected"])
+            total["failed"].update(ledger["failed"])
+        if funnel and funnel[-1]["kept"] != total["in"]:
+            raise AssertionError(f"{funnel[-1]['step']} kept {funnel[-1]['kept']} documents, {label} got {total['in']}")
+        total["rejected"] = dict(total["rejected"].most_common())
+        total["failed"] = dict(total["failed"].most_common())
+        funnel.append(total)
+    return funnel
+
+
+def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
+    """Count documents and characters, and make the histogram of scores over kept and rejected documents."""
+    documents = characters = 0
+    histogram = {"kept": [0] * SCORE_BINS, "rejected": [0] * SCORE_BINS}
+    for name, folder in (("kept", corpus), ("rejected", rejected)):
+        for path in sorted(folder.glob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=1000, columns=["text", "score"]):
+                    rows = batch.to_pylist()
+                    if name == "kept":
+                        documents += len(rows)
+                        characters += sum(len(row["text"]) for row in rows)
+                    for score in (row["score"] for row in rows if row["score"] is not None):
+                        low, high = SCORE_RANGE
+                        place = int((min(max(score, low), high) - low) / (high - low) * SCORE_BINS)
+                        histogram[name][min(place, SCORE_BINS - 1)] += 1
+    return {"documents": documents, "characters": characters, "score_histogram": {"range": SCORE_RANGE, **histogram}}
+
+
+def _nothing_left(funnel: list[dict[str, Any]], output: Path) -> str:
+    emptied = next((entry for entry in funnel if entry["in"] and not entry["kept"]), funnel[0])
+    reasons = ", ".join(f"{count} {reason}" for reason, count in [*emptied["rejected"].items(), *emptied["failed"].items()])
+    return (
+        f"no document is left after step {emptied['step']!r} ({emptied['in']} in: {reasons or 'nothing to read'}). Loosen "
+        f"data.steps.{emptied['step']}, give other data.paths, or look at what was set aside in {output / 'rejected'}."
+    )
