@@ -1,0 +1,1 @@
+"""Pretraining with TorchTitan: FSDP2, distributed checkpoints, packed documents, verified export."""
