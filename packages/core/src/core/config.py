@@ -26,7 +26,8 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
     """Build the configuration dataclass ``cls`` from ``values``.
 
     A class attribute ``SIZES: dict[str, dict]`` gives named sets of defaults, chosen by the key ``size``; a value of
-    None then means "from the size", or without a size "the class's default". Lists become tuples. ``__post_init__`` may raise ConfigError or ValueError.
+    None then means "from the size", or without a size "the class's default". Lists become tuples. ``__post_init__``
+    may raise ConfigError or ValueError.
 
     Args:
         where: Dotted place in the configuration, for messages: ``arch`` or ``data.steps.minhash``.
@@ -43,7 +44,8 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
     if sizes is not None:
         size = given.get("size")
         if size is not None and size not in sizes:
-            raise ConfigError(f"{where}.size={size}: unknown size.{nearest(str(size), sizes)} Sizes: {', '.join(sizes)}.")
+            guess = nearest(str(size), sizes)
+            raise ConfigError(f"{where}.size={size}: unknown size.{guess} Sizes: {', '.join(sizes)}.")
         chosen = {key: value for key, value in given.items() if value is not None}
         given = {**(sizes[size] if size is not None else {}), **chosen}
     hints = typing.get_type_hints(cls)
