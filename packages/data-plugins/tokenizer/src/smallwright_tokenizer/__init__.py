@@ -1,0 +1,1 @@
+"""Byte-level BPE tokenizer and token files."""

@@ -1,0 +1,182 @@
+"""The tokenizer stage ``bpe``: a byte-level BPE trained on the corpus, or an existing tokenizer brought along.
+
+Training follows SmolLM2's tokenizer (§4.1): digits one by one, then GPT-2's byte-level splitting, no normalisation, so
+that decoding gives back every byte.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError, UserError
+from core.interfaces import Job
+
+from smallwright_tokenizer.config import BYTES, BpeConfig
+from smallwright_tokenizer.files import complete_chat_template, end_of_text_id, vocabulary_size, write_config
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+FERTILITY_DOCUMENTS = 2000
+VOCABULARY_STEP = 64
+
+
+class Bpe:
+    """Builds the ``tokenizer`` artifact: a directory that ``AutoTokenizer.from_pretrained`` loads."""
+
+    def __init__(self, config: BpeConfig) -> None:
+        self.config = config
+
+    def environment(self) -> dict[str, str]:
+        """Let the Rust side use every core, and keep transformers from warning about it."""
+        return {"TOKENIZERS_PARALLELISM": "true"}
+
+    def vocab_size(self) -> int:
+        """Return the number of ids, specials included.
+
+        Raises:
+            InputError: ``path`` names no tokenizer.
+        """
+        if self.config.path is None:
+            return self.config.vocab_size
+        return vocabulary_size(self._existing())
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Train or copy the tokenizer; return its size and its fertility on the corpus.
+
+        Raises:
+            UserError: the corpus is too small for ``vocab_size``.
+            InputError: no documents, or ``path`` names no tokenizer.
+        """
+        from smallwright_tokenizer.corpus import document_files
+
+        files = document_files(job.inputs["corpus"])
+        summary = self._train(job, files) if self.config.path is None else self._bring(job)
+        return {**summary, **_fertility(job, files)}
+
+    def _train(self, job: Job, files: list[Path]) -> dict[str, Any]:
+        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        splitters = [pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)]
+        if self.config.split_digits:
+            splitters.insert(0, pre_tokenizers.Digits(individual_digits=True))
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splitters)
+        tokenizer.decoder = decoders.ByteLevel(add_prefix_space=True, trim_offsets=True, use_regex=True)
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.config.vocab_size,
+            min_frequency=self.config.min_frequency,
+            special_tokens=[AddedToken(text, special=True, normalized=False) for text in self.config.special_tokens],
+            # The trainer numbers the alphabet by code point, so a byte has the same id in every tokenizer.
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        seen = {"documents": 0, "bytes": 0}
+        tokenizer.train_from_iterator(_texts(files, self.config.training_documents, job, seen), trainer=trainer)
+        trained = tokenizer.get_vocab_size()
+        if trained < self.config.vocab_size:
+            raise UserError(_too_small(self.config, trained, seen))
+        job.output.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(job.output / "tokenizer.json"))
+        write_config(job.output, self.config.special_tokens)
+        return {
+            "trained": True,
+            "vocab_size": trained,
+            "merges": trained - BYTES - len(self.config.special_tokens),
+            "training_documents": seen["documents"],
+            "training_bytes": seen["bytes"],
+        }
+
+    def _bring(self, job: Job) -> dict[str, Any]:
+        source = self._existing()
+        job.output.mkdir(parents=True, exist_ok=True)
+        for name in TOKENIZER_FILES:
+            if (source / name).exists():
+                shutil.copyfile(source / name, job.output / name)
+        return {
+            "trained": False,
+            "path": self.config.path,
+            # A hub cache keeps each commit in a folder of its name.
+            "revision": source.name if source.parent.name == "snapshots" else self.config.revision,
+            "vocab_size": vocabulary_size(job.output),
+            "end_of_text_id": end_of_text_id(job.output),
+            "chat_template": complete_chat_template(job.output),
+        }
+
+    def _existing(self) -> Path:
+        name = self.config.path
+        assert name is not None
+        directory = Path(name)
+        if not directory.is_dir():
+            directory = _from_hub(name, self.config.revision)
+        for needed in ("tokenizer.json", "tokenizer_config.json"):
+            if not (directory / needed).exists():
+                raise InputError(
+                    f"tokenizer.path={name}: {needed} is missing there. Load the tokenizer with transformers "
+                    "and save it with save_pretrained, which writes that file."
+                )
+        return directory
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    missing = f"tokenizer.path={name}: there is no such directory, and"
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(TOKENIZER_FILES)))
+    except HFValidationError:
+        raise InputError(f"{missing} it is no hub id (owner/name) either.") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{missing} the hub did not give it: {reason}") from None
+
+
+def _texts(files: list[Path], wanted: int | None, job: Job, seen: dict[str, int]) -> Iterator[list[str]]:
+    """Yield the texts to train on, in corpus order, the same ones whatever the order is."""
+    from smallwright_tokenizer.corpus import HASH_RANGE, id_hash, read_batches, row_count
+
+    total = sum(row_count(path) for path in files)
+    cut = HASH_RANGE if wanted is None or wanted >= total else HASH_RANGE * wanted // total
+    passed = 0
+    for path in files:
+        for ids, texts in read_batches(path, 1000):
+            chosen = [text for name, text in zip(ids, texts, strict=True) if id_hash(name, "tokenizer") < cut]
+            passed += len(texts)
+            seen["documents"] += len(chosen)
+            seen["bytes"] += sum(len(text.encode("utf-8")) for text in chosen)
+            job.progress(passed, total, unit="documents", note="merging" if passed == total else "counting words")
+            yield chosen
+
+
+def _too_small(config: BpeConfig, trained: int, seen: dict[str, int]) -> str:
+    fixed = BYTES + len(config.special_tokens)
+    fitting = max(fixed, trained - trained % VOCABULARY_STEP)
+    return (
+        f"tokenizer.vocab_size={config.vocab_size}: {seen['documents']} documents ({seen['bytes']} bytes) give only "
+        f"{trained - fixed} merges, {trained} ids in all. Set tokenizer.vocab_size={fitting}, or give a larger corpus."
+    )
+
+
+def _fertility(job: Job, files: list[Path]) -> dict[str, Any]:
+    """Return tokens per word and bytes per token on the first documents of the corpus."""
+    from tokenizers import Tokenizer
+
+    from smallwright_tokenizer.corpus import read_batches
+
+    tokenizer = Tokenizer.from_file(str(job.output / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True
+    documents = tokens = words = size = 0
+    for path in files:
+        for _, texts in read_batches(path, 256):
+            tokens += sum(len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+            words += sum(len(text.split()) for text in texts)
+            size += sum(len(text.encode("utf-8")) for text in texts)
+            documents += len(texts)
+            if documents >= FERTILITY_DOCUMENTS:
+                break
+        if documents >= FERTILITY_DOCUMENTS:
+            break
+    report = {"tokens_per_word": round(tokens / max(1, words), 4), "bytes_per_token": round(size / max(1, tokens), 4)}
+    (job.output / "fertility.json").write_text(json.dumps({"documents": documents, **report}) + "\n", encoding="utf-8")
+    return report

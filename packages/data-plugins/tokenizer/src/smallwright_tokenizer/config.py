@@ -1,0 +1,93 @@
+"""Settings of the tokenizer and of the packer."""
+
+import dataclasses
+
+from core.config import setting
+from core.errors import ConfigError
+
+END_OF_TEXT = "<|endoftext|>"
+TURN_START = "<|im_start|>"
+TURN_END = "<|im_end|>"
+PADDING = "<|pad|>"
+NEEDED_TOKENS = (END_OF_TEXT, TURN_START, TURN_END, PADDING)
+
+# Ids 0 to 16 in the order of SmolLM2's tokenizer (id HuggingFaceTB/cosmo2-tokenizer, SmolLM2 §4.1); the padding token
+# is ours: SmolLM2 pads with <|im_end|>, which hides the end of the last turn from code that masks padding by its id.
+SPECIAL_TOKENS = (
+    END_OF_TEXT,
+    TURN_START,
+    TURN_END,
+    "<repo_name>",
+    "<reponame>",
+    "<file_sep>",
+    "<filename>",
+    "<gh_stars>",
+    "<issue_start>",
+    "<issue_comment>",
+    "<issue_closed>",
+    "<jupyter_start>",
+    "<jupyter_text>",
+    "<jupyter_code>",
+    "<jupyter_output>",
+    "<jupyter_script>",
+    "<empty_output>",
+    PADDING,
+)
+
+BYTES = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BpeConfig:
+    """A byte-level BPE tokenizer: trained on the corpus, or an existing one."""
+
+    path: str | None = setting(None)
+    """Use this tokenizer (a directory or a hub id) instead of training one; the other settings are then unused."""
+    revision: str | None = setting(None)
+    """Commit, tag or branch of the hub tokenizer named by ``path``."""
+    vocab_size: int = setting(2048)
+    """Ids in all: special tokens, 256 bytes and merges. SmolLM2 has 49152 (§4.1)."""
+    split_digits: bool = setting(True)
+    """Each digit is a token of its own, as in SmolLM2's tokenizer."""
+    min_frequency: int = setting(2)
+    """A pair seen fewer times is never merged."""
+    training_documents: int | None = setting(1_000_000)
+    """Train on about this many documents, chosen by a hash of their ids; null: on all of them."""
+    special_tokens: tuple[str, ...] = setting(SPECIAL_TOKENS)
+    """Tokens with the ids 0, 1, 2, ... in this order; never produced from the text of a document."""
+
+    def __post_init__(self) -> None:
+        missing = [token for token in NEEDED_TOKENS if token not in self.special_tokens]
+        if missing:
+            raise ConfigError(
+                f"special_tokens: {' '.join(missing)} must be among them (documents, chat turns, padding)."
+            )
+        if len(set(self.special_tokens)) != len(self.special_tokens):
+            raise ConfigError("special_tokens: a token is listed twice; each must appear once.")
+        least = len(self.special_tokens) + BYTES
+        if self.vocab_size < least:
+            raise ConfigError(
+                f"vocab_size={self.vocab_size}: must be at least {least} "
+                f"({len(self.special_tokens)} special tokens and {BYTES} bytes)."
+            )
+        if self.min_frequency < 1:
+            raise ConfigError(f"min_frequency={self.min_frequency}: must be at least 1.")
+        if self.training_documents is not None and self.training_documents < 1:
+            raise ConfigError(f"training_documents={self.training_documents}: must be at least 1, or null for all.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackedConfig:
+    """Token files: documents one after another, each ended by the end-of-text token."""
+
+    validation_fraction: float = setting(0.05)
+    """Share of documents held out for validation, chosen by a hash of the document id: the choice does not change
+    when documents are added or their order changes. At least one document goes to each side."""
+    batch_documents: int = setting(256, identity=False)
+    """Documents tokenized at once, on all cores. 256 balances threads without holding many texts in memory."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.validation_fraction < 1.0:
+            raise ConfigError(f"validation_fraction={self.validation_fraction}: must lie between 0 and 1.")
+        if self.batch_documents < 1:
+            raise ConfigError(f"batch_documents={self.batch_documents}: must be at least 1.")

@@ -1,0 +1,53 @@
+"""Read the documents of a corpus artifact, with only the columns that tokenizing needs."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from core.errors import InputError
+
+HASH_RANGE = 2**64
+
+
+def document_files(corpus: Path) -> list[Path]:
+    """Return the Parquet files of a corpus in their fixed order.
+
+    Raises:
+        InputError: the corpus holds no document.
+    """
+    files = sorted((corpus / "documents").glob("*.parquet"))
+    if sum(row_count(path) for path in files) == 0:
+        raise InputError(
+            f"the corpus {corpus} holds no documents, so there is nothing to tokenize: its funnel.json names the step "
+            "that dropped them, rejected/*.parquet the reasons. Loosen that step or drop it (~data.steps.<step>)."
+        )
+    return files
+
+
+def row_count(path: Path) -> int:
+    """Return the number of documents in one file, from its footer."""
+    return pq.read_metadata(path).num_rows
+
+
+def read_batches(path: Path, size: int) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield (ids, texts) of at most ``size`` documents each."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=size, columns=["id", "text"]):
+            yield (
+                [str(name) for name in batch.column("id").to_pylist()],
+                [text or "" for text in batch.column("text").to_pylist()],
+            )
+
+
+def read_ids(path: Path) -> Iterator[str]:
+    """Yield the document ids of one file."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=10_000, columns=["id"]):
+            yield from map(str, batch.column("id").to_pylist())
+
+
+def id_hash(document_id: str, purpose: str) -> int:
+    """Return a 64-bit hash of a document id. Different purposes choose independent samples of documents."""
+    digest = hashlib.blake2b(document_id.encode("utf-8", "replace"), digest_size=8, person=purpose.encode()[:16])
+    return int.from_bytes(digest.digest(), "big")

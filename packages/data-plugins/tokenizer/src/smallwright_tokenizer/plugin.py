@@ -1,0 +1,20 @@
+"""Hooks of the tokenizer plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_tokenizer.conf")
+
+
+@hookimpl
+def register_tokenizers(register):
+    register("bpe", "smallwright_tokenizer.bpe:Bpe", config="smallwright_tokenizer.config:BpeConfig")
+
+
+@hookimpl
+def register_packers(register):
+    register("packed", "smallwright_tokenizer.packed:Packed", config="smallwright_tokenizer.config:PackedConfig")
