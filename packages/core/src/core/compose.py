@@ -141,9 +141,13 @@ def _check_choices(composed: DictConfig, overrides: Iterable[str]) -> None:
     for group in DEFAULT_GROUPS + APPENDED_GROUPS:
         given = [o for o in overrides if o.lstrip("+").startswith(f"{group}=")]
         if given and group not in choices:
-            raise MissingPluginError(f"{given[0]}: no installed plugin offers the group {group!r}. See python -m core.plugins.")
+            raise MissingPluginError(
+                f"{given[0]}: no installed plugin offers the group {group!r}. See python -m core.plugins."
+            )
         if group in composed and isinstance(OmegaConf.select(composed, group), str):
-            raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value; no plugin offers this group.")
+            raise MissingPluginError(
+                f"{group}={composed[group]}: taken for a plain value; no plugin offers this group."
+            )
 
 
 def _resolve(composed: DictConfig) -> dict[str, Any]:

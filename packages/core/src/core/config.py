@@ -53,7 +53,9 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in converted:
-            raise ConfigError(f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{_show(hints[name])}>.")
+            raise ConfigError(
+                f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{_show(hints[name])}>."
+            )
     try:
         return cls(**converted)
     except ConfigError as error:
@@ -100,7 +102,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise _wrong(value, hint, where)
-        return tuple(_convert(item, arguments[0] if arguments else Any, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(
+            _convert(item, arguments[0] if arguments else Any, f"{where}[{i}]") for i, item in enumerate(value)
+        )
     if origin in (dict, Mapping) or hint in (dict, Mapping) or origin is typing.get_origin(Mapping[str, Any]):
         if not isinstance(value, Mapping):
             raise _wrong(value, hint, where)
@@ -128,4 +132,8 @@ def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
 def _show(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         return f"settings ({', '.join(f.name for f in dataclasses.fields(hint))})"
-    return getattr(hint, "__name__", None) if typing.get_origin(hint) is None and hasattr(hint, "__name__") else str(hint).replace("typing.", "")
+    return (
+        getattr(hint, "__name__", None)
+        if typing.get_origin(hint) is None and hasattr(hint, "__name__")
+        else str(hint).replace("typing.", "")
+    )

@@ -66,7 +66,9 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
     return registry
 
 
-def _load_one(registry: Registry, manager: pluggy.PluginManager, load_module: Callable[[], Any], described: dict[str, str]) -> None:
+def _load_one(
+    registry: Registry, manager: pluggy.PluginManager, load_module: Callable[[], Any], described: dict[str, str]
+) -> None:
     api_version = None
     module = None
     try:
@@ -116,8 +118,13 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleTy
                     raise TypeError(f"register_{kind} takes strings, got {text!r}: give 'module:attribute'")
             found.append(
                 Entry(
-                    kind=kind, name=name, target=target, config=config, plugin=described["name"],
-                    distribution=described["distribution"], version=described["version"],
+                    kind=kind,
+                    name=name,
+                    target=target,
+                    config=config,
+                    plugin=described["name"],
+                    distribution=described["distribution"],
+                    version=described["version"],
                 )  # fmt: skip
             )
 

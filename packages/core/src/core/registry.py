@@ -125,5 +125,9 @@ class Registry:
         """Say that nothing offers ``name``, what is there, and what to do."""
         installed = f" Installed: {', '.join(known)}." if known else " None is installed."
         broken = [record for record in self.plugins if record.status == "failed"]
-        trouble = f" Plugins that failed to load: {', '.join(f'{r.distribution} ({r.reason})' for r in broken)}." if broken else ""
+        trouble = (
+            f" Plugins that failed to load: {', '.join(f'{r.distribution} ({r.reason})' for r in broken)}."
+            if broken
+            else ""
+        )
         return f"no installed plugin offers {kind} {name!r}.{nearest(name, known)}{installed}{trouble}{install_hint(kind, name)}"

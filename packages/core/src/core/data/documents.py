@@ -14,7 +14,13 @@ import pyarrow.parquet as pq
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-COLUMNS = (("id", pa.string()), ("text", pa.string()), ("url", pa.string()), ("score", pa.float64()), ("metadata", pa.string()))
+COLUMNS = (
+    ("id", pa.string()),
+    ("text", pa.string()),
+    ("url", pa.string()),
+    ("score", pa.float64()),
+    ("metadata", pa.string()),
+)
 
 
 class ParquetSink:

@@ -6,7 +6,6 @@ shards; a killed run goes on with the others.
 
 import json
 import os
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -46,8 +45,12 @@ class Recipe:
             made = _make(step)
             made.bind(
                 StepContext(
-                    label=step.label, position=position, seed=job.seed, files=files,
-                    rejected=job.output / "rejected", ledgers=ledgers,
+                    label=step.label,
+                    position=position,
+                    seed=job.seed,
+                    files=files,
+                    rejected=job.output / "rejected",
+                    ledgers=ledgers,
                 )  # fmt: skip
             )
             steps.append(made)
@@ -57,14 +60,12 @@ class Recipe:
         (job.output / "funnel.json").write_text(json.dumps(funnel, indent=1))
         summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
-        reports = {path.stem.removesuffix(".report"): path for path in job.scratch("corpus_steps").rglob("*.report.json")}
+        reports = {
+            path.stem.removesuffix(".report"): path for path in job.scratch("corpus_steps").rglob("*.report.json")
+        }
         summary["step_reports"] = {name: json.loads(path.read_text()) for name, path in sorted(reports.items())}
         if summary["documents"] == 0:
             raise InputError(_nothing_left(funnel, job.output))
-        documents = job.output / "documents"
-        if corpus != documents:
-            shutil.rmtree(documents, ignore_errors=True)
-            corpus.rename(documents)
         return summary
 
     def _files(self, job: Job) -> tuple[str, ...]:
@@ -121,11 +122,12 @@ class _Passes:
                 pipeline = [applied]
             else:
                 pipeline.append(step)
-        return self._write("last", corpus, pipeline) if pipeline else corpus or Path()
+        self._write("last", corpus, pipeline, self.job.output / "documents")
+        return self.job.output / "documents"
 
-    def _write(self, name: str, corpus: Path | None, pipeline: list[PipelineStep]) -> Path:
-        """Run a pass that ends in a folder of documents, and drop the folder it started from."""
-        target = self.job.scratch(f"passes/{name}")
+    def _write(self, name: str, corpus: Path | None, pipeline: list[PipelineStep], target: Path | None = None) -> Path:
+        """Run a pass that ends in a folder of documents."""
+        target = target or self.job.scratch(f"passes/{name}")
         head = [ReadDocuments(corpus)] if corpus is not None else []
         self._execute(name, [*head, *pipeline, WriteDocuments(target)], self.shards)
         self.done_steps += len(pipeline)
@@ -203,7 +205,9 @@ def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
 
 def _nothing_left(funnel: list[dict[str, Any]], output: Path) -> str:
     emptied = next((entry for entry in funnel if entry["in"] and not entry["kept"]), funnel[0])
-    reasons = ", ".join(f"{count} {reason}" for reason, count in [*emptied["rejected"].items(), *emptied["failed"].items()])
+    reasons = ", ".join(
+        f"{count} {reason}" for reason, count in [*emptied["rejected"].items(), *emptied["failed"].items()]
+    )
     return (
         f"no document is left after step {emptied['step']!r} ({emptied['in']} in: {reasons or 'nothing to read'}). Loosen "
         f"data.steps.{emptied['step']}, give other data.paths, or look at what was set aside in {output / 'rejected'}."

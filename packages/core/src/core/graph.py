@@ -1,0 +1,329 @@
+"""The stages of a run, in order, with the identity of what each will make.
+
+Identities are addressed by input: they are known before any work, so that planning can say what is reused.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from core import config as typed
+from core import store
+from core.config import setting
+from core.data.recipe import RecipeConfig, expand, plan_steps
+from core.errors import ConfigError, MissingPluginError
+from core.interfaces import Architecture
+from core.registry import Entry, Registry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The top-level settings of a run, beside the plugins' groups."""
+
+    store: str = setting("./store", identity=False)
+    """Folder of artifacts."""
+    run_dir: str | None = setting(None, identity=False)
+    """Folder of the report and the logs; None: ./runs/<date>-<name>."""
+    name: str | None = setting(None, identity=False)
+    seed: int = 0
+
+
+TOP_LEVEL_GROUPS = ("arch", "data", "tokenizer", "tokens", "pretrain", "posttrain", "eval")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArchitectureChoice:
+    """A chosen architecture, with its vocabulary resolved."""
+
+    entry: Entry
+    config: Any
+
+    def build(self) -> Architecture:
+        return self.entry.load()(self.config)
+
+    def label(self) -> str:
+        size = getattr(self.config, "size", None)
+        return f"{self.entry.name}-{size}" if size else self.entry.name
+
+    def identity(self) -> dict[str, Any]:
+        values = typed.identity(self.config)
+        values.pop("size", None)  # a size is a name for dimensions; the dimensions are the identity
+        return {"name": self.entry.name, "plugin": self.entry.origin, **values}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageSpec:
+    """One stage of this run: who does it, with which settings, from which other stages."""
+
+    name: str
+    kind: str
+    """Folder in the store."""
+    label: str
+    """Readable part of the artifact's name."""
+    entry: Entry
+    config: Any
+    inputs: Mapping[str, "StageSpec"] = dataclasses.field(default_factory=dict)
+    architecture: ArchitectureChoice | None = None
+    content: Mapping[str, Any] | None = None
+    """What stands for the settings in the identity, where that is not simply ``config``."""
+    seed: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that changes the content of the artifact, and nothing else."""
+        own: dict[str, Any] = {
+            "implementation": self.entry.name,
+            "plugin": self.entry.origin,
+            self.name.split("-")[0]: self.content if self.content is not None else typed.identity(self.config),
+            "seed": self.seed,
+        }
+        if self.architecture is not None:
+            own["arch"] = self.architecture.identity()
+        own["inputs"] = {role: spec.digest for role, spec in self.inputs.items()}
+        return own
+
+    @property
+    def digest(self) -> str:
+        return store.digest(self.identity())
+
+    def directory(self, root: Path) -> Path:
+        return root / self.kind / f"{self.label}-{self.digest}"
+
+    def build(self) -> Any:
+        """Construct the stage; cheap by contract."""
+        return self.entry.load()(self.config)
+
+
+def build(config: Mapping[str, Any], registry: Registry) -> list[StageSpec]:
+    """Return the stages that a composed configuration asks for, checked, in the order of work.
+
+    Raises:
+        core.errors.UserError: whatever is wrong with the configuration.
+    """
+    top = {key: value for key, value in config.items() if key not in TOP_LEVEL_GROUPS}
+    run = typed.build(RunConfig, top, "run")
+    return _Builder(config, registry, run.seed).build()
+
+
+class _Builder:
+    def __init__(self, config: Mapping[str, Any], registry: Registry, seed: int) -> None:
+        self.config = config
+        self.registry = registry
+        self.seed = seed
+        self.stages: list[StageSpec] = []
+
+    def build(self) -> list[StageSpec]:
+        if "data" not in self.config:
+            asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
+            raise ConfigError(f"{asked}: add +data=<recipe> (and +arch=<architecture> to train). See --help.")
+        corpus = self._data()
+        if "arch" not in self.config:
+            if "posttrain" in self.config:
+                raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture>.")
+            return self.stages
+        tokenizer = self._stage("tokenizer", "tokenizers", {"corpus": corpus})
+        tokens = self._stage("tokens", "packers", {"corpus": corpus, "tokenizer": tokenizer})
+        model = self._pretrain(tokenizer, tokens)
+        self._evaluate("eval", model, tokenizer, tokens)
+        aligned = self._posttrain(model)
+        if aligned is not model:
+            self._evaluate(f"eval-{aligned.name}", aligned, tokenizer, tokens)
+        return self.stages
+
+    def _add(self, spec: StageSpec) -> StageSpec:
+        for earlier in self.stages:
+            if earlier.identity() == spec.identity() and earlier.kind == spec.kind:
+                return earlier
+        self.stages.append(spec)
+        return spec
+
+    def _node(self, group: str, where: str) -> dict[str, Any]:
+        node = self.config.get(group)
+        if node is None:
+            raise MissingPluginError(self.registry.missing_message(group, _DEFAULTS.get(group, group), []))
+        if not isinstance(node, Mapping):
+            raise ConfigError(f"{where}={node!r}: expected settings; choose an option with {group}=<option>.")
+        return dict(node)
+
+    def _stage(self, group: str, kind: str, inputs: Mapping[str, StageSpec], **extra: Any) -> StageSpec:
+        settings = self._node(group, group)
+        entry = self.registry.get(kind, str(settings.pop("name", group)))
+        config = _config(entry, settings, group)
+        spec = StageSpec(
+            name=group, kind=group, label=entry.name, entry=entry, config=config, inputs=inputs, seed=self.seed, **extra
+        )
+        return self._add(spec)
+
+    def _data(self) -> StageSpec:
+        node = self._node("data", "data")
+        name = str(node.pop("name", "data"))
+        if "corpus" in node:
+            entry = self.registry.get("corpora", str(node.pop("corpus")))
+            config = _config(entry, node, "data")
+            return self._add(
+                StageSpec(name="data", kind="data", label=name, entry=entry, config=config, seed=self.seed)
+            )
+        entry = self.registry.get("corpora", "recipe")
+        recipe = typed.build(RecipeConfig, node, "data")
+        content: dict[str, Any] = {"steps": {step.label: step.identity() for step in plan_steps(recipe, self.registry)}}
+        inputs: dict[str, StageSpec] = {}
+        if recipe.paths is not None:
+            files = expand(recipe.paths)
+            recipe = dataclasses.replace(recipe, paths=files)
+            content["files"] = [_fingerprint(file) for file in files]
+        elif recipe.source is not None:
+            settings = dict(recipe.source)
+            source = self.registry.get("sources", str(settings.pop("name", None)))
+            config = _config(source, settings, "data.source")
+            spec = StageSpec(name="crawl", kind="crawl", label=source.name, entry=source, config=config, seed=self.seed)
+            inputs["crawl"] = self._add(spec)
+        else:
+            raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
+        return self._add(
+            StageSpec(
+                name="data",
+                kind="data",
+                label=name,
+                entry=entry,
+                config=recipe,
+                inputs=inputs,
+                content=content,
+                seed=self.seed,
+            )  # fmt: skip
+        )
+
+    def _architecture(self, settings: Mapping[str, Any], tokenizer: StageSpec) -> ArchitectureChoice:
+        settings = dict(settings)
+        entry = self.registry.get("architectures", str(settings.pop("name", "")))
+        config_class = entry.load_config()
+        assert config_class is not None, f"architecture {entry.name} registers no config class"
+        vocabulary = tokenizer.build().vocab_size()
+        sizes = getattr(config_class, "SIZES", {}).get(settings.get("size"), {})
+        if settings.get("vocab_size") is None and sizes.get("vocab_size") is None:
+            settings["vocab_size"] = vocabulary
+        choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, "arch"))
+        if choice.config.vocab_size < vocabulary:
+            raise ConfigError(
+                f"arch.vocab_size={choice.config.vocab_size} is smaller than the tokenizer's {vocabulary}: "
+                f"set arch.vocab_size={vocabulary} or tokenizer.vocab_size={choice.config.vocab_size}."
+            )
+        choice.build()  # an architecture may refuse what its configuration allows
+        return choice
+
+    def _pretrain(self, tokenizer: StageSpec, tokens: StageSpec) -> StageSpec:
+        arch = self._node("arch", "arch")
+        initializer = arch.pop("initializer", None)
+        architecture = self._architecture(arch, tokenizer)
+        inputs = {"tokenizer": tokenizer, "tokens": tokens}
+        if initializer is not None:
+            inputs["init"] = self._initialize(dict(initializer), arch, architecture, tokenizer, tokens)
+        return self._train("pretrain", architecture, inputs)
+
+    def _train(self, name: str, architecture: ArchitectureChoice, inputs: Mapping[str, StageSpec]) -> StageSpec:
+        settings = self._node("pretrain", "pretrain")
+        entry = self.registry.get("trainers", str(settings.pop("name", "")))
+        spec = StageSpec(
+            name=name, kind="pretrain", label=architecture.label(), entry=entry, config=_config(entry, settings, "pretrain"),
+            inputs=inputs, architecture=architecture, seed=self.seed,
+        )  # fmt: skip
+        return self._add(spec)
+
+    def _initialize(
+        self, settings: dict[str, Any], arch: Mapping[str, Any], architecture: ArchitectureChoice,
+        tokenizer: StageSpec, tokens: StageSpec,
+    ) -> StageSpec:  # fmt: skip
+        """Add the initializer and, where no source is named, the training of the source model."""
+        entry = self.registry.get("initializers", str(settings.pop("name", "")))
+        config = _config(entry, settings, "arch.initializer")
+        inputs = {"tokenizer": tokenizer}
+        content = typed.identity(config)
+        if getattr(config, "source", None) is None:
+            source_arch = self._architecture({"name": arch["name"], "size": config.source_size}, tokenizer)
+            inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
+        elif Path(config.source).is_dir():
+            weights = sorted(Path(config.source).rglob("*.safetensors"))
+            content = {**content, "source": [_fingerprint(str(path)) for path in weights]}
+        spec = StageSpec(
+            name="init", kind="init", label=f"{entry.name}-{architecture.label()}", entry=entry, config=config, inputs=inputs,
+            architecture=architecture, content=content, seed=self.seed,
+        )  # fmt: skip
+        return self._add(spec)
+
+    def _posttrain(self, model: StageSpec) -> StageSpec:
+        for name, settings in (self.config.get("posttrain") or {}).items():
+            node = dict(settings or {})
+            entry = self.registry.get("posttrainers", str(node.pop("name", name)))
+            content = None
+            config = _config(entry, node, f"posttrain.{name}")
+            dataset = getattr(config, "dataset", None)
+            if dataset is not None and Path(dataset).is_file():
+                content = {**typed.identity(config), "dataset": _fingerprint(dataset)}
+            model = self._add(
+                StageSpec(
+                    name=name,
+                    kind="posttrain",
+                    label=f"{name}-{model.label.removeprefix('sft-')}",
+                    entry=entry,
+                    config=config,
+                    inputs={"model": model},
+                    architecture=model.architecture,
+                    content=content,
+                    seed=self.seed,
+                )  # fmt: skip
+            )
+        return model
+
+    def _evaluate(self, name: str, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> None:
+        settings = self._node("eval", "eval")
+        entry = self.registry.get("evaluators", str(settings.pop("name", "")))
+        self._add(
+            StageSpec(
+                name=name,
+                kind="eval",
+                label=model.label,
+                entry=entry,
+                config=_config(entry, settings, "eval"),
+                inputs={"model": model, "tokens": tokens, "tokenizer": tokenizer},
+                architecture=model.architecture,
+                seed=self.seed,
+            )  # fmt: skip
+        )
+
+
+_DEFAULTS = {"tokenizer": "bpe", "tokens": "packed", "pretrain": "torchtitan", "eval": "embedded"}
+
+
+def _config(entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
+    config_class = entry.load_config()
+    if config_class is None:
+        if settings:
+            raise ConfigError(f"{where}: {entry.name} takes no settings, got {', '.join(settings)}.")
+        return None
+    return typed.build(config_class, settings, where)
+
+
+def _fingerprint(file: str) -> str:
+    """Name the content of an input file: SHA-256 for a local file, the store's own token for a remote one."""
+    if "://" not in file:
+        return _local_digest(Path(file))
+    filesystem, plain = fsspec.core.url_to_fs(file)
+    return str(filesystem.ukey(plain))
+
+
+def _local_digest(path: Path) -> str:
+    """SHA-256, remembered by path, size and time of change, so that planning over many files is quick."""
+    stat = path.stat()
+    key = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+    cache = Path.home() / ".cache" / "smallwright" / "digests" / f"{store.digest({'key': key})}.json"
+    if cache.is_file():
+        return json.loads(cache.read_text())
+    value = store.file_digest(path)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        store.write_json(cache, value)
+    except OSError:  # a cache that cannot be written costs time, nothing else
+        pass
+    return value

@@ -1,0 +1,118 @@
+"""Walk from an artifact back to the files it was made from, and forward to what was made from it.
+
+python -m core.lineage store/pretrain/shared_ffn-nano-0123456789ab
+python -m core.lineage store/crawl/demo_crawl-0123456789ab --json
+python -m core.lineage crawl/page.warc.gz --store store
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from core import store
+from core.errors import InputError, UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m core.lineage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("artifact", type=Path, help="an artifact's folder, or an input file such as a WARC")
+    parser.add_argument("--store", type=Path, default=None, help="where to look for what was made from it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    try:
+        result = lineage(options.artifact, options.store)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result, indent=2) if options.json else render(result))
+    return 0
+
+
+def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
+    """Return ``{artifact, made_from: tree, used_by: [artifact...]}``.
+
+    Raises:
+        InputError: no such artifact or file.
+    """
+    if not artifact.exists():
+        raise InputError(f"{artifact}: no such artifact or file.")
+    artifact = artifact.resolve()
+    while artifact.is_dir() and not (artifact / store.MANIFEST).is_file() and artifact != artifact.parent:
+        artifact = artifact.parent  # a folder inside an artifact, such as its hf/
+    if artifact.is_dir() and not (artifact / store.MANIFEST).is_file():
+        raise InputError(f"no finished artifact at this place: no {store.MANIFEST} in it or above it.")
+    is_file = artifact.is_file()
+    root = (root or (Path("store") if is_file else artifact.parent.parent)).resolve()
+    return {
+        "artifact": str(artifact),
+        "made_from": {} if is_file else made_from(artifact),
+        "used_by": list(used_by(artifact, root)),
+    }
+
+
+def made_from(artifact: Path) -> dict[str, Any]:
+    """Return the tree of an artifact's inputs, down to the external files."""
+    try:
+        manifest = json.loads((artifact / store.MANIFEST).read_text())
+    except FileNotFoundError:
+        return {"artifact": str(artifact), "missing": True}
+    return {
+        "artifact": str(artifact),
+        "stage": manifest["stage"],
+        "plugin": manifest["identity"].get("plugin"),
+        "git_commit": manifest.get("git_commit"),
+        "files": [str(artifact / name) for name in manifest["files"]]
+        if manifest["kind"] == "crawl"
+        else manifest["external_files"],
+        "inputs": {role: made_from(Path(path)) for role, path in manifest["inputs"].items()},
+    }
+
+
+def used_by(origin: Path, root: Path) -> Iterator[str]:
+    """Yield the artifacts of a store that were made from ``origin``, directly or not."""
+    manifests = {path.parent: json.loads(path.read_text()) for path in sorted(root.glob(f"*/*/{store.MANIFEST}"))}
+    reached = {str(origin)}
+    reached |= {str(artifact) for artifact in manifests if origin.is_file() and artifact in origin.parents}
+    growing = True
+    found: list[str] = []
+    while growing:
+        growing = False
+        for artifact, manifest in manifests.items():
+            uses = set(manifest["inputs"].values()) | set(manifest["external_files"])
+            if str(artifact) not in reached and uses & reached:
+                reached.add(str(artifact))
+                found.append(str(artifact))
+                growing = True
+    yield from found
+
+
+def render(result: dict[str, Any]) -> str:
+    """Show a lineage on a terminal."""
+    lines: list[str] = []
+
+    def show(node: dict[str, Any], role: str, depth: int) -> None:
+        what = "MISSING" if node.get("missing") else f"{node['stage']} by {node['plugin']}"
+        lines.append(f"{'  ' * depth}{role}{node['artifact']} ({what})")
+        files = node.get("files", [])
+        lines.extend(f"{'  ' * (depth + 1)}{file}" for file in files[:8])
+        if len(files) > 8:
+            lines.append(f"{'  ' * (depth + 1)}... and {len(files) - 8} more files")
+        for name, child in node.get("inputs", {}).items():
+            show(child, f"{name}: ", depth + 1)
+
+    if result["made_from"]:
+        lines.append("made from")
+        show(result["made_from"], "", 1)
+    lines.append("used by" if result["used_by"] else "used by nothing in this store")
+    lines.extend(f"  {artifact}" for artifact in result["used_by"])
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Write what a run did: ``report.json`` for programs and ``report.html`` (one file, no network) for people."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core import lineage, report_html, store
+from core.graph import StageSpec
+
+
+def write(
+    name: str,
+    directory: Path,
+    stages: Sequence[StageSpec],
+    outcomes: Sequence[Any],
+    config: Mapping[str, Any],
+    root: Path,
+    seconds: float,
+) -> dict[str, Path]:
+    """Collect the manifests of a run's stages and write both reports; a failed run gets what it has.
+
+    Returns:
+        Paths of the two files, by ``json`` and ``html``.
+    """
+    report = collect(name, stages, outcomes, config, root, seconds)
+    paths = {"json": directory / "report.json", "html": directory / "report.html"}
+    store.write_json(paths["json"], report)
+    paths["html"].write_text(report_html.render(report), encoding="utf-8")
+    return paths
+
+
+def collect(
+    name: str,
+    stages: Sequence[StageSpec],
+    outcomes: Sequence[Any],
+    config: Mapping[str, Any],
+    root: Path,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return the report as plain data.
+
+    Keys: ``stages``, ``funnel``, ``data``, ``tokenizer``, ``tokens``, ``init``, ``pretrain``, ``posttrain`` (by
+    method), ``eval`` (rows, each with the ``model`` it measured), ``lineage``, ``config``.
+    """
+    report: dict[str, Any] = {
+        "name": name,
+        "seconds": round(seconds, 3),
+        "stages": [],
+        "funnel": [],
+        "eval": [],
+        "posttrain": {},
+    }
+    manifests = {spec.name: store.read_manifest(spec.directory(root)) for spec in stages}
+    by_name = {outcome.name: outcome for outcome in outcomes}
+    for spec in stages:
+        outcome, manifest = by_name.get(spec.name), manifests[spec.name]
+        row: dict[str, Any] = {
+            "name": spec.name,
+            "status": outcome.status if outcome else "not started",
+            "seconds": outcome.seconds if outcome else 0.0,
+            "artifact": str(spec.directory(root)),
+        }
+        if outcome is not None and outcome.error:
+            row["error"] = outcome.error
+        if manifest is not None:
+            row |= {"seconds_when_made": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
+            _place(report, spec, manifest)
+        elif spec.kind == "data":
+            report["funnel"] = _unfinished_funnel(spec.directory(root))
+        report["stages"].append(row)
+    finished = [spec for spec in stages if manifests[spec.name] is not None]
+    report["lineage"] = {
+        spec.name: lineage.made_from(spec.directory(root)) for spec in finished if not _feeds(spec, finished)
+    }
+    report["config"] = dict(config)
+    return report
+
+
+def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any]) -> None:
+    """Put a stage's summary where readers of the report look for it."""
+    summary = manifest["summary"] or {}
+    if spec.kind == "eval":
+        model = spec.inputs["model"].name
+        report["eval"] += [{"model": model, **row} for row in summary.get("eval", [])]
+    elif spec.kind == "posttrain":
+        report["posttrain"][spec.name] = summary
+    elif spec.kind == "data":
+        report["funnel"] = summary.get("funnel", [])
+        report["data"] = {key: value for key, value in summary.items() if key != "funnel"}
+    else:
+        report[spec.name] = summary
+
+
+def _unfinished_funnel(artifact: Path) -> list[Any]:
+    path = artifact / "funnel.json"
+    return store.json.loads(path.read_text()) if path.is_file() else []
+
+
+def _feeds(spec: StageSpec, stages: Sequence[StageSpec]) -> bool:
+    return any(spec in other.inputs.values() for other in stages)

@@ -1,0 +1,278 @@
+"""The HTML report: tables and inline SVG, readable without a network and without scripts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884;--accent:#3b6fd4;--second:#d47a3b;--muted:#888}
+body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+td.n,th.n{text-align:right}.muted{color:var(--muted)}.failed{color:#c33;font-weight:600}
+.bar{background:var(--accent);height:.8rem;min-width:1px}.bar.lost{background:var(--second)}
+figure{margin:1rem 0}figcaption{color:var(--muted);font-size:.9rem}svg{width:100%;height:auto}
+svg text{fill:currentColor;font-size:11px}pre{overflow-x:auto;font-size:.8rem}
+.tiles{display:flex;flex-wrap:wrap;gap:1rem}.tiles div{flex:1 1 9rem;border:1px solid var(--line);border-radius:.4rem;padding:.6rem}
+.tiles b{display:block;font-size:1.25rem}
+"""
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """Return the whole page."""
+    sections = [
+        _head(report), _evaluation(report), _training(report), _alignment(report), _funnel(report), _stages(report), _lineage(report),
+        _configuration(report),
+    ]  # fmt: skip
+    body = "\n".join(section for section in sections if section)
+    title = escape(f"{report['name']} - smallwright")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>{body}</body></html>\n'
+    )
+
+
+def _head(report: Mapping[str, Any]) -> str:
+    tiles = []
+    data, training = report.get("data"), report.get("pretrain")
+    if data:
+        tiles.append((f"{data['documents']:,}", f"documents kept, {data['characters'] / 1e6:,.2f} M characters"))
+    if training:
+        tiles += [
+            (
+                _count(training["stored_parameters"]),
+                f"stored parameters, {_count(training['executed_parameters'])} executed",
+            ),
+            (_count(training["tokens"]), f"tokens trained on, {training['tokens_per_second']:,.0f} per second"),
+            (
+                f"{training['validation_loss']:.3f}",
+                f"validation loss (unigram {training['unigram_loss']:.3f}), nats per token",
+            ),
+        ]
+    tiles.append((f"{report['seconds']:.0f} s", "this run"))
+    shown = "".join(f"<div><b>{escape(big)}</b>{escape(small)}</div>" for big, small in tiles)
+    failed = [row for row in report["stages"] if row["status"] == "failed"]
+    trouble = "".join(f'<p class="failed">{escape(row["name"])} failed: {escape(row["error"])}</p>' for row in failed)
+    return f'<h1>{escape(report["name"])}</h1>{trouble}<div class="tiles">{shown}</div>'
+
+
+def _evaluation(report: Mapping[str, Any]) -> str:
+    if not report["eval"]:
+        return ""
+    rows = []
+    for row in report["eval"]:
+        engine = f"{row['engine']['name']} {row['engine']['version']}" if row.get("engine") else ""
+        over = ""
+        if row.get("chance") is not None and row.get("stderr"):
+            over = f"{(row['value'] - row['chance']) / row['stderr']:+.1f}"
+        rows.append(
+            [
+                row["model"],
+                row["task"],
+                row["metric"],
+                _number(row["value"]),
+                _number(row.get("stderr")),
+                _number(row.get("chance")),
+                over,
+                row.get("n"),
+                engine,
+            ]
+        )
+    header = ["model", "task", "metric", "value", "std. error", "chance", "errors over chance", "n", "engine"]
+    return "<h2>Evaluation</h2>" + _table(header, rows, numeric={3, 4, 5, 6, 7})
+
+
+def _training(report: Mapping[str, Any]) -> str:
+    parts = []
+    for name in ("pretrain", "pretrain-source"):
+        training = report.get(name)
+        if not training:
+            continue
+        curves = {"training": training["loss_curve"], "validation": training.get("validation_curve") or []}
+        parts.append(
+            f"<h2>{'Pretraining' if name == 'pretrain' else 'Pretraining of the source model'}</h2>"
+            + line_chart(curves, "step", "loss, nats per token", rule=("unigram", training["unigram_loss"]))
+            + line_chart(
+                {"learning rate": training.get("learning_rate_curve") or []}, "step", "learning rate", height=110
+            )
+        )
+        engine = training["engine"]
+        facts = [
+            ["engine", f"{engine['name']} {engine['version']}"],
+            ["tokens per second", f"{training['tokens_per_second']:,.0f}"],
+        ]
+        if training.get("peak_memory_bytes"):
+            facts.append(["peak memory", f"{training['peak_memory_bytes'] / 2**30:.2f} GiB"])
+        if training.get("verification"):
+            facts.append(
+                ["same log-probabilities (largest difference)", json.dumps(training["verification"], default=str)]
+            )
+        parts.append(_table(["", ""], facts))
+    return "".join(parts)
+
+
+def _alignment(report: Mapping[str, Any]) -> str:
+    parts = []
+    for name, summary in report["posttrain"].items():
+        parts.append(
+            f"<h3>{escape(name)}</h3>"
+            + line_chart({"training": summary.get("loss_curve") or []}, "step", "loss", height=140)
+        )
+        before, after = summary.get("eval_before") or {}, summary.get("eval_after") or {}
+        rows = [
+            [key, _number(before.get(key)), _number(after.get(key))]
+            for key in after
+            if isinstance(after[key], (int, float))
+        ]
+        if rows:
+            parts.append(_table(["held-out", "before", "after"], rows, numeric={1, 2}))
+    models = list(dict.fromkeys(row["model"] for row in report["eval"]))
+    if len(models) > 1:
+        parts.append(
+            "<h3>Before and after, on the evaluation tasks</h3>" + _compare(report["eval"], models[0], models[-1])
+        )
+    return f"<h2>Post-training</h2>{''.join(parts)}" if parts else ""
+
+
+def _compare(rows: Sequence[Mapping[str, Any]], first: str, last: str) -> str:
+    values = {(row["model"], row["task"], row["metric"]): row["value"] for row in rows}
+    pairs = [(task, metric) for model, task, metric in values if model == first and (last, task, metric) in values]
+    shown = []
+    for task, metric in pairs:
+        before, after = values[first, task, metric], values[last, task, metric]
+        shown.append([task, metric, _number(before), _number(after), f"{after - before:+.4f}"])
+    return _table(["task", "metric", first, last, "change"], shown, numeric={2, 3, 4})
+
+
+def _funnel(report: Mapping[str, Any]) -> str:
+    funnel = report["funnel"]
+    if not funnel:
+        return ""
+    widest = max((step["in"] for step in funnel), default=1) or 1
+    rows = []
+    for step in funnel:
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in step["rejected"].items())
+        failures = "; ".join(f"{count:,} {reason}" for reason, count in step["failed"].items())
+        bar = f'<div class="bar" style="width:{100 * step["kept"] / widest:.1f}%"></div>'
+        failed = f' <span class="failed">{escape(failures)}</span>' if failures else ""
+        rows.append(
+            f'<tr><td>{escape(step["step"])}</td><td class="n">{step["in"]:,}</td><td class="n">{step["kept"]:,}</td>'
+            f'<td style="width:22%">{bar}</td><td>{escape(reasons)}{failed}</td></tr>'
+        )
+    head = '<tr><th>step</th><th class="n">in</th><th class="n">kept</th><th></th><th>set aside, by reason</th></tr>'
+    histogram = (report.get("data") or {}).get("score_histogram")
+    chart = _histogram(histogram) if histogram and any(histogram["kept"] + histogram["rejected"]) else ""
+    return f"<h2>Documents</h2><table>{head}{''.join(rows)}</table>{chart}"
+
+
+def _histogram(histogram: Mapping[str, Any]) -> str:
+    kept, rejected = histogram["kept"], histogram["rejected"]
+    top = max(k + r for k, r in zip(kept, rejected, strict=True)) or 1
+    width, height = 600 / len(kept), 120
+    bars = []
+    for i, (k, r) in enumerate(zip(kept, rejected, strict=True)):
+        low, high = height * k / top, height * r / top
+        bars.append(
+            f'<rect x="{40 + i * width:.1f}" y="{height - low:.1f}" width="{width - 1:.1f}" height="{low:.1f}" fill="var(--accent)"/>'
+            f'<rect x="{40 + i * width:.1f}" y="{height - low - high:.1f}" width="{width - 1:.1f}" height="{high:.1f}" fill="var(--second)"/>'
+        )
+    low_label, high_label = histogram["range"]
+    return (
+        f'<figure><svg viewBox="0 0 650 140">{"".join(bars)}<text x="40" y="{height + 14}">{low_label}</text>'
+        f'<text x="625" y="{height + 14}">{high_label}</text><text x="0" y="12">{top:,}</text></svg>'
+        "<figcaption>Quality scores of documents: kept in the end (blue), set aside (orange).</figcaption></figure>"
+    )
+
+
+def _stages(report: Mapping[str, Any]) -> str:
+    rows = []
+    for row in report["stages"]:
+        memory = f"{row['peak_memory_bytes'] / 2**30:.2f}" if "peak_memory_bytes" in row else ""
+        made = f"{row['seconds_when_made']:.1f}" if "seconds_when_made" in row else ""
+        rows.append([row["name"], row["status"], f"{row['seconds']:.1f}", made, memory, row["artifact"]])
+    header = ["stage", "status", "seconds", "seconds when made", "peak GiB", "artifact"]
+    return "<h2>Stages</h2>" + _table(header, rows, numeric={2, 3, 4})
+
+
+def _lineage(report: Mapping[str, Any]) -> str:
+    from core.lineage import render as render_lineage
+
+    if not report["lineage"]:
+        return ""
+    trees = "\n".join(render_lineage({"made_from": tree, "used_by": []}) for tree in report["lineage"].values())
+    text = trees.replace("\nused by nothing in this store", "")
+    return f"<h2>Lineage</h2><pre>{escape(text)}</pre>"
+
+
+def _configuration(report: Mapping[str, Any]) -> str:
+    text = json.dumps(report["config"], indent=1, default=str)
+    return f"<h2>Configuration</h2><details><summary>resolved settings</summary><pre>{escape(text)}</pre></details>"
+
+
+def line_chart(
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    x_label: str,
+    y_label: str,
+    height: int = 240,
+    rule: tuple[str, float] | None = None,
+) -> str:
+    """Return an SVG figure of curves, each a list of [x, y]; ``rule`` draws a labelled horizontal line."""
+    points = [(x, y) for curve in curves.values() for x, y in curve]
+    if not points:
+        return ""
+    xs, ys = [x for x, _ in points], [y for _, y in points] + ([rule[1]] if rule else [])
+    left, right, top, bottom = 52.0, 640.0, 10.0, height - 24.0
+    low_x, high_x, low_y, high_y = min(xs), max(xs), min(ys), max(ys)
+    span_x, span_y = (high_x - low_x) or 1.0, (high_y - low_y) or 1.0
+
+    def place(x: float, y: float) -> str:
+        return (
+            f"{left + (x - low_x) / span_x * (right - left):.1f},{bottom - (y - low_y) / span_y * (bottom - top):.1f}"
+        )
+
+    shapes = []
+    for color, (name, curve) in zip(("var(--accent)", "var(--second)", "#4a9"), curves.items(), strict=False):
+        path = " ".join(place(x, y) for x, y in curve)
+        shapes.append(
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6"><title>{escape(name)}</title></polyline>'
+        )
+    if rule:
+        _, y = place(low_x, rule[1]).split(",")
+        shapes.append(
+            f'<line x1="{left}" x2="{right}" y1="{y}" y2="{y}" stroke="var(--muted)" stroke-dasharray="4 3"/>'
+        )
+        shapes.append(f'<text x="{right - 60}" y="{float(y) + 12:.1f}">{escape(rule[0])}</text>')
+    labels = (
+        f'<text x="2" y="{top + 8}">{_number(high_y)}</text><text x="2" y="{bottom}">{_number(low_y)}</text>'
+        f'<text x="{left}" y="{height - 8}">{_number(low_x)}</text><text x="{right - 30}" y="{height - 8}">{_number(high_x)}</text>'
+    )
+    names = ", ".join(name for name, curve in curves.items() if curve)
+    caption = f"<figcaption>{escape(y_label)} by {escape(x_label)} ({escape(names)})</figcaption>"
+    return f'<figure><svg viewBox="0 0 650 {height}">{"".join(shapes)}{labels}</svg>{caption}</figure>'
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[Any]], numeric: set[int] = frozenset()) -> str:  # type: ignore[assignment]
+    def cell(tag: str, i: int, value: Any) -> str:
+        mark = ' class="n"' if i in numeric else ""
+        return f"<{tag}{mark}>{escape('' if value is None else str(value))}</{tag}>"
+
+    head = "".join(cell("th", i, value) for i, value in enumerate(header))
+    body = "".join(f"<tr>{''.join(cell('td', i, value) for i, value in enumerate(row))}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _count(value: float) -> str:
+    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.2f} {unit}"
+    return f"{value:,.0f}"

@@ -1,0 +1,197 @@
+"""Compose a run from what is appended, do its stages, and write the report.
+
+    python -m core.run +arch=shared_ffn +data=finemath
+    python -m core.run +arch=gqa arch.size=smollm2-135m +data=finemath 'data.paths=[/crawl/*.warc.gz]' pretrain.nproc=8
+    python -m core.run +arch=shared_ffn +data=finemath '+posttrain=[sft,dpo]'
+
++data alone curates a corpus; with +arch it trains and evaluates; with +posttrain it aligns. Any setting is an
+override (key=value); add --config to see them all. Stages that an earlier run finished are reused; an interrupted
+run goes on where it stopped when the same command is given again.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core import compose, discovery, graph, report, store, worker
+from core.errors import UserError
+from core.graph import StageSpec
+from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
+from core.registry import Registry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageOutcome:
+    """What became of a stage."""
+
+    name: str
+    status: str
+    """``ran``, ``reused`` or ``failed``."""
+    seconds: float
+    artifact: str
+    error: str | None = None
+
+
+@dataclasses.dataclass
+class Run:
+    """A run: what observers get."""
+
+    name: str
+    directory: Path
+    config: Mapping[str, Any]
+    stages: list[StageOutcome] = dataclasses.field(default_factory=list)
+
+
+class StageFailed(Exception):
+    """A stage ended without its artifact; the message is for the user."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = command_parser("core.run", __doc__ or "")
+    parser.add_argument("--config", action="store_true", help="print the composed configuration and stop")
+    options = parser.parse_args(arguments)
+    try:
+        registry = discovery.load(options.plugin)
+        warn_about_broken(registry)
+        config = compose.compose(options.overrides, registry)
+        if options.config:
+            print(json.dumps(config, indent=2))
+            return 0
+        stages = graph.build(config, registry)
+        return _run(config, stages, registry, tuple(options.plugin))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: give the same command to go on from here.", file=sys.stderr)
+        return 130
+
+
+def command_parser(command: str, description: str) -> argparse.ArgumentParser:
+    """The options that run and plan share."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {command}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("overrides", nargs="*", help="+group=option and key=value, as in Hydra")
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE", help="load hooks from a local Python file"
+    )
+    return parser
+
+
+def warn_about_broken(registry: Registry) -> None:
+    """Print one line for each plugin that failed to load."""
+    for record in registry.plugins:
+        if record.status == "failed":
+            print(
+                f"warning: plugin {record.distribution} {record.version} failed to load: {record.reason}",
+                file=sys.stderr,
+            )
+
+
+def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
+    name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
+    root = Path(str(config["store"])).resolve()
+    directory = Path(config["run_dir"] or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{name}").resolve()
+    (directory / "logs").mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps(config, indent=2, default=str))
+    run = Run(name=str(name), directory=directory, config=config)
+    registry.hooks.run_started(run=run)
+    started = time.monotonic()
+    failure = None
+    for spec in stages:
+        outcome = _stage(spec, run, root, plugin_files)
+        run.stages.append(outcome)
+        registry.hooks.stage_finished(run=run, stage=outcome)
+        if outcome.status == "failed":
+            failure = outcome
+            break
+    paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=time.monotonic() - started)
+    registry.hooks.run_finished(run=run)
+    if failure is not None:
+        print(f"error: stage {failure.name} failed: {failure.error}", file=sys.stderr)
+        print(f"       log: {directory / 'logs' / (failure.name + '.log')}; finished stages are kept.", file=sys.stderr)
+    print(f"report: {paths['html']}")
+    return 0 if failure is None else 1
+
+
+def _choice(config: Mapping[str, Any], group: str) -> str | None:
+    return str(config[group].get("name", group)) if group in config else None
+
+
+def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) -> StageOutcome:
+    """Reuse the artifact of a stage, or make it."""
+    artifact = spec.directory(root)
+    started = time.monotonic()
+    try:
+        with store.lock(artifact):
+            if store.read_manifest(artifact) is not None:
+                print(f"{spec.name:16} reused   {artifact}")
+                return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
+            _make(spec, run, root, plugin_files)
+    except (StageFailed, UserError, OSError) as error:
+        seconds = time.monotonic() - started
+        return StageOutcome(
+            name=spec.name, status="failed", seconds=round(seconds, 3), artifact=str(artifact), error=str(error)
+        )
+    seconds = time.monotonic() - started
+    print(f"{spec.name:16} {seconds:6.1f} s {artifact}")
+    return StageOutcome(name=spec.name, status="ran", seconds=round(seconds, 3), artifact=str(artifact))
+
+
+def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) -> None:
+    logs = run.directory / "logs"
+    job_file, log_file = logs / f"{spec.name}.job.json", logs / f"{spec.name}.log"
+    progress_file, error_file = logs / f"{spec.name}.progress", job_file.with_suffix(".error.json")
+    external = tuple(getattr(spec.config, "paths", None) or ()) if spec.kind == "data" else ()
+    job_file.write_text(json.dumps(worker.describe(spec, root, spec.entry.kind, plugin_files, external), default=str))
+    progress_file.write_text("")
+    error_file.unlink(missing_ok=True)
+    stage = spec.build()
+    engine = getattr(stage, "environment", dict)()
+    environment = {**os.environ, **engine, PROGRESS_FILE_VARIABLE: str(progress_file)}
+    bar = ProgressBar(progress_file, spec.name)
+    with open(log_file, "wb") as log:
+        # Started from the main thread: on Linux the child's death signal follows the thread that started it.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "core.worker", str(job_file)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            while process.poll() is None:
+                bar.update()
+                time.sleep(0.1)
+        finally:
+            bar.close()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode != 0:
+        raise StageFailed(_reason(process.returncode, error_file, log_file))
+
+
+def _reason(code: int, error_file: Path, log_file: Path) -> str:
+    if error_file.is_file():
+        failure = json.loads(error_file.read_text())
+        if failure["user"]:
+            return str(failure["message"])
+        return f"{failure['type']}: {str(failure['message']).strip().splitlines()[0]}"
+    if code == -9:
+        return "it was killed (SIGKILL); when the machine ran out of memory, give it less work at a time."
+    tail = log_file.read_text(errors="replace").strip().splitlines()[-1:]
+    return f"it ended with code {code}: {' '.join(tail)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
