@@ -1,0 +1,1 @@
+"""Evaluation: lm-eval tasks and held-out perplexity on the vLLM engine."""

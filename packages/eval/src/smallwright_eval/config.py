@@ -1,0 +1,78 @@
+"""Settings of the evaluation stage."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from core.config import setting
+from core.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LMEvalConfig:
+    """Which tasks are asked, on which engine, with which numbers."""
+
+    tasks: tuple[str, ...] = ("smallwright_arithmetic_cloze", "smallwright_lesson_completion")
+    """Names of lm-eval tasks, groups or tags; those of this package and of ``task_paths`` need no network."""
+    task_paths: tuple[str, ...] = ()
+    """More folders of lm-eval task YAML. File names in ``dataset_kwargs.data_files`` are relative to their YAML."""
+    engine: Literal["vllm", "transformers"] = "vllm"
+    """What runs the model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Numbers to compute in; ``auto`` is float32 on a CPU and bfloat16 on a GPU."""
+    num_fewshot: int | None = None
+    """Examples in the prompt, for every task; None leaves each task's own number."""
+    fewshot_by_task: Mapping[str, int] | None = None
+    """Examples in the prompt by name in ``tasks``; these win over ``num_fewshot``."""
+    limit: int | float | None = None
+    """Only the first items of each task: a count, or a share below 1. For trying things out."""
+    apply_chat_template: bool = False
+    """Put the prompts in the model's chat template."""
+    max_model_len: int | None = None
+    """Longest input in tokens; None is what the model's config allows."""
+    perplexity: bool = True
+    """Measure perplexity on the validation tokens, where the run has some."""
+    perplexity_tokens: int | None = None
+    """Stop the held-out text at the last whole document within this many tokens; None takes all of it."""
+    seed: int = 1234
+    """Chooses few-shot examples. Apart from the run's seed, so that runs stay comparable; 1234 is lm-eval's own."""
+    bootstrap_iters: int = 1000
+    """Resamplings for standard errors that have no closed form; accuracies have one and cost nothing."""
+    trust_remote_code: bool = False
+    """Let a model directory bring Python code. Architectures of installed plugins do not need it."""
+    allow_network: bool = False
+    """Let tasks fetch their data from the Hugging Face hub."""
+    batch_size: int = setting(512, identity=False)
+    """Requests handed to the engine at a time (vLLM), rows of a batch (transformers: at most 32 of it)."""
+    max_num_seqs: int = setting(128, identity=False)
+    """vLLM: sequences in one step."""
+    max_num_batched_tokens: int = setting(4096, identity=False)
+    """vLLM: tokens in one step; logits of tokens x vocabulary are held at once."""
+    kv_cache_gib: float | None = setting(None, identity=False)
+    """vLLM: GiB for the KV cache; None is 0.5 on a CPU, and what ``gpu_memory_utilization`` leaves on a GPU."""
+    gpu_memory_utilization: float = setting(0.8, identity=False)
+    """vLLM on a GPU: share of its memory to use."""
+    tensor_parallel_size: int = setting(1, identity=False)
+    """vLLM: GPUs that share one model."""
+    enforce_eager: bool = setting(True, identity=False)
+    """vLLM: no compilation and no CUDA graphs. Faster in all unless long answers are generated."""
+
+    def __post_init__(self) -> None:
+        if not self.tasks and not self.perplexity:
+            raise ConfigError("tasks=[] and perplexity=false leave nothing to evaluate; name a task.")
+        repeated = sorted({task for task in self.tasks if self.tasks.count(task) > 1})
+        if repeated:
+            raise ConfigError(f"tasks: {repeated[0]} is named twice; name it once.")
+        for name in self.fewshot_by_task or {}:
+            if name not in self.tasks:
+                raise ConfigError(f"fewshot_by_task.{name}: not one of tasks ({', '.join(self.tasks)}).")
+        positive = ("max_model_len", "perplexity_tokens", "limit", "batch_size", "max_num_seqs", "tensor_parallel_size")
+        for name in (*positive, "max_num_batched_tokens", "kv_cache_gib"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{name}={value}: must be above 0.")
+        if not 0 < self.gpu_memory_utilization <= 1:
+            raise ConfigError(f"gpu_memory_utilization={self.gpu_memory_utilization}: must be above 0 and at most 1.")
+        for name in ("num_fewshot", "bootstrap_iters"):
+            if (getattr(self, name) or 0) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)}: must not be negative.")

@@ -1,0 +1,212 @@
+"""The engines a model is evaluated on, as lm-eval's own model classes: vLLM and Transformers."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from core.engines import allocator_environment, offline_environment, vllm_environment
+from core.errors import ConfigError, InputError, nearest
+from core.interfaces import Architecture
+
+from smallwright_eval.config import LMEvalConfig
+
+DEFAULT_CPU_KV_CACHE_GIB = 0.5
+ROWS_OF_A_TRANSFORMERS_BATCH = 32
+GIB = 1024**3
+
+
+def environment(config: LMEvalConfig) -> dict[str, str]:
+    """Variables that must be set before vLLM and the Hugging Face libraries are imported."""
+    variables = {**allocator_environment(), **vllm_environment()}
+    # It would overrule ``kv_cache_gib``. Set by the user, it still does.
+    del variables["VLLM_CPU_KVCACHE_SPACE"]
+    return variables if config.allow_network else {**variables, **offline_environment()}
+
+
+def model_directory(model: Path) -> Path:
+    """Return the Hugging Face directory of a model artifact, or ``model`` itself where it is one.
+
+    Raises:
+        InputError: nothing there, no weights, or weights only as pickles, which can run code when read.
+    """
+    directory = model / "hf" if (model / "hf").is_dir() else model
+    if not (directory / "config.json").is_file():
+        raise InputError(f"model={directory}: no config.json there. Give a directory saved by save_pretrained.")
+    if not any(directory.glob("*.safetensors")):
+        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in directory.glob(pattern))
+        if pickles:
+            raise InputError(
+                f"model={directory}: {pickles[0]} is a pickle, which can run code when read; save as safetensors."
+            )
+        raise InputError(f"model={directory}: no *.safetensors there.")
+    return directory
+
+
+def register_model_class(architecture: Architecture | None) -> None:
+    """Make the chosen architecture known to Transformers' Auto classes, where it is not one of theirs."""
+    if architecture is None:
+        return
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    config = architecture.hf_config()
+    if config.model_type not in CONFIG_MAPPING:
+        AutoConfig.register(config.model_type, type(config))
+        AutoModelForCausalLM.register(type(config), architecture.hf_model_class(), exist_ok=True)
+
+
+def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, advance: Callable[[int], None]) -> Any:
+    """Load the model and return it as an lm-eval ``TemplateLM``.
+
+    Args:
+        model: Hugging Face directory.
+        advance: Called with the number of requests just answered.
+
+    Raises:
+        ConfigError: the engine is not installed, or does not know the model's class.
+    """
+    register_model_class(architecture)
+    return (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model, advance)
+
+
+def describe(config: LMEvalConfig) -> dict[str, str]:
+    """Name, version and numbers of the engine, for the table of scores."""
+    name = config.engine
+    if name == "vllm":
+        name = vllm_distribution()
+    return {"name": config.engine, "version": importlib.metadata.version(name), "dtype": resolve_dtype(config)}
+
+
+def resolve_dtype(config: LMEvalConfig) -> str:
+    """Turn ``dtype=auto`` into what fits the device."""
+    if config.dtype != "auto":
+        return config.dtype
+    return "bfloat16" if _has_gpu() else "float32"
+
+
+def vllm_distribution() -> str:
+    """Return the name of the distribution that brings vLLM here: ``vllm`` or ``vllm-cpu``.
+
+    Raises:
+        ConfigError: neither is installed.
+    """
+    for name in ("vllm", "vllm-cpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(name)
+            return name
+    raise ConfigError(
+        'eval.engine=vllm: vLLM is not installed. pip install "smallwright-eval[cpu]" on a CPU, '
+        '"smallwright-eval[gpu]" on a GPU, or take eval.engine=transformers.'
+    )
+
+
+def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
+    with _vllm_found_by_name(vllm_distribution()):
+        from lm_eval.models.vllm_causallms import VLLM
+    _check_servable(model, config.trust_remote_code)
+
+    class MeteredVLLM(VLLM):
+        """lm-eval's vLLM class, which also says how far it is."""
+
+        def _model_generate(self, requests: list[list[int]], *args: Any, **kwargs: Any) -> Any:
+            outputs = super()._model_generate(requests, *args, **kwargs)
+            advance(len(requests))
+            return outputs
+
+    settings: dict[str, Any] = {
+        "max_model_len": config.max_model_len,
+        "max_num_seqs": config.max_num_seqs,
+        "max_num_batched_tokens": config.max_num_batched_tokens,
+        "tensor_parallel_size": config.tensor_parallel_size,
+        "enforce_eager": config.enforce_eager,
+        # Never pickles, whatever else lies in the directory.
+        "load_format": "safetensors",
+        # Prompts whose log-probabilities are asked never read the prefix cache; keeping one only costs time.
+        "enable_prefix_caching": False,
+        "disable_log_stats": True,
+    }
+    if _has_gpu():
+        settings["gpu_memory_utilization"] = config.gpu_memory_utilization
+    cache = config.kv_cache_gib or (None if _has_gpu() else DEFAULT_CPU_KV_CACHE_GIB)
+    if cache is not None:
+        settings["kv_cache_memory_bytes"] = int(cache * GIB)
+    return MeteredVLLM(
+        pretrained=str(model),
+        dtype=resolve_dtype(config),
+        trust_remote_code=config.trust_remote_code,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        **settings,
+    )
+
+
+def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    class MeteredHFLM(HFLM):
+        """lm-eval's Transformers class, which also says how far it is."""
+
+        def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
+            logits = super()._model_call(inps, *args, **kwargs)
+            advance(len(inps))
+            return logits
+
+    return MeteredHFLM(
+        pretrained=str(model),
+        dtype=resolve_dtype(config),
+        device="cuda" if _has_gpu() else "cpu",
+        batch_size=min(config.batch_size, ROWS_OF_A_TRANSFORMERS_BATCH),
+        max_length=config.max_model_len,
+        trust_remote_code=config.trust_remote_code,
+        use_safetensors=True,
+    )
+
+
+def _check_servable(model: Path, trust_remote_code: bool) -> None:
+    from vllm import ModelRegistry
+    from vllm.plugins import load_general_plugins
+
+    load_general_plugins()
+    described = json.loads((model / "config.json").read_text())
+    wanted = described.get("architectures") or []
+    known = set(ModelRegistry.get_supported_archs())
+    if wanted and not known.intersection(wanted) and not (trust_remote_code and "auto_map" in described):
+        raise ConfigError(
+            f"model={model}: vLLM does not know its class {wanted[0]}.{nearest(wanted[0], known)} Install the plugin "
+            "that serves it (an entry point of vllm.general_plugins), or take eval.engine=transformers."
+        )
+
+
+@contextlib.contextmanager
+def _vllm_found_by_name(distribution: str) -> Iterator[None]:
+    """lm-eval looks up the version of a distribution called ``vllm``; on a CPU it is called ``vllm-cpu``."""
+    original = importlib.metadata.version
+
+    def version(name: str) -> str:
+        # vLLM takes the CPU platform when its version says so.
+        return original(distribution) + "+cpu" if name == "vllm" else original(name)
+
+    if distribution == "vllm":
+        yield
+        return
+    importlib.metadata.version = version
+    try:
+        yield
+    finally:
+        importlib.metadata.version = original
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def set_environment(config: LMEvalConfig) -> None:
+    """Set what the launcher did not: used as a library, a stage has no launcher."""
+    for name, value in environment(config).items():
+        os.environ.setdefault(name, value)

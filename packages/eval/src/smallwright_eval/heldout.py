@@ -1,0 +1,144 @@
+"""Perplexity on held-out tokens, through the same engine that answers the tasks."""
+
+import dataclasses
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from core.errors import InputError
+from core.interfaces import TokensMeta
+
+TASK = "validation"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Documents that training did not see."""
+
+    documents: list[list[int]]
+    """Token ids by document, each with its closing end-of-text id."""
+    complete: bool
+    """False when ``perplexity_tokens`` cut some documents off."""
+    meta: TokensMeta
+
+
+def load(tokens: Path, max_tokens: int | None) -> HeldOut:
+    """Read whole validation documents in order, until the next one would pass ``max_tokens``; the first always.
+
+    Raises:
+        InputError: files missing, or no validation documents.
+    """
+    for name in ("meta.json", "validation.bin", "validation.offsets.npy"):
+        if not (tokens / name).is_file():
+            raise InputError(f"tokens={tokens}: {name} is missing. Take eval.perplexity=false to go without.")
+    meta = TokensMeta.load(tokens)
+    offsets = np.load(tokens / "validation.offsets.npy", allow_pickle=False)
+    if len(offsets) < 2:
+        raise InputError(f"tokens={tokens}: no validation documents. Take eval.perplexity=false to go without.")
+    ids = np.memmap(tokens / "validation.bin", dtype=np.dtype(meta.dtype).newbyteorder("<"), mode="r")
+    taken = len(offsets) - 1
+    if max_tokens is not None:
+        taken = max(1, int(np.searchsorted(offsets[1:] - offsets[0], max_tokens, side="right")))
+    documents = [ids[start:end].tolist() for start, end in itertools.pairwise(offsets[: taken + 1]) if end > start]
+    return HeldOut(documents=documents, complete=taken == len(offsets) - 1, meta=meta)
+
+
+def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
+    """Return the cross-entropy of the held-out documents under the model.
+
+    Every token of a document is predicted once, its end-of-text id included, the first from the tokenizer's prefix
+    token. A document longer than the engine's longest input is cut into windows of lm-eval's rolling kind, each
+    starting from one token of context, so the number rises a little where documents are cut.
+
+    Args:
+        lm: Model as lm-eval's ``TemplateLM``.
+        held_out: The documents.
+        vocab_size: Rows of the model's embedding.
+
+    Returns:
+        ``nats_per_token``, ``perplexity``, ``bits_per_byte`` with their standard errors (over documents, since
+        tokens of one document are no independent samples), and ``tokens``, ``documents``, ``bytes``.
+
+    Raises:
+        InputError: token ids that the model does not have: tokens of another tokenizer.
+    """
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    highest = max(max(document) for document in held_out.documents)
+    if highest >= vocab_size:
+        raise InputError(
+            f"tokens: id {highest} is outside the model's vocabulary of {vocab_size}; these tokens are of another "
+            "tokenizer. Take eval.perplexity=false for this model."
+        )
+    requests, owners = [], []
+    for owner, document in enumerate(held_out.documents):
+        windows = get_rolling_token_windows(
+            token_list=document, prefix_token=lm.prefix_token_id, max_seq_len=lm.max_length - 2, context_len=1
+        )
+        for context, continuation in map(make_disjoint_window, windows):
+            requests.append((None, context, continuation))
+            owners.append(owner)
+    answers = lm._loglikelihood_tokens(requests, disable_tqdm=True)
+    losses = np.zeros(len(held_out.documents))
+    np.add.at(losses, owners, [-loglikelihood for loglikelihood, _ in answers])
+    lengths = np.array([len(document) for document in held_out.documents])
+    size = _size_in_bytes(lm, held_out)
+    nats = float(losses.sum() / lengths.sum())
+    error = _ratio_error(losses, lengths)
+    bits = nats * int(lengths.sum()) / size / math.log(2)
+    return {
+        "nats_per_token": nats,
+        "nats_per_token_stderr": error,
+        "perplexity": math.exp(nats),
+        "perplexity_stderr": None if error is None else math.exp(nats) * error,
+        "bits_per_byte": bits,
+        "bits_per_byte_stderr": None if error is None else bits * error / nats,
+        "tokens": int(lengths.sum()),
+        "documents": len(held_out.documents),
+        "bytes": size,
+        "unigram_nats_per_token": held_out.meta.unigram_loss,
+    }
+
+
+def rows(measured: dict[str, Any], vocab_size: int) -> list[dict[str, Any]]:
+    """Turn :func:`measure`'s answer into rows of the score table; chance is a uniform guess over the vocabulary."""
+    uniform = math.log(vocab_size)
+    chances = {
+        "nats_per_token": uniform,
+        "perplexity": float(vocab_size),
+        "bits_per_byte": uniform * measured["tokens"] / measured["bytes"] / math.log(2),
+    }
+    return [
+        {
+            "task": TASK,
+            "metric": metric,
+            "value": measured[metric],
+            "stderr": measured[f"{metric}_stderr"],
+            "n": measured["tokens"],
+            "chance": chance,
+            "higher_is_better": False,
+            "num_fewshot": 0,
+        }
+        for metric, chance in chances.items()
+    ]
+
+
+def _size_in_bytes(lm: Any, held_out: HeldOut) -> int:
+    if held_out.complete:
+        return held_out.meta.validation_bytes
+    texts = lm.tokenizer.batch_decode(
+        [[token for token in document if token != held_out.meta.eos_token_id] for document in held_out.documents],
+        clean_up_tokenization_spaces=False,
+    )
+    return sum(len(text.encode()) for text in texts)
+
+
+def _ratio_error(losses: np.ndarray, lengths: np.ndarray) -> float | None:
+    """Standard error of sum(losses) / sum(lengths) over documents; None for a single document."""
+    count = len(losses)
+    if count < 2:
+        return None
+    residuals = losses - losses.sum() / lengths.sum() * lengths
+    return float(np.sqrt((residuals**2).sum() * count / (count - 1)) / lengths.sum())

@@ -1,0 +1,21 @@
+"""Hooks of the evaluation plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_eval.conf")
+
+
+@hookimpl
+def register_evaluators(register):
+    register("lm_eval", "smallwright_eval.harness:LMEval", config="smallwright_eval.config:LMEvalConfig")
+
+
+@hookimpl
+def register_benchmarks(register):
+    for task in ("smallwright_arithmetic_cloze", "smallwright_lesson_completion"):
+        register(task, f"smallwright_eval:tasks/{task}.jsonl")

@@ -1,0 +1,93 @@
+"""Rows of the score table and the log of single items, from what lm-eval returns."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+NOT_METRICS = ("alias", "name", "sample_len", "sample_count", "samples")
+
+
+def chance_of(task: Any) -> float | None:
+    """Mean over items of 1 / number of choices; None where answers are not chosen from a list."""
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return None
+    shares = [1 / len(task.doc_to_choice(doc)) for doc in task.eval_docs]
+    return sum(shares) / len(shares)
+
+
+def rows_of(answer: Mapping[str, Any], chances: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    """Turn the answer of ``simple_evaluate`` into one row per task and metric.
+
+    Returns:
+        Objects with ``task``, ``metric`` (lm-eval's name; with its filter, where it has one), ``value``, ``stderr``
+        (None where lm-eval has none), ``n`` (items), ``chance`` (of accuracies), ``higher_is_better``,
+        ``num_fewshot``.
+    """
+    rows = []
+    counts = {task: counted["effective"] for task, counted in answer["n-samples"].items()}
+    for task, values in answer["results"].items():
+        members = answer.get("group_subtasks", {}).get(task, [])
+        for key, value in values.items():
+            metric, _, selection = key.partition(",")
+            if metric in NOT_METRICS or metric.endswith("_stderr") or not isinstance(value, (int, float)):
+                continue
+            stderr = values.get(f"{metric}_stderr,{selection}")
+            rows.append(
+                {
+                    "task": task,
+                    "metric": metric if selection in ("none", "") else f"{metric},{selection}",
+                    "value": float(value),
+                    "stderr": float(stderr) if isinstance(stderr, (int, float)) else None,
+                    "n": counts.get(task) or sum(counts.get(member, 0) for member in members) or None,
+                    "chance": chances.get(task) if metric.startswith("acc") else None,
+                    "higher_is_better": answer.get("higher_is_better", {}).get(task, {}).get(metric, True),
+                    "num_fewshot": answer.get("n-shot", {}).get(task),
+                }
+            )
+    return rows
+
+
+def samples_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Turn logged samples into one object per item: ``task``, ``id``, ``correct``, ``loglikelihoods`` or ``answers``.
+
+    ``loglikelihoods`` are in nats, one per choice, in the order of the choices; ``correct`` is the first metric.
+    """
+    log = []
+    for task, samples in answer["samples"].items():
+        for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
+            doc = sample["doc"]
+            scores = {name: sample[name] for name in sample["metrics"]}
+            first = next(iter(scores.values()), None)
+            item: dict[str, Any] = {
+                "task": task,
+                "id": doc.get("id", sample["doc_id"]) if isinstance(doc, Mapping) else sample["doc_id"],
+                "correct": bool(first) if isinstance(first, (bool, int, float)) else None,
+                "metrics": {name: value for name, value in scores.items() if isinstance(value, (bool, int, float))},
+            }
+            answers = [answer[0] for answer in sample["resps"]]
+            if all(isinstance(answer, str) for answer in answers):
+                item["answers"] = answers
+            else:
+                item["loglikelihoods"] = [
+                    float(value[0] if isinstance(value, (list, tuple)) else value) for value in answers
+                ]
+            log.append(item)
+    return log
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` so that a reader finds all of it or nothing."""
+    _replace(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def write_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write one JSON object a line, in one piece."""
+    _replace(path, "".join(json.dumps(value, sort_keys=True) + "\n" for value in values))
+
+
+def _replace(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
