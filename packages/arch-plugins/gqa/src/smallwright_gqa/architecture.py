@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.interfaces import Architecture
+
 from smallwright_gqa.config import GQAConfig
 
 
