@@ -125,7 +125,7 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleTy
                     plugin=described["name"],
                     distribution=described["distribution"],
                     version=described["version"],
-                )  # fmt: skip
+                )
             )
 
         manager.subset_hook_caller(f"register_{kind}", others)(register=register)
@@ -143,7 +143,8 @@ def _load_file(path: Path) -> ModuleType:
     if importlib.util.find_spec(path.stem) is not None:
         raise ImportError(f"a module named {path.stem!r} is installed already: rename the file")
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:

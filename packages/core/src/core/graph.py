@@ -192,7 +192,7 @@ class _Builder:
                 inputs=inputs,
                 content=content,
                 seed=self.seed,
-            )  # fmt: skip
+            )
         )
 
     def _architecture(self, settings: Mapping[str, Any], tokenizer: StageSpec) -> ArchitectureChoice:
@@ -226,9 +226,15 @@ class _Builder:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
         spec = StageSpec(
-            name=name, kind="pretrain", label=architecture.label(), entry=entry, config=_config(entry, settings, "pretrain"),
-            inputs=inputs, architecture=architecture, seed=self.seed,
-        )  # fmt: skip
+            name=name,
+            kind="pretrain",
+            label=architecture.label(),
+            entry=entry,
+            config=_config(entry, settings, "pretrain"),
+            inputs=inputs,
+            architecture=architecture,
+            seed=self.seed,
+        )
         return self._add(spec)
 
     def _initialize(
@@ -247,9 +253,16 @@ class _Builder:
             weights = sorted(Path(config.source).rglob("*.safetensors"))
             content = {**content, "source": [_fingerprint(str(path)) for path in weights]}
         spec = StageSpec(
-            name="init", kind="init", label=f"{entry.name}-{architecture.label()}", entry=entry, config=config, inputs=inputs,
-            architecture=architecture, content=content, seed=self.seed,
-        )  # fmt: skip
+            name="init",
+            kind="init",
+            label=f"{entry.name}-{architecture.label()}",
+            entry=entry,
+            config=config,
+            inputs=inputs,
+            architecture=architecture,
+            content=content,
+            seed=self.seed,
+        )
         return self._add(spec)
 
     def _posttrain(self, model: StageSpec) -> StageSpec:
@@ -272,7 +285,7 @@ class _Builder:
                     architecture=model.architecture,
                     content=content,
                     seed=self.seed,
-                )  # fmt: skip
+                )
             )
         return model
 
@@ -289,7 +302,7 @@ class _Builder:
                 inputs={"model": model, "tokens": tokens, "tokenizer": tokenizer},
                 architecture=model.architecture,
                 seed=self.seed,
-            )  # fmt: skip
+            )
         )
 
 

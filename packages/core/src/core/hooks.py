@@ -135,7 +135,10 @@ def run_started(run: Any) -> None:
 
 @hookspec
 def stage_finished(run: Any, stage: Any) -> None:
-    """Fire after each stage. ``stage`` is a :class:`core.run.StageOutcome`: ``name``, ``status``, ``seconds``, ``artifact``."""
+    """Fire after each stage.
+
+    ``stage`` is a :class:`core.run.StageOutcome`: ``name``, ``status``, ``seconds``, ``artifact``, ``error``.
+    """
 
 
 @hookspec

@@ -10,9 +10,19 @@ from core.catalog import install_hint
 from core.errors import ConfigError, MissingPluginError, nearest
 
 KINDS = (
-    "sources", "steps", "corpora", "benchmarks", "tokenizers", "packers", "architectures", "initializers", "trainers",
-    "posttrainers", "evaluators", "mixture_policies",
-)  # fmt: skip
+    "sources",
+    "steps",
+    "corpora",
+    "benchmarks",
+    "tokenizers",
+    "packers",
+    "architectures",
+    "initializers",
+    "trainers",
+    "posttrainers",
+    "evaluators",
+    "mixture_policies",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,9 +135,7 @@ class Registry:
         """Say that nothing offers ``name``, what is there, and what to do."""
         installed = f" Installed: {', '.join(known)}." if known else " None is installed."
         broken = [record for record in self.plugins if record.status == "failed"]
-        trouble = (
-            f" Plugins that failed to load: {', '.join(f'{r.distribution} ({r.reason})' for r in broken)}."
-            if broken
-            else ""
-        )
-        return f"no installed plugin offers {kind} {name!r}.{nearest(name, known)}{installed}{trouble}{install_hint(kind, name)}"
+        failures = ", ".join(f"{record.distribution} ({record.reason})" for record in broken)
+        trouble = f" Plugins that failed to load: {failures}." if broken else ""
+        missing = f"no installed plugin offers {kind} {name!r}.{nearest(name, known)}"
+        return f"{missing}{installed}{trouble}{install_hint(kind, name)}"

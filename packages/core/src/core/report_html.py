@@ -15,18 +15,16 @@ td.n,th.n{text-align:right}.muted{color:var(--muted)}.failed{color:#c33;font-wei
 .bar{background:var(--accent);height:.8rem;min-width:1px}.bar.lost{background:var(--second)}
 figure{margin:1rem 0}figcaption{color:var(--muted);font-size:.9rem}svg{width:100%;height:auto}
 svg text{fill:currentColor;font-size:11px}pre{overflow-x:auto;font-size:.8rem}
-.tiles{display:flex;flex-wrap:wrap;gap:1rem}.tiles div{flex:1 1 9rem;border:1px solid var(--line);border-radius:.4rem;padding:.6rem}
+.tiles{display:flex;flex-wrap:wrap;gap:1rem}
+.tiles div{flex:1 1 9rem;border:1px solid var(--line);border-radius:.4rem;padding:.6rem}
 .tiles b{display:block;font-size:1.25rem}
 """
 
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the whole page."""
-    sections = [
-        _head(report), _evaluation(report), _training(report), _alignment(report), _funnel(report), _stages(report), _lineage(report),
-        _configuration(report),
-    ]  # fmt: skip
-    body = "\n".join(section for section in sections if section)
+    sections = (_head, _evaluation, _training, _alignment, _funnel, _stages, _lineage, _configuration)
+    body = "\n".join(filter(None, (section(report) for section in sections)))
     title = escape(f"{report['name']} - smallwright")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -174,10 +172,9 @@ def _histogram(histogram: Mapping[str, Any]) -> str:
     bars = []
     for i, (k, r) in enumerate(zip(kept, rejected, strict=True)):
         low, high = height * k / top, height * r / top
-        bars.append(
-            f'<rect x="{40 + i * width:.1f}" y="{height - low:.1f}" width="{width - 1:.1f}" height="{low:.1f}" fill="var(--accent)"/>'
-            f'<rect x="{40 + i * width:.1f}" y="{height - low - high:.1f}" width="{width - 1:.1f}" height="{high:.1f}" fill="var(--second)"/>'
-        )
+        place = f'x="{40 + i * width:.1f}" width="{width - 1:.1f}"'
+        bars.append(f'<rect {place} y="{height - low:.1f}" height="{low:.1f}" fill="var(--accent)"/>')
+        bars.append(f'<rect {place} y="{height - low - high:.1f}" height="{high:.1f}" fill="var(--second)"/>')
     low_label, high_label = histogram["range"]
     return (
         f'<figure><svg viewBox="0 0 650 140">{"".join(bars)}<text x="40" y="{height + 14}">{low_label}</text>'
@@ -235,19 +232,16 @@ def line_chart(
     shapes = []
     for color, (name, curve) in zip(("var(--accent)", "var(--second)", "#4a9"), curves.items(), strict=False):
         path = " ".join(place(x, y) for x, y in curve)
-        shapes.append(
-            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6"><title>{escape(name)}</title></polyline>'
-        )
+        title = f"<title>{escape(name)}</title>"
+        shapes.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.6">{title}</polyline>')
     if rule:
         _, y = place(low_x, rule[1]).split(",")
         shapes.append(
             f'<line x1="{left}" x2="{right}" y1="{y}" y2="{y}" stroke="var(--muted)" stroke-dasharray="4 3"/>'
         )
         shapes.append(f'<text x="{right - 60}" y="{float(y) + 12:.1f}">{escape(rule[0])}</text>')
-    labels = (
-        f'<text x="2" y="{top + 8}">{_number(high_y)}</text><text x="2" y="{bottom}">{_number(low_y)}</text>'
-        f'<text x="{left}" y="{height - 8}">{_number(low_x)}</text><text x="{right - 30}" y="{height - 8}">{_number(high_x)}</text>'
-    )
+    corners = ((2, top + 8, high_y), (2, bottom, low_y), (left, height - 8, low_x), (right - 30, height - 8, high_x))
+    labels = "".join(f'<text x="{x}" y="{y}">{_number(value)}</text>' for x, y, value in corners)
     names = ", ".join(name for name, curve in curves.items() if curve)
     caption = f"<figcaption>{escape(y_label)} by {escape(x_label)} ({escape(names)})</figcaption>"
     return f'<figure><svg viewBox="0 0 650 {height}">{"".join(shapes)}{labels}</svg>{caption}</figure>'

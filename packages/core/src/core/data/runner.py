@@ -51,7 +51,7 @@ class Recipe:
                     files=files,
                     rejected=job.output / "rejected",
                     ledgers=ledgers,
-                )  # fmt: skip
+                )
             )
             steps.append(made)
         runner = _Passes(job, shards=len(files), workers=self.config.workers, labels=[step.label for step in planned])
@@ -205,10 +205,9 @@ def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
 
 def _nothing_left(funnel: list[dict[str, Any]], output: Path) -> str:
     emptied = next((entry for entry in funnel if entry["in"] and not entry["kept"]), funnel[0])
-    reasons = ", ".join(
-        f"{count} {reason}" for reason, count in [*emptied["rejected"].items(), *emptied["failed"].items()]
-    )
+    counts = [*emptied["rejected"].items(), *emptied["failed"].items()]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts) or "nothing to read"
     return (
-        f"no document is left after step {emptied['step']!r} ({emptied['in']} in: {reasons or 'nothing to read'}). Loosen "
-        f"data.steps.{emptied['step']}, give other data.paths, or look at what was set aside in {output / 'rejected'}."
+        f"no document is left after step {emptied['step']!r} ({emptied['in']} in: {reasons}). "
+        f"Loosen data.steps.{emptied['step']}, give other data.paths, or look at what was set aside in {output / 'rejected'}."
     )
