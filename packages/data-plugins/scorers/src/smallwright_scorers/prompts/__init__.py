@@ -1,0 +1,1 @@
+"""Prompts of score_llm, one text file each."""
