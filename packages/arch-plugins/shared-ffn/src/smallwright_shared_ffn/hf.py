@@ -115,5 +115,5 @@ SharedFFNHFConfig.register_for_auto_class()
 SharedFFNForCausalLM.register_for_auto_class("AutoModelForCausalLM")
 # As the copy inside an exported model this module has another name, and must leave an installed plugin's alone.
 if not __name__.startswith("transformers_modules."):
-    AutoConfig.register(MODEL_TYPE, SharedFFNHFConfig)
-    AutoModelForCausalLM.register(SharedFFNHFConfig, SharedFFNForCausalLM)
+    AutoConfig.register(MODEL_TYPE, SharedFFNHFConfig, exist_ok=True)
+    AutoModelForCausalLM.register(SharedFFNHFConfig, SharedFFNForCausalLM, exist_ok=True)
