@@ -65,6 +65,7 @@ class _Evaluation:
         if not self.parts:
             raise InputError("eval: tasks=[] and no validation tokens among the inputs: nothing to evaluate.")
         self.lm: Any = None
+        self.manager: Any = None
         self.part = 0
         self.answered = self.asked = 0
 
@@ -100,11 +101,11 @@ class _Evaluation:
 
         self._report("reading tasks")
         folders = [local_tasks.OWN_TASKS, *(Path(path).expanduser() for path in self.config.task_paths)]
-        manager = local_tasks.task_manager(self.config.tasks, folders, self.work, self.config.allow_network)
+        self.manager = local_tasks.task_manager(self.config.tasks, folders, self.work, self.config.allow_network)
         loaded = {}
         for name in self.config.tasks:
             try:
-                loaded[name] = manager.load([name])
+                loaded[name] = self.manager.load([name])
             except Exception as error:
                 raise InputError(f"eval.tasks: {name} cannot be loaded: {_first_line(error)}") from error
             for task in loaded[name]["tasks"].values():
@@ -121,6 +122,8 @@ class _Evaluation:
         answer = simple_evaluate(
             model=self._started(),
             tasks=list((loaded.get("groups") or loaded["tasks"]).values()),
+            # Without one, lm-eval indexes its thousands of tasks again.
+            task_manager=self.manager,
             num_fewshot=(config.fewshot_by_task or {}).get(name, config.num_fewshot),
             limit=config.limit,
             bootstrap_iters=config.bootstrap_iters,
