@@ -4,7 +4,7 @@ import json
 
 import pytest
 from core.config import build
-from core.data.documents import ParquetSink, ReadDocuments, read_documents
+from core.data.documents import ParquetSink, ReadDocuments
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
 from datatrove.data import Document
@@ -162,9 +162,3 @@ def test_labels_survive_a_kill(tmp_path):
 
     (tmp_path / "labels.jsonl").write_text('{"id": "a", "label": 3}\n{"id": "b", "la')
     assert read_labels(tmp_path) == {"a": {"label": 3}}
-    assert list(read_documents_of(tmp_path)) == []
-
-
-def read_documents_of(folder):
-    for path in folder.glob("*.parquet"):
-        yield from read_documents(path)

@@ -116,11 +116,14 @@ def read_signs(text: str) -> Signs:
 def score_text(text: str) -> int:
     """Return 0 to 5: the points of FineMath's scale, each given only with those before it."""
     signs = read_signs(text)
-    if signs.selling_density > 1.0 or signs.converting >= 3:
+    if signs.converting >= 3 and signs.reasoning < 3:
+        return 1
+    if signs.selling_density > 1.0:
         return 1 if signs.formulas + signs.topics >= 4 else 0
     points = (
         signs.formula_density + signs.topic_density >= 1.0 and signs.formulas + signs.topics >= 3,
-        signs.topics >= 3 and signs.topic_density >= 1.5,
+        (signs.topics >= 3 and signs.topic_density >= 1.5)
+        or (signs.topics >= 1 and signs.formulas >= 3 and signs.formula_density >= 2.0),
         signs.formula_density >= 0.5 and signs.formulas >= 2 and signs.reasoning >= 2,
         signs.advanced_density < 0.3 and signs.teaching >= 3 and signs.formulas >= 3 and signs.reasoning >= 3,
         signs.words >= 120 and signs.teaching >= 5 and signs.steps >= 3 and signs.formulas >= 6,

@@ -1,0 +1,212 @@
+"""Labels by rules, the classifier trained on them, the threshold, and the recipe's settings."""
+
+import gzip
+import json
+import os
+import random
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from core.config import build
+from core.data.documents import ParquetSink, ReadDocuments
+from core.data.steps import StepContext
+from core.errors import ConfigError, UserError
+from datatrove.data import Document
+from smallwright_scorers.classifier import Classifier, evaluate
+from smallwright_scorers.config import (
+    ClassifierConfig,
+    ScoreLlmConfig,
+    ScoreRulesConfig,
+    ScoreThresholdConfig,
+)
+from smallwright_scorers.model import Model, whole_score
+from smallwright_scorers.rules import ScoreRules, score_text
+from smallwright_scorers.threshold import ScoreThreshold
+
+SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[4].parent / "shared"))
+LESSON = """Adding fractions: a lesson with worked examples
+
+To add two fractions, first give them the same denominator. Remember that a fraction does not change when we multiply
+numerator and denominator by the same number.
+
+Example 1. Solve the problem {a}/{b} + 1/{c}.
+Step 1: Find a common denominator. The product {b} × {c} = {bc} works, since both numbers divide it.
+Step 2: Multiply. {a} × {c} = {ac} and 1 × {b} = {b}.
+Step 3: Add the numerators: {ac} + {b} = {total}.
+Therefore the sum is {total}/{bc}. Check your answer with a drawing.
+
+Practice: find x when x + {a} = {c}. Hint: subtract {a} from both sides, then we get x = {c} - {a}. Explain why the
+solution is right, and review the rule for fractions before the next lesson. Notice how each step follows from the one
+before, and try to say in your own words which rule it uses.
+"""
+SHOP = "Running shoes number {a}, now on sale for ${b}.99. Free shipping! Add to cart. Customers like {c} socks too. "
+NEWS = (
+    "The mayor said on Tuesday that {a} people came to the festival, {b} more than last year, because of the weather. "
+)
+CONVERTER = (
+    "Unit converter: convert {a} inches to cm. Conversion: 1 inch = 2.54 cm, {b} inches = {c} cm. More converters."
+)
+
+
+def numbers(generator):
+    a, b, c = (generator.randrange(2, 90) for _ in range(3))
+    return {"a": a, "b": b, "c": c, "bc": b * c, "ac": a * c, "total": a * c + b}
+
+
+def write_corpus(folder, documents, files=1):
+    for index in range(files):
+        sink = ParquetSink(folder / f"{index:05d}.parquet")
+        for document in documents[index::files]:
+            sink.write(document)
+        sink.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def documents():
+    generator = random.Random(3)
+    pages = [
+        Document(text=template.format(**numbers(generator)) * repeat, id=f"{kind}-{number}", metadata={})
+        for number in range(40)
+        for kind, template, repeat in (("lesson", LESSON, 1), ("shop", SHOP, 5), ("news", NEWS, 5))
+    ]
+    generator.shuffle(pages)
+    return pages
+
+
+def run_step(step, corpus, work):
+    """Run a corpus step's phases, then its pass over the corpus; return the documents."""
+    step.bind(StepContext(label="step", position=0, seed=0))
+    for phase in step.phases(corpus, work):
+        for part in phase.pipeline:
+            list(part.run())
+    return list(step.pass_step(work).run(ReadDocuments(corpus).run()))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        (LESSON.format(**numbers(random.Random(1))), 4, 5),
+        (SHOP.format(**numbers(random.Random(1))) * 5, 0, 1),
+        (NEWS.format(**numbers(random.Random(1))) * 5, 0, 0),
+        (CONVERTER.format(**numbers(random.Random(1))), 1, 1),
+        (
+            "Every abelian category has an adjoint functor; the lemma is a corollary of $f \\circ g = h$, $x^2 = y$. "
+            * 4,
+            1,
+            3,
+        ),
+        ("Call 555-1234 before 2024-05-01, 9-17h, or visit 12/14 Main Street.", 0, 0),
+        ("", 0, 0),
+    ],
+)
+def test_rules_follow_the_scale(text, low, high):
+    assert low <= score_text(text) <= high
+
+
+@pytest.mark.skipif(not (SHARED / "data/math_text").is_dir(), reason="real pages are not on this machine")
+def test_rules_tell_real_lessons_from_real_web_pages():
+    def texts(name):
+        with gzip.open(SHARED / "data" / name, "rt", encoding="utf-8") as file:
+            return [json.loads(line)["text"][:20_000] for line in file][:100]
+
+    good = sum(score_text(text) >= 3 for text in texts("math_text/openlogic.jsonl.gz"))
+    bad = sum(score_text(text) >= 3 for text in texts("web_text/c4_demo.jsonl.gz"))
+    assert good >= 50
+    assert bad <= 3
+
+
+def test_labels_do_not_depend_on_files_or_order(documents, tmp_path):
+    step = ScoreRules(ScoreRulesConfig(sample=30))
+    runs = [
+        run_step(step, write_corpus(tmp_path / f"corpus{n}", docs, files=n), tmp_path / f"work{n}")
+        for n, docs in ((1, documents), (3, documents[::-1]))
+    ]
+    labels = [{d.id: d.metadata["label"] for d in run if "label" in d.metadata} for run in runs]
+    assert labels[0] == labels[1]
+    assert len(labels[0]) == 30
+    assert [d.id for d in runs[0]] == [d.id for d in documents]
+    assert {d.metadata["label_scorer"] for d in runs[0] if "label" in d.metadata} == {"rules"}
+    report = json.loads((tmp_path / "work1" / "labels.report.json").read_text())
+    assert report["labels"] == {str(k): v for k, v in sorted(Counter(labels[0].values()).items())}
+
+
+def test_classifier_scores_documents_it_never_saw(documents, tmp_path):
+    labelled = run_step(
+        ScoreRules(ScoreRulesConfig(sample=90)), write_corpus(tmp_path / "a", documents), tmp_path / "rules"
+    )
+    corpus = write_corpus(tmp_path / "b", labelled)
+    scored = run_step(Classifier(ClassifierConfig()), corpus, tmp_path / "work")
+    assert [d.id for d in scored] == [d.id for d in documents]
+    unseen = [d for d in scored if "label" not in d.metadata]
+    assert len(unseen) == 30
+    for document in unseen:
+        assert (document.metadata["int_score"] >= 3) == document.id.startswith("lesson"), document.id
+        assert document.metadata["int_score"] == round(min(max(document.metadata["score"], 0), 5))
+    report = json.loads((tmp_path / "work" / "classifier.report.json").read_text())
+    assert report["binary_f1"] == 1.0
+    total = sum(report["training_labels"].values()) + sum(report["validation_labels"].values())
+    assert (total, np.sum(report["confusion"])) == (90, sum(report["validation_labels"].values()))
+
+    first = (tmp_path / "work" / "classifier.npz").read_bytes()
+    run_step(Classifier(ClassifierConfig()), write_corpus(tmp_path / "c", labelled[::-1], files=2), tmp_path / "again")
+    assert (tmp_path / "again" / "classifier.npz").read_bytes() == first
+    assert Model.load(tmp_path / "again").predict([LESSON])[0] == Model.load(tmp_path / "work").predict([LESSON])[0]
+
+
+def test_evaluate_on_hand_made_scores():
+    result = evaluate(np.array([0, 0, 3, 4, 5]), np.array([-0.4, 3.2, 3.4, 2.2, 7.0]), threshold=3)
+    assert result["binary_precision"] == pytest.approx(2 / 3)
+    assert result["binary_recall"] == pytest.approx(2 / 3)
+    assert result["binary_f1"] == pytest.approx(2 / 3)
+    # per value: 0 -> 2/3, 2 -> 0, 3 -> 2/3, 4 -> 0, 5 -> 1
+    assert result["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 0 + 1) / 5, abs=1e-4)
+    assert whole_score(np.array([-1.0, 2.4, 2.6, 9.0])).tolist() == [0, 2, 3, 5]
+
+
+def test_too_few_labels_and_one_class_are_refused(documents, tmp_path):
+    few = write_corpus(tmp_path / "few", documents)
+    with pytest.raises(UserError, match=r"0 labelled documents, too few.*data\.scorer\.sample"):
+        run_step(Classifier(ClassifierConfig()), few, tmp_path / "work")
+    same = [Document(text=d.text, id=d.id, metadata={"label": 2}) for d in documents]
+    with pytest.raises(UserError, match="all 120 labels are 2"):
+        run_step(Classifier(ClassifierConfig()), write_corpus(tmp_path / "same", same), tmp_path / "work")
+
+
+def test_threshold_keeps_and_gives_reasons():
+    step = ScoreThreshold(ScoreThresholdConfig(minimum=3))
+    documents = [
+        Document(text="x", id=str(n), metadata=m) for n, m in enumerate([{"int_score": 3}, {"int_score": 2}, {}])
+    ]
+    assert [d.id for d in step.run(documents)] == ["0"]
+    assert step._ledger.rejected == {"no score": 1, "score below the minimum": 1}
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings", "message"),
+    [
+        (ScoreRulesConfig, {"sample": 0}, "sample=0"),
+        (ScoreLlmConfig, {"model": "a/b", "gpu_memory_utilization": 2.0}, "gpu_memory_utilization"),
+        (ClassifierConfig, {"validation_fraction": 1.0}, "validation_fraction"),
+        (ClassifierConfig, {"binary_threshold": 9}, "binary_threshold"),
+    ],
+)
+def test_wrong_settings_are_refused(cls, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build(cls, settings, "x")
+
+
+@pytest.mark.parametrize(
+    ("option", "cls", "extra"), [("rules", ScoreRulesConfig, {}), ("llm", ScoreLlmConfig, {"model": "a/b"})]
+)
+def test_scorer_options_list_every_setting_with_its_default(option, cls, extra):
+    from omegaconf import OmegaConf
+
+    text = files("smallwright_scorers.conf").joinpath(f"data/scorer/{option}.yaml").read_text()
+    loaded = OmegaConf.to_container(OmegaConf.create(text))
+    assert loaded.pop("use") == f"score_{option}"
+    assert set(loaded) == set(cls.__dataclass_fields__)
+    assert build(cls, {**loaded, **extra}, "x") == cls(**extra)
