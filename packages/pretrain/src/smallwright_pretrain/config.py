@@ -1,0 +1,122 @@
+"""Settings of pretraining with TorchTitan."""
+
+import dataclasses
+import math
+from typing import Literal
+
+from core.config import setting
+from core.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TorchTitanConfig:
+    """How long, on what batches, with what schedule; and, without effect on the result, on what hardware."""
+
+    steps: int = 120
+    """Optimizer steps."""
+    seq_len: int = 256
+    """Tokens per training sequence; documents are packed into sequences and do not see each other."""
+    global_batch_size: int = 16
+    """Sequences per optimizer step, over all ranks; tokens per step are this times ``seq_len``."""
+    learning_rate: float = 3e-3
+    """Peak of AdamW's learning rate."""
+    warmup_steps: int = 10
+    """Steps of linear warm-up."""
+    decay_ratio: float | None = 0.2
+    """Share of the steps at the end over which the rate decays (WSD); None: it decays from the warm-up on."""
+    decay_type: Literal["linear", "sqrt", "cosine"] = "linear"
+    """Shape of the decay."""
+    min_lr_factor: float = 0.0
+    """The rate at the end, as a share of the peak."""
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    max_norm: float = 1.0
+    """Gradients are clipped to this global norm."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Of matrix products and activations; weights, reductions and optimizer states are always float32."""
+    export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the weights in ``hf/``."""
+    validation_sequences: int | None = None
+    """Sequences of the validation file to measure the loss on; None: all."""
+    nproc: int = setting(1, identity=False)
+    """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
+    micro_batch_size: int | None = setting(None, identity=False)
+    """Sequences per rank in one forward pass; the rest accumulates. None: all of the rank's share at once."""
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", identity=False)
+    """``auto``: CUDA where there is a GPU."""
+    compile: bool = setting(False, identity=False)
+    """Compile each block: pays in runs of many minutes."""
+    activation_checkpoint: Literal["none", "selective", "full"] = setting("none", identity=False)
+    """Recompute activations in the backward pass to save memory."""
+    replicate: int = setting(1, identity=False)
+    """Groups of ranks that each hold a whole sharded model (HSDP); 1: the model is sharded over all ranks."""
+    checkpoint_interval: int = setting(50, identity=False)
+    """Steps between checkpoints that a killed run resumes from."""
+    keep_latest: int = setting(2, identity=False)
+    """Checkpoints kept, at least 2; 0 keeps all."""
+    log_interval: int = setting(1, identity=False)
+    """Steps between lines of ``metrics.jsonl``, and between checks that the loss is finite."""
+    validation_interval: int = setting(40, identity=False)
+    """Steps between measurements of the validation loss; it is always measured at the end."""
+    verify_vllm: bool = setting(True, identity=False)
+    """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "seq_len", "global_batch_size", "nproc", "replicate", "checkpoint_interval"):
+            self._at_least(name, 1)
+        for name in ("log_interval", "validation_interval"):
+            self._at_least(name, 1)
+        for name in ("micro_batch_size", "validation_sequences"):
+            if getattr(self, name) is not None:
+                self._at_least(name, 1)
+        self._at_least("warmup_steps", 0)
+        for name in ("learning_rate", "eps", "max_norm"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ConfigError(f"{name}={getattr(self, name)}: must be a number above 0.")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ConfigError(f"weight_decay={self.weight_decay}: must be 0 or more.")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: must be from 0 up to, not including, 1.")
+        if self.decay_ratio is not None and not 0 <= self.decay_ratio <= 1:
+            raise ConfigError(f"decay_ratio={self.decay_ratio}: must be from 0 to 1, or null.")
+        if not 0 <= self.min_lr_factor <= 1:
+            raise ConfigError(f"min_lr_factor={self.min_lr_factor}: must be from 0 to 1.")
+        if self.keep_latest < 0 or self.keep_latest == 1:
+            raise ConfigError(
+                f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
+            )
+        if self.warmup_steps > self.steps:
+            raise ConfigError(f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}.")
+        if self.nproc % self.replicate:
+            raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")
+        if self.global_batch_size % self.nproc:
+            raise ConfigError(
+                f"global_batch_size={self.global_batch_size}: not divisible by nproc={self.nproc}. "
+                f"Use {math.ceil(self.global_batch_size / self.nproc) * self.nproc}."
+            )
+        if self.share_of_rank % self.rows_per_forward:
+            raise ConfigError(
+                f"micro_batch_size={self.micro_batch_size}: must divide global_batch_size / nproc = {self.share_of_rank}."
+            )
+
+    def _at_least(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise ConfigError(f"{name}={getattr(self, name)}: must be {least} or more.")
+
+    @property
+    def share_of_rank(self) -> int:
+        """Sequences of a global batch that one rank computes."""
+        return self.global_batch_size // self.nproc
+
+    @property
+    def rows_per_forward(self) -> int:
+        """Sequences in one forward pass of a rank."""
+        return self.micro_batch_size or self.share_of_rank
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained on in the whole run."""
+        return self.steps * self.global_batch_size * self.seq_len

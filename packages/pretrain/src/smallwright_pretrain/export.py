@@ -1,0 +1,155 @@
+"""Weights in and out of the trainer: start from a Hugging Face directory, and write one.
+
+Import after :func:`smallwright_pretrain.cpu.use_device`.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from core.errors import InputError
+from core.interfaces import Architecture, TokensMeta
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.launch import REFERENCE_FILE, Launch
+from smallwright_pretrain.verify import fixed_prompts, hf_log_probabilities, titan_log_probabilities
+
+PARTIAL = "hf.partial"
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "added_tokens.json")
+
+
+def full_state_dict(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Gather the unsharded weights on the CPU of every rank; all ranks must call it."""
+    state = {}
+    for name, value in model.state_dict().items():
+        full = value.full_tensor() if isinstance(value, DTensor) else value
+        state[name] = full.detach().to("cpu", copy=True)
+    return state
+
+
+def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path) -> None:
+    """Fill a sharded model from the safetensors of a Hugging Face directory.
+
+    Raises:
+        core.errors.InputError: there are none, or they are not this architecture's.
+    """
+    from safetensors.torch import load_file
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder}: no safetensors to start from.")
+    hf_state: dict[str, torch.Tensor] = {}
+    for file in files:
+        hf_state.update(load_file(file))
+    try:
+        loaded = adapter.from_hf(hf_state)
+    except KeyError as error:
+        raise InputError(
+            f"{folder}: {error} is no weight of this architecture. Start from a model like arch=."
+        ) from None
+    state = model.state_dict()
+    for name, target in state.items():
+        if name not in loaded:
+            continue
+        source = loaded[name].to(target.dtype)
+        if source.shape != target.shape:
+            raise InputError(
+                f"{folder}: {name} has shape {tuple(source.shape)}, this model's is {tuple(target.shape)}. "
+                "Start from a model of the same dimensions, or make one with an initializer."
+            )
+        if isinstance(target, DTensor):
+            source = distribute_tensor(source.to(target.device), target.device_mesh, target.placements)
+        state[name] = source
+    absent = [name for name in state if name not in loaded]
+    # A tied weight has two names and may be stored under either.
+    storage = {name: _storage(value) for name, value in model.state_dict().items()}
+    present = {storage[name] for name in storage if name in loaded}
+    missing = [name for name in absent if storage[name] not in present]
+    if missing:
+        raise InputError(f"{folder}: lacks {', '.join(missing[:5])}. Start from a model of the same architecture.")
+    model.load_state_dict({name: value for name, value in state.items() if name in loaded}, strict=False)
+
+
+def _storage(value: torch.Tensor) -> int:
+    local = value.to_local() if isinstance(value, DTensor) else value
+    return local.untyped_storage().data_ptr()
+
+
+def export(
+    launch: Launch,
+    architecture: Architecture,
+    settings: TorchTitanConfig,
+    state: dict[str, torch.Tensor],
+    meta: TokensMeta,
+    work: Path,
+) -> None:
+    """Write ``hf.partial/`` and the log-probabilities that every engine must find in it.
+
+    Args:
+        state: Unsharded weights under TorchTitan's names.
+        work: Where the reference goes: prompts, and log-probabilities by TorchTitan and Transformers in float32.
+    """
+    from transformers import PreTrainedModel
+
+    dtype = getattr(torch, settings.export_dtype)
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+    folder = Path(launch.output) / PARTIAL
+    shutil.rmtree(folder, ignore_errors=True)
+    hf_class = architecture.hf_model_class()
+    assert issubclass(hf_class, PreTrainedModel)
+    model = hf_class(architecture.hf_config()).to(dtype)
+    adapter = architecture.state_dict_adapter()(
+        architecture.titan_config(inner_attention=None, seq_len=settings.seq_len), None
+    )
+    _fill(model, adapter.to_hf(state))
+    _set_special_tokens(model, Path(launch.tokenizer) if launch.tokenizer else None, meta)
+    model.save_pretrained(folder)
+    if launch.tokenizer:
+        _copy_tokenizer(Path(launch.tokenizer), folder)
+    del model
+    prompts = fixed_prompts(Path(launch.tokens), meta, longest=min(64, settings.seq_len))
+    reference = {
+        "prompts": prompts,
+        "vllm_architecture": architecture.vllm_architecture(),
+        "log_probabilities": {
+            "TorchTitan": titan_log_probabilities(architecture, state, prompts, settings.seq_len),
+            "Transformers": hf_log_probabilities(hf_class, folder, prompts),
+        },
+    }
+    (work / REFERENCE_FILE).write_text(json.dumps(reference))
+
+
+def _fill(model: Any, hf_state: dict[str, torch.Tensor]) -> None:
+    result = model.load_state_dict(hf_state, strict=False)
+    model.tie_weights()
+    own = model.state_dict()
+    present = {own[name].data_ptr() for name in hf_state if name in own}
+    missing = [name for name in result.missing_keys if own[name].data_ptr() not in present]
+    if missing or result.unexpected_keys:
+        raise RuntimeError(
+            f"the adapter's weights are not those of {type(model).__name__}: missing {missing[:5]}, "
+            f"unexpected {result.unexpected_keys[:5]}"
+        )
+
+
+def _set_special_tokens(model: Any, tokenizer: Path | None, meta: TokensMeta) -> None:
+    eos, bos, pad = meta.eos_token_id, None, meta.eos_token_id
+    if tokenizer is not None:
+        from transformers import AutoTokenizer
+
+        loaded = AutoTokenizer.from_pretrained(tokenizer)
+        eos = loaded.eos_token_id if loaded.eos_token_id is not None else eos
+        pad = loaded.pad_token_id if loaded.pad_token_id is not None else eos
+        bos = loaded.bos_token_id
+    for config in (model.config, model.generation_config):
+        config.eos_token_id, config.pad_token_id, config.bos_token_id = eos, pad, bos
+
+
+def _copy_tokenizer(source: Path, folder: Path) -> None:
+    for pattern in TOKENIZER_FILES:
+        for file in sorted(source.glob(pattern)):
+            if file.is_file():
+                shutil.copyfile(file, folder / file.name)

@@ -1,0 +1,35 @@
+"""Apply TorchTitan's own FSDP2 to any decoder."""
+
+from typing import Any
+
+import torch.nn as nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from torchtitan.models.llama3 import parallelize_llama
+from torchtitan.tools import utils
+
+
+def parallelize(model: nn.Module, **settings: Any) -> nn.Module:
+    """Shard ``model``: each block, the embeddings and the head are FSDP units, and the root takes what is left.
+
+    A module that several blocks use (a shared feed-forward) must be a child of the model and no child of a block: it
+    then belongs to the root unit, gathered and reduced once per step.
+
+    Args:
+        settings: What TorchTitan's trainer hands to a ``parallelize_fn``.
+
+    Raises:
+        RuntimeError: a parameter stayed unsharded; every rank would train its own copy of it.
+    """
+    model = parallelize_llama(model, **settings)
+    unsharded = [name for name, parameter in model.named_parameters() if not isinstance(parameter, DTensor)]
+    if unsharded:
+        raise RuntimeError(
+            f"not sharded: {', '.join(unsharded[:5])}. A module that blocks share must not be their child."
+        )
+    if utils.device_type == "cpu":
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                # TorchTitan divides gradients itself, which FSDP maps to PREMUL_SUM; gloo has no such reduction.
+                module.set_force_sum_reduction_for_comms(True)
+    return model

@@ -1,0 +1,140 @@
+"""One rank of a pretraining run: ``python -m smallwright_pretrain.train <launch.json>``.
+
+Trains, or resumes, then writes the model as ``hf.partial/`` with reference log-probabilities beside it; the stage
+compares engines and renames it.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from core.config import build
+from core.errors import UserError
+from core.interfaces import Architecture, TokensMeta
+from core.process import die_with_parent
+
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.launch import ERROR_FILE, SUMMARY_FILE, Launch
+
+
+def attribute(path: str) -> Any:
+    """Return what ``module:Qualified.Name`` names."""
+    module, _, name = path.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def rebuild_architecture(launch: Launch) -> Architecture:
+    """Return the architecture that the launching process had."""
+    if launch.plugin_files:
+        from core.discovery import load
+
+        load(launch.plugin_files)  # makes the modules of local files importable
+    config = build(attribute(launch.architecture_config), launch.architecture_values, "arch")
+    return attribute(launch.architecture)(config)
+
+
+def main(launch_path: Path) -> None:
+    """Run this rank."""
+    launch = Launch.read(launch_path)
+    work = launch_path.parent
+    try:
+        _run(launch, work)
+    except UserError as error:
+        _report(work, "user", str(error))
+        raise
+    except Exception as error:
+        _report(work, "error", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _report(work: Path, kind: str, message: str) -> None:
+    """Leave the first error for the launching process; what other ranks say afterwards is its consequence."""
+    try:
+        with (work / ERROR_FILE).open("x", encoding="utf-8") as file:
+            json.dump({"kind": kind, "message": message, "traceback": traceback.format_exc()}, file)
+    except FileExistsError:
+        pass
+
+
+def _run(launch: Launch, work: Path) -> None:
+    from smallwright_pretrain.cpu import peak_memory_bytes, use_device
+
+    settings = TorchTitanConfig(**launch.settings)
+    device = use_device(settings.device)
+
+    import torch
+
+    if device == "cuda" and settings.nproc > torch.cuda.device_count():
+        raise UserError(
+            f"pretrain.nproc={settings.nproc}: this machine has {torch.cuda.device_count()} GPUs. Use at most as many."
+        )
+    from torchtitan.tools.logging import init_logger
+
+    from smallwright_pretrain.attention import inner_attention
+    from smallwright_pretrain.export import export, full_state_dict, load_starting_weights
+    from smallwright_pretrain.titan import trainer_config
+
+    init_logger()
+    architecture = rebuild_architecture(launch)
+    meta = TokensMeta.load(Path(launch.tokens))
+    rows = architecture.hf_config().vocab_size
+    if meta.vocab_size > rows:
+        raise UserError(
+            f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
+        )
+    output = Path(launch.output)
+    model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
+    config = trainer_config(
+        settings,
+        model=model_config,
+        name=type(architecture).__name__,
+        tokens=Path(launch.tokens),
+        output=output,
+        seed=launch.seed,
+    )
+    trainer = config.build()
+    adapter = architecture.state_dict_adapter()(model_config, None)
+    if launch.init is not None and trainer.checkpointer._find_load_step() == -1:
+        load_starting_weights(trainer.model_parts[0], adapter, Path(launch.init) / "hf")
+    try:
+        trainer.train()
+    except RuntimeError as error:
+        if "Loss is not finite" not in str(error):
+            raise
+        raise UserError(
+            f"pretrain: the loss was no longer finite at step {trainer.step} of {settings.steps}. Lower "
+            f"pretrain.learning_rate (now {settings.learning_rate:g}), raise pretrain.warmup_steps (now "
+            f"{settings.warmup_steps}), or set pretrain.precision=float32 (now {settings.precision})."
+        ) from error
+    if trainer.validator.windows() and (trainer.validator.last is None or trainer.validator.last[0] != trainer.step):
+        trainer.validator.validate(trainer.model_parts, trainer.step)
+    peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
+    peaks: list[Any] = [None] * settings.nproc
+    torch.distributed.all_gather_object(peaks, peak)
+    rank = torch.distributed.get_rank()
+    state = full_state_dict(trainer.model_parts[0])
+    trainer.close()
+    torch.distributed.destroy_process_group()
+    del trainer
+    if rank != 0:
+        return
+    export(launch, architecture, settings, state, meta, work)
+    summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
+    summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
+    (work / SUMMARY_FILE).write_text(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    if "RANK" not in os.environ:
+        # One rank needs no launcher. Port 0: the rendezvous takes a free one, on the loopback interface.
+        os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
+    main(Path(sys.argv[1]))
