@@ -1,0 +1,1 @@
+"""Filters of web documents by URL, language and the shape of the text."""

@@ -1,0 +1,79 @@
+"""Language identification, offline by default."""
+
+import math
+import unicodedata
+from typing import Any
+
+from core.data.steps import DocumentStep, Rejection, StepContext
+from core.errors import ConfigError, InputError, nearest
+from datatrove.data import Document
+
+from smallwright_quality.config import LanguageConfig
+
+CANDIDATES = 5
+
+
+class Language(DocumentStep):
+    """Write ``language`` and ``language_score`` to the metadata; keep the wanted languages with a sure score.
+
+    The score of ``resiliparse`` is no probability of its own: the library gives the distance of the text's n-gram
+    profile to each language's. The score here is the softmax of ``-distance / margin_scale`` over the five nearest
+    languages, 0 where the nearest is further than ``max_rank``: it says how clearly one language beats the others.
+    """
+
+    config: LanguageConfig
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__(config)
+        self._model: Any = None
+
+    def bind(self, context: StepContext) -> None:
+        super().bind(context)
+        if self.config.backend == "resiliparse":
+            from resiliparse.parse.lang import supported_langs
+
+            known = supported_langs()
+            for code in self.config.languages:
+                if code not in known:
+                    raise ConfigError(f"languages: {code!r} is unknown to resiliparse.{nearest(code, known)}")
+        else:
+            self._load_model()
+            self._model = None  # stays in this process; each worker loads its own
+
+    def process_document(self, document: Document) -> Document:
+        text = document.text[: self.config.max_chars]
+        language, score = self._fasttext(text) if self.config.backend == "fasttext" else self._resiliparse(text)
+        document.metadata["language"] = language
+        document.metadata["language_score"] = round(score, 4)
+        if language not in self.config.languages or score < self.config.threshold:
+            raise Rejection("language")
+        return document
+
+    def _resiliparse(self, text: str) -> tuple[str, float]:
+        from resiliparse.parse.lang import detect_fast
+
+        if not any(map(str.isalpha, text)):
+            return "unknown", 0.0
+        found = detect_fast(unicodedata.normalize("NFC", text), cutoff=self.config.max_rank, n_results=CANDIDATES)
+        if not found:
+            return "unknown", 0.0
+        language, nearest_rank = found[0]
+        return language, 1.0 / sum(math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in found)
+
+    def _fasttext(self, text: str) -> tuple[str, float]:
+        labels, scores = self._load_model().predict(text.replace("\n", " "), k=1)
+        return (labels[0].removeprefix("__label__"), float(scores[0])) if labels else ("unknown", 0.0)
+
+    def _load_model(self) -> Any:
+        if self._model is None:
+            try:
+                import fasttext
+            except ImportError:
+                raise ConfigError(
+                    "backend=fasttext: install it with: pip install 'smallwright-data-quality[fasttext]'"
+                ) from None
+            try:
+                self._model = fasttext.load_model(str(self.config.model))
+            except (ValueError, OSError) as error:
+                raise InputError(f"model={self.config.model}: not a fastText model ({error}).") from None
+        return self._model

@@ -1,0 +1,1 @@
+"""Small default lists of the URL filter, one entry per line."""

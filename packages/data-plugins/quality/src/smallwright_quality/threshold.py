@@ -1,0 +1,20 @@
+"""Keep documents by a number in their metadata."""
+
+from core.data.steps import DocumentStep, Rejection
+from datatrove.data import Document
+
+from smallwright_quality.config import ThresholdConfig
+
+
+class Threshold(DocumentStep):
+    """Reject documents below ``minimum``; a document without a number under ``key`` is an error of that document."""
+
+    config: ThresholdConfig
+
+    def process_document(self, document: Document) -> Document:
+        value = document.metadata.get(self.config.key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"metadata[{self.config.key!r}] is {value!r}, not a number")
+        if not value >= self.config.minimum:
+            raise Rejection("below the threshold")
+        return document
