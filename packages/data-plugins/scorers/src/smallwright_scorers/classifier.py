@@ -45,6 +45,7 @@ class TrainClassifier(PipelineStep):
         self.config, self.corpus, self.work = config, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        yield from data or ()  # nothing but what earlier steps of the pass do as they run
         config = self.config
         texts, labels, held_out = self._labelled()
         features = Features(word_ngrams=config.word_ngrams, features=config.features, max_chars=config.max_chars)
@@ -62,7 +63,6 @@ class TrainClassifier(PipelineStep):
         model.save(self.work)
         (self.work / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         self.stat_update("labels", value=len(texts))
-        return iter(())
 
     def _labelled(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Return texts, labels of shape (texts,) and which of them are held out, in the order of their hashes."""

@@ -83,6 +83,7 @@ class LabelSample(PipelineStep):
         self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        yield from data or ()  # nothing but what earlier steps of the pass do as they run
         self.work.mkdir(parents=True, exist_ok=True)
         sampled = self._sample()
         labels = read_labels(self.work)
@@ -99,7 +100,6 @@ class LabelSample(PipelineStep):
                     progress(len(labels), len(sampled), unit="labels", note=self.labeller.scorer)
                     self.stat_update("labelled")
         self._report(labels)
-        return iter(())
 
     def _documents(self) -> Iterator[Document]:
         return itertools.chain.from_iterable(map(read_documents, sorted(self.corpus.glob("*.parquet"))))

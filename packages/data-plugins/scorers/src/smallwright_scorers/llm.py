@@ -211,4 +211,6 @@ class _Engine:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and "validation error" in lines[0]:  # pydantic heads its messages with a count
+        lines = [lines[1].removeprefix("Value error, ").split(" [type=")[0]]
     return (lines[0] if lines else type(error).__name__)[:300]
