@@ -1,4 +1,4 @@
-"""Labels by rules, the classifier trained on them, the threshold, and the recipe's settings."""
+"""Labels by rules, the classifier trained on them, and their settings."""
 
 import gzip
 import json
@@ -20,11 +20,9 @@ from smallwright_scorers.config import (
     ClassifierConfig,
     ScoreLlmConfig,
     ScoreRulesConfig,
-    ScoreThresholdConfig,
 )
 from smallwright_scorers.model import Model, whole_score
 from smallwright_scorers.rules import ScoreRules, score_text
-from smallwright_scorers.threshold import ScoreThreshold
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[4].parent / "shared"))
 LESSON = """Adding fractions: a lesson with worked examples
@@ -174,15 +172,6 @@ def test_too_few_labels_and_one_class_are_refused(documents, tmp_path):
     same = [Document(text=d.text, id=d.id, metadata={"label": 2}) for d in documents]
     with pytest.raises(UserError, match="all 120 labels are 2"):
         run_step(Classifier(ClassifierConfig()), write_corpus(tmp_path / "same", same), tmp_path / "work")
-
-
-def test_threshold_keeps_and_gives_reasons():
-    step = ScoreThreshold(ScoreThresholdConfig(minimum=3))
-    documents = [
-        Document(text="x", id=str(n), metadata=m) for n, m in enumerate([{"int_score": 3}, {"int_score": 2}, {}])
-    ]
-    assert [d.id for d in step.run(documents)] == ["0"]
-    assert step._ledger.rejected == {"no score": 1, "score below the minimum": 1}
 
 
 @pytest.mark.parametrize(

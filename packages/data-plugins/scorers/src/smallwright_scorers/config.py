@@ -1,4 +1,4 @@
-"""Settings of the scorers, of the classifier and of the threshold."""
+"""Settings of the scorers and of the classifier."""
 
 import dataclasses
 from typing import Literal
@@ -108,13 +108,3 @@ class ClassifierConfig:
             raise ConfigError(f"validation_fraction={self.validation_fraction}: must lie between 0 and 1.")
         if self.binary_threshold not in SCORES[1:]:
             raise ConfigError(f"binary_threshold={self.binary_threshold}: must be from 1 to {HIGHEST}.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ScoreThresholdConfig:
-    """Keep documents by their score."""
-
-    minimum: float = setting(3.0)
-    """Lowest score kept."""
-    field: str = setting("int_score")
-    """Metadata that holds the score: ``int_score`` (rounded and clipped to 0-5), ``score`` or ``label``."""

@@ -16,4 +16,3 @@ def register_steps(register):
     register("score_rules", "smallwright_scorers.rules:ScoreRules", config=config + "ScoreRulesConfig")
     register("score_llm", "smallwright_scorers.llm:ScoreLlm", config=config + "ScoreLlmConfig")
     register("classifier", "smallwright_scorers.classifier:Classifier", config=config + "ClassifierConfig")
-    register("score_threshold", "smallwright_scorers.threshold:ScoreThreshold", config=config + "ScoreThresholdConfig")
