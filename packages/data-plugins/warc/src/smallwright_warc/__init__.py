@@ -1,0 +1,1 @@
+"""Web archives in, text documents out: reading WARC, extracting text, and a demonstration crawl."""

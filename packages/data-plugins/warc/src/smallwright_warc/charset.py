@@ -1,0 +1,48 @@
+"""From bytes to text: what the page declares is checked against what its bytes are."""
+
+import codecs
+
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+
+BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
+    """Decode a page and return its text and the charset used.
+
+    In order: a byte order mark; UTF-8 where non-ASCII bytes form valid UTF-8, whatever is declared (other text
+    almost never does by chance); the HTTP header; the page's ``<meta>``; detection. A declared charset counts only
+    when the bytes are valid in it. What still cannot be decoded becomes U+FFFD.
+
+    Args:
+        declared: Charset of the HTTP header, or empty. Only labels of the HTML standard are used, never Python's.
+    """
+    for bom, name in BOMS:
+        if data.startswith(bom):
+            return data[len(bom) :].decode(name, "replace"), name
+    declared_codec = _codec(declared)
+    if data.isascii() and declared_codec in (None, "utf-8", "cp1252"):
+        return data.decode("ascii"), "utf-8"
+    if not data.isascii():
+        text = _decode(data, "utf-8")
+        if text is not None:
+            return text, "utf-8"
+    from_meta = detect_encoding(data, from_html_meta=True) if b"<meta" in data[:4096].lower() else None
+    for name in (declared_codec, _codec(from_meta or "")):
+        if name not in (None, "utf-8") and (text := _decode(data, name)) is not None:
+            return text, name
+    name = _codec(detect_encoding(data) or "") or "cp1252"
+    return data.decode(name, "replace"), name
+
+
+def _codec(label: str) -> str | None:
+    return map_encoding_to_html5(label, fallback_utf8=False) if label else None
+
+
+def _decode(data: bytes, name: str | None) -> str | None:
+    """Decode strictly, but forgive a character cut off at the very end, as truncated pages have."""
+    assert name is not None
+    try:
+        return codecs.getincrementaldecoder(name)("strict").decode(data)
+    except (UnicodeDecodeError, LookupError):
+        return None
