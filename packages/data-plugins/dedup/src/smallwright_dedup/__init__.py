@@ -1,0 +1,1 @@
+"""Removal of duplicates and of benchmark items."""

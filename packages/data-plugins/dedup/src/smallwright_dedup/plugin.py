@@ -1,0 +1,13 @@
+"""Hooks of the dedup plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_steps(register):
+    config = "smallwright_dedup.config:"
+    register("exact_dedup", "smallwright_dedup.exact:ExactDedup", config=config + "ExactDedupConfig")
+    register("minhash", "smallwright_dedup.minhash:MinHash", config=config + "MinHashConfig")
+    register("decontaminate", "smallwright_dedup.decontaminate:Decontaminate", config=config + "DecontaminateConfig")

@@ -1,0 +1,25 @@
+"""Words of a text for comparison: lower case, no accents, no punctuation."""
+
+import re
+import unicodedata
+
+# Chinese, Japanese and Korean signs count as words of their own: their scripts put no spaces between words.
+_SIGNS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORDS = re.compile(rf"[{_SIGNS}]|[^\W_{_SIGNS}]+")
+_NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+
+
+def split_words(text: str, *, fold_numbers: bool = False) -> list[str]:
+    """Return the words of ``text`` in order.
+
+    Args:
+        fold_numbers: Replace every number by ``0``, as DataTrove's deduplication does.
+    """
+    text = text.lower()
+    if not text.isascii():
+        # NFC again, so that syllables that NFD takes apart (Korean) are one sign each.
+        text = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", text)))
+    if fold_numbers:
+        text = _NUMBERS.sub("0", text)
+    return _WORDS.findall(text)
