@@ -49,8 +49,8 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
     """Return the cross-entropy of the held-out documents under the model.
 
     Every token of a document is predicted once, its end-of-text id included, the first from the tokenizer's prefix
-    token. A document longer than the engine's longest input is cut into windows of lm-eval's rolling kind, each
-    starting from one token of context, so the number rises a little where documents are cut.
+    token. A document longer than the engine's longest input is cut into windows as lm-eval's rolling tasks do: each
+    starts from one token of context, the last from as much as fits, so the number rises a little where one is cut.
 
     Args:
         lm: Model as lm-eval's ``TemplateLM``.

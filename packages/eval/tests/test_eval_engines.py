@@ -1,0 +1,346 @@
+"""The whole stage on a tiny random model: vLLM against Transformers, perplexity against a plain loss, resuming."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from core.errors import ConfigError, InputError
+from core.interfaces import Job
+from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.harness import LMEval
+
+ITEMS = 12
+POSITIONS = 128
+VOCAB = 300
+TASK_YAML = """task: {name}
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {name}.jsonl
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{context}}}}"
+doc_to_choice: choices
+doc_to_target: label
+metric_list:
+  - metric: acc
+  - metric: acc_norm
+"""
+RUN_TWICE = """
+import json, sys
+from pathlib import Path
+from core.interfaces import Job
+from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.harness import LMEval
+root = Path(sys.argv[1])
+for output in ("vllm", "vllm_again"):
+    stage = LMEval(LMEvalConfig(tasks=("first", "second"), task_paths=(str(root / "tasks"),), dtype="float32"))
+    inputs = {"model": root / "model", "tokens": root / "tokens"}
+    stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0))
+"""
+
+
+def words(random, count):
+    return " ".join(
+        random.choice(["red", "blue", "sum", "of", "two", "and", "seven", "is", "far"]) for _ in range(count)
+    )
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A random Llama with a byte-level BPE tokenizer, two tasks, and tokens of eight documents, one of them long."""
+    import random
+
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    root = tmp_path_factory.mktemp("eval")
+    chosen = random.Random(0)
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator([words(chosen, 50) for _ in range(20)], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|endoftext|>")
+    tokenizer.save_pretrained(root / "model/hf")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCAB,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=POSITIONS,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=0.2,  # far from uniform, so that the engines have something to differ in
+    )
+    LlamaForCausalLM(config).save_pretrained(root / "model/hf")
+    (root / "tasks").mkdir()
+    for name in ("first", "second"):
+        items = [
+            {
+                "id": f"{name}-{i}",
+                "context": words(chosen, 6 + i),
+                "choices": [words(chosen, 2 + j) for j in range(4)],
+                "label": chosen.randrange(4),
+            }
+            for i in range(ITEMS)
+        ]
+        (root / f"tasks/{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+        (root / f"tasks/{name}.yaml").write_text(TASK_YAML.format(name=name))
+    texts = [words(chosen, count) + " é" for count in (20, 5, 60, 300, 31, 9, 44, 17)]
+    documents = [[*tokenizer(text)["input_ids"], 0] for text in texts]
+    assert max(map(len, documents)) > 2 * POSITIONS
+    write_tokens(root / "tokens", documents, sum(len(text.encode()) for text in texts))
+    return root
+
+
+def write_tokens(folder, documents, size):
+    folder.mkdir()
+    np.array([token for document in documents for token in document], dtype="<u2").tofile(folder / "validation.bin")
+    np.save(folder / "validation.offsets.npy", np.cumsum([0, *map(len, documents)]))
+    meta = {
+        "dtype": "uint16",
+        "vocab_size": VOCAB,
+        "eos_token_id": 0,
+        "train_tokens": 0,
+        "validation_tokens": sum(map(len, documents)),
+        "train_documents": 0,
+        "validation_documents": len(documents),
+        "validation_bytes": size,
+        "unigram_loss": 3.0,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings):
+    given = {"tasks": ("first", "second"), "task_paths": (str(root / "tasks"),), "engine": "transformers"}
+    stage = LMEval(LMEvalConfig(**{**given, "dtype": "float32", **settings}))
+    job = Job(name="eval", output=output, inputs={name: root / name for name in inputs}, seed=0)
+    if progress is not None:
+        job = Job(name="eval", output=output, inputs=job.inputs, seed=0, progress=progress)
+    return stage.run(job)
+
+
+def samples(output):
+    return [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+
+
+def value(summary, task, metric):
+    return next(row["value"] for row in summary["eval"] if (row["task"], row["metric"]) == (task, metric))
+
+
+@pytest.fixture(scope="module")
+def by_transformers(root):
+    summary = evaluate(root, root / "transformers")
+    return summary, samples(root / "transformers")
+
+
+@pytest.fixture(scope="module")
+def by_vllm(root):
+    """Two runs in a process of their own, as the runner starts a stage."""
+    pytest.importorskip("vllm", reason="vLLM is an extra: pip install 'smallwright-eval[cpu]'")
+    environment = {**os.environ, **LMEval(LMEvalConfig()).environment()}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_TWICE, str(root)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads((root / "vllm/results.json").read_text()), samples(root / "vllm")
+
+
+@pytest.mark.slow
+def test_vllm_and_transformers_agree_on_every_loglikelihood(by_vllm, by_transformers):
+    (_, served), (_, reference) = by_vllm, by_transformers
+    assert [item["id"] for item in served] == [item["id"] for item in reference]
+    assert len(served) == 2 * ITEMS
+    ours = np.array([item["loglikelihoods"] for item in served])
+    theirs = np.array([item["loglikelihoods"] for item in reference])
+    assert ours.shape == (2 * ITEMS, 4)
+    assert np.ptp(theirs) > 10
+    assert np.abs(ours - theirs).max() < 1e-3
+
+
+@pytest.mark.slow
+def test_vllm_and_transformers_agree_on_perplexity(by_vllm, by_transformers):
+    for metric in ("nats_per_token", "bits_per_byte"):
+        assert value(by_vllm[0], "validation", metric) == pytest.approx(
+            value(by_transformers[0], "validation", metric), abs=1e-3
+        )
+
+
+@pytest.mark.slow
+def test_vllm_repeats_itself_exactly(root, by_vllm):
+    for name in ("results.json", "samples.jsonl"):
+        assert (root / "vllm" / name).read_bytes() == (root / "vllm_again" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_rows_name_the_engine(by_vllm):
+    row = by_vllm[0]["eval"][0]
+    assert row["engine"]["name"] == "vllm"
+    assert row["engine"]["dtype"] == "float32"
+    assert row["harness"]["name"] == "lm_eval"
+
+
+def test_accuracy_and_its_error_follow_from_the_items(root, by_transformers):
+    summary, items = by_transformers
+    for task in ("first", "second"):
+        labels = [json.loads(line)["label"] for line in (root / f"tasks/{task}.jsonl").read_text().splitlines()]
+        best = [int(np.argmax(item["loglikelihoods"])) for item in items if item["task"] == task]
+        hits = np.array([a == b for a, b in zip(best, labels, strict=True)], dtype=float)
+        row = next(row for row in summary["eval"] if (row["task"], row["metric"]) == (task, "acc"))
+        assert row["value"] == pytest.approx(hits.mean())
+        assert row["stderr"] == pytest.approx(hits.std(ddof=1) / ITEMS**0.5)
+        assert (row["n"], row["chance"]) == (ITEMS, 0.25)
+        assert [item["correct"] for item in items if item["task"] == task] == hits.astype(bool).tolist()
+
+
+def test_perplexity_is_the_plain_loss(root, by_transformers):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(root / "model/hf", dtype=torch.float32)
+    ids = np.fromfile(root / "tokens/validation.bin", dtype="<u2").astype(int)
+    offsets = np.load(root / "tokens/validation.offsets.npy")
+    longest = POSITIONS - 2
+    total = 0.0
+    for start, end in itertools.pairwise(offsets):
+        document = [0, *ids[start:end].tolist()]
+        done = 0
+        while done < len(document) - 1:
+            stop = min(len(document), done + longest + 1)
+            window = document[max(0, stop - 1 - longest) : stop]
+            with torch.no_grad():
+                log_probabilities = model(torch.tensor([window])).logits[0].log_softmax(-1)
+            for position in range(len(window) - (stop - 1 - done), len(window)):
+                total -= float(log_probabilities[position - 1, window[position]])
+            done = stop - 1
+    expected = total / len(ids)
+    summary = by_transformers[0]
+    assert value(summary, "validation", "nats_per_token") == pytest.approx(expected, abs=1e-3)
+    assert value(summary, "validation", "perplexity") == pytest.approx(np.exp(expected), rel=1e-3)
+    assert summary["perplexity"]["tokens"] == len(ids)
+
+
+def test_bytes_of_a_part_are_counted_from_its_text(root, by_transformers, tmp_path):
+    whole = by_transformers[0]["perplexity"]
+    part = evaluate(root, tmp_path, tasks=(), perplexity_tokens=whole["tokens"] - 1)["perplexity"]
+    assert part["documents"] == whole["documents"] - 1
+    last = np.load(root / "tokens/validation.offsets.npy")[-2:]
+    assert part["tokens"] == whole["tokens"] - int(last[1] - last[0])
+    from transformers import AutoTokenizer
+
+    ids = np.fromfile(root / "tokens/validation.bin", dtype="<u2")[last[0] : last[1] - 1].tolist()
+    text = AutoTokenizer.from_pretrained(root / "model/hf").decode(ids)
+    assert part["bytes"] == whole["bytes"] - len(text.encode())
+
+
+def test_a_killed_evaluation_asks_only_what_is_left(root, by_transformers, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill_in_the_second_task(done, total=None, unit="", note=""):
+        if note.startswith("second: "):
+            raise Killed
+
+    with pytest.raises(Killed):
+        evaluate(root, tmp_path, progress=kill_in_the_second_task)
+    assert not (tmp_path / "results.json").exists()
+    notes = []
+    evaluate(root, tmp_path, progress=lambda done, total=None, unit="", note="": notes.append(note))
+    assert any(note.startswith("second: ") for note in notes)
+    assert not any(note.startswith("first") for note in notes)
+    for name in ("results.json", "samples.jsonl"):
+        assert (tmp_path / name).read_bytes() == (root / "transformers" / name).read_bytes()
+
+
+def test_a_model_without_tokens_has_no_perplexity(root, tmp_path):
+    summary = evaluate(root, tmp_path, inputs=("model",), tasks=("first",), limit=3)
+    assert summary["perplexity"] is None
+    assert {row["task"] for row in summary["eval"]} == {"first"}
+    assert {row["n"] for row in summary["eval"]} == {3}
+
+
+def test_fewshot_examples_change_the_prompt(root, tmp_path):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/shots.yaml").write_text(
+        f"include: {root / 'tasks/first.yaml'}\ntask: shots\nfewshot_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {root / 'tasks/first.jsonl'}}}}}\n"
+    )
+    folder = {"tasks": ("shots",), "task_paths": (str(tmp_path / "tasks"),), "perplexity": False, "limit": 4}
+    none = evaluate(root, tmp_path / "none", **folder)
+    one = evaluate(root, tmp_path / "one", fewshot_by_task={"shots": 1}, **folder)
+    assert [none["eval"][0]["num_fewshot"], one["eval"][0]["num_fewshot"]] == [0, 1]
+    assert samples(tmp_path / "none") != samples(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tasks": ("frist",)}, r"unknown task 'frist'\. Did you mean 'first'\?.*Local tasks:.*first, second"),
+        ({"tasks": ("hellaswag",)}, r"'hellaswag' comes from the Hugging Face hub.*allow_network=true"),
+        ({"task_paths": ("/nowhere",)}, r"task_paths: /nowhere is not a folder"),
+    ],
+)
+def test_wrong_tasks_are_named(root, tmp_path, change, message):
+    with pytest.raises((ConfigError, InputError), match=message):
+        evaluate(root, tmp_path, **change)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": 1,', r"first\.jsonl:2: not JSON"),
+        ("[1]", r"first\.jsonl:2: a JSON list"),
+        ('{"context": "a", "label": 0}', r"first\.jsonl:2: no key 'choices', which first\.yaml uses"),
+        ('{"context": "a", "choices": ["b", "c"], "label": 2}', r"first\.jsonl:2: label=2, but there are 2 choices"),
+    ],
+)
+def test_a_wrong_line_is_named(root, tmp_path, line, message):
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    good = (root / "tasks/first.jsonl").read_text().splitlines()[0]
+    (folder / "first.jsonl").write_text(f"{good}\n{line}\n{good}\n")
+    (folder / "first.yaml").write_text(TASK_YAML.format(name="first"))
+    with pytest.raises(InputError, match=message):
+        evaluate(root, tmp_path / "output", tasks=("first",), task_paths=(str(folder),))
+
+
+def test_a_missing_data_file_is_named(root, tmp_path):
+    (tmp_path / "lost.yaml").write_text(TASK_YAML.format(name="lost"))
+    with pytest.raises(InputError, match=r"lost\.yaml: data file .*lost\.jsonl does not exist"):
+        evaluate(root, tmp_path / "output", tasks=("lost",), task_paths=(str(tmp_path),))
+
+
+def test_models_that_cannot_be_read_safely_are_refused(root, tmp_path):
+    config = (root / "model/hf/config.json").read_text()
+    (tmp_path / "model").mkdir()
+    for file, content, message in (
+        (None, "", r"no config\.json"),
+        ("config.json", config, r"no \*\.safetensors"),
+        ("pytorch_model.bin", "", r"pytorch_model\.bin is a pickle"),
+    ):
+        if file:
+            (tmp_path / "model" / file).write_text(content)
+        with pytest.raises(InputError, match=message):
+            evaluate(tmp_path, tmp_path / "output", inputs=("model",), task_paths=())
+
+
+def test_tokens_of_another_tokenizer_are_refused(root, tmp_path):
+    write_tokens(tmp_path / "tokens", [[5, VOCAB, 0], [7, 0]], 3)
+    os.symlink(root / "model", tmp_path / "model")
+    with pytest.raises(InputError, match=f"id {VOCAB} is outside the model's vocabulary of {VOCAB}"):
+        evaluate(tmp_path, tmp_path / "output", tasks=(), task_paths=())
