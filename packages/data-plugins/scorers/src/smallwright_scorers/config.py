@@ -88,7 +88,7 @@ class ClassifierConfig:
     """Hash buckets for the features."""
     max_chars: int = setting(10_000)
     """Characters read of each document."""
-    regularization: float = setting(1.0)
+    regularization: float = setting(0.3)
     """Ridge penalty on the weights."""
     balance: float = setting(0.5)
     """How far rare labels are weighted up: 0 not at all, 1 until each label weighs the same. FineMath upsampled maths

@@ -1,0 +1,73 @@
+"""The recipe's published numbers, and that its steps take every setting it lists."""
+
+from importlib.resources import files
+
+import pytest
+from core import config as typed
+from core.compose import compose
+from core.data.recipe import plan_steps
+from core.discovery import load
+from omegaconf import OmegaConf
+
+STEP_PLUGINS = ("smallwright_warc", "smallwright_quality", "smallwright_scorers", "smallwright_dedup")
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return OmegaConf.create(files("smallwright_finemath.conf").joinpath("data/finemath.yaml").read_text())
+
+
+def test_published_numbers(recipe):
+    steps = recipe.steps
+    assert steps.threshold.minimum == 3  # FineMath3+, SmolLM2 §3.3.2
+    assert (steps.minhash.bands, steps.minhash.rows) == (1, 10)
+    assert (steps.decontaminate.ngram, steps.decontaminate.ratio) == (13, 0.6)
+    assert (list(steps.language.languages), steps.language.threshold) == (["en"], 0.65)
+
+
+def test_order_follows_the_method(recipe):
+    labels = list(recipe.steps)
+    for earlier, later in (
+        ("read", "extract"),
+        ("extract", "label"),
+        ("label", "classifier"),
+        ("classifier", "threshold"),
+        ("threshold", "minhash"),
+        ("minhash", "decontaminate"),
+    ):
+        assert labels.index(earlier) < labels.index(later)
+
+
+@pytest.fixture(scope="module")
+def registry():
+    for plugin in STEP_PLUGINS:
+        pytest.importorskip(plugin, reason=f"the recipe names steps of {plugin}")
+    return load()
+
+
+def planned(registry, *overrides):
+    data = compose(["+data=finemath", *overrides], registry)["data"]
+    settings = {key: value for key, value in data.items() if key != "name"}
+    recipe = typed.build(registry.get("corpora", "recipe").load_config(), settings, "data")
+    return {step.label: step for step in plan_steps(recipe, registry)}, data
+
+
+def test_every_step_is_registered_and_lists_all_its_settings(registry):
+    steps, data = planned(registry)
+    for label, step in steps.items():
+        listed = set(data["steps"][label]) - {"use"}
+        assert listed == set(step.config.__dataclass_fields__), label
+
+
+def test_choices_on_the_command_line(registry):
+    steps, data = planned(registry, "data.scorer=llm", "data.scorer.model=a/b", "data.steps.threshold.minimum=4")
+    assert steps["label"].entry.name == "score_llm"
+    assert steps["label"].config.model == "a/b"
+    assert steps["threshold"].config.minimum == 4
+    assert data["source"]["name"] == "demo_crawl"
+    assert "minhash" not in planned(registry, "~data.steps.minhash")[0]
+
+
+def test_missing_model_is_named(registry):
+    with pytest.raises(ValueError, match=r"data\.scorer\.model=<hub id or path>"):
+        planned(registry, "data.scorer=llm")
