@@ -160,6 +160,7 @@ def _train_on_two_ranks(rank: int, store: str, result: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_fsdp_ranks_give_one_ranks_gradients(tmp_path):
     commands = [
         [sys.executable, __file__, str(rank), f"{tmp_path}/store", f"{tmp_path}/gradients.pt"] for rank in (0, 1)

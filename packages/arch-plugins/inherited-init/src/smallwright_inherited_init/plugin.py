@@ -1,0 +1,19 @@
+"""What this package adds to smallwright: the initializer ``inherited_init`` and the option ``arch=inherited_init``."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_inherited_init.conf")
+
+
+@hookimpl
+def register_initializers(register):
+    register(
+        "inherited_init",
+        "smallwright_inherited_init.inherit:InheritedInit",
+        config="smallwright_inherited_init.config:InheritedInitConfig",
+    )
