@@ -140,7 +140,8 @@ def _load_file(path: Path) -> ModuleType:
     """Import a local file under its own stem, so that ``"my_arch:MyArch"`` targets find it."""
     if path.stem in sys.modules and getattr(sys.modules[path.stem], "__file__", None) == str(path.resolve()):
         return sys.modules[path.stem]
-    if importlib.util.find_spec(path.stem) is not None:
+    installed = importlib.util.find_spec(path.stem)
+    if installed is not None and installed.origin != str(path.resolve()):
         raise ImportError(f"a module named {path.stem!r} is installed already: rename the file")
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     assert spec is not None

@@ -86,7 +86,7 @@ def render(result: dict[str, Any]) -> str:
             "",
             f"architecture         {result['architecture']}",
             f"stored parameters    {result['stored_parameters']:,}",
-            f"executed parameters  {result['executed_parameters']:,} in matmuls, per token; a shared FFN counts once a layer",
+            f"executed parameters  {result['executed_parameters']:,} per token; a shared FFN counts per layer",
             f"FLOPs per token      {result['flops_per_token']:.3e} forward and backward",
             f"tokens               {result['tokens']:,}",
             f"FLOPs                {result['flops']:.3e}",

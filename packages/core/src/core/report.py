@@ -1,10 +1,12 @@
 """Write what a run did: ``report.json`` for programs and ``report.html`` (one file, no network) for people."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import lineage, report_html, store
+from core.errors import ArtifactError
 from core.graph import StageSpec
 
 
@@ -50,7 +52,7 @@ def collect(
         "eval": [],
         "posttrain": {},
     }
-    manifests = {spec.name: store.read_manifest(spec.directory(root)) for spec in stages}
+    manifests = {spec.name: _manifest(spec.directory(root)) for spec in stages}
     by_name = {outcome.name: outcome for outcome in outcomes}
     for spec in stages:
         outcome, manifest = by_name.get(spec.name), manifests[spec.name]
@@ -91,9 +93,16 @@ def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any])
         report[spec.name] = summary
 
 
+def _manifest(artifact: Path) -> dict[str, Any] | None:
+    try:
+        return store.read_manifest(artifact)
+    except ArtifactError:  # the stage that needed it has said so
+        return None
+
+
 def _unfinished_funnel(artifact: Path) -> list[Any]:
     path = artifact / "funnel.json"
-    return store.json.loads(path.read_text()) if path.is_file() else []
+    return json.loads(path.read_text()) if path.is_file() else []
 
 
 def _feeds(spec: StageSpec, stages: Sequence[StageSpec]) -> bool:

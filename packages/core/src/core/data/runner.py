@@ -6,23 +6,20 @@ shards; a killed run goes on with the others.
 
 import json
 import os
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
 from core import discovery
 from core.data.documents import ReadDocuments, WriteDocuments
+from core.data.executor import LocalPasses
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
 from core.data.steps import CorpusStep, ForeignStep, Step, StepContext
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
-from core.process import die_with_parent
 
 SCORE_BINS = 25
 SCORE_RANGE = (0.0, 5.0)
@@ -54,8 +51,10 @@ class Recipe:
                 )
             )
             steps.append(made)
-        runner = _Passes(job, shards=len(files), workers=self.config.workers, labels=[step.label for step in planned])
-        corpus = runner.run(steps)
+        workers = os.cpu_count() or 1 if self.config.workers == -1 else self.config.workers
+        with LocalPasses(min(workers, len(files)), job.plugin_files) as executor:
+            labels = [step.label for step in planned]
+            corpus = _Passes(job, executor, shards=len(files), labels=labels).run(steps)
         funnel = _funnel(ledgers, [step.label for step in planned])
         (job.output / "funnel.json").write_text(json.dumps(funnel, indent=1))
         summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
@@ -95,10 +94,10 @@ def _make(planned: PlannedStep) -> Step | CorpusStep:
 class _Passes:
     """Group steps into passes and run them."""
 
-    def __init__(self, job: Job, shards: int, workers: int, labels: list[str]) -> None:
+    def __init__(self, job: Job, executor: LocalPasses, shards: int, labels: list[str]) -> None:
         self.job = job
+        self.executor = executor
         self.shards = shards
-        self.workers = os.cpu_count() or 1 if workers == -1 else workers
         self.labels = labels
         self.done_steps = 0
 
@@ -134,35 +133,11 @@ class _Passes:
         return target
 
     def _execute(self, name: str, pipeline: list[PipelineStep], tasks: int) -> None:
-        logs = self.job.scratch(f"logs/{name}")
-        executor = LocalPipelineExecutor(
-            pipeline=[_DieWithParent(), *pipeline], tasks=tasks, workers=min(tasks, self.workers), logging_dir=str(logs)
-        )
-        finished = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(logs, name, tasks, finished), daemon=True)
-        watcher.start()
-        try:
-            executor.run()
-        finally:
-            finished.set()
-            watcher.join()
+        def finished(shards: int) -> None:
+            done = self.done_steps + shards / tasks
+            self.job.progress(round(done, 2), len(self.labels), "steps", f"{name} {shards}/{tasks}")
 
-    def _watch(self, logs: Path, name: str, tasks: int, finished: threading.Event) -> None:
-        """Move the bar: finished steps, and the share of this pass by its finished shards."""
-        while not finished.wait(0.5):
-            completed = sum(1 for _ in (logs / "completions").glob("*")) if (logs / "completions").is_dir() else 0
-            self.job.progress(self.done_steps, len(self.labels), "steps", f"{name} shard {completed}/{tasks}")
-
-
-class _DieWithParent(PipelineStep):
-    """First in every pass: a worker process must not outlive a killed run."""
-
-    type = "process"
-    name = "die with parent"
-
-    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        die_with_parent()
-        yield from data or ()
+        self.executor.run(pipeline, tasks, self.job.scratch(f"logs/{name}"), finished)
 
 
 def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
@@ -209,5 +184,6 @@ def _nothing_left(funnel: list[dict[str, Any]], output: Path) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts) or "nothing to read"
     return (
         f"no document is left after step {emptied['step']!r} ({emptied['in']} in: {reasons}). "
-        f"Loosen data.steps.{emptied['step']}, give other data.paths, or look at what was set aside in {output / 'rejected'}."
+        f"Loosen data.steps.{emptied['step']}, give other data.paths, or look at what was set aside: "
+        f"{output / 'rejected'}"
     )

@@ -1,0 +1,96 @@
+"""Composing: what an override means, and what is refused."""
+
+import pytest
+from core import compose, discovery, graph
+from core.errors import ConfigError, InputError, MissingPluginError
+
+
+@pytest.fixture
+def registry(workdir):
+    return discovery.load(["toy_plugin.py"])
+
+
+@pytest.fixture
+def composed(registry, toy):
+    return lambda *overrides: compose.compose([*toy, *overrides], registry)
+
+
+def test_a_group_may_be_given_with_or_without_plus(registry):
+    one = compose.compose(["data=toy", "arch=tiny", "+tokenizer=count", "+eval=judge"], registry)
+    two = compose.compose(["+data=toy", "+arch=tiny", "tokenizer=count", "eval=judge"], registry)
+    assert one == two
+    assert one["arch"]["name"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("override", "kind", "words"),
+    [
+        ("+arch=tinny", MissingPluginError, ["arch 'tinny'", "Did you mean 'tiny'?", "Installed: tiny"]),
+        ("+arch=shared_ffn", MissingPluginError, ["pip install smallwright-arch-shared-ffn"]),
+        ("+hardware=gpu", MissingPluginError, ["hardware 'gpu'", "None is installed"]),
+        ("pretrain.stepz=3", ConfigError, ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
+        ("sed=1", ConfigError, ["sed: unknown key", "'seed'"]),
+        ("data.steps.drop.wrod=x", ConfigError, ["data.steps.drop.wrod", "'word'"]),
+        ("what is this", ConfigError, ["what is this"]),
+        ("pretrain.steps", ConfigError, ["pretrain.steps=<value>"]),
+    ],
+)
+def test_what_nothing_offers_is_refused(composed, override, kind, words):
+    with pytest.raises(kind) as error:
+        composed(override)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("pretrain.steps=many", ["pretrain.steps='many'", "expected int"]),
+        ("arch.hidden_size=5", ["arch: hidden_size=5 must be even"]),
+        ("arch.size=huge", ["arch.size=huge", "nano, wide"]),
+        ("arch.vocab_size=4", ["arch.vocab_size=4", "smaller than the tokenizer's 10"]),
+        ("data.steps.drop.word=3", ["data.steps.drop.word=3", "expected str"]),
+        ("+data.steps.drpo={}", ["steps 'drpo'", "Did you mean 'drop'?"]),
+        ("seed=one", ["run.seed='one'"]),
+        ("++surprise=1", ["run.surprise: unknown key"]),
+    ],
+)
+def test_a_wrong_value_is_refused_before_any_work(registry, composed, override, words):
+    with pytest.raises(ConfigError) as error:
+        graph.build(composed(override), registry)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_paths_that_match_nothing_are_refused_before_any_work(registry, composed):
+    with pytest.raises(InputError, match=r"no file matches missing/\*\.warc\.gz"):
+        graph.build(composed("data.paths=[missing/*.warc.gz]"), registry)
+
+
+def test_training_without_data_says_what_to_add(registry):
+    with pytest.raises(ConfigError, match=r"add \+data="):
+        graph.build(compose.compose(["+arch=tiny"], registry), registry)
+
+
+def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatch):
+    package = workdir / "rival_conf"
+    (package / "arch").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "arch" / "tiny.yaml").write_text("name: tiny\n")
+    monkeypatch.syspath_prepend(str(workdir))
+    registry.config_packages["rival_conf"] = "rival"
+    with pytest.raises(ConfigError, match="arch=tiny is offered twice: by rival and by hydra_conf"):
+        compose.compose(["+arch=tiny"], registry)
+
+
+def test_identity_follows_content_and_not_hardware(registry, composed):
+    def digests(*overrides):
+        return {spec.name: spec.digest for spec in graph.build(composed(*overrides), registry)}
+
+    base = digests()
+    assert digests("pretrain.workers=8", "data.workers=4", "store=elsewhere") == base
+    wide = digests("arch.hidden_size=8")
+    assert {name for name in base if base[name] != wide[name]} == {"pretrain", "eval"}
+    assert digests("arch.size=wide") == wide
+    assert {name for name, digest in digests("eval.steps=6").items() if digest != base[name]} == {"eval"}
+    assert all(digest != base[name] for name, digest in digests("seed=1").items())

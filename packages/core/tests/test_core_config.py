@@ -1,0 +1,71 @@
+"""Typed configuration: what is refused, and in which words."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pytest
+from core import config as typed
+from core.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    SIZES = {"nano": {"hidden_size": 64}, "large": {"hidden_size": 2048, "rate": 0.1}}
+    hidden_size: int
+    size: str | None = None
+    rate: float = 1.0
+    mode: Literal["fast", "exact"] = "fast"
+    names: tuple[str, ...] = ()
+    extra: Mapping[str, Any] | None = None
+    inner: Inner = Inner()
+    workers: int = typed.setting(1, identity=False)
+
+    def __post_init__(self):
+        if self.hidden_size % 2:
+            raise ValueError(f"hidden_size={self.hidden_size} must be even")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"hiden_size": 4}, ["x.hiden_size", "unknown key", "Did you mean 'hidden_size'?"]),
+        ({}, ["x.hidden_size: not set"]),
+        ({"hidden_size": "big"}, ["x.hidden_size='big'", "expected int, got str"]),
+        ({"hidden_size": True}, ["x.hidden_size=True", "expected int"]),
+        ({"hidden_size": 4, "mode": "exakt"}, ["x.mode=exakt", "fast, exact", "Did you mean 'exact'?"]),
+        ({"hidden_size": 4, "names": "one"}, ["x.names='one'", "expected tuple"]),
+        ({"hidden_size": 4, "inner": {"dept": 2}}, ["x.inner.dept", "Did you mean 'depth'?"]),
+        ({"hidden_size": 3}, ["x: hidden_size=3 must be even"]),
+        ({"size": "nan"}, ["x.size=nan: unknown size", "nano, large"]),
+        ({"hidden_size": 4, "inner": {"depth": None}}, ["x.inner.depth=None", "expected int"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(values, words):
+    with pytest.raises(ConfigError) as error:
+        typed.build(Settings, values, "x")
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_size_gives_what_is_not_given():
+    built = typed.build(Settings, {"size": "large", "hidden_size": None, "rate": 0.5}, "x")
+    assert (built.hidden_size, built.rate) == (2048, 0.5)
+
+
+def test_values_are_converted_to_the_declared_types():
+    built = typed.build(Settings, {"hidden_size": 4.0, "rate": 2, "names": ["a", "b"], "inner": {"depth": 3}}, "x")
+    assert built == Settings(hidden_size=4, rate=2.0, names=("a", "b"), inner=Inner(depth=3))
+    assert isinstance(built.rate, float)
+
+
+def test_identity_leaves_out_what_does_not_change_the_result():
+    one, two = (typed.identity(typed.build(Settings, {"hidden_size": 4, "workers": n}, "x")) for n in (1, 8))
+    assert one == two
+    assert "workers" not in one
+    assert one["hidden_size"] == 4

@@ -1,0 +1,157 @@
+"""Recipes: every document accounted for, the same outcome whatever the workers, and work resumed."""
+
+import json
+
+import pytest
+from core import discovery, store
+from core.data.documents import read_documents
+from core.data.recipe import RecipeConfig, expand, plan_steps
+from core.data.runner import Recipe
+from core.data.steps import ForeignStep, Step
+from core.errors import ConfigError, InputError
+from core.interfaces import Job
+from datatrove.data import Document
+
+
+@pytest.fixture
+def files(workdir):
+    discovery.load(["toy_plugin.py"])
+    (workdir / "in").mkdir()
+    for number in range(3):
+        lines = [f"file {number} line {i} number {i % 7}" for i in range(20)] + [""]
+        (workdir / "in" / f"{number}.txt").write_text("\n".join(lines))
+    return workdir / "in" / "*.txt"
+
+
+STEPS = {"read_lines": {}, "drop": {"word": "number 3", "fail_on": "line 5 "}, "keep_first": {}}
+
+
+def run(files, output, workers=1, steps=STEPS):
+    output.mkdir(exist_ok=True)
+    config = RecipeConfig(steps=steps, paths=(str(files),), workers=workers)
+    job = Job(name="data", output=output, inputs={}, seed=0, plugin_files=("toy_plugin.py",))
+    return Recipe(config).run(job)
+
+
+def test_the_funnel_accounts_for_every_record(files, workdir):
+    funnel = run(files, workdir / "out")["funnel"]
+    assert [(step["step"], step["in"], step["kept"]) for step in funnel] == [
+        ("read_lines", 63, 60),
+        ("drop", 60, 48),
+        ("keep_first", 48, 6),
+    ]
+    assert funnel[0]["rejected"] == {"empty": 3}
+    assert funnel[1]["rejected"] == {"the word": 9}
+    assert funnel[1]["failed"] == {"RuntimeError": 3}
+    assert funnel[2]["rejected"] == {"seen before": 42}
+
+
+def test_what_is_set_aside_keeps_its_reason_and_text(files, workdir):
+    run(files, workdir / "out")
+    aside = [d for path in sorted((workdir / "out" / "rejected").glob("01-drop-*")) for d in read_documents(path)]
+    assert len(aside) == 12
+    failed = [d for d in aside if "error" in d.metadata]
+    assert {d.text for d in failed} == {f"file {n} line 5 number 5" for n in range(3)}
+    assert failed[0].metadata["error"] == "RuntimeError: cannot look at line 5"
+
+
+def test_the_outcome_does_not_depend_on_the_workers(files, workdir):
+    run(files, workdir / "one", workers=1)
+    run(files, workdir / "two", workers=2)
+    for folder in ("documents", "rejected"):
+        one, two = (sorted((workdir / name / folder).iterdir()) for name in ("one", "two"))
+        assert [p.name for p in one] == [p.name for p in two]
+        assert [store.file_digest(p) for p in one] == [store.file_digest(p) for p in two]
+
+
+def test_a_worker_that_dies_is_reported_and_its_shard_redone(files, workdir, monkeypatch):
+    steps = {**STEPS, "drop": {"word": "number 3", "fail_on": "line 5 ", "die_once": str(workdir / "died")}}
+    with pytest.raises(InputError, match="a worker process died in pass before-02-keep_first"):
+        run(files, workdir / "out", workers=2, steps=steps)
+    assert run(files, workdir / "out", workers=2, steps=steps) == run(files, workdir / "other")
+
+
+def test_a_second_start_redoes_only_what_is_unfinished(files, workdir):
+    out = workdir / "out"
+    first = run(files, out)
+    kept = {p: store.file_digest(p) for p in (out / "documents").iterdir()}
+    (out / "work" / "logs" / "last" / "completions" / "00001").unlink()
+    (out / "documents" / "00001.parquet").unlink()
+    times = {p: p.stat().st_mtime_ns for p in (out / "documents").iterdir()}
+    assert run(files, out) == first
+    assert {p: store.file_digest(p) for p in (out / "documents").iterdir()} == kept
+    assert all(p.stat().st_mtime_ns == time for p, time in times.items())
+
+
+def test_nothing_left_says_where_and_keeps_what_was_set_aside(files, workdir):
+    steps = {"read_lines": {}, "drop": {"word": "file", "fail_on": "never"}}
+    with pytest.raises(InputError, match=r"no document is left after step 'drop' \(60 in: 60 the word\)"):
+        run(files, workdir / "out", steps=steps)
+    assert len(list((workdir / "out" / "rejected").glob("01-drop-*"))) == 3
+    assert json.loads((workdir / "out" / "funnel.json").read_text())[1]["kept"] == 0
+
+
+def test_datatrove_steps_are_put_under_the_same_accounts():
+    from datatrove.pipeline.filters import GopherQualityFilter, LambdaFilter
+
+    good = "The cat and the dog have been to the house with that man. " * 20
+    documents = [Document(text="too short", id="a"), Document(text=good, id="b")]
+    step = ForeignStep(GopherQualityFilter())
+    assert [d.id for d in step.run(iter(documents))] == ["b"]
+    assert step._ledger.rejected == {"gopher_short_doc": 1}
+
+    def broken(document):
+        raise ValueError(document.id)
+
+    step = ForeignStep(LambdaFilter(broken))
+    assert list(step.run(iter(documents))) == []
+    assert step._ledger.failed == {"ValueError": 2}
+
+
+def test_a_step_that_loses_a_document_is_caught():
+    class Lossy(Step):
+        def process(self, documents, rank, world_size):
+            for i, document in enumerate(documents):
+                if i:
+                    yield document
+
+    with pytest.raises(AssertionError, match="received 2 documents but accounts for 1"):
+        list(Lossy().run(iter([Document(text="a", id="1"), Document(text="b", id="2")])))
+
+
+def test_lone_surrogates_do_not_stop_a_write(workdir):
+    from core.data.documents import ParquetSink
+
+    sink = ParquetSink(workdir / "x.parquet")
+    sink.write(Document(text="bad \ud800 character", id="1", metadata={"url": "http://x", "when": 3}))
+    sink.close()
+    (document,) = read_documents(workdir / "x.parquet")
+    assert document.text == "bad ? character"
+    assert document.metadata == {"when": 3, "url": "http://x"}
+
+
+def test_step_errors_name_the_label(workdir):
+    registry = discovery.load(["toy_plugin.py"])
+    for steps, words in (
+        ({"read_lines": {"path": 1}}, None),
+        ({"cut": {"use": "drop", "wrd": "x"}}, r"data\.steps\.cut\.wrd: unknown key"),
+        ({"drop": 5}, r"data\.steps\.drop=5: expected settings"),
+        ({}, "data.steps is empty"),
+    ):
+        config = RecipeConfig(steps=steps)
+        if words is None:
+            planned = plan_steps(config, registry)
+            assert planned[0].config == {"path": 1}
+        else:
+            with pytest.raises(ConfigError, match=words):
+                plan_steps(config, registry)
+
+
+def test_paths_expand_to_each_file_once(files, workdir):
+    assert len(expand((str(files), str(workdir / "in" / "1.txt")))) == 3
+    with pytest.raises(InputError, match="is a folder"):
+        expand((str(workdir / "in"),))
+    with pytest.raises(InputError, match="no file matches"):
+        expand(("nothing.warc.gz",))
+    with pytest.raises(InputError, match="cannot look at"):
+        expand(("nosuchprotocol://x",))
