@@ -101,7 +101,7 @@ class ClassifierConfig:
     """Fewer labelled documents than this are refused."""
 
     def __post_init__(self) -> None:
-        _at_least(self, word_ngrams=1, features=1024, max_chars=100, regularization=0, balance=0, min_labels=10)
+        _at_least(self, word_ngrams=1, features=1024, max_chars=100, regularization=1e-3, balance=0, min_labels=10)
         if self.balance > 1:
             raise ConfigError(f"balance={self.balance}: must be at most 1.")
         if not 0 < self.validation_fraction < 1:
