@@ -99,7 +99,8 @@ class TorchTitanConfig:
             )
         if self.share_of_rank % self.rows_per_forward:
             raise ConfigError(
-                f"micro_batch_size={self.micro_batch_size}: must divide global_batch_size / nproc = {self.share_of_rank}."
+                f"micro_batch_size={self.micro_batch_size}: must divide the share of a rank, "
+                f"global_batch_size / nproc = {self.share_of_rank}."
             )
 
     def _at_least(self, name: str, least: int) -> None:

@@ -1,4 +1,4 @@
-"""Weights in and out of the trainer: start from a Hugging Face directory, and write one.
+"""Write a trained model as a Hugging Face directory, with what engines must find in it.
 
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from core.errors import InputError
 from core.interfaces import Architecture, TokensMeta
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import REFERENCE_FILE, Launch
@@ -19,63 +17,6 @@ from smallwright_pretrain.verify import fixed_prompts, hf_log_probabilities, tit
 
 PARTIAL = "hf.partial"
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "added_tokens.json")
-
-
-def full_state_dict(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Gather the unsharded weights on the CPU of every rank; all ranks must call it."""
-    state = {}
-    for name, value in model.state_dict().items():
-        full = value.full_tensor() if isinstance(value, DTensor) else value
-        state[name] = full.detach().to("cpu", copy=True)
-    return state
-
-
-def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path) -> None:
-    """Fill a sharded model from the safetensors of a Hugging Face directory.
-
-    Raises:
-        core.errors.InputError: there are none, or they are not this architecture's.
-    """
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise InputError(f"{folder}: no safetensors to start from.")
-    hf_state: dict[str, torch.Tensor] = {}
-    for file in files:
-        hf_state.update(load_file(file))
-    try:
-        loaded = adapter.from_hf(hf_state)
-    except KeyError as error:
-        raise InputError(
-            f"{folder}: {error} is no weight of this architecture. Start from a model like arch=."
-        ) from None
-    state = model.state_dict()
-    for name, target in state.items():
-        if name not in loaded:
-            continue
-        source = loaded[name].to(target.dtype)
-        if source.shape != target.shape:
-            raise InputError(
-                f"{folder}: {name} has shape {tuple(source.shape)}, this model's is {tuple(target.shape)}. "
-                "Start from a model of the same dimensions, or make one with an initializer."
-            )
-        if isinstance(target, DTensor):
-            source = distribute_tensor(source.to(target.device), target.device_mesh, target.placements)
-        state[name] = source
-    absent = [name for name in state if name not in loaded]
-    # A tied weight has two names and may be stored under either.
-    storage = {name: _storage(value) for name, value in model.state_dict().items()}
-    present = {storage[name] for name in storage if name in loaded}
-    missing = [name for name in absent if storage[name] not in present]
-    if missing:
-        raise InputError(f"{folder}: lacks {', '.join(missing[:5])}. Start from a model of the same architecture.")
-    model.load_state_dict({name: value for name, value in state.items() if name in loaded}, strict=False)
-
-
-def _storage(value: torch.Tensor) -> int:
-    local = value.to_local() if isinstance(value, DTensor) else value
-    return local.untyped_storage().data_ptr()
 
 
 def export(

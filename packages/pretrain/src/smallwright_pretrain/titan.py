@@ -146,7 +146,6 @@ class FileValidator(BaseValidator):
         self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
         self._parallel_dims, self._metrics = parallel_dims, metrics_processor
         self.trainer: PackedTrainer | None = None
-        self.last: tuple[int, float] | None = None
 
     def should_validate(self, step: int) -> bool:
         """Tell whether ``step`` is a multiple of the interval."""
@@ -184,8 +183,7 @@ class FileValidator(BaseValidator):
             mesh = self._parallel_dims.get_optional_mesh("loss")
             total = dist_utils.dist_sum_tensor(total.to(device), mesh).cpu()
         model.train()
-        self.last = (step, float(total[0] / total[1]))
-        self._metrics.log_validation(loss=self.last[1], step=step)
+        self._metrics.log_validation(loss=float(total[0] / total[1]), step=step)
 
 
 class PackedTrainer(Trainer):

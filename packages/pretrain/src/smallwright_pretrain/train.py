@@ -79,8 +79,9 @@ def _run(launch: Launch, work: Path) -> None:
     from torchtitan.tools.logging import init_logger
 
     from smallwright_pretrain.attention import inner_attention
-    from smallwright_pretrain.export import export, full_state_dict, load_starting_weights
-    from smallwright_pretrain.titan import trainer_config
+    from smallwright_pretrain.export import export
+    from smallwright_pretrain.titan import read_records, trainer_config
+    from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
 
     init_logger()
     architecture = rebuild_architecture(launch)
@@ -102,8 +103,11 @@ def _run(launch: Launch, work: Path) -> None:
     )
     trainer = config.build()
     adapter = architecture.state_dict_adapter()(model_config, None)
-    if launch.init is not None and trainer.checkpointer._find_load_step() == -1:
-        load_starting_weights(trainer.model_parts[0], adapter, Path(launch.init) / "hf")
+    if trainer.checkpointer._find_load_step() == -1:
+        if launch.init is not None:
+            load_starting_weights(trainer.model_parts[0], adapter, Path(launch.init) / "hf")
+        elif device == "cpu":
+            initialize(trainer.model_parts[0], model_config, launch.seed)
     try:
         trainer.train()
     except RuntimeError as error:
@@ -114,7 +118,8 @@ def _run(launch: Launch, work: Path) -> None:
             f"pretrain.learning_rate (now {settings.learning_rate:g}), raise pretrain.warmup_steps (now "
             f"{settings.warmup_steps}), or set pretrain.precision=float32 (now {settings.precision})."
         ) from error
-    if trainer.validator.windows() and (trainer.validator.last is None or trainer.validator.last[0] != trainer.step):
+    measured = {record["step"] for record in read_records(output / "metrics.jsonl") if "validation_loss" in record}
+    if trainer.validator.windows() and trainer.step not in measured:
         trainer.validator.validate(trainer.model_parts, trainer.step)
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ class TorchTitanPretrain:
         threads = max(1, _cores() // self.config.nproc)
         return {
             "OMP_NUM_THREADS": str(threads),
+            # Threads that wait sleep: spinning ones cost ten times the speed when another process wants the cores.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
             "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
             "MALLOC_TOP_PAD_": str(256 << 20),
@@ -108,16 +111,14 @@ class TorchTitanPretrain:
                 f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
                 f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
             )
-        (output / "hf.partial").rename(output / "hf")
+        _replace(output / "hf.partial", output / "hf")
         tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
         return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
 
     @staticmethod
     def _reject(output: Path) -> None:
-        import shutil
-
-        shutil.rmtree(output / "hf.rejected", ignore_errors=True)
-        (output / "hf.partial").rename(output / "hf.rejected")
+        shutil.rmtree(output / "hf", ignore_errors=True)
+        _replace(output / "hf.partial", output / "hf.rejected")
 
     def _summary(
         self, job: Job, meta: TokensMeta, ranks: dict[str, Any], verification: dict[str, Any], seconds: float
@@ -150,6 +151,11 @@ class TorchTitanPretrain:
             "verification": verification,
             **ranks,
         }
+
+
+def _replace(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    source.rename(target)
 
 
 def _cores() -> int:

@@ -3,7 +3,7 @@
 Shape suffixes: B batch, L sequence, V vocabulary.
 """
 
-import copy
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def fixed_prompts(tokens: Path, meta: TokensMeta, longest: int = 64, count: int 
     for split in ("validation", "train"):
         ids = np.fromfile(tokens / f"{split}.bin", dtype=np.dtype(meta.dtype).newbyteorder("<"), count=1_000_000)
         offsets = np.load(tokens / f"{split}.offsets.npy", mmap_mode="r")
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in itertools.pairwise(offsets):
             prompt = [int(token) for token in ids[start : min(end, start + longest)]]
             if len(prompt) >= 2 and len(prompts) < count:
                 prompts.append(prompt)
@@ -50,14 +50,10 @@ def titan_log_probabilities(
     import torch
 
     from smallwright_pretrain.attention import DocumentAttention, document_mask
+    from smallwright_pretrain.weights import unsharded
 
-    config = architecture.titan_config(inner_attention=DocumentAttention.Config(), seq_len=seq_len)
-    with torch.device("meta"):
-        model = config.build()
-    model.to_empty(device="cpu")
-    with torch.no_grad():
-        model.init_weights(buffer_device=torch.device("cpu"))
-    model.load_state_dict({name: copy.copy(value).float() for name, value in state.items()})
+    model = unsharded(architecture.titan_config(inner_attention=DocumentAttention.Config(), seq_len=seq_len))
+    model.load_state_dict({name: value.float() for name, value in state.items()})
     model.eval()
 
     def logits(ids_BL: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""Log-probabilities by vLLM, in a process of its own: ``python -m smallwright_pretrain.verify_vllm <reference.json> <folder>``.
+"""Log-probabilities by vLLM, in a process of its own.
 
-Adds the engine to the reference file.
+``python -m smallwright_pretrain.verify_vllm <reference.json> <folder>`` adds the engine to the reference file.
 """
 
 import json

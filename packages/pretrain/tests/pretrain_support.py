@@ -1,0 +1,160 @@
+"""Token files and a small Llama for the tests of this package."""
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from core.interfaces import Architecture
+
+
+def write_tokens(folder: Path, *, documents: int, vocab: int, seed: int = 0) -> Path:
+    """Write a tokens artifact of documents that count up from a random id, so that a model can learn them."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+
+    def split(name: str, count: int) -> np.ndarray:
+        parts = []
+        for _ in range(count):
+            length = int(generator.integers(5, 60))
+            start = int(generator.integers(1, vocab))
+            parts.append(np.append((start + np.arange(length)) % (vocab - 1) + 1, 0))
+        ids = np.concatenate(parts) if parts else np.zeros(0)
+        ids.astype("<u2").tofile(folder / f"{name}.bin")
+        offsets = np.cumsum([0] + [len(part) for part in parts])
+        np.save(folder / f"{name}.offsets.npy", offsets.astype(np.int64))
+        return ids.astype(np.int64)
+
+    train, validation = split("train", documents), split("validation", max(2, documents // 10))
+    counts = np.bincount(train, minlength=vocab) + 1
+    meta = {
+        "dtype": "uint16",
+        "vocab_size": vocab,
+        "eos_token_id": 0,
+        "train_tokens": len(train),
+        "validation_tokens": len(validation),
+        "train_documents": documents,
+        "validation_documents": max(2, documents // 10),
+        "validation_bytes": 3 * len(validation),
+        "unigram_loss": float(-np.log(counts / counts.sum())[validation].mean()),
+    }
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TinyConfig:
+    """Dimensions of the test model, with Hugging Face's keys."""
+
+    vocab_size: int = 64
+    hidden_size: int = 64  # heads of 32, the smallest that vLLM has on a CPU
+    intermediate_size: int = 96
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 2
+    num_key_value_heads: int = 1
+    break_adapter: bool = False
+
+
+class Tiny(Architecture):
+    """TorchTitan's Llama 3 beside Transformers' Llama, untied."""
+
+    config: TinyConfig
+
+    def parameters(self) -> int:
+        c = self.config
+        attention = 2 * c.hidden_size**2 + 2 * c.hidden_size * 32
+        feed_forward = 3 * c.hidden_size * c.intermediate_size
+        layers = c.num_hidden_layers * (attention + feed_forward + 2 * c.hidden_size)
+        return 2 * c.vocab_size * c.hidden_size + layers + c.hidden_size
+
+    def executed_parameters(self) -> int:
+        return self.parameters() - self.config.vocab_size * self.config.hidden_size
+
+    def attention_width(self) -> int:
+        return self.config.num_hidden_layers * self.config.hidden_size
+
+    def hf_config(self) -> Any:
+        from transformers import LlamaConfig
+
+        c = self.config
+        return LlamaConfig(
+            vocab_size=c.vocab_size,
+            hidden_size=c.hidden_size,
+            intermediate_size=c.intermediate_size,
+            num_hidden_layers=c.num_hidden_layers,
+            num_attention_heads=c.num_attention_heads,
+            num_key_value_heads=c.num_key_value_heads,
+            rms_norm_eps=1e-5,
+            rope_theta=10000.0,
+            max_position_embeddings=128,
+            tie_word_embeddings=False,
+        )
+
+    def hf_model_class(self) -> type:
+        from transformers import LlamaForCausalLM
+
+        return LlamaForCausalLM
+
+    def titan_config(self, *, inner_attention: Any, seq_len: int) -> Any:
+        import torch.nn as nn
+        from torchtitan.models.common import CosSinRoPE, Embedding, Linear, RMSNorm
+        from torchtitan.models.common.config_utils import make_ffn_config, make_gqa_config
+        from torchtitan.models.llama3.model import Llama3Model, Llama3TransformerBlock
+
+        c = self.config
+        normal = {"weight": partial(nn.init.normal_, std=0.1)}
+        norm = RMSNorm.Config(normalized_shape=c.hidden_size, eps=1e-5, param_init={"weight": nn.init.ones_})
+        rope = CosSinRoPE.Config(dim=c.hidden_size // c.num_attention_heads, max_seq_len=128, theta=10000.0)
+
+        def block() -> Llama3TransformerBlock.Config:
+            return Llama3TransformerBlock.Config(
+                attention_norm=norm,
+                ffn_norm=norm,
+                attention=make_gqa_config(
+                    dim=c.hidden_size,
+                    n_heads=c.num_attention_heads,
+                    n_kv_heads=c.num_key_value_heads,
+                    wqkv_param_init=normal,
+                    wo_param_init=normal,
+                    inner_attention=inner_attention,
+                    rope=rope,
+                ),
+                feed_forward=make_ffn_config(
+                    dim=c.hidden_size,
+                    hidden_dim=c.intermediate_size,
+                    w1_param_init=normal,
+                    w2w3_param_init=normal,
+                ),
+            )
+
+        return Llama3Model.Config(
+            dim=c.hidden_size,
+            vocab_size=c.vocab_size,
+            tok_embeddings=Embedding.Config(
+                num_embeddings=c.vocab_size, embedding_dim=c.hidden_size, param_init=normal
+            ),
+            norm=norm,
+            lm_head=Linear.Config(in_features=c.hidden_size, out_features=c.vocab_size, param_init=normal),
+            layers=[block() for _ in range(c.num_hidden_layers)],
+        )
+
+    def state_dict_adapter(self) -> type:
+        from torchtitan.models.llama3.state_dict_adapter import Llama3StateDictAdapter
+
+        broken = self.config.break_adapter
+
+        class Adapter(Llama3StateDictAdapter):
+            """TorchTitan's names for Llama, without the rotation of its complex RoPE layout."""
+
+            def _permute(self, w: Any, *_: Any, **__: Any) -> Any:
+                # A wrong adapter keeps shapes, and so passes every check but the comparison of engines.
+                return w.flip(0) if broken else w
+
+            def _reverse_permute(self, w: Any, *_: Any, **__: Any) -> Any:
+                return w
+
+        return Adapter
+
+    def vllm_architecture(self) -> str:
+        return "LlamaForCausalLM"

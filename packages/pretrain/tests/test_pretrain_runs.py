@@ -1,0 +1,174 @@
+"""The stage as core runs it, on a tiny model: training, resume, ranks, export and what it refuses.
+
+One reference run is shared; every further run starts TorchTitan again, so there are few.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from core.errors import UserError
+from core.interfaces import Job, TokensMeta
+from pretrain_support import Tiny, TinyConfig, write_tokens
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.trainer import TorchTitanPretrain
+
+SETTINGS = TorchTitanConfig(
+    steps=12,
+    seq_len=32,
+    global_batch_size=4,
+    learning_rate=1e-2,
+    warmup_steps=2,
+    decay_ratio=0.5,
+    checkpoint_interval=4,
+    validation_interval=6,
+    device="cpu",
+    verify_vllm=False,
+)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory) -> Path:
+    return write_tokens(tmp_path_factory.mktemp("tokens"), documents=60, vocab=64)
+
+
+def job(output: Path, tokens: Path, *, architecture=None, **inputs: Path) -> Job:
+    output.mkdir(exist_ok=True)
+    return Job(
+        name="pretrain",
+        output=output,
+        inputs={"tokens": tokens, **inputs},
+        seed=7,
+        architecture=architecture or Tiny(TinyConfig()),
+    )
+
+
+def losses(output: Path) -> dict[int, float]:
+    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    found = [(record["step"], record["loss"]) for record in records if "loss" in record]
+    assert [step for step, _ in found] == list(range(1, len(found) + 1)), "every step once, in order"
+    return dict(found)
+
+
+@pytest.fixture(scope="module")
+def reference(tokens, tmp_path_factory):
+    """An uninterrupted run on one rank, compared with vLLM where it is installed."""
+    output = tmp_path_factory.mktemp("reference")
+    settings = dataclasses.replace(SETTINGS, verify_vllm=True)
+    return output, TorchTitanPretrain(settings).run(job(output, tokens))
+
+
+def test_the_model_learns_more_than_frequencies(reference, tokens):
+    output, summary = reference
+    assert summary["validation_loss"] < summary["unigram_loss"] - 0.3
+    assert summary["loss_curve"][-1] == [12, losses(output)[12]]
+    assert summary["validation_curve"][-1] == [12, summary["validation_loss"]]
+    meta = TokensMeta.load(tokens)
+    bits = summary["validation_loss"] / math.log(2) * meta.validation_tokens / meta.validation_bytes
+    assert summary["bits_per_byte"] == pytest.approx(bits)
+
+
+def test_the_summary_counts_what_was_trained(reference):
+    _, summary = reference
+    assert summary["tokens"] == 12 * 4 * 32
+    assert summary["stored_parameters"] == Tiny(TinyConfig()).parameters()
+    assert summary["world_size"] == 1
+    assert summary["engine"]["name"] == "torchtitan"
+    assert summary["tokens_per_second"] > 0
+    assert summary["peak_memory_bytes"] > 0
+    rates = [rate for _, rate in summary["learning_rate_curve"]]
+    assert rates[0] == pytest.approx(0.005)
+    assert rates[3] == pytest.approx(0.01)
+    assert rates[-1] < rates[-2] < 0.01
+    json.dumps(summary)
+
+
+def test_the_exported_checkpoint_has_as_many_parameters_as_counted(reference):
+    from transformers import AutoModelForCausalLM
+
+    output, summary = reference
+    model = AutoModelForCausalLM.from_pretrained(output / "hf")
+    assert model.num_parameters() == summary["stored_parameters"]
+    assert model.generation_config.eos_token_id == 0
+    assert not (output / "hf.partial").exists()
+
+
+def test_engines_agree_about_the_export(reference):
+    _, summary = reference
+    verification = summary["verification"]
+    engines = {"TorchTitan - Transformers"}
+    if importlib.util.find_spec("vllm"):
+        engines.add("TorchTitan - vLLM")
+    else:
+        assert "not installed" in verification["notes"]["vLLM"]
+    assert set(verification["max_difference"]) == engines
+    assert all(value <= 1e-3 for value in verification["max_difference"].values())
+
+
+def test_a_killed_run_resumes_with_the_same_losses_to_the_bit(reference, tokens, tmp_path):
+    stage = job(tmp_path / "killed", tokens)
+    script = (
+        "import sys; from pathlib import Path; import test_pretrain_runs as t; "
+        "t.TorchTitanPretrain(t.SETTINGS).run(t.job(Path(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(stage.output), str(tokens)])
+    first = stage.output / "checkpoint" / "step-4" / ".metadata"
+    while not first.exists():
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(0.5)
+    assert not (stage.output / "hf").exists()
+    for later in (stage.output / "checkpoint").glob("step-*"):
+        if later.name != "step-4":
+            shutil.rmtree(later)
+    summary = TorchTitanPretrain(SETTINGS).run(stage)
+    output, expected = reference
+    assert losses(stage.output) == losses(output)
+    assert summary["validation_loss"] == expected["validation_loss"]
+
+
+def test_two_ranks_train_as_one(reference, tokens, tmp_path):
+    settings = dataclasses.replace(SETTINGS, nproc=2)
+    stage = job(tmp_path / "ranks", tokens)
+    summary = TorchTitanPretrain(settings).run(stage)
+    output, expected = reference
+    alone, pair = losses(output), losses(stage.output)
+    assert pair.keys() == alone.keys()
+    assert max(abs(pair[step] - alone[step]) for step in alone) < 1e-5
+    assert summary["world_size"] == 2
+    assert summary["validation_loss"] == pytest.approx(expected["validation_loss"], abs=1e-5)
+
+
+def test_training_starts_from_the_init_model(reference, tokens, tmp_path):
+    output, expected = reference
+    settings = dataclasses.replace(SETTINGS, steps=1, warmup_steps=0, learning_rate=1e-12)
+    summary = TorchTitanPretrain(settings).run(job(tmp_path / "init", tokens, init=output))
+    assert summary["validation_loss"] == pytest.approx(expected["validation_loss"], abs=1e-5)
+
+
+def test_a_diverging_run_says_at_which_step_and_what_to_try(tokens, tmp_path):
+    settings = dataclasses.replace(SETTINGS, learning_rate=1e30)
+    with pytest.raises(UserError, match=r"no longer finite at step \d+ of 12\. Lower pretrain\.learning_rate"):
+        TorchTitanPretrain(settings).run(job(tmp_path / "nan", tokens))
+
+
+def test_an_export_that_engines_disagree_about_is_not_called_exported(reference, tokens, tmp_path):
+    output = tmp_path / "wrong"
+    # The finished checkpoint, so that only the export is left to do, through an adapter that mixes up rows.
+    shutil.copytree(reference[0] / "checkpoint", output / "checkpoint")
+    shutil.copy(reference[0] / "metrics.jsonl", output / "metrics.jsonl")
+    wrong = job(output, tokens, architecture=Tiny(TinyConfig(break_adapter=True)))
+    with pytest.raises(RuntimeError, match=r"TorchTitan - Transformers: [\d.e-]+; allowed: 0\.001"):
+        TorchTitanPretrain(SETTINGS).run(wrong)
+    assert not (output / "hf").exists()
+    assert (output / "hf.rejected" / "config.json").exists()
