@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -337,6 +338,16 @@ def test_models_that_cannot_be_read_safely_are_refused(root, tmp_path):
             (tmp_path / "model" / file).write_text(content)
         with pytest.raises(InputError, match=message):
             evaluate(tmp_path, tmp_path / "output", inputs=("model",), task_paths=())
+
+
+def test_a_class_that_only_code_in_the_directory_defines_is_refused(root, tmp_path):
+    shutil.copytree(root / "model", tmp_path / "model")
+    config = json.loads((root / "model/hf/config.json").read_text())
+    foreign = {"model_type": "foreign", "auto_map": {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}}
+    (tmp_path / "model/hf/config.json").write_text(json.dumps({**config, **foreign}))
+    (tmp_path / "model/hf/code.py").write_text("raise SystemExit('this code ran')\n")
+    with pytest.raises(ConfigError, match=r"eval\.engine=transformers cannot load .*trust_remote_code"):
+        evaluate(tmp_path, tmp_path / "output", inputs=("model",), tasks=("first",), task_paths=(str(root / "tasks"),))
 
 
 def test_tokens_of_another_tokenizer_are_refused(root, tmp_path):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from core.engines import allocator_environment, offline_environment, vllm_environment
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
 
 from smallwright_eval.config import LMEvalConfig
 
-DEFAULT_CPU_KV_CACHE_GIB = 0.5
+SMALLEST_CPU_CACHE_GIB = 0.5
 ROWS_OF_A_TRANSFORMERS_BATCH = 32
 GIB = 1024**3
 
@@ -73,7 +73,13 @@ def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, 
         ConfigError: the engine is not installed, or does not know the model's class.
     """
     register_model_class(architecture)
-    return (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model, advance)
+    try:
+        return (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model, advance)
+    except UserError:
+        raise
+    except ValueError as error:  # what both engines raise for a model or a length that does not fit
+        reason = " ".join(str(error).split())[:400]
+        raise ConfigError(f"eval.engine={config.engine} cannot load {model}: {reason}") from error
 
 
 def describe(config: LMEvalConfig) -> dict[str, str]:
@@ -134,9 +140,10 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
     }
     if _has_gpu():
         settings["gpu_memory_utilization"] = config.gpu_memory_utilization
-    cache = config.kv_cache_gib or (None if _has_gpu() else DEFAULT_CPU_KV_CACHE_GIB)
-    if cache is not None:
-        settings["kv_cache_memory_bytes"] = int(cache * GIB)
+    if config.kv_cache_gib is not None:
+        settings["kv_cache_memory_bytes"] = int(config.kv_cache_gib * GIB)
+    elif not _has_gpu():
+        settings["kv_cache_memory_bytes"] = _cpu_cache_bytes(config, model)
     return MeteredVLLM(
         pretrained=str(model),
         dtype=resolve_dtype(config),
@@ -167,6 +174,16 @@ def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[in
         trust_remote_code=config.trust_remote_code,
         use_safetensors=True,
     )
+
+
+def _cpu_cache_bytes(config: LMEvalConfig, model: Path) -> int:
+    """Room for two inputs of the longest kind, keys and values in every layer, and half a GiB at least."""
+    described = json.loads((model / "config.json").read_text())
+    heads = described.get("num_attention_heads") or 1
+    width = described.get("head_dim") or described.get("hidden_size", 0) // heads
+    layers, positions = described.get("num_hidden_layers", 0), described.get("max_position_embeddings", 0)
+    numbers = 2 * layers * (described.get("num_key_value_heads") or heads) * width * (config.max_model_len or positions)
+    return max(int(SMALLEST_CPU_CACHE_GIB * GIB), 2 * numbers * (4 if resolve_dtype(config) == "float32" else 2))
 
 
 def _check_servable(model: Path, trust_remote_code: bool) -> None:
