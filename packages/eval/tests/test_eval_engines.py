@@ -346,7 +346,7 @@ def test_a_class_that_only_code_in_the_directory_defines_is_refused(root, tmp_pa
     foreign = {"model_type": "foreign", "auto_map": {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}}
     (tmp_path / "model/hf/config.json").write_text(json.dumps({**config, **foreign}))
     (tmp_path / "model/hf/code.py").write_text("raise SystemExit('this code ran')\n")
-    with pytest.raises(ConfigError, match=r"eval\.engine=transformers cannot load .*trust_remote_code"):
+    with pytest.raises(ConfigError, match=r"model_type 'foreign'.*trust_remote_code=true"):
         evaluate(tmp_path, tmp_path / "output", inputs=("model",), tasks=("first",), task_paths=(str(root / "tasks"),))
 
 

@@ -49,7 +49,7 @@ class LMEvalConfig:
     max_num_batched_tokens: int = setting(4096, identity=False)
     """vLLM: tokens in one step; logits of tokens x vocabulary are held at once."""
     kv_cache_gib: float | None = setting(None, identity=False)
-    """vLLM: GiB for the KV cache; None is 0.5 or two full inputs on a CPU, and what ``gpu_memory_utilization`` leaves on a GPU."""
+    """vLLM: GiB for the KV cache; None is 0.5 or two full inputs, on a GPU what ``gpu_memory_utilization`` leaves."""
     gpu_memory_utilization: float = setting(0.8, identity=False)
     """vLLM on a GPU: share of its memory to use."""
     tensor_parallel_size: int = setting(1, identity=False)

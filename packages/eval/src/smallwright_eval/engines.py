@@ -116,7 +116,8 @@ def vllm_distribution() -> str:
 def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
     with _vllm_found_by_name(vllm_distribution()):
         from lm_eval.models.vllm_causallms import VLLM
-    _check_servable(model, config.trust_remote_code)
+    _check_known_to_vllm(model, config.trust_remote_code)
+    _check_known_to_transformers(model, config.trust_remote_code)
 
     class MeteredVLLM(VLLM):
         """lm-eval's vLLM class, which also says how far it is."""
@@ -157,6 +158,8 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
 def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
     from lm_eval.models.huggingface import HFLM
 
+    _check_known_to_transformers(model, config.trust_remote_code)
+
     class MeteredHFLM(HFLM):
         """lm-eval's Transformers class, which also says how far it is."""
 
@@ -186,7 +189,7 @@ def _cpu_cache_bytes(config: LMEvalConfig, model: Path) -> int:
     return max(int(SMALLEST_CPU_CACHE_GIB * GIB), 2 * numbers * (4 if resolve_dtype(config) == "float32" else 2))
 
 
-def _check_servable(model: Path, trust_remote_code: bool) -> None:
+def _check_known_to_vllm(model: Path, trust_remote_code: bool) -> None:
     from vllm import ModelRegistry
     from vllm.plugins import load_general_plugins
 
@@ -198,6 +201,19 @@ def _check_servable(model: Path, trust_remote_code: bool) -> None:
         raise ConfigError(
             f"model={model}: vLLM does not know its class {wanted[0]}.{nearest(wanted[0], known)} Install the plugin "
             "that serves it (an entry point of vllm.general_plugins), or take eval.engine=transformers."
+        )
+
+
+def _check_known_to_transformers(model: Path, trust_remote_code: bool) -> None:
+    """Refuse what would run the directory's own code: Transformers would ask at the terminal."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    described = json.loads((model / "config.json").read_text())
+    kind = described.get("model_type", "")
+    if kind not in CONFIG_MAPPING and not (trust_remote_code and "auto_map" in described):
+        raise ConfigError(
+            f"model={model}: no installed plugin knows its model_type {kind!r}.{nearest(kind, CONFIG_MAPPING)} Install "
+            "its plugin, or let the directory run its own code with eval.trust_remote_code=true."
         )
 
 
