@@ -14,9 +14,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from smallwright_inherited_init import conf
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.family import Dimensions
+from smallwright_inherited_init.family import Dimensions, select_layers
 from smallwright_inherited_init.inherit import InheritedInit
-from smallwright_inherited_init.selection import select_layers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 SOURCE = {
@@ -235,6 +234,23 @@ def test_shared_feed_forward_is_cut_once(source, tmp_path):
     source.model.save_pretrained(source.hf)
     with pytest.raises(UserError, match="one feed-forward per layer"):
         inherit(source, shared(), tmp_path)
+
+
+def test_planning_refuses_before_the_source_is_trained():
+    gqa = pytest.importorskip("smallwright_gqa.architecture", reason="gqa is not installed")
+    from smallwright_gqa.config import GQAConfig
+
+    def nano(**values):
+        return gqa.GQA(build(GQAConfig, {"size": "nano", "vocab_size": 96, **values}, "arch"))
+
+    initializer = InheritedInit(InheritedInitConfig())
+    initializer.check(nano(), nano(num_hidden_layers=4, intermediate_size=256))
+    with pytest.raises(UserError, match=r"num_hidden_layers=8: larger than the source's 6"):
+        initializer.check(nano(), nano(num_hidden_layers=8))
+    with pytest.raises(UserError, match=r"Set arch.rope_theta=10000.0"):
+        initializer.check(nano(), nano(rope_theta=5e5))
+    with pytest.raises(UserError, match="num_hidden_layers=6"):
+        InheritedInit(InheritedInitConfig(layers=(0, 1))).check(nano(), nano())
 
 
 def test_released_configuration_format_is_read(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, UserError
+from core.interfaces import Architecture
 
 SHARED_FFN = "smallwright_shared_ffn"
 FAMILY = ("llama", SHARED_FFN)
@@ -50,6 +51,21 @@ class Dimensions:
         values = {name: getattr(config, name) for name in names}
         return cls(**values, shared_ffn=config.model_type == SHARED_FFN, rope_theta=float(rope["rope_theta"]))
 
+    @classmethod
+    def planned(cls, architecture: Architecture) -> "Dimensions":
+        """Read the dimensions of an architecture's settings, without importing an engine."""
+        config = architecture.config
+        names = {field.name for field in dataclasses.fields(cls)} - {"shared_ffn", "head_dim"}
+        try:
+            values = {name: getattr(config, name) for name in names}
+        except AttributeError as error:
+            raise UserError(f"arch.name: inherited_init cuts models of the Llama family only ({error}).") from None
+        return cls(
+            **values,
+            head_dim=config.head_dim or config.hidden_size // config.num_attention_heads,
+            shared_ffn=architecture.vllm_architecture() == "SharedFFNForCausalLM",
+        )
+
     def ffn(self, layer: int) -> str:
         """Return the prefix of the feed-forward weights that ``layer`` uses."""
         return "model.shared_ffn" if self.shared_ffn else f"model.layers.{layer}.mlp"
@@ -76,6 +92,62 @@ class Dimensions:
             shapes[f"{self.ffn(layer)}.up_proj.weight"] = (ffn, hidden)
             shapes[f"{self.ffn(layer)}.down_proj.weight"] = (hidden, ffn)
         return shapes
+
+
+def check(source: Dimensions, child: Dimensions) -> None:
+    """Refuse a child that is no part of the source.
+
+    Raises:
+        core.errors.UserError: naming the dimension and both values.
+    """
+    if child.vocab_size != source.vocab_size:
+        raise UserError(
+            f"arch.vocab_size={child.vocab_size}: the source has {source.vocab_size} rows, inherited one by one. "
+            "Train the source with the same tokenizer, or use the source's."
+        )
+    for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"):
+        large, small = getattr(source, key), getattr(child, key)
+        if small > large:
+            raise UserError(f"arch.{key}={small}: larger than the source's {large}. Set it to {large} or less.")
+    for key in ("head_dim", "rope_theta", "rms_norm_eps"):
+        theirs, ours = getattr(source, key), getattr(child, key)
+        if ours != theirs:
+            raise UserError(f"arch.{key}={ours}: the source was trained with {theirs}. Set arch.{key}={theirs}.")
+    large = source.num_attention_heads // source.num_key_value_heads
+    small = child.num_attention_heads // child.num_key_value_heads
+    if small > large:
+        raise UserError(
+            f"arch.num_attention_heads={child.num_attention_heads} over arch.num_key_value_heads="
+            f"{child.num_key_value_heads}: {small} query heads share a key/value head, and the source has {large} to "
+            f"give. Set arch.num_key_value_heads to {-(-child.num_attention_heads // large)} or more."
+        )
+    if source.tie_word_embeddings is False and child.tie_word_embeddings:
+        raise UserError(
+            "arch.tie_word_embeddings=true: the source's embedding and head differ. Set arch.tie_word_embeddings=false."
+        )
+    if child.shared_ffn and not source.shared_ffn:
+        raise UserError(
+            "arch.name=shared_ffn: the source has one feed-forward per layer, and none of them fits all layers. "
+            "Give a source that shares its feed-forward."
+        )
+
+
+def select_layers(rule: str | tuple[int, ...], of: int, keep: int) -> list[int]:
+    """Return the source's layers to keep, rising.
+
+    Raises:
+        core.errors.UserError: when a list does not name ``keep`` layers of the source.
+    """
+    if rule == "first_last":
+        first = -(-keep // 2)
+        return [*range(first), *range(of - (keep - first), of)]
+    layers = list(rule)
+    if len(layers) != keep or not all(0 <= layer < of for layer in layers):  # type: ignore[operator]
+        raise UserError(
+            f"arch.initializer.layers={layers}: must name arch.num_hidden_layers={keep} of the source's "
+            f"layers 0 to {of - 1}."
+        )
+    return layers  # type: ignore[return-value]
 
 
 def read_config(directory: Path) -> Any:

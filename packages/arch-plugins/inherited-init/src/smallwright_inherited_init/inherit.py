@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, UserError
-from core.interfaces import Job
+from core.interfaces import Architecture, Job
 
 from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.family import Dimensions, check, read_config, read_weights, select_layers
 
 NOT_COPIED = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".py", ".md")
 
@@ -23,6 +24,16 @@ class InheritedInit:
     def __init__(self, config: InheritedInitConfig) -> None:
         self.config = config
 
+    def check(self, source: Architecture, child: Architecture) -> None:
+        """Refuse, before the source is trained, a child that will be no part of it.
+
+        Raises:
+            core.errors.UserError: naming the dimension and both values.
+        """
+        large, small = Dimensions.planned(source), Dimensions.planned(child)
+        check(large, small)
+        select_layers(self.config.layers, large.num_hidden_layers, small.num_hidden_layers)
+
     def run(self, job: Job) -> dict[str, Any]:
         """Write ``hf/`` (weights, configuration, tokenizer) and ``inherited.json`` (every kept index).
 
@@ -31,8 +42,7 @@ class InheritedInit:
         """
         import torch
 
-        from smallwright_inherited_init.family import Dimensions, read_config, read_weights
-        from smallwright_inherited_init.selection import Inheritance, check, select_layers
+        from smallwright_inherited_init.selection import Inheritance
 
         assert job.architecture is not None, "an initializer needs the architecture to build"
         directory = self._source(job)

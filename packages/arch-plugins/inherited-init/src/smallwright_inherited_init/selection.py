@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from core.errors import UserError
 
 from smallwright_inherited_init.family import Dimensions
 
@@ -22,62 +21,6 @@ ENERGY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "l2": torch.Tensor.square,
 }
 """What a weight adds to the score of the structures that it belongs to; scores only rank, so no root is taken."""
-
-
-def check(source: Dimensions, child: Dimensions) -> None:
-    """Refuse a child that is no part of the source.
-
-    Raises:
-        core.errors.UserError: naming the dimension and both values.
-    """
-    if child.vocab_size != source.vocab_size:
-        raise UserError(
-            f"arch.vocab_size={child.vocab_size}: the source has {source.vocab_size} rows, inherited one by one. "
-            "Train the source with the same tokenizer, or use the source's."
-        )
-    for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"):
-        large, small = getattr(source, key), getattr(child, key)
-        if small > large:
-            raise UserError(f"arch.{key}={small}: larger than the source's {large}. Set it to {large} or less.")
-    for key in ("head_dim", "rope_theta", "rms_norm_eps"):
-        theirs, ours = getattr(source, key), getattr(child, key)
-        if ours != theirs:
-            raise UserError(f"arch.{key}={ours}: the source was trained with {theirs}. Set arch.{key}={theirs}.")
-    large = source.num_attention_heads // source.num_key_value_heads
-    small = child.num_attention_heads // child.num_key_value_heads
-    if small > large:
-        raise UserError(
-            f"arch.num_attention_heads={child.num_attention_heads} over arch.num_key_value_heads="
-            f"{child.num_key_value_heads}: {small} query heads share a key/value head, and the source has {large} to "
-            f"give. Set arch.num_key_value_heads to {-(-child.num_attention_heads // large)} or more."
-        )
-    if source.tie_word_embeddings is False and child.tie_word_embeddings:
-        raise UserError(
-            "arch.tie_word_embeddings=true: the source's embedding and head differ. Set arch.tie_word_embeddings=false."
-        )
-    if child.shared_ffn and not source.shared_ffn:
-        raise UserError(
-            "arch.name=shared_ffn: the source has one feed-forward per layer, and none of them fits all layers. "
-            "Give a source that shares its feed-forward."
-        )
-
-
-def select_layers(rule: str | tuple[int, ...], of: int, keep: int) -> list[int]:
-    """Return the source's layers to keep, rising.
-
-    Raises:
-        core.errors.UserError: when a list does not name ``keep`` layers of the source.
-    """
-    if rule == "first_last":
-        first = -(-keep // 2)
-        return [*range(first), *range(of - (keep - first), of)]
-    layers = list(rule)
-    if len(layers) != keep or not all(0 <= layer < of for layer in layers):  # type: ignore[operator]
-        raise UserError(
-            f"arch.initializer.layers={layers}: must name arch.num_hidden_layers={keep} of the source's "
-            f"layers 0 to {of - 1}."
-        )
-    return layers  # type: ignore[return-value]
 
 
 def highest(scores: torch.Tensor, keep: int) -> torch.Tensor:
