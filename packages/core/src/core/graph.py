@@ -248,6 +248,9 @@ class _Builder:
         content = typed.identity(config)
         if getattr(config, "source", None) is None:
             source_arch = self._architecture({"name": arch["name"], "size": config.source_size}, tokenizer)
+            initializer = entry.load()(config)
+            if hasattr(initializer, "check"):  # an impossible child is no reason to train its source first
+                initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
         elif Path(config.source).is_dir():
             weights = sorted(Path(config.source).rglob("*.safetensors"))

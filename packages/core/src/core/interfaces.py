@@ -73,6 +73,8 @@ class Stage(Protocol):
 
     # Optional: ``environment(self) -> dict[str, str]``, variables that must be set before the process starts
     # (allocator, thread counts, engine switches).
+    # Optional, for initializers: ``check(self, source, child)``, both an Architecture, called while planning; it raises
+    # UserError when the child cannot come from that source.
 
 
 class TokenizerStage(Stage, Protocol):
