@@ -168,7 +168,7 @@ def find_roots(parent: np.ndarray) -> np.ndarray:
 
 
 def join(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """Put ``left[i]`` and ``right[i]`` into one cluster, for all i, changing ``parent``; the root is the lowest member."""
+    """Put ``left[i]`` and ``right[i]`` into one cluster, for all i, in ``parent``; the lowest member is the root."""
     while True:
         roots = find_roots(parent)
         parent[:] = roots

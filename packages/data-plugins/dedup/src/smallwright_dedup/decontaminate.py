@@ -1,5 +1,6 @@
 """Removal of documents that hold benchmark items."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +24,15 @@ class Decontaminate(DocumentStep):
 
     def __init__(self, config: DecontaminateConfig) -> None:
         super().__init__(config)
-        self._paths: tuple[Path, ...] | None = None
-        self._index: ItemIndex | None = None
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_index": None}  # read again by each worker: faster than to send it
+        self._paths: tuple[Path, ...] = ()
 
     def bind(self, context: StepContext) -> None:
         super().bind(context)
         self._paths = tuple(resolve(name) for name in self.config.against)
-        self._index = self._build()
+        self._index()
 
     def process_document(self, document: Document) -> Document:
-        if self._index is None:
-            self._index = self._build()
-        found = self._index.match(split_words(document.text), self.config.ratio, self.config.max_checks)
+        found = self._index().match(split_words(document.text), self.config.ratio, self.config.max_checks)
         if found is not None:
             item, ratio, ngram = found
             document.metadata["contaminated_by"] = item.name
@@ -46,16 +41,9 @@ class Decontaminate(DocumentStep):
             raise Rejection("contaminated")
         return document
 
-    def _build(self) -> "ItemIndex":
+    def _index(self) -> "ItemIndex":
         paths = self._paths or tuple(resolve(name) for name in self.config.against)
-        items = [
-            item
-            for name, path in zip(self.config.against, paths, strict=True)
-            for item in read_items(path, _short_name(name))
-        ]
-        if not items:
-            raise InputError(f"against={', '.join(self.config.against)}: no items in these files.")
-        return ItemIndex(items, self.config.ngram)
+        return load_index(paths, tuple(map(_short_name, self.config.against)), self.config.ngram)
 
 
 class TooManyMatches(Exception):
@@ -129,9 +117,27 @@ class ItemIndex:
 
     def _hash(self, ids: np.ndarray) -> np.ndarray:
         """Return polynomial hashes of all n-grams of ``ids``, uint64 [len(ids) - ngram + 1]; arithmetic wraps."""
-        powers = np.power(np.uint64(0x9E3779B97F4A7C15), np.arange(self.ngram, dtype=np.uint64))
-        windows = np.lib.stride_tricks.sliding_window_view(ids.astype(np.uint64) + np.uint64(2), self.ngram)
-        return (windows * powers).sum(axis=1, dtype=np.uint64)
+        if len(ids) < self.ngram:
+            return np.zeros(0, dtype=np.uint64)
+        values = ids.astype(np.uint64) + np.uint64(2)
+        hashes = np.zeros(len(ids) - self.ngram + 1, dtype=np.uint64)
+        for offset in range(self.ngram):
+            hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + values[offset : offset + len(hashes)]
+        return hashes
+
+
+@functools.lru_cache(maxsize=4)
+def load_index(paths: tuple[Path, ...], names: tuple[str, ...], ngram: int) -> ItemIndex:
+    """Index the items of ``paths``, once per process: DataTrove copies a step for every shard.
+
+    Raises:
+        InputError: a file is no list of items, or none of the items is long enough to be found.
+    """
+    items = [item for path, name in zip(paths, names, strict=True) for item in read_items(path, name)]
+    index = ItemIndex(items, ngram)
+    if not index.texts:
+        raise InputError(f"against={', '.join(names)}: none of {len(items)} items has {ngram} words; lower ngram.")
+    return index
 
 
 def longest_common_subsequence(a: list[int], b: list[int]) -> int:

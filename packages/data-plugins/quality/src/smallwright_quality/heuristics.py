@@ -1,6 +1,9 @@
 """DataTrove's quality filters under our accounting: the rules and the reasons are DataTrove's."""
 
+import itertools
+import operator
 from abc import abstractmethod
+from collections import Counter
 from typing import Any
 
 from core.data.steps import DocumentStep, Rejection
@@ -12,6 +15,7 @@ from datatrove.pipeline.filters import (
     GopherRepetitionFilter,
 )
 from datatrove.pipeline.filters.base_filter import BaseFilter
+from datatrove.utils.text import split_into_words
 
 from smallwright_quality.words import tokenizer_for
 
@@ -41,7 +45,7 @@ class GopherRepetition(FilterStep):
     def make_filter(self, config: Any, language: Any) -> BaseFilter:
         top = ((n, getattr(config, f"top_{n}_gram")) for n in (2, 3, 4))
         repeated = ((n, getattr(config, f"dup_{n}_gram")) for n in range(5, 11))
-        return GopherRepetitionFilter(
+        return RepetitionFilter(
             dup_line_frac=config.dup_line_frac,
             dup_para_frac=config.dup_para_frac,
             dup_line_char_frac=config.dup_line_char_frac,
@@ -50,6 +54,52 @@ class GopherRepetition(FilterStep):
             dup_n_grams=tuple((n, share) for n, share in repeated if share is not None),
             language=language,
         )
+
+
+class RepetitionFilter(GopherRepetitionFilter):
+    """DataTrove's filter with the same verdicts, its n-grams cut from one string instead of joined anew."""
+
+    def __init__(self, *, top_n_grams: Any, dup_n_grams: Any, **settings: Any) -> None:
+        super().__init__(top_n_grams=(), dup_n_grams=(), **settings)
+        self.top_shares = top_n_grams
+        self.dup_shares = dup_n_grams
+
+    def filter(self, doc: Document) -> bool | tuple[bool, str]:
+        verdict = super().filter(doc)
+        if verdict is not True:
+            return verdict
+        text_length = len(doc.text)
+        words = split_into_words(doc.text, self.language)
+        ends = list(itertools.accumulate(map(len, words), initial=0))
+        spaced = " ".join(words)
+        for n, share in self.top_shares:
+            # Word i starts at ends[i] + i of the spaced text: each word before it brings one space.
+            pairs = zip(ends, ends[n:], strict=False)
+            ngrams = [spaced[start + i : end + i + n - 1] for i, (start, end) in enumerate(pairs)]
+            if ngrams:
+                ngram, count = max(Counter(ngrams).items(), key=operator.itemgetter(1))
+                if len(ngram) * count / text_length > share:
+                    return False, f"top_{n}_gram"
+        joined = "".join(words)
+        for n, share in self.dup_shares:
+            if _repeated_characters(joined, ends, n) / text_length > share:
+                return False, f"duplicated_{n}_n_grams"
+        return True
+
+
+def _repeated_characters(joined: str, ends: list[int], n: int) -> int:
+    """Count characters in n-grams seen before; after a repeated one, go on behind it."""
+    seen: set[str] = set()
+    repeated = position = 0
+    while position < len(ends) - n:
+        ngram = joined[ends[position] : ends[position + n]]
+        if ngram in seen:
+            repeated += len(ngram)
+            position += n
+        else:
+            seen.add(ngram)
+            position += 1
+    return repeated
 
 
 class GopherQuality(FilterStep):

@@ -1,7 +1,9 @@
 """Language identification, offline by default."""
 
+import functools
 import math
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 from core.data.steps import DocumentStep, Rejection, StepContext
@@ -23,10 +25,6 @@ class Language(DocumentStep):
 
     config: LanguageConfig
 
-    def __init__(self, config: LanguageConfig) -> None:
-        super().__init__(config)
-        self._model: Any = None
-
     def bind(self, context: StepContext) -> None:
         super().bind(context)
         if self.config.backend == "resiliparse":
@@ -37,8 +35,7 @@ class Language(DocumentStep):
                 if code not in known:
                     raise ConfigError(f"languages: {code!r} is unknown to resiliparse.{nearest(code, known)}")
         else:
-            self._load_model()
-            self._model = None  # stays in this process; each worker loads its own
+            load_fasttext(str(self.config.model))
 
     def process_document(self, document: Document) -> Document:
         text = document.text[: self.config.max_chars]
@@ -61,19 +58,27 @@ class Language(DocumentStep):
         return language, 1.0 / sum(math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in found)
 
     def _fasttext(self, text: str) -> tuple[str, float]:
-        labels, scores = self._load_model().predict(text.replace("\n", " "), k=1)
+        labels, scores = load_fasttext(str(self.config.model)).predict(text.replace("\n", " "), k=1)
         return (labels[0].removeprefix("__label__"), float(scores[0])) if labels else ("unknown", 0.0)
 
-    def _load_model(self) -> Any:
-        if self._model is None:
-            try:
-                import fasttext
-            except ImportError:
-                raise ConfigError(
-                    "backend=fasttext: install it with: pip install 'smallwright-data-quality[fasttext]'"
-                ) from None
-            try:
-                self._model = fasttext.load_model(str(self.config.model))
-            except (ValueError, OSError) as error:
-                raise InputError(f"model={self.config.model}: not a fastText model ({error}).") from None
-        return self._model
+
+@functools.lru_cache(maxsize=2)
+def load_fasttext(path: str) -> Any:
+    """Load a fastText model once per process: it can neither be pickled nor cheaply loaded for every shard.
+
+    Raises:
+        ConfigError: fastText is not installed.
+        InputError: no such file, or not a model.
+    """
+    try:
+        import fasttext
+    except ImportError:
+        raise ConfigError(
+            "backend=fasttext: install it with: pip install 'smallwright-data-quality[fasttext]'"
+        ) from None
+    if not Path(path).is_file():
+        raise InputError(f"model={path}: no such file; lid.176.bin comes from https://fasttext.cc.")
+    try:
+        return fasttext.load_model(path)
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"model={path}: not a fastText model ({error}).") from None

@@ -19,7 +19,7 @@ class Pii(DocumentStep):
     depend on how documents are dealt out.
     """
 
-    LONGEST_PIECE = 1000
+    LONGEST_PIECE = 320
 
     def __init__(self, config: PiiConfig) -> None:
         super().__init__(config)
@@ -46,4 +46,5 @@ class Pii(DocumentStep):
                 yield piece
                 continue
             for start in range(0, len(piece), self.LONGEST_PIECE):
-                yield self.formatter.emails_replacer.replace(piece[start : start + self.LONGEST_PIECE])
+                part = piece[start : start + self.LONGEST_PIECE]
+                yield self.formatter.emails_replacer.replace(part) if "@" in part else part

@@ -47,7 +47,7 @@ class HashedSet:
 def fineweb_lists() -> dict[str, HashedSet]:
     """Return ``domains`` and ``urls`` of the archive inside the datatrove package, read once per process."""
     archive = importlib.resources.files("datatrove") / "assets" / _ARCHIVE
-    with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|gz") as tar:
+    with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r:gz") as tar:
         found = {}
         for member in tar:
             stream = tar.extractfile(member)

@@ -5,11 +5,13 @@ DataTrove's filters cut words with spaCy by default (196 documents a second in M
 not know abbreviations: ``Dr. Who`` is two sentences here. For languages without spaces use ``words: spacy``.
 """
 
-import regex
+import re
+
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-_WORDS = regex.compile(r"\w+(?:['’]\w+)*|\.{3}|[^\w\s]")
-_SENTENCE_END = regex.compile(r"[.!?…]++[\"'”’)\]]*+\s++|[。！？]++")
+_WORDS = re.compile(r"\w+(?:['’.]\w+|(?<=\d),\d+)*|\.+|-+|=+|\*+|#+|[^\w\s]")
+# The look-behind keeps a long run of points linear: no second attempt inside it.
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s++|[。！？]++")
 
 
 class FastWords(WordTokenizer):

@@ -158,9 +158,11 @@ class _Engine:
 
     def rate(self, documents: Iterable[Document]) -> Iterator[dict[str, Any]]:
         """Yield the record of each document, in order."""
+        from vllm.inputs import TokensPrompt
+
         prompts, cut = zip(*(self._fit(document.text) for document in documents), strict=True)
         outputs = self._llm.generate(
-            [{"prompt_token_ids": prompt} for prompt in prompts], self._sampling, use_tqdm=False
+            [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts], self._sampling, use_tqdm=False
         )
         for output, truncated in zip(outputs, cut, strict=True):
             record = read_reply(output.outputs[0].text, self._config.justification)
@@ -202,10 +204,9 @@ class _Engine:
     def _ids(self, text: str) -> list[int]:
         content = self._prompt.replace(PLACEHOLDER, text)
         if getattr(self._tokenizer, "chat_template", None):
-            content = self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-            )
-            return self._tokenizer(content, add_special_tokens=False)["input_ids"]
+            turn = [{"role": "user", "content": content}]
+            chat = self._tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+            return self._tokenizer(chat, add_special_tokens=False)["input_ids"]
         return self._tokenizer(content + "\n")["input_ids"]
 
 

@@ -57,12 +57,11 @@ class Bpe:
     def _train(self, job: Job, files: list[Path]) -> dict[str, Any]:
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-        splitters = [pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)]
-        if self.config.split_digits:
-            splitters.insert(0, pre_tokenizers.Digits(individual_digits=True))
+        digits = [pre_tokenizers.Digits(individual_digits=True)] if self.config.split_digits else []
+        bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
         tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splitters)
-        tokenizer.decoder = decoders.ByteLevel(add_prefix_space=True, trim_offsets=True, use_regex=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, bytes_of_words])
+        tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=self.config.vocab_size,
             min_frequency=self.config.min_frequency,

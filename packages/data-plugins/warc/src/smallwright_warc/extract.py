@@ -80,7 +80,7 @@ def is_deeper(tree: HTMLTree, limit: int) -> bool:
             raise _TooDeepError
 
     try:
-        traverse_dom(tree.document, check, elements_only=True)
+        traverse_dom(tree.body, check)
     except _TooDeepError:
         return True
     return False

@@ -6,10 +6,12 @@ other. The forms are those that OpenWebMath (§3.2) normalises.
 
 import re
 
-from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html import HTMLTree, traverse_dom
 
 MARKERS = ("<math", "math/tex", "katex", "mwe-math", 'class="latex', "class='latex", 'class="tex')
-CONTAINERS = ".katex-display, .katex, .mwe-math-element, math"
+CONTAINER_CLASSES = {"katex-display", "katex", "mwe-math-element"}
+IMAGE_CLASSES = {"latex", "tex", "mwe-math-fallback-image-inline"}
+RENDERED_CLASSES = {"MathJax_Preview", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display", "MathJax_CHTML"}
 MAX_FORMULA_CHARACTERS = 20_000
 MAX_MATHML_DEPTH = 50
 OPERATORS = {"×": r"\times", "÷": r"\div", "−": "-", "·": r"\cdot", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "π": r"\pi",
@@ -27,24 +29,57 @@ def keep_maths(tree: HTMLTree, html: str) -> int:
     lowered = html.lower()
     if not any(marker in lowered for marker in MARKERS):
         return 0
-    document = tree.document
+    found = _find(tree.body)
+    mathjax = any(kind == "script" for kind, _ in found)
     count = 0
-    scripts = document.query_selector_all('script[type^="math/tex"]')
-    if scripts:
-        rendered = ".MathJax_Preview, .MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML"
-        for node in document.query_selector_all(rendered):
-            _remove(node)
-    for node in scripts:
-        count += _replace(tree, node, node.text, display="mode=display" in (node.getattr("type") or ""))
-    for node in document.query_selector_all(CONTAINERS):
-        # The outermost element stands for all inside it: KaTeX nests three of these for one formula.
-        if node.parent is None or node.parent.closest(CONTAINERS) is not None:
-            continue
-        display = "display" in (node.getattr("class") or "") or node.getattr("display") == "block"
-        count += _replace(tree, node, _source(node), display)
-    for node in document.query_selector_all("img.latex, img.tex, img.mwe-math-fallback-image-inline"):
-        count += _replace(tree, node, (node.getattr("alt") or "").strip().strip("$"), display=False)
+    for kind, node in found:
+        if kind == "rendered":
+            if mathjax and node.parent is not None:
+                node.parent.remove_child(node)
+        elif kind == "script":
+            count += _replace(tree, node, node.text, display="mode=display" in (node.getattr("type") or ""))
+        elif kind == "image":
+            count += _replace(tree, node, (node.getattr("alt") or "").strip().strip("$"), display=False)
+        else:
+            display = "display" in (node.getattr("class") or "") or node.getattr("display") == "block"
+            count += _replace(tree, node, _source(node), display)
     return count
+
+
+def _find(body) -> list[tuple[str, object]]:
+    """Collect (kind, element) in one walk, outermost elements only: KaTeX nests three for one formula.
+
+    Resiliparse's result lists run their query again for each element, and follow changes of the tree.
+    """
+    found: list[tuple[str, object]] = []
+    inside: int | None = None
+
+    def visit(context) -> None:
+        nonlocal inside
+        if inside is not None and context.depth > inside:
+            return
+        inside = None
+        kind = _kind(context.node)
+        if kind is not None:
+            inside = context.depth
+            found.append((kind, context.node))
+
+    traverse_dom(body, visit, elements_only=True)
+    return found
+
+
+def _kind(node) -> str | None:
+    tag = node.tag
+    if tag == "math":
+        return "formula"
+    if tag == "script":
+        return "script" if (node.getattr("type") or "").startswith("math/tex") else None
+    classes = (node.getattr("class") or "").split()
+    if tag == "img":
+        return "image" if IMAGE_CLASSES.intersection(classes) else None
+    if CONTAINER_CLASSES.intersection(classes):
+        return "formula"
+    return "rendered" if RENDERED_CLASSES.intersection(classes) else None
 
 
 def _source(node) -> str | None:
@@ -68,9 +103,11 @@ def mathml_to_latex(node, depth: int = 0) -> str:
         return "".join(f"{OPERATORS[c]} " if c in OPERATORS else c for c in text)
     if tag in ("annotation", "annotation-xml"):
         return ""
-    parts = [
-        mathml_to_latex(child, depth + 1) for child in node.child_nodes if child.tag and not child.tag.startswith("#")
-    ]
+    parts = []
+    child = node.first_element_child  # siblings are walked by hand: Resiliparse's lists take linear time per index
+    while child is not None:
+        parts.append(mathml_to_latex(child, depth + 1))
+        child = child.next_element_sibling
     match tag, parts:
         case "mfrac", [top, bottom]:
             return rf"\frac{{{top}}}{{{bottom}}}"
@@ -100,8 +137,3 @@ def _replace(tree: HTMLTree, node, latex: str | None, display: bool) -> int:
     mark = "$$" if display else "$"
     parent.replace_child(tree.create_text_node(f"{mark}{formula}{mark}"), node)
     return 1
-
-
-def _remove(node) -> None:
-    if node.parent is not None:
-        node.parent.remove_child(node)
