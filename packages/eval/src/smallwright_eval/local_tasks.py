@@ -59,7 +59,7 @@ def _names_in_lm_eval() -> set[str]:
     named = re.compile(
         rb"^(?:task|group|tag)[ \t]*:[ \t]*[\"']?([\w.+:/-]+)|^[ \t]*-[ \t]+[\"']?(\w[\w.+:/-]*)", re.MULTILINE
     )
-    found = set()
+    found: set[str] = set()
     for path in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml"):
         found.update(b"".join(match).decode() for match in named.findall(path.read_bytes()))
     return found
