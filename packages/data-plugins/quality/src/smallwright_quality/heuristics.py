@@ -89,10 +89,13 @@ class RepetitionFilter(GopherRepetitionFilter):
 
 def _repeated_characters(joined: str, ends: list[int], n: int) -> int:
     """Count characters in n-grams seen before; after a repeated one, go on behind it."""
+    ngrams = [joined[start:end] for start, end in zip(ends, ends[n:], strict=False)]
+    if len(set(ngrams)) == len(ngrams):  # nothing repeated, as in most documents
+        return 0
     seen: set[str] = set()
     repeated = position = 0
-    while position < len(ends) - n:
-        ngram = joined[ends[position] : ends[position + n]]
+    while position < len(ngrams):
+        ngram = ngrams[position]
         if ngram in seen:
             repeated += len(ngram)
             position += n

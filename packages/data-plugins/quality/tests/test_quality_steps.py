@@ -1,0 +1,166 @@
+"""Quality steps: verdicts, reasons, the same outcome as DataTrove's filters and for any number of workers."""
+
+import gzip
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from core.config import build
+from core.data.documents import ParquetSink, ReadDocuments, WriteDocuments, read_documents
+from core.errors import ConfigError
+from datatrove.data import Document
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.filters import GopherRepetitionFilter
+from smallwright_quality import config as settings
+from smallwright_quality.heuristics import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
+from smallwright_quality.language import Language
+from smallwright_quality.pii import Pii
+from smallwright_quality.threshold import Threshold
+from smallwright_quality.url import HashedSet, UrlFilter
+from smallwright_quality.words import FastWords
+
+SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[5] / "shared"))
+ENGLISH = "The cat sat on the mat, and the dog that lives with us did not have to be told of it."
+PROSE = """Rain fell for three days before the river rose over the old stone bridge. People of the town carried sand.
+A teacher asked her pupils to measure the height of the water every hour. They wrote each number on a long sheet.
+By noon the line on their chart was almost flat, and that surprised nobody who had seen earlier floods.
+The mayor thanked the children, who were proud to have helped. She promised a better wall with wider gates.
+Years later one of these pupils became an engineer. He still keeps the yellow paper in a drawer of his desk."""
+
+
+def apply(step, text="", **metadata):
+    kept = list(step.run(iter([Document(text=text, id="a", metadata=metadata)])))
+    return kept[0] if kept else None, dict(step._ledger.rejected + step._ledger.failed)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://de.pornhub.com/x", "domain"),
+        ("https://blog.Blocked.org/", "domain"),
+        ("http://a.org/free-XXX-pics", "banned word"),
+        ("http://a.org/casino-poker", "soft words"),
+        ("http://a.org/best_online-casino", "banned substring"),
+        ("http://a.org/bad", "url"),
+        ("", "no url"),
+        ("https://essex.ac.uk/sex-education", None),
+        ("http://[::bad/", None),
+    ],
+)
+def test_url_reasons(url, reason):
+    config = settings.UrlFilterConfig(domains=("blocked.org",), urls=("http://a.org/bad",))
+    _, reasons = apply(UrlFilter(config), "text", url=url)
+    assert reasons == ({reason: 1} if reason else {})
+
+
+def test_hashed_set_holds_what_it_was_given():
+    entries = [f"host{i}.org" for i in range(1000)]
+    assert all(entry in HashedSet(entries) for entry in entries)
+    assert "host1000.org" not in HashedSet(entries)
+    assert "a" not in HashedSet([])
+
+
+def test_language_keeps_english_and_says_what_it_saw():
+    step = Language(settings.LanguageConfig())
+    kept, _ = apply(step, ENGLISH * 5)
+    assert kept.metadata["language"] == "en"
+    assert kept.metadata["language_score"] >= 0.65
+    german = "Der Hund und die Katze lebten lange Zeit zusammen in einem kleinen Haus am Rande des Waldes. " * 5
+    assert apply(step, german) == (None, {"language": 1})
+    assert apply(step, "12345 67890 !!") == (None, {"language": 1})
+
+
+def test_language_settings_are_checked():
+    with pytest.raises(ConfigError, match=r"lid\.176"):
+        build(settings.LanguageConfig, {"backend": "fasttext"}, "data.steps.language")
+
+
+def test_heuristics_keep_prose_and_name_reasons():
+    for step, config in (
+        (GopherRepetition, settings.GopherRepetitionConfig()),
+        (GopherQuality, settings.GopherQualityConfig()),
+        (C4Quality, settings.C4QualityConfig()),
+        (FineWebQuality, settings.FineWebQualityConfig()),
+    ):
+        kept, reasons = apply(step(config), PROSE)
+        assert kept is not None, (step, reasons)
+    assert apply(GopherRepetition(settings.GopherRepetitionConfig()), "same line\n" * 50)[1] == {"dup_line_frac": 1}
+    assert apply(GopherQuality(settings.GopherQualityConfig()), ENGLISH)[1] == {"gopher_short_doc": 1}
+    assert apply(GopherQuality(settings.GopherQualityConfig(min_doc_words=None)), " ")[1] == {"gopher_short_doc": 1}
+    assert apply(C4Quality(settings.C4QualityConfig()), PROSE + " {")[1] == {"curly_bracket": 1}
+    assert apply(C4Quality(settings.C4QualityConfig(filter_curly_bracket=False)), PROSE + " {")[0] is not None
+    assert apply(FineWebQuality(settings.FineWebQualityConfig()), "no stop here at all\n" * 5)[1]
+
+
+def test_repetition_gives_datatroves_verdicts():
+    texts = [" ".join(f"w{i * i % m}" for i in range(120)) for m in range(2, 100)] + [PROSE, ENGLISH * 3]
+    ours = GopherRepetition(settings.GopherRepetitionConfig())
+    theirs = GopherRepetitionFilter(language=FastWords())
+    verdicts = {str(theirs.filter(Document(text=text, id="a"))) for text in texts}
+    assert len(verdicts) > 3
+    for text in texts:
+        document = Document(text=text, id="a")
+        assert ours.filter.filter(document) == theirs.filter(document)
+
+
+def test_sentence_spans_cover_the_text():
+    text = 'One. "Two!" Three... and 3.14 more? Yes'
+    spans = FastWords().span_tokenize(text)
+    assert "".join(text[a:b] for a, b in spans) == text
+    assert FastWords().sent_tokenize(text) == ["One.", '"Two!"', "Three...", "and 3.14 more?", "Yes"]
+
+
+def test_pii_masks_alike_in_every_document():
+    step = Pii(settings.PiiConfig())
+    text = "Write to Joe@foo.co.uk\tor (x@y.com) at 8.8.8.8, not 192.168.0.1."
+    first, second = apply(step, text)[0].text, apply(step, text)[0].text
+    assert first == second
+    assert first == (
+        "Write to email@example.com\tor (firstname.lastname@example.org) at 22.214.171.124, not 192.168.0.1."
+    )
+
+
+def test_threshold():
+    step = Threshold(settings.ThresholdConfig())
+    assert apply(step, "x", score=3.0)[0] is not None
+    assert apply(step, "x", score=2.9)[1] == {"below the threshold": 1}
+    assert apply(step, "x", score=float("nan"))[1] == {"below the threshold": 1}
+    assert apply(step, "x")[1] == {"TypeError": 1}
+
+
+def test_chain_does_not_depend_on_workers(tmp_path):
+    for rank in range(2):
+        sink = ParquetSink(tmp_path / "in" / f"{rank}.parquet")
+        for i in range(4):
+            text = f"{PROSE}\nmail a{rank}@b.org and c{i}@d.org" if i % 2 else ENGLISH
+            sink.write(Document(text=text, id=f"{rank}-{i}", metadata={"url": "http://a.org"}))
+        sink.close()
+    outcomes = []
+    for workers in (1, 2):
+        steps = [GopherQuality(settings.GopherQualityConfig()), Pii(settings.PiiConfig())]
+        steps = pickle.loads(pickle.dumps(steps))
+        out = tmp_path / f"out{workers}"
+        pipeline = [ReadDocuments(tmp_path / "in"), *steps, WriteDocuments(out)]
+        logs = str(tmp_path / f"logs{workers}")
+        LocalPipelineExecutor(pipeline=pipeline, tasks=2, workers=workers, logging_dir=logs).run()
+        outcomes.append([(d.id, d.text) for path in sorted(out.glob("*.parquet")) for d in read_documents(path)])
+    assert outcomes[0] == outcomes[1]
+    assert [id for id, _ in outcomes[0]] == ["0-1", "0-3", "1-1", "1-3"]
+
+
+@pytest.mark.skipif(not (SHARED / "data/languages/udhr.jsonl.xz").is_file(), reason="needs the shared language data")
+def test_language_precision_and_recall():
+    import lzma
+
+    step = Language(settings.LanguageConfig())
+    with lzma.open(SHARED / "data/languages/udhr.jsonl.xz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    others = [row["text"][:1000] for row in rows if row["iso639_3"] != "eng"]
+    wrong = sum(apply(step, text)[0] is not None for text in others)
+    with gzip.open(SHARED / "data/web_text/c4_demo.jsonl.gz", "rt") as file:
+        english = [json.loads(line)["text"] for line in file]
+    right = sum(apply(step, text)[0] is not None for text in english)
+    assert wrong / len(others) < 0.01
+    assert right / len(english) > 0.95
