@@ -1,0 +1,1 @@
+"""Supervised fine-tuning and direct preference optimisation with TRL, as stages of smallwright."""

@@ -1,0 +1,16 @@
+"""What this package adds to smallwright: the post-training methods ``sft`` and ``dpo``."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_posttrain.conf")
+
+
+@hookimpl
+def register_posttrainers(register):
+    register("sft", "smallwright_posttrain.sft:Sft", config="smallwright_posttrain.config:SftConfig")
+    register("dpo", "smallwright_posttrain.dpo:Dpo", config="smallwright_posttrain.config:DpoConfig")

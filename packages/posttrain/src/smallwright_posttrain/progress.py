@@ -1,0 +1,47 @@
+"""A callback of transformers' Trainer that moves the user's bar and writes ``metrics.jsonl``."""
+
+import json
+from typing import Any
+
+from core.interfaces import Job
+from transformers import TrainerCallback
+
+from smallwright_posttrain.stage import require_finite
+
+
+class Recorder(TrainerCallback):
+    """Write one line per logged step. A continued run drops the lines after its checkpoint and goes on from there."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._path = job.output / "metrics.jsonl"
+        self._note = ""
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.rows = [_row(entry) for entry in state.log_history if "loss" in entry]
+        self._path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if control.should_save or state.global_step == state.max_steps:
+            # A checkpoint does not hold the running mean of the loss: start a new mean with it, so that the lines
+            # are the same with and without an interruption.
+            control.should_log = True
+        self._job.progress(state.global_step, state.max_steps, "steps", self._note)
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        if "loss" not in logs:
+            return
+        row = _row({"step": state.global_step, **logs})
+        require_finite(row["loss"], row["step"], self._job.name)
+        self.rows.append(row)
+        self._note = f"loss {row['loss']:.3f}"
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _row(entry: dict[str, Any]) -> dict[str, Any]:
+    first = {"step": entry["step"], "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
+    # num_tokens restarts with the process; num_input_tokens_seen is kept in the checkpoint
+    return {**first, **{key: value for key, value in sorted(entry.items()) if key not in first and key != "num_tokens"}}

@@ -1,0 +1,275 @@
+"""What both methods share: load, measure, train with checkpoints that a killed run continues from, measure, save."""
+
+import json
+import math
+import os
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from core.engines import allocator_environment, offline_environment
+from core.errors import ConfigError, InputError
+from core.interfaces import Job
+
+from smallwright_posttrain.config import TrainConfig
+from smallwright_posttrain.prepare import Measure, prepare
+from smallwright_posttrain.rows import Row
+
+CHECKPOINTS_KEPT = 2
+
+
+class TrlStage(ABC):
+    """A post-training method: input ``model``, output ``hf/``, ``metrics.jsonl`` and ``rejected.jsonl``.
+
+    Held-out loss (for preferences also reward accuracy and margin) is measured before and after training. Training
+    is the same whether or not it was interrupted. ``checkpoint/`` is removed at the end: beside the weights it holds
+    optimizer state that only a continuation needs, and pickles.
+    """
+
+    method: ClassVar[str]
+    shipped: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    normalise: ClassVar[Callable[[dict[str, Any]], Row]]
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def measure(self, tokenizer: Any) -> Measure:
+        """Return the function that counts a row's tokens."""
+
+    @abstractmethod
+    def trainer(
+        self, model: Any, tokenizer: Any, settings: dict[str, Any], train: Any, heldout: Any, source: Path, job: Job
+    ) -> Any:
+        """Return TRL's trainer. ``source`` is the directory that ``model`` came from."""
+
+    @abstractmethod
+    def measured(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Return what the report compares, out of TRL's evaluation metrics."""
+
+    def environment(self) -> dict[str, str]:
+        """Variables that must be set before the process starts."""
+        network = {"HF_HUB_DISABLE_TELEMETRY": "1"} if self.config.on_hub() else offline_environment()
+        variables = {
+            **allocator_environment(),
+            **network,
+            "TOKENIZERS_PARALLELISM": "false",
+            "TQDM_DISABLE": "1",
+            "WANDB_DISABLED": "true",
+        }
+        if "CUDA_VISIBLE_DEVICES" not in os.environ:
+            variables["CUDA_VISIBLE_DEVICES"] = "0"  # one process trains on one GPU; TRL refuses several here
+        return variables
+
+    def check_tokenizer(self, tokenizer: Any, job_name: str) -> None:
+        """Refuse a tokenizer that cannot write a conversation."""
+        if not tokenizer.chat_template:
+            raise ConfigError(
+                f"posttrain.{job_name}: the model's tokenizer has no chat template; add chat_template.jinja to its "
+                "directory, or use a tokenizer that has the tokens <|im_start|> and <|im_end|>."
+            )
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Train ``job.inputs["model"]`` and leave the result in ``job.output``.
+
+        Raises:
+            core.errors.UserError: no usable data, a tokenizer without a fitting chat template, a loss that is not
+                finite, a model directory that does not hold the whole model.
+        """
+        started = time.monotonic()
+        job.progress(0, None, "steps", "loading TRL")
+        import datasets
+        import transformers
+        import trl
+
+        from smallwright_posttrain.progress import Recorder
+
+        transformers.utils.logging.set_verbosity_warning()
+        datasets.disable_progress_bars()
+        source = job.inputs["model"] / "hf"
+        if not (source / "config.json").is_file():
+            raise InputError(f"{source}: no model here; a model directory holds config.json and model.safetensors.")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+        self.check_tokenizer(tokenizer, job.name)
+        job.progress(0, None, "steps", "preparing data")
+        data = prepare(
+            self.config, job, shipped=self.shipped, normalise=type(self).normalise, columns=self.columns,
+            special_tokens=tokenizer.all_special_tokens, measure=self.measure(tokenizer),
+        )  # fmt: skip
+        model = load_model(source, job, self.config)
+        checkpoints = job.output / "checkpoint"
+        settings = trainer_settings(self.config, job, checkpoints, has_heldout=data.heldout is not None)
+        transformers.set_seed(settings["seed"])
+        trainer = self.trainer(model, tokenizer, settings, data.train, data.heldout, source, job)
+        if len(trainer.train_dataset) == 0:
+            raise InputError(f"{data.source}: no example has anything to learn from within max_length tokens.")
+        recorder = Recorder(job)
+        trainer.add_callback(recorder)
+        last = last_complete_checkpoint(checkpoints)
+        before = self._before(trainer, job, data.heldout is not None)
+        # Measuring must not change what training draws.
+        transformers.set_seed(settings["seed"])
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        after = self._evaluate(trainer, job, data.heldout is not None)
+        save(trainer.model, tokenizer, source, job.output / "hf")
+        losses = recorder.rows
+        summary = {
+            "engine": {"name": "trl", "version": trl.__version__},
+            "method": self.method,
+            **data.summary(),
+            "steps": trainer.state.global_step,
+            "epochs": trainer.state.epoch,
+            "tokens": trainer.state.num_input_tokens_seen,
+            "device": trainer.args.device.type,
+            "precision": "bfloat16" if trainer.args.bf16 else "float32",
+            "loss_curve": [[row["step"], row["loss"]] for row in losses],
+            "learning_rate_curve": [[row["step"], row["learning_rate"]] for row in losses],
+            "eval_before": before,
+            "eval_after": after,
+            "resumed_from_step": int(last.name.removeprefix("checkpoint-")) if last else None,
+            "seconds": round(time.monotonic() - started, 2),
+        }
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        return summary
+
+    def _before(self, trainer: Any, job: Job, has_heldout: bool) -> dict[str, float] | None:
+        """Measure the model as it came; a continued run finds the measurement beside its checkpoints."""
+        file = job.output / "checkpoint" / "before.json"
+        if file.is_file():
+            return json.loads(file.read_text(encoding="utf-8"))
+        measured = self._evaluate(trainer, job, has_heldout)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(measured), encoding="utf-8")
+        part.replace(file)
+        return measured
+
+    def _evaluate(self, trainer: Any, job: Job, has_heldout: bool) -> dict[str, float] | None:
+        if not has_heldout:
+            return None
+        job.progress(trainer.state.global_step, trainer.state.max_steps or None, "steps", "measuring held-out examples")
+        return {name: float(value) for name, value in self.measured(trainer.evaluate()).items()}
+
+
+def trainer_settings(config: TrainConfig, job: Job, checkpoints: Path, *, has_heldout: bool) -> dict[str, Any]:
+    """Return the arguments that both of TRL's configurations take."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and gpu and torch.cuda.is_bf16_supported())
+    return {
+        "output_dir": str(checkpoints),
+        "num_train_epochs": config.num_train_epochs,
+        "max_steps": config.max_steps,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.lr_scheduler_type,
+        "warmup_steps": config.warmup_ratio,  # below 1 transformers 5 reads it as a share of the steps
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "per_device_train_batch_size": config.per_device_train_batch_size,
+        "per_device_eval_batch_size": config.per_device_eval_batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation_steps,
+        "max_length": config.max_length,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "bf16": bfloat16,
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "seed": job.seed % 2**32,
+        "data_seed": job.seed % 2**32,
+        "logging_steps": config.logging_steps,
+        "logging_nan_inf_filter": False,
+        "include_num_input_tokens_seen": "non_padding",
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "save_total_limit": CHECKPOINTS_KEPT,
+        "eval_strategy": "no",
+        "prediction_loss_only": True,
+        "dataset_num_proc": config.dataset_num_proc,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
+    """Load a model in float32, by the class of the run's architecture where the directory is of that class.
+
+    Code inside the model's directory is never run.
+
+    Raises:
+        InputError: weights are missing, or no installed class fits.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    names = json.loads((source / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    model_class: Any = AutoModelForCausalLM
+    if job.architecture is not None and job.architecture.hf_model_class().__name__ in names:
+        model_class = job.architecture.hf_model_class()
+    options = {} if config.attn_implementation is None else {"attn_implementation": config.attn_implementation}
+    try:
+        model, report = model_class.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **options)
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(f"{source}: this model cannot be loaded: {str(error).splitlines()[0]}") from error
+    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing:
+        raise InputError(f"{source}: weights missing or of another shape: {', '.join(missing[:5])}.")
+    return model
+
+
+def last_complete_checkpoint(directory: Path) -> Path | None:
+    """Return the newest checkpoint that was written to its end, and delete the ones that were not."""
+    complete: list[tuple[int, Path]] = []
+    for path in directory.glob("checkpoint-*"):
+        try:
+            # transformers writes this file last
+            step = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+            complete.append((step, path))
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(path)
+    return max(complete)[1] if complete else None
+
+
+def save(model: Any, tokenizer: Any, source: Path, destination: Path) -> None:
+    """Write a Hugging Face directory in the source's number format, whole or not at all."""
+    import torch
+
+    model.to(getattr(torch, _stored_dtype(source)))
+    end = _end_of_turn(tokenizer)
+    if end is not None and end != tokenizer.eos_token_id:
+        # A chat answer ends at the end of its turn; without this a server would go on to invent the user's reply.
+        model.generation_config.eos_token_id = [tokenizer.eos_token_id, end]
+    part = destination.with_name(destination.name + ".part")
+    for leftover in (part, destination):
+        shutil.rmtree(leftover, ignore_errors=True)
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    for code in source.glob("*.py"):  # the class files that config.json's auto_map names
+        shutil.copy2(code, part / code.name)
+    part.rename(destination)
+
+
+def _stored_dtype(source: Path) -> str:
+    content = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    name = str(content.get("dtype") or content.get("torch_dtype") or "float32")
+    return name if name in ("float32", "float16", "bfloat16") else "float32"
+
+
+def _end_of_turn(tokenizer: Any) -> int | None:
+    """Return the last special token of a rendered assistant's turn."""
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
+    special = set(tokenizer.all_special_ids)
+    return next((token for token in reversed(ids) if token in special), None)
+
+
+def require_finite(loss: float, step: int, job_name: str) -> None:
+    """Raise ConfigError for a loss that is not a number."""
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"posttrain.{job_name}: the loss is {loss} at step {step}; lower posttrain.{job_name}.learning_rate, or "
+            f"set posttrain.{job_name}.precision=float32."
+        )

@@ -1,0 +1,231 @@
+"""Both methods on a random Llama of some thousand parameters, with a tokenizer made here."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from core.config import build
+from core.errors import ConfigError, InputError
+from core.interfaces import Job
+from core.progress import ProgressWriter
+from smallwright_posttrain.config import DpoConfig, SftConfig
+from smallwright_posttrain.dpo import Dpo
+from smallwright_posttrain.sft import Sft
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{% else %}"
+    "{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>"]
+
+
+def write_tokenizer(directory: Path, template: str = CHATML) -> int:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(
+        ["What is the answer? user assistant The answer is", "We add and divide."] * 20, trainer
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=SPECIAL[0], pad_token=SPECIAL[3], additional_special_tokens=SPECIAL[1:3]
+    )
+    fast.chat_template = template
+    fast.save_pretrained(directory)
+    return len(fast)
+
+
+@pytest.fixture(scope="module")
+def model_directory(tmp_path_factory) -> Path:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    directory = tmp_path_factory.mktemp("model") / "hf"
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=write_tokenizer(directory), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(directory)
+    return directory.parent
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class KillingProgress(ProgressWriter):
+    def __init__(self, at_step: int) -> None:
+        super().__init__()
+        self._at_step = at_step
+
+    def __call__(self, done, total=None, unit="", note=""):
+        if total and done == self._at_step and note.startswith("loss"):
+            raise Killed
+
+
+def make_job(output: Path, model: Path, name: str, **extra) -> Job:
+    output.mkdir(parents=True, exist_ok=True)
+    return Job(name=name, output=output, inputs={"model": model}, seed=7, **extra)
+
+
+def sft(**settings) -> Sft:
+    return Sft(
+        build(SftConfig, {"max_steps": 8, "logging_steps": 1, "save_steps": 3, "max_length": 192, **settings}, "sft")
+    )
+
+
+def dpo(**settings) -> Dpo:
+    return Dpo(
+        build(DpoConfig, {"max_steps": 8, "logging_steps": 1, "save_steps": 3, "max_length": 192, **settings}, "dpo")
+    )
+
+
+def weights(output: Path) -> str:
+    return hashlib.sha256((output / "hf" / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("make", [sft, dpo])
+def test_training_learns_and_an_interruption_changes_nothing(make, model_directory, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    stage = make(learning_rate=3e-3, max_steps=16)
+    whole = stage.run(make_job(tmp_path / "whole", model_directory, stage.method))
+    broken = tmp_path / "broken"
+    with pytest.raises(Killed):
+        stage.run(make_job(broken, model_directory, stage.method, progress=KillingProgress(8)))
+    (broken / "checkpoint" / "checkpoint-9").mkdir()  # as a process killed while saving leaves it
+    resumed = stage.run(make_job(broken, model_directory, stage.method))
+
+    assert whole["resumed_from_step"] is None
+    assert resumed["resumed_from_step"] == 6
+    assert resumed["loss_curve"] == whole["loss_curve"]
+    assert len(whole["loss_curve"]) == 16
+    for key in ("eval_before", "eval_after", "tokens"):
+        assert resumed[key] == whole[key]
+    assert weights(broken) == weights(tmp_path / "whole")
+    lines = [json.loads(line) for line in (broken / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 17))
+    assert whole["eval_after"]["loss"] < whole["eval_before"]["loss"]
+    assert whole["rejected_examples"] == 0
+    if stage.method == "dpo":
+        assert whole["eval_before"]["reward_margin"] == pytest.approx(0, abs=1e-4)
+        assert whole["eval_after"]["reward_margin"] > 0
+        assert {"rewards/accuracies", "rewards/margins"} <= lines[0].keys()
+
+    output = tmp_path / "whole"
+    assert not [path for path in output.rglob("*") if path.suffix in (".bin", ".pt", ".pth")]
+    model = AutoModelForCausalLM.from_pretrained(output / "hf")
+    tokenizer = AutoTokenizer.from_pretrained(output / "hf")
+    assert tokenizer.chat_template == CHATML
+    assert tokenizer.convert_tokens_to_ids("<|im_end|>") in model.generation_config.eos_token_id
+
+
+def test_dpo_is_the_same_with_reference_kept_or_computed_first(model_directory, tmp_path):
+    losses = [
+        dpo(precompute_ref_log_probs=first, max_steps=4).run(make_job(tmp_path / str(first), model_directory, "dpo"))
+        for first in (True, False)
+    ]
+    assert [loss for _, loss in losses[0]["loss_curve"]] == pytest.approx(
+        [loss for _, loss in losses[1]["loss_curve"]], abs=1e-5
+    )
+    assert losses[0]["loss_curve"][0][1] == pytest.approx(0.6931, abs=1e-3)  # log 2: the model is its own reference
+
+
+def test_assistant_only_loss_masks_the_user(model_directory, tmp_path):
+    from smallwright_posttrain.prepare import prepare
+    from smallwright_posttrain.rows import chat_row
+    from smallwright_posttrain.stage import trainer_settings
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = model_directory / "hf"
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    texts = {}
+    for only in (True, False):
+        stage = sft(assistant_only_loss=only)
+        job = make_job(tmp_path / str(only), model_directory, "sft")
+        data = prepare(
+            stage.config, job, shipped="chat.jsonl", normalise=chat_row, columns=("messages",),
+            special_tokens=SPECIAL, measure=stage.measure(tokenizer),
+        )  # fmt: skip
+        settings = trainer_settings(stage.config, job, job.output / "checkpoint", has_heldout=True)
+        model = AutoModelForCausalLM.from_pretrained(source)
+        trainer = stage.trainer(model, tokenizer, settings, data.train, data.heldout, source, job)
+        row = trainer.train_dataset[0]
+        texts[only] = tokenizer.decode([token for token in row["labels"] if token != -100])
+        answers = [message["content"] for message in row["messages"] if message["role"] == "assistant"]
+        if only:
+            assert texts[only] == "".join(answer + "<|im_end|>" for answer in answers)
+    assert "<|im_start|>user" in texts[False]
+
+
+def test_bad_rows_are_set_aside_with_reasons(model_directory, tmp_path):
+    good = [
+        {"messages": [{"role": "user", "content": f"What is {n}?"}, {"role": "assistant", "content": "A number."}]}
+        for n in range(20)
+    ]
+    lines = [json.dumps(row) for row in good] + [
+        "{not json",
+        "[1, 2]",
+        json.dumps({"text": "no messages"}),
+        json.dumps({"messages": [{"role": "wizard", "content": "x"}, {"role": "assistant", "content": "y"}]}),
+        json.dumps({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]}),
+        json.dumps({"messages": [{"role": "user", "content": "<|im_end|>"}, {"role": "assistant", "content": "y"}]}),
+        json.dumps({"messages": [{"role": "user", "content": "x"}]}),
+        json.dumps({"messages": [{"role": "user", "content": "long " * 200}, {"role": "assistant", "content": "y"}]}),
+        json.dumps({"prompt": "Short?", "completion": "long " * 200}),
+    ]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("\n".join(lines) + "\n\n")
+    summary = sft(dataset=str(path), max_steps=1, max_length=64).run(make_job(tmp_path / "out", model_directory, "sft"))
+    assert summary["read_examples"] == 29
+    assert summary["rejected_examples"] == 8
+    assert summary["truncated_examples"] == 1
+    assert summary["examples"] + summary["heldout_examples"] == 21
+    aside = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert [row["row"] for row in aside] == list(range(21, 29))
+    assert len(summary["rejected_reasons"]) == 8
+
+    path.write_text("{not json\n")
+    with pytest.raises(InputError, match="none of 1 rows"):
+        sft(dataset=str(path)).run(make_job(tmp_path / "none", model_directory, "sft"))
+    with pytest.raises(InputError, match="no such file"):
+        sft(dataset="missing.jsonl").run(make_job(tmp_path / "missing", model_directory, "sft"))
+
+
+def test_packing_keeps_conversations_apart(model_directory, tmp_path):
+    summary = sft(packing=True, max_steps=2).run(make_job(tmp_path / "packed", model_directory, "sft"))
+    assert summary["tokens"] > 2 * 8 * 96  # rows of 192 tokens, mostly full
+
+
+def test_template_without_markers_is_refused(model_directory, tmp_path):
+    import shutil
+
+    from transformers import AutoTokenizer
+
+    shutil.copytree(model_directory, tmp_path / "plain")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "plain" / "hf")
+    tokenizer.chat_template = CHATML.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+    tokenizer.save_pretrained(tmp_path / "plain" / "hf")
+    with pytest.raises(ConfigError, match="assistant_only_loss=false"):
+        sft().run(make_job(tmp_path / "refused", tmp_path / "plain", "sft"))
+    summary = sft(assistant_only_loss=False, max_steps=1).run(make_job(tmp_path / "all", tmp_path / "plain", "sft"))
+    assert summary["steps"] == 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(model_directory, tmp_path):
+    with pytest.raises(ConfigError, match="learning_rate"):
+        sft(learning_rate=1e30, max_grad_norm=1e30, warmup_ratio=0.0).run(
+            make_job(tmp_path / "nan", model_directory, "sft")
+        )
