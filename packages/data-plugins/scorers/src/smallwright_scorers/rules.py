@@ -48,9 +48,10 @@ STEPS = re.compile(
 )
 # Words of university mathematics: right topic, wrong level for FineMath's fourth point.
 ADVANCED = _any_of(
-    "abelian adjoint banach bijection cohomology compactness convolution corollary countable eigenvalues? functor "
-    "hilbert holomorphic homomorphism isomorphi[cs]\\w* jacobian lagrangian lemma manifolds? measurable morphisms? "
-    "tensors? topolog\\w+"
+    "abelian adjoint asymptotic axiom\\w* banach bijections? cardinality cohomology compactness computable convolution "
+    "corollary countable decidable eigenvalues? functor gradients? hilbert holomorphic homomorphism isomorphi[cs]\\w* "
+    "jacobian lagrangian lemma manifolds? measurable morphisms? ordinals? quantifiers? semantics stochastic tensors? "
+    "topolog\\w+"
 )
 SELLING = re.compile(
     r"\b(?:add to (?:cart|basket)|buy now|checkout|coupons?|customers?|discounts?|free (?:delivery|shipping)|in stock|"
