@@ -61,7 +61,7 @@ class LanguageConfig:
     max_rank: int = setting(800)
     """``resiliparse`` only: largest distance to the language's profile. Its authors call 1200 the limit of sense;
     English web pages measured here stay under 750."""
-    margin_scale: float = setting(10.0)
+    margin_scale: float = setting(4.0)
     """``resiliparse`` only: distance to the next language that takes the score from 0.5 to 0.73."""
     max_chars: int = setting(20_000)
     """Only this many characters from the start are looked at."""
