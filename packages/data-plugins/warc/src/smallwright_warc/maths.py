@@ -11,7 +11,14 @@ from resiliparse.parse.html import HTMLTree, traverse_dom
 MARKERS = ("<math", "math/tex", "katex", "mwe-math", 'class="latex', "class='latex", 'class="tex')
 CONTAINER_CLASSES = {"katex-display", "katex", "mwe-math-element"}
 IMAGE_CLASSES = {"latex", "tex", "mwe-math-fallback-image-inline"}
-RENDERED_CLASSES = {"MathJax_Preview", "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display", "MathJax_CHTML"}
+RENDERED_CLASSES = {
+    "MathJax_Preview",
+    "MathJax",
+    "MathJax_Display",
+    "MathJax_SVG",
+    "MathJax_SVG_Display",
+    "MathJax_CHTML",
+}
 MAX_FORMULA_CHARACTERS = 20_000
 MAX_MATHML_DEPTH = 50
 OPERATORS = {"×": r"\times", "÷": r"\div", "−": "-", "·": r"\cdot", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "π": r"\pi",
