@@ -91,11 +91,10 @@ class GQAConfig:
     does for SmolLM2; ``constant``: the same deviation everywhere."""
 
     def __post_init__(self) -> None:
-        positive = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-        positive += ("num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings")
-        for key in (*positive, "rope_theta", "rms_norm_eps", "initializer_range"):
+        for key in (field.name for field in dataclasses.fields(self)):
             value = getattr(self, key)
-            if value is not None and not (value > 0 and math.isfinite(value)):
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if number and not (value > 0 and math.isfinite(value)):
                 raise ConfigError(f"{key}={value}: must be a finite number above 0.")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
