@@ -16,9 +16,9 @@ class TorchTitanConfig:
     """Optimizer steps."""
     seq_len: int = 256
     """Tokens per training sequence; documents are packed into sequences and do not see each other."""
-    global_batch_size: int = 16
+    global_batch_size: int = 8
     """Sequences per optimizer step, over all ranks; tokens per step are this times ``seq_len``."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     """Peak of AdamW's learning rate."""
     warmup_steps: int = 10
     """Steps of linear warm-up."""
@@ -58,7 +58,7 @@ class TorchTitanConfig:
     """Checkpoints kept, at least 2; 0 keeps all."""
     log_interval: int = setting(1, identity=False)
     """Steps between lines of ``metrics.jsonl``, and between checks that the loss is finite."""
-    validation_interval: int = setting(40, identity=False)
+    validation_interval: int = setting(60, identity=False)
     """Steps between measurements of the validation loss; it is always measured at the end."""
     verify_vllm: bool = setting(True, identity=False)
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""

@@ -19,14 +19,22 @@ def parallelize(model: nn.Module, **settings: Any) -> nn.Module:
         settings: What TorchTitan's trainer hands to a ``parallelize_fn``.
 
     Raises:
-        RuntimeError: a parameter stayed unsharded; every rank would train its own copy of it.
+        RuntimeError: two blocks own one parameter, which FSDP would gather for the first of them only; or a
+            parameter stayed unsharded, and every rank would train its own copy of it.
     """
+    owners: dict[int, str] = {}
+    for block_name, block in model.layers.items():
+        for name, parameter in block.named_parameters():
+            owner = owners.setdefault(id(parameter), block_name)
+            if owner != block_name:
+                raise RuntimeError(
+                    f"layers.{block_name} and layers.{owner} both own {name}. Make it a child of the model, and let "
+                    "blocks refer to it without owning it."
+                )
     model = parallelize_llama(model, **settings)
     unsharded = [name for name, parameter in model.named_parameters() if not isinstance(parameter, DTensor)]
     if unsharded:
-        raise RuntimeError(
-            f"not sharded: {', '.join(unsharded[:5])}. A module that blocks share must not be their child."
-        )
+        raise RuntimeError(f"not sharded by FSDP: {', '.join(unsharded[:5])}")
     if utils.device_type == "cpu":
         for module in model.modules():
             if isinstance(module, FSDPModule):
