@@ -25,7 +25,7 @@ def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
         return data.decode("ascii"), "utf-8"
     if not data.isascii():
         text = _decode(data, "utf-8")
-        if text is not None:
+        if text is not None and not text.isascii():
             return text, "utf-8"
     from_meta = detect_encoding(data, from_html_meta=True) if b"<meta" in data[:4096].lower() else None
     for name in (declared_codec, _codec(from_meta or "")):

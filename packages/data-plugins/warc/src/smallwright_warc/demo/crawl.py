@@ -74,7 +74,7 @@ class DemoCrawl:
                     "expected": expected,
                     "duplicate_of": source.record_id if source is not None else None,
                     "math": page.math if page is not None else 0,
-                }  # fmt: skip
+                }
             )
             if page is not None:
                 page.record_id, page.file = record_id, name

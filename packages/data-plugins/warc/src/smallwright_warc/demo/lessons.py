@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (sentences and mark-up are easier to read in one piece)
 """Mathematics pages of the made-up crawl: lessons, and answers in a forum."""
 
 import random

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (sentences and mark-up are easier to read in one piece)
 """The pages of the made-up crawl and the truth about each."""
 
 import dataclasses
@@ -8,7 +9,16 @@ from smallwright_warc.demo.prose import LANGUAGES, foreign, junk, mention, prose
 from smallwright_warc.demo.render import FORMULAS, Blocks, page
 from smallwright_warc.demo.words import NAMES, PLACES, THINGS, fill
 
-SITES = ["numberpath", "brightsums", "calmath", "stepwise-notes", "chalkandslate", "openexercise", "mathsroom", "eveningschool"]
+SITES = [
+    "numberpath",
+    "brightsums",
+    "calmath",
+    "stepwise-notes",
+    "chalkandslate",
+    "openexercise",
+    "mathsroom",
+    "eveningschool",
+]
 OTHER_SITES = ["dailyharbour", "woolandwood", "farvalley", "teatable", "hillpost", "marketlane"]
 SPAM_SITES = ["best-casino-bonus", "free-adult-chat", "lucky-slots-jackpot", "xxx-webcam-deals"]
 COUNTS = {

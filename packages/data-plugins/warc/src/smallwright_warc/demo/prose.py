@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (sentences and mark-up are easier to read in one piece)
 """Pages of the made-up crawl that a maths corpus does not want: shops, news, travel, chat, spam, other languages."""
 
 import random
@@ -53,9 +54,26 @@ BOILERPLATE = (
     "Next page »",
     "Terms",
 )
-SPAM = (
-    ["win", "bonus", "casino", "jackpot", "slots", "bet", "free", "spins", "lucky", "deal", "cheap", "pills", "loans", "replica", "watches", "click", "here", "now"]
-)
+SPAM = [
+    "win",
+    "bonus",
+    "casino",
+    "jackpot",
+    "slots",
+    "bet",
+    "free",
+    "spins",
+    "lucky",
+    "deal",
+    "cheap",
+    "pills",
+    "loans",
+    "replica",
+    "watches",
+    "click",
+    "here",
+    "now",
+]
 LANGUAGES = {
     "de": (
         "Um zwei [Brüche|Zahlen] zu addieren, [bringt|setzt] man sie zuerst auf einen [gemeinsamen|gleichen] Nenner und [zählt|rechnet] dann die Zähler [zusammen|aus].",

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (sentences and mark-up are easier to read in one piece)
 """HTML of the made-up pages: several site templates, ways to write formulas, and broken mark-up."""
 
 import html

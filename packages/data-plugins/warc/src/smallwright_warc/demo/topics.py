@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (sentences and mark-up are easier to read in one piece)
 """Topics of the made-up mathematics lessons: sentences with choices, and numbers that are right.
 
 Each topic has ``numbers`` (a function of a random generator), ``ideas`` (sentences without numbers), ``key`` (a

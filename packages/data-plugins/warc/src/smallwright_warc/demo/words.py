@@ -5,9 +5,60 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 
-NAMES = ["Lena", "Omar", "Priya", "Tomas", "Grace", "Hugo", "Amara", "Felix", "Nadia", "Ivan", "Clara", "Jonas", "Meera", "Paul", "Sofia", "Karim", "Ruth", "Diego", "Anya", "Noah"]
-THINGS = ["apples", "pencils", "marbles", "stickers", "tickets", "bottles", "coins", "books", "shells", "buttons", "cards", "lemons", "tiles", "stamps", "beads", "plums"]
-PLACES = ["market", "library", "garden", "workshop", "station", "bakery", "school hall", "harbour", "museum", "farm", "sports club", "village shop"]
+NAMES = [
+    "Lena",
+    "Omar",
+    "Priya",
+    "Tomas",
+    "Grace",
+    "Hugo",
+    "Amara",
+    "Felix",
+    "Nadia",
+    "Ivan",
+    "Clara",
+    "Jonas",
+    "Meera",
+    "Paul",
+    "Sofia",
+    "Karim",
+    "Ruth",
+    "Diego",
+    "Anya",
+    "Noah",
+]
+THINGS = [
+    "apples",
+    "pencils",
+    "marbles",
+    "stickers",
+    "tickets",
+    "bottles",
+    "coins",
+    "books",
+    "shells",
+    "buttons",
+    "cards",
+    "lemons",
+    "tiles",
+    "stamps",
+    "beads",
+    "plums",
+]
+PLACES = [
+    "market",
+    "library",
+    "garden",
+    "workshop",
+    "station",
+    "bakery",
+    "school hall",
+    "harbour",
+    "museum",
+    "farm",
+    "sports club",
+    "village shop",
+]
 
 
 def fill(template: str, rng: random.Random, values: Mapping[str, object] | None = None) -> str:

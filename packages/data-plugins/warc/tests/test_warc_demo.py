@@ -1,0 +1,103 @@
+"""The demonstration crawl: the same bytes twice, and a truth that holds."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from core.config import build
+from core.data.steps import StepContext
+from core.interfaces import Job
+from smallwright_warc.config import DemoCrawlConfig
+from smallwright_warc.demo.crawl import DemoCrawl
+from smallwright_warc.demo.items import write
+from smallwright_warc.extract import ExtractText
+from smallwright_warc.read import ReadWarc
+
+SCALE = 0.3
+
+
+def make(folder: Path, items: Path, seed: int = 7) -> Path:
+    tasks = tuple(str(path) for path in sorted(items.glob("*.jsonl")))
+    config = build(DemoCrawlConfig, {"scale": SCALE, "contaminate_with": tasks}, "data.source")
+    DemoCrawl(config).run(Job(name="crawl", output=folder, inputs={}, seed=seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("items")
+    write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory, items) -> Path:
+    return make(tmp_path_factory.mktemp("crawl"), items)
+
+
+def pages(crawl: Path, workers: int = 1):
+    step = ReadWarc()
+    files = tuple(str(path) for path in sorted((crawl / "files").iterdir()))
+    step.bind(StepContext(label="read", position=0, seed=0, files=files))
+    documents, failed, received = [], 0, 0
+    for rank in range(workers):
+        documents += step.run(None, rank, workers)
+        failed += sum(step._ledger.failed.values())
+        received += step._ledger.received
+    return documents, failed, received
+
+
+def shingles(text: str, n: int = 13) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+def test_same_seed_gives_the_same_bytes(crawl, items, tmp_path):
+    again, other = make(tmp_path / "again", items), make(tmp_path / "other", items, seed=8)
+    for path in [*(crawl / "files").iterdir(), crawl / "truth.jsonl"]:
+        relative = path.relative_to(crawl)
+        assert path.read_bytes() == (again / relative).read_bytes()
+        assert path.read_bytes() != (other / relative).read_bytes()
+
+
+def test_truth_agrees_with_what_is_read(crawl):
+    truth = {line["record_id"]: line for line in map(json.loads, (crawl / "truth.jsonl").read_text().splitlines())}
+    documents, failed, received = pages(crawl)
+    readable = {key for key, line in truth.items() if line["expected"] not in ("http", "corrupt")}
+    assert {document.id for document in documents} == readable
+    assert failed == sum(line["expected"] == "corrupt" for line in truth.values()) == 3
+    assert received == len(truth)
+    by_workers = {document.id: (document.text, document.metadata) for document in pages(crawl, workers=3)[0]}
+    assert by_workers == {document.id: (document.text, document.metadata) for document in documents}
+
+
+def test_only_contaminated_pages_hold_evaluation_items(crawl, items):
+    truth = {line["record_id"]: line for line in map(json.loads, (crawl / "truth.jsonl").read_text().splitlines())}
+    evaluation: set[tuple[str, ...]] = set()
+    for path in items.glob("*.jsonl"):
+        for item in map(json.loads, path.read_text().splitlines()):
+            grams = shingles(f"{item['context']} {item['choices'][item['label']]}")
+            assert grams, "an item is shorter than 13 words"
+            evaluation |= grams
+    texts = {document.id: document.text for document in ExtractText().run(iter(pages(crawl)[0]))}
+    found = {truth[key]["expected"] for key, text in texts.items() if shingles(text) & evaluation}
+    clean = [
+        key
+        for key, text in texts.items()
+        if truth[key]["expected"] == "contaminated" and not shingles(text) & evaluation
+    ]
+    assert found == {"contaminated"}
+    assert not clean
+    for key, text in texts.items():
+        if truth[key]["expected"] == "exact_duplicate":
+            assert text == texts[truth[key]["duplicate_of"]]
+        if truth[key]["expected"] == "near_duplicate":
+            mine, other = shingles(text, 5), shingles(texts[truth[key]["duplicate_of"]], 5)
+            assert 0.8 < len(mine & other) / len(mine | other) < 1
+
+
+def test_shipped_evaluation_items_are_these(items):
+    package = pytest.importorskip("smallwright_eval")
+    for path in items.glob("*.jsonl"):
+        assert (Path(package.__file__).parent / "tasks" / path.name).read_text() == path.read_text()
