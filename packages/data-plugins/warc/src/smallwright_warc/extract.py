@@ -80,7 +80,8 @@ def is_deeper(tree: HTMLTree, limit: int) -> bool:
             raise _TooDeepError
 
     try:
-        traverse_dom(tree.body, check)
+        if tree.body is not None:
+            traverse_dom(tree.body, check)
     except _TooDeepError:
         return True
     return False

@@ -5,6 +5,7 @@ other. The forms are those that OpenWebMath (§3.2) normalises.
 """
 
 import re
+from typing import Any
 
 from resiliparse.parse.html import HTMLTree, traverse_dom
 
@@ -53,12 +54,12 @@ def keep_maths(tree: HTMLTree, html: str) -> int:
     return count
 
 
-def _find(body) -> list[tuple[str, object]]:
+def _find(body) -> list[tuple[str, Any]]:
     """Collect (kind, element) in one walk, outermost elements only: KaTeX nests three for one formula.
 
     Resiliparse's result lists run their query again for each element, and follow changes of the tree.
     """
-    found: list[tuple[str, object]] = []
+    found: list[tuple[str, Any]] = []
     inside: int | None = None
 
     def visit(context) -> None:

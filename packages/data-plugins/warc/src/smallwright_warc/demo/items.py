@@ -19,7 +19,7 @@ ITEMS_PER_TASK = 208
 def lesson_completion() -> list[dict[str, Any]]:
     """A lesson's statement with its own ending and those of three other topics."""
     rng = random.Random("lesson completion")
-    names, items, seen = sorted(TOPICS), [], set[str]()
+    names, items, seen = sorted(TOPICS), list[dict[str, Any]](), set[str]()
     while len(items) < ITEMS_PER_TASK:
         name = names[len(items) % len(names)]
         context, right, _ = statement(TOPICS[name], rng, for_items=True)
@@ -35,7 +35,7 @@ def lesson_completion() -> list[dict[str, Any]]:
 def arithmetic_cloze() -> list[dict[str, Any]]:
     """A lesson's statement with its own ending, and the same ending with three other sets of numbers."""
     rng = random.Random("arithmetic cloze")
-    names, items, seen = sorted(TOPICS), [], set[str]()
+    names, items, seen = sorted(TOPICS), list[dict[str, Any]](), set[str]()
     while len(items) < ITEMS_PER_TASK:
         name = names[len(items) % len(names)]
         context, right, _ = statement(TOPICS[name], rng, for_items=True)
