@@ -28,21 +28,25 @@ def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
         if text is not None and not text.isascii():
             return text, "utf-8"
     from_meta = detect_encoding(data, from_html_meta=True) if b"<meta" in data[:4096].lower() else None
-    for name in (declared_codec, _codec(from_meta or "")):
-        if name not in (None, "utf-8") and (text := _decode(data, name)) is not None:
-            return text, name
-    name = _codec(detect_encoding(data) or "") or "cp1252"
-    return data.decode(name, "replace"), name
+    for codec in (declared_codec, _codec(from_meta or "")):
+        if codec is not None and codec != "utf-8" and (text := _decode(data, codec)) is not None:
+            return text, codec
+    detected = _codec(detect_encoding(data) or "") or "cp1252"
+    return data.decode(detected, "replace"), detected
 
 
 def _codec(label: str) -> str | None:
-    return map_encoding_to_html5(label, fallback_utf8=False) if label else None
+    """Python's codec for a label of the HTML standard; None for other labels, and where Python has none."""
+    name = map_encoding_to_html5(label, fallback_utf8=False) if label else None
+    try:
+        return name if name and codecs.lookup(name) else None
+    except LookupError:
+        return None
 
 
-def _decode(data: bytes, name: str | None) -> str | None:
+def _decode(data: bytes, name: str) -> str | None:
     """Decode strictly, but forgive a character cut off at the very end, as truncated pages have."""
-    assert name is not None
     try:
         return codecs.getincrementaldecoder(name)("strict").decode(data)
-    except (UnicodeDecodeError, LookupError):
+    except UnicodeError:
         return None
