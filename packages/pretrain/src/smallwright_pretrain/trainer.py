@@ -55,8 +55,9 @@ class TorchTitanPretrain:
         """Train ``job.architecture`` on the ``tokens`` input and leave a Model in ``job.output``.
 
         Raises:
-            core.errors.UserError: settings and inputs do not fit, the loss diverged, or engines disagree about the
-                exported checkpoint, which is then kept as ``hf.rejected`` and not as ``hf``.
+            core.errors.UserError: settings and inputs do not fit, or the loss diverged.
+            RuntimeError: training failed, or engines disagree about the exported checkpoint, which is then kept as
+                ``hf.rejected`` and not as ``hf``.
         """
         started = time.monotonic()
         assert job.architecture is not None
