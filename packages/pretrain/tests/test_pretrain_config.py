@@ -62,13 +62,19 @@ def test_planning_imports_no_torch_and_counts_tokens():
 
 def test_memory_follows_states_and_activations():
     tiny = Tiny(TinyConfig())
-    one = memory_bytes(TorchTitanConfig(seq_len=32), tiny)
+    one = memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32), tiny)
     states = 16 * tiny.parameters()
     activations = one - states
     assert activations > 0
-    assert memory_bytes(TorchTitanConfig(seq_len=32, nproc=2), tiny) == states // 2 + activations // 2
-    assert memory_bytes(TorchTitanConfig(seq_len=32, micro_batch_size=4), tiny) == states + activations // 4
-    assert memory_bytes(TorchTitanConfig(seq_len=32, activation_checkpoint="full"), tiny) < one
+    assert (
+        memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32, nproc=2), tiny)
+        == states // 2 + activations // 2
+    )
+    assert (
+        memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32, micro_batch_size=4), tiny)
+        == states + activations // 4
+    )
+    assert memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32, activation_checkpoint="full"), tiny) < one
 
 
 def test_a_sequence_longer_than_the_file_is_refused_before_any_process_starts(tmp_path):

@@ -85,5 +85,5 @@ def use_device(device: str) -> str:
         # TorchTitan takes "cuda" when it finds no accelerator, and the accelerator when there is one.
         titan_utils.device_type, titan_utils.device_module = "cpu", torch.cpu
         # torch.cpu answers the string "cpu" here, and a barrier takes integer device ids.
-        torch.cpu.current_device = lambda: 0
+        torch.cpu.current_device = lambda: 0  # type: ignore[assignment, return-value]
     return chosen

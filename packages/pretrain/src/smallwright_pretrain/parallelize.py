@@ -5,11 +5,12 @@ from typing import Any
 import torch.nn as nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
+from torchtitan.models.common.decoder import Decoder
 from torchtitan.models.llama3 import parallelize_llama
 from torchtitan.tools import utils
 
 
-def parallelize(model: nn.Module, **settings: Any) -> nn.Module:
+def parallelize(model: Decoder, **settings: Any) -> nn.Module:
     """Shard ``model``: each block, the embeddings and the head are FSDP units, and the root takes what is left.
 
     A module that several blocks use (a shared feed-forward) must be a child of the model and no child of a block: it
@@ -31,7 +32,7 @@ def parallelize(model: nn.Module, **settings: Any) -> nn.Module:
                     f"layers.{block_name} and layers.{owner} both own {name}. Make it a child of the model, and let "
                     "blocks refer to it without owning it."
                 )
-    model = parallelize_llama(model, **settings)
+    parallelize_llama(model, **settings)  # type: ignore[arg-type]
     unsharded = [name for name, parameter in model.named_parameters() if not isinstance(parameter, DTensor)]
     if unsharded:
         raise RuntimeError(f"not sharded by FSDP: {', '.join(unsharded[:5])}")

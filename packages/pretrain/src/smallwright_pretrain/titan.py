@@ -193,6 +193,8 @@ class PackedTrainer(Trainer):
     class Config(Trainer.Config):
         pass
 
+    ntokens_seen: int
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.validator.trainer = self

@@ -6,6 +6,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from core.process import die_with_parent
 
@@ -44,7 +45,8 @@ def vllm_log_probabilities(folder: Path, architecture: str, prompts: Prompts) ->
         seed=0,
     )
     sampling = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
-    outputs = engine.generate([{"prompt_token_ids": prompt} for prompt in prompts], sampling, use_tqdm=False)
+    tokens: Any = [{"prompt_token_ids": prompt} for prompt in prompts]
+    outputs: Any = engine.generate(tokens, sampling, use_tqdm=False)
     return [
         [float(places[token].logprob) for token, places in zip(prompt[1:], output.prompt_logprobs[1:], strict=True)]
         for prompt, output in zip(prompts, outputs, strict=True)
