@@ -22,6 +22,15 @@ def test_a_group_may_be_given_with_or_without_plus(registry):
     assert one["arch"]["name"] == "tiny"
 
 
+def test_a_list_of_options_composes_them_side_by_side(registry, workdir, composed):
+    (workdir / "hydra_conf/posttrain/shine.yaml").write_text("shine:\n  name: polish\n  steps: 2\n")
+    config = composed("+posttrain=[polish,shine]")
+    assert list(config["posttrain"]) == ["polish", "shine"]
+    assert [spec.name for spec in graph.build(config, registry)][-3:] == ["polish", "shine", "eval-shine"]
+    with pytest.raises(MissingPluginError, match="posttrain 'shin'"):
+        composed("+posttrain=[polish,shin]")
+
+
 @pytest.mark.parametrize(
     ("override", "kind", "words"),
     [

@@ -140,14 +140,12 @@ def _check_choices(composed: DictConfig, overrides: Iterable[str]) -> None:
     choices = composed.hydra.runtime.choices
     for group in DEFAULT_GROUPS + APPENDED_GROUPS:
         given = [o for o in overrides if o.lstrip("+").startswith(f"{group}=")]
-        if given and group not in choices:
-            raise MissingPluginError(
-                f"{given[0]}: no installed plugin offers the group {group!r}. See python -m core.plugins."
-            )
-        if group in composed and isinstance(OmegaConf.select(composed, group), str):
-            raise MissingPluginError(
-                f"{group}={composed[group]}: taken for a plain value; no plugin offers this group."
-            )
+        # Hydra records no choice for a list of options, but then the group has a node of settings.
+        has_settings = isinstance(OmegaConf.select(composed, group), DictConfig)
+        if given and not has_settings and group not in choices:
+            raise MissingPluginError(f"{given[0]}: no installed plugin offers {group!r}. See python -m core.plugins.")
+        if not has_settings and group in composed and composed[group] is not None:
+            raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value, which {group} never is.")
 
 
 def _resolve(composed: DictConfig) -> dict[str, Any]:
