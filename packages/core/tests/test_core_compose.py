@@ -103,3 +103,15 @@ def test_identity_follows_content_and_not_hardware(registry, composed):
     assert digests("arch.size=wide") == wide
     assert {name for name, digest in digests("eval.steps=6").items() if digest != base[name]} == {"eval"}
     assert all(digest != base[name] for name, digest in digests("seed=1").items())
+
+
+def test_the_content_of_named_files_is_identity(registry, workdir, composed):
+    def data():
+        return next(spec for spec in graph.build(composed("data.steps.drop.against=[words.jsonl]"), registry)[1:2])
+
+    with pytest.raises(InputError, match=r"data\.steps\.drop\.against: no such file: words\.jsonl"):
+        data()
+    (workdir / "words.jsonl").write_text("one\n")
+    before = data().digest
+    (workdir / "words.jsonl").write_text("two and three\n")
+    assert data().digest != before

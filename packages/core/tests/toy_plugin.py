@@ -62,6 +62,7 @@ class DropConfig:
     word: str = "number 3"
     fail_on: str = "line 5 "
     die_once: str = ""
+    against: tuple[str, ...] = setting((), files=True)
 
 
 class Drop(DocumentStep):

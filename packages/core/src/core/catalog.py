@@ -37,6 +37,7 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("eval", "embedded"): "smallwright-eval",
     ("benchmarks", "smallwright_arithmetic_cloze"): "smallwright-eval",
     ("benchmarks", "smallwright_lesson_completion"): "smallwright-eval",
+    ("benchmarks", "smallwright_word_order"): "smallwright-eval",
 }
 
 _ALIASES = {

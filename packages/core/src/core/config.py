@@ -9,17 +9,19 @@ from typing import Any
 from core.errors import ConfigError, nearest
 
 
-def setting(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
+def setting(default: Any = dataclasses.MISSING, *, identity: bool = True, files: bool = False) -> Any:
     """Declare a configuration field.
 
     Args:
         default: Default value; without one the setting is required.
         identity: False for settings that change how work is done and not what comes out (workers, logging): they
             are left out of an artifact's identity.
+        files: True for settings that name files (paths, ``package:path`` resources, registered benchmarks): the
+            content of the files counts too, not only their names.
     """
     if isinstance(default, (list, dict, set)):
         raise TypeError("a frozen configuration takes tuples; use a tuple default")
-    return dataclasses.field(default=default, metadata={"identity": identity})
+    return dataclasses.field(default=default, metadata={"identity": identity, "files": files})
 
 
 def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:

@@ -4,18 +4,17 @@ Identities are addressed by input: they are known before any work, so that plann
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import fsspec
 
 from core import config as typed
 from core import store
 from core.config import setting
 from core.data.recipe import RecipeConfig, expand, plan_steps
 from core.errors import ConfigError, MissingPluginError
+from core.fingerprint import fingerprint
+from core.fingerprint import identity as content_identity
 from core.interfaces import Architecture
 from core.registry import Entry, Registry
 
@@ -68,8 +67,8 @@ class StageSpec:
     config: Any
     inputs: Mapping[str, "StageSpec"] = dataclasses.field(default_factory=dict)
     architecture: ArchitectureChoice | None = None
-    content: Mapping[str, Any] | None = None
-    """What stands for the settings in the identity, where that is not simply ``config``."""
+    content: Any = None
+    """What stands for the settings in the identity: the settings, and the content of the files that they name."""
     seed: int = 0
 
     def identity(self) -> dict[str, Any]:
@@ -77,7 +76,7 @@ class StageSpec:
         own: dict[str, Any] = {
             "implementation": self.entry.name,
             "plugin": self.entry.origin,
-            self.name.split("-")[0]: self.content if self.content is not None else typed.identity(self.config),
+            self.name.split("-")[0]: self.content,
             "seed": self.seed,
         }
         if self.architecture is not None:
@@ -148,52 +147,59 @@ class _Builder:
             raise ConfigError(f"{where}={node!r}: expected settings; choose an option with {group}=<option>.")
         return dict(node)
 
-    def _stage(self, group: str, kind: str, inputs: Mapping[str, StageSpec], **extra: Any) -> StageSpec:
-        settings = self._node(group, group)
-        entry = self.registry.get(kind, str(settings.pop("name", group)))
-        config = _config(entry, settings, group)
+    def _new(
+        self,
+        name: str,
+        entry: Entry,
+        config: Any,
+        *,
+        kind: str | None = None,
+        label: str | None = None,
+        inputs: Mapping[str, StageSpec] | None = None,
+        architecture: ArchitectureChoice | None = None,
+        content: Any = None,
+    ) -> StageSpec:
+        """Add a stage; its content is that of its settings unless given."""
         spec = StageSpec(
-            name=group, kind=group, label=entry.name, entry=entry, config=config, inputs=inputs, seed=self.seed, **extra
+            name=name,
+            kind=kind or name,
+            label=label or (architecture.label() if architecture else entry.name),
+            entry=entry,
+            config=config,
+            inputs=inputs or {},
+            architecture=architecture,
+            content=content_identity(config, self.registry, name) if content is None else content,
+            seed=self.seed,
         )
         return self._add(spec)
+
+    def _stage(self, group: str, kind: str, inputs: Mapping[str, StageSpec]) -> StageSpec:
+        settings = self._node(group, group)
+        entry = self.registry.get(kind, str(settings.pop("name", group)))
+        return self._new(group, entry, _config(entry, settings, group), inputs=inputs)
 
     def _data(self) -> StageSpec:
         node = self._node("data", "data")
         name = str(node.pop("name", "data"))
         if "corpus" in node:
             entry = self.registry.get("corpora", str(node.pop("corpus")))
-            config = _config(entry, node, "data")
-            return self._add(
-                StageSpec(name="data", kind="data", label=name, entry=entry, config=config, seed=self.seed)
-            )
-        entry = self.registry.get("corpora", "recipe")
+            return self._new("data", entry, _config(entry, node, "data"), label=name)
         recipe = typed.build(RecipeConfig, node, "data")
-        content: dict[str, Any] = {"steps": {step.label: step.identity() for step in plan_steps(recipe, self.registry)}}
+        steps = plan_steps(recipe, self.registry)
+        content: dict[str, Any] = {"steps": {step.label: step.identity(self.registry) for step in steps}}
         inputs: dict[str, StageSpec] = {}
         if recipe.paths is not None:
             files = expand(recipe.paths)
             recipe = dataclasses.replace(recipe, paths=files)
-            content["files"] = [_fingerprint(file) for file in files]
+            content["files"] = [fingerprint(file) for file in files]
         elif recipe.source is not None:
             settings = dict(recipe.source)
             source = self.registry.get("sources", str(settings.pop("name", None)))
-            config = _config(source, settings, "data.source")
-            spec = StageSpec(name="crawl", kind="crawl", label=source.name, entry=source, config=config, seed=self.seed)
-            inputs["crawl"] = self._add(spec)
+            inputs["crawl"] = self._new("crawl", source, _config(source, settings, "data.source"))
         else:
             raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
-        return self._add(
-            StageSpec(
-                name="data",
-                kind="data",
-                label=name,
-                entry=entry,
-                config=recipe,
-                inputs=inputs,
-                content=content,
-                seed=self.seed,
-            )
-        )
+        entry = self.registry.get("corpora", "recipe")
+        return self._new("data", entry, recipe, label=name, inputs=inputs, content=content)
 
     def _architecture(self, settings: Mapping[str, Any], tokenizer: StageSpec) -> ArchitectureChoice:
         settings = dict(settings)
@@ -225,22 +231,17 @@ class _Builder:
     def _train(self, name: str, architecture: ArchitectureChoice, inputs: Mapping[str, StageSpec]) -> StageSpec:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
-        spec = StageSpec(
-            name=name,
-            kind="pretrain",
-            label=architecture.label(),
-            entry=entry,
-            config=_config(entry, settings, "pretrain"),
-            inputs=inputs,
-            architecture=architecture,
-            seed=self.seed,
-        )
-        return self._add(spec)
+        config = _config(entry, settings, "pretrain")
+        return self._new(name, entry, config, kind="pretrain", inputs=inputs, architecture=architecture)
 
     def _initialize(
-        self, settings: dict[str, Any], arch: Mapping[str, Any], architecture: ArchitectureChoice,
-        tokenizer: StageSpec, tokens: StageSpec,
-    ) -> StageSpec:  # fmt: skip
+        self,
+        settings: dict[str, Any],
+        arch: Mapping[str, Any],
+        architecture: ArchitectureChoice,
+        tokenizer: StageSpec,
+        tokens: StageSpec,
+    ) -> StageSpec:
         """Add the initializer and, where no source is named, the training of the source model."""
         entry = self.registry.get("initializers", str(settings.pop("name", "")))
         config = _config(entry, settings, "arch.initializer")
@@ -254,59 +255,30 @@ class _Builder:
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
         elif Path(config.source).is_dir():
             weights = sorted(Path(config.source).rglob("*.safetensors"))
-            content = {**content, "source": [_fingerprint(str(path)) for path in weights]}
-        spec = StageSpec(
-            name="init",
-            kind="init",
-            label=f"{entry.name}-{architecture.label()}",
-            entry=entry,
-            config=config,
-            inputs=inputs,
-            architecture=architecture,
-            content=content,
-            seed=self.seed,
-        )
-        return self._add(spec)
+            content = {**content, "source": [fingerprint(str(path)) for path in weights]}
+        label = f"{entry.name}-{architecture.label()}"
+        return self._new("init", entry, config, label=label, inputs=inputs, architecture=architecture, content=content)
 
     def _posttrain(self, model: StageSpec) -> StageSpec:
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
-            content = None
             config = _config(entry, node, f"posttrain.{name}")
-            dataset = getattr(config, "dataset", None)
-            if dataset is not None and Path(dataset).is_file():
-                content = {**typed.identity(config), "dataset": _fingerprint(dataset)}
-            model = self._add(
-                StageSpec(
-                    name=name,
-                    kind="posttrain",
-                    label=f"{name}-{model.label.removeprefix('sft-')}",
-                    entry=entry,
-                    config=config,
-                    inputs={"model": model},
-                    architecture=model.architecture,
-                    content=content,
-                    seed=self.seed,
-                )
+            architecture = model.architecture
+            assert architecture is not None
+            label = f"{name}-{architecture.label()}"
+            inputs = {"model": model}
+            model = self._new(
+                name, entry, config, kind="posttrain", label=label, inputs=inputs, architecture=architecture
             )
         return model
 
     def _evaluate(self, name: str, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> None:
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
-        self._add(
-            StageSpec(
-                name=name,
-                kind="eval",
-                label=model.label,
-                entry=entry,
-                config=_config(entry, settings, "eval"),
-                inputs={"model": model, "tokens": tokens, "tokenizer": tokenizer},
-                architecture=model.architecture,
-                seed=self.seed,
-            )
-        )
+        config = _config(entry, settings, "eval")
+        inputs = {"model": model, "tokens": tokens, "tokenizer": tokenizer}
+        self._new(name, entry, config, kind="eval", label=model.label, inputs=inputs, architecture=model.architecture)
 
 
 _DEFAULTS = {"tokenizer": "bpe", "tokens": "packed", "pretrain": "torchtitan", "eval": "embedded"}
@@ -319,27 +291,3 @@ def _config(entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
             raise ConfigError(f"{where}: {entry.name} takes no settings, got {', '.join(settings)}.")
         return None
     return typed.build(config_class, settings, where)
-
-
-def _fingerprint(file: str) -> str:
-    """Name the content of an input file: SHA-256 for a local file, the store's own token for a remote one."""
-    if "://" not in file:
-        return _local_digest(Path(file))
-    filesystem, plain = fsspec.core.url_to_fs(file)
-    return str(filesystem.ukey(plain))
-
-
-def _local_digest(path: Path) -> str:
-    """SHA-256, remembered by path, size and time of change, so that planning over many files is quick."""
-    stat = path.stat()
-    key = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
-    cache = Path.home() / ".cache" / "smallwright" / "digests" / f"{store.digest({'key': key})}.json"
-    if cache.is_file():
-        return json.loads(cache.read_text())
-    value = store.file_digest(path)
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        store.write_json(cache, value)
-    except OSError:  # a cache that cannot be written costs time, nothing else
-        pass
-    return value

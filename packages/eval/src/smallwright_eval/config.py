@@ -12,7 +12,7 @@ from core.errors import ConfigError
 class LMEvalConfig:
     """Which tasks are asked, on which engine, with which numbers."""
 
-    tasks: tuple[str, ...] = ("smallwright_arithmetic_cloze", "smallwright_lesson_completion")
+    tasks: tuple[str, ...] = setting(("smallwright_lesson_completion", "smallwright_word_order"), files=True)
     """Names of lm-eval tasks, groups or tags; those of this package and of ``task_paths`` need no network."""
     task_paths: tuple[str, ...] = ()
     """More folders of lm-eval task YAML. File names in ``dataset_kwargs.data_files`` are relative to their YAML."""

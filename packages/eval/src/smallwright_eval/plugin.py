@@ -17,5 +17,5 @@ def register_evaluators(register):
 
 @hookimpl
 def register_benchmarks(register):
-    for task in ("smallwright_arithmetic_cloze", "smallwright_lesson_completion"):
+    for task in ("smallwright_lesson_completion", "smallwright_word_order", "smallwright_arithmetic_cloze"):
         register(task, f"smallwright_eval:tasks/{task}.jsonl")

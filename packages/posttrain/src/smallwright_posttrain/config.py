@@ -19,7 +19,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 class TrainConfig:
     """What both methods have in common."""
 
-    dataset: str | None = setting(None)
+    dataset: str | None = setting(None, files=True)
     """None: the small set in this package. Else a ``.jsonl`` file, or the id of a dataset on the Hugging Face hub."""
     dataset_config: str | None = setting(None)
     """Configuration of a hub dataset (``all`` for smoltalk)."""

@@ -30,7 +30,7 @@ class GQAConfig:
             "num_hidden_layers": 6,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
-            "max_position_embeddings": 1024,
+            "max_position_embeddings": 256,
             "initializer_range": 128**-0.5,
         },
         "smollm2-135m": {

@@ -35,7 +35,7 @@ class SharedFFNConfig:
             "num_hidden_layers": 6,
             "num_attention_heads": 4,
             "num_key_value_heads": 4,
-            "max_position_embeddings": 1024,
+            "max_position_embeddings": 256,
             "initializer_range": 128**-0.5,
         },
         "mobillama-0.5b": {**MOBILLAMA, "hidden_size": 2048, "intermediate_size": 5632},

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 
 from core import config as typed
+from core import fingerprint
 from core.config import setting
 from core.errors import ConfigError, InputError
 from core.registry import Entry, Registry
@@ -41,8 +42,9 @@ class PlannedStep:
     config: Any
     """The built dataclass; for a step without one, the keyword arguments as a dict."""
 
-    def identity(self) -> dict[str, Any]:
-        return {"use": self.entry.name, "plugin": self.entry.origin, "config": typed.identity(self.config)}
+    def identity(self, registry: Registry) -> dict[str, Any]:
+        config = fingerprint.identity(self.config, registry, f"data.steps.{self.label}")
+        return {"use": self.entry.name, "plugin": self.entry.origin, "config": config}
 
 
 def plan_steps(recipe: RecipeConfig, registry: Registry) -> list[PlannedStep]:

@@ -49,7 +49,7 @@ class DecontaminateConfig:
     """Removal of documents that hold benchmark items: a shared n-gram, then a longest common subsequence of at least
     ``ratio`` (FineMath, arXiv 2502.02737, section 3.3.2; the rule of Qwen2.5-Math, arXiv 2409.12122)."""
 
-    against: tuple[str, ...] = setting()
+    against: tuple[str, ...] = setting(files=True)
     """Registered benchmarks, paths of JSONL files, or ``package:relative/path.jsonl``."""
     ngram: int = setting(13)
     """Words that must agree in a row. Items with fewer words are not looked for."""

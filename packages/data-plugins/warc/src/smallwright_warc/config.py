@@ -60,7 +60,8 @@ class DemoCrawlConfig:
         (
             "smallwright_eval:tasks/smallwright_arithmetic_cloze.jsonl",
             "smallwright_eval:tasks/smallwright_lesson_completion.jsonl",
-        )
+        ),
+        files=True,
     )
     """Evaluation items (``{"context", "choices", "label"}`` per line) copied into some pages, for decontamination to
     find: paths of JSONL files, or ``package:relative/path``. One that is not installed is left out, with a log line."""

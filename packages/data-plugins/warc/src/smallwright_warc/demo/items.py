@@ -1,6 +1,6 @@
 """Evaluation items in the language of the lessons, on combinations of numbers that no page uses.
 
-``python -m smallwright_warc.demo.items <folder>`` writes the two files that smallwright-eval ships.
+``python -m smallwright_warc.demo.items <folder>`` writes the files that smallwright-eval ships.
 """
 
 import json
@@ -14,6 +14,7 @@ from smallwright_warc.demo.lessons import statement
 from smallwright_warc.demo.topics import TOPICS
 
 ITEMS_PER_TASK = 208
+SHUFFLED_WORDS = 7
 
 
 def lesson_completion() -> list[dict[str, Any]]:
@@ -50,6 +51,25 @@ def arithmetic_cloze() -> list[dict[str, Any]]:
     return items
 
 
+def word_order() -> list[dict[str, Any]]:
+    """A lesson's statement, its last words in their own order and in three others."""
+    rng = random.Random("word order")
+    names, items, seen = sorted(TOPICS), list[dict[str, Any]](), set[str]()
+    while len(items) < ITEMS_PER_TASK:
+        words = " ".join(statement(TOPICS[names[len(items) % len(names)]], rng, for_items=True)[:2]).split()
+        context, ending = words[:-SHUFFLED_WORDS], words[-SHUFFLED_WORDS:]
+        orders = [ending]
+        while len(orders) < 4:
+            other = rng.sample(ending, len(ending))
+            if other not in orders:
+                orders.append(other)
+        right, *wrong = (" ".join(order) for order in orders)
+        if " ".join(words) not in seen:
+            seen.add(" ".join(words))
+            items.append(_item(f"order-{len(items):03d}", " ".join(context), right, wrong, rng))
+    return items
+
+
 def _other_number(number: int, rng: random.Random) -> str:
     changes = (number + 10, number + 1, number * 2, number * 10, number // 2, max(0, number - 10), number + 100)
     return str(rng.choice([change for change in changes if change != number]))
@@ -61,8 +81,12 @@ def _item(name: str, context: str, right: str, wrong: list[str], rng: random.Ran
 
 
 def write(folder: Path) -> None:
-    """Write both files."""
-    tasks = {"smallwright_lesson_completion": lesson_completion(), "smallwright_arithmetic_cloze": arithmetic_cloze()}
+    """Write the file of each task."""
+    tasks = {
+        "smallwright_lesson_completion": lesson_completion(),
+        "smallwright_word_order": word_order(),
+        "smallwright_arithmetic_cloze": arithmetic_cloze(),
+    }
     for task, items in tasks.items():
         lines = (json.dumps(item, ensure_ascii=False) + "\n" for item in items)
         (folder / f"{task}.jsonl").write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,74 @@
+"""What stands for the content of input files in an identity."""
+
+import dataclasses
+import importlib.resources
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from core import config as typed
+from core import store
+from core.errors import InputError
+from core.registry import Registry
+
+DATA_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet")
+
+
+def identity(config: Any, registry: Registry, where: str) -> Any:
+    """Return a configuration's identity, with the content of the files that its settings name.
+
+    Raises:
+        InputError: a setting names a data file that does not exist.
+    """
+    plain = typed.identity(config)
+    if not dataclasses.is_dataclass(config):
+        return plain
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("files") and value is not None:
+            names = (value,) if isinstance(value, str) else value
+            plain[field.name] = {name: _content(name, registry, f"{where}.{field.name}") for name in names}
+    return plain
+
+
+def fingerprint(file: str) -> str:
+    """Name the content of a file: SHA-256 for a local file, the storage's own token for a remote one."""
+    if "://" not in file:
+        return _local_digest(Path(file))
+    filesystem, plain = fsspec.core.url_to_fs(file)
+    return str(filesystem.ukey(plain))
+
+
+def _content(name: str, registry: Registry, where: str) -> str | None:
+    """Fingerprint of what a setting names; None when it is no file here (a hub id, a name that a library knows)."""
+    if Path(name).is_file():
+        return _local_digest(Path(name))
+    if name in registry.names("benchmarks"):
+        return _local_digest(registry.get("benchmarks", name).resource())
+    package, colon, relative = name.partition(":")
+    if colon and package.isidentifier() and importlib.util.find_spec(package) is not None:
+        resource = Path(str(importlib.resources.files(package))) / relative
+        if resource.is_file():
+            return _local_digest(resource)
+    elif not colon and name.endswith(DATA_ENDINGS):
+        raise InputError(f"{where}: no such file: {name}")
+    return None
+
+
+def _local_digest(path: Path) -> str:
+    """SHA-256, remembered by path, size and time of change, so that planning over many files is quick."""
+    stat = path.stat()
+    key = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+    cache = Path.home() / ".cache" / "smallwright" / "digests" / f"{store.digest({'key': key})}.json"
+    if cache.is_file():
+        return str(json.loads(cache.read_text()))
+    value = store.file_digest(path)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        store.write_json(cache, value)
+    except OSError:  # a cache that cannot be written costs time, nothing else
+        pass
+    return value
