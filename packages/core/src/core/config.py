@@ -134,8 +134,5 @@ def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
 def _show(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         return f"settings ({', '.join(f.name for f in dataclasses.fields(hint))})"
-    return (
-        getattr(hint, "__name__", None)
-        if typing.get_origin(hint) is None and hasattr(hint, "__name__")
-        else str(hint).replace("typing.", "")
-    )
+    plain = typing.get_origin(hint) is None and hasattr(hint, "__name__")
+    return str(hint.__name__) if plain else str(hint).replace("typing.", "")

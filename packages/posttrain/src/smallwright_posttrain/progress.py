@@ -30,7 +30,8 @@ class Recorder(TrainerCallback):
         self._job.progress(state.global_step, state.max_steps, "steps", self._note)
         return control
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        logs: dict[str, Any] = kwargs["logs"]
         if "loss" not in logs:
             return
         row = _row({"step": state.global_step, **logs})

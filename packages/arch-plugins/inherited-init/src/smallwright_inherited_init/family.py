@@ -163,7 +163,7 @@ def read_config(directory: Path) -> Any:
         raise InputError(f"{path}: model type {model_type!r} is not one of the Llama family's: {FAMILY}.")
     values.pop("auto_map", None)
     config = LlamaConfig(**values)
-    config.model_type = model_type
+    config.model_type = model_type  # type: ignore[misc]
     return config
 
 

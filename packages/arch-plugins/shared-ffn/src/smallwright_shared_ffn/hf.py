@@ -107,7 +107,10 @@ def shared_ffn_config(config: Any) -> SharedFFNHFConfig:
         bos_token_id=None,
         eos_token_id=None,
         architectures=["SharedFFNForCausalLM"],
-        auto_map={"AutoConfig": "hf.SharedFFNHFConfig", "AutoModelForCausalLM": "hf.SharedFFNForCausalLM"},
+        auto_map={  # type: ignore[call-arg]
+            "AutoConfig": "hf.SharedFFNHFConfig",
+            "AutoModelForCausalLM": "hf.SharedFFNForCausalLM",
+        },
     )
 
 

@@ -142,7 +142,7 @@ class _Passes:
 
 def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
     """Add up the ledgers of all ranks, and check that what a step kept is what the next one got."""
-    funnel = []
+    funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
         total: dict[str, Any] = {"step": label, "in": 0, "kept": 0, "rejected": Counter(), "failed": Counter()}
         for path in sorted(ledgers.glob(f"{position:02d}-{label}-*.json")):

@@ -113,7 +113,7 @@ class FindClusters(PipelineStep):
     def _ids(self, files: list[Path], starts: np.ndarray, kept: np.ndarray) -> dict[int, str]:
         """Return the ids of the kept documents of clusters of two and more."""
         wanted = np.unique(kept[kept != np.arange(len(kept))])
-        ids = {}
+        ids: dict[int, str] = {}
         for path, start, end in zip(files, starts[:-1], starts[1:], strict=True):
             here = wanted[(wanted >= start) & (wanted < end)]
             if len(here):

@@ -4,7 +4,7 @@ import functools
 import math
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import ConfigError, InputError, nearest
@@ -54,8 +54,9 @@ class Language(DocumentStep):
         found = detect_fast(unicodedata.normalize("NFC", text), cutoff=self.config.max_rank, n_results=CANDIDATES)
         if not found:
             return "unknown", 0.0
-        language, nearest_rank = found[0]
-        return language, 1.0 / sum(math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in found)
+        ranked = cast(list[tuple[str, int]], found)  # the library's stub has another type than it returns
+        language, nearest_rank = ranked[0]
+        return language, 1.0 / sum(math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in ranked)
 
     def _fasttext(self, text: str) -> tuple[str, float]:
         labels, scores = load_fasttext(str(self.config.model)).predict(text.replace("\n", " "), k=1)

@@ -204,9 +204,9 @@ class _Engine:
     def _ids(self, text: str) -> list[int]:
         content = self._prompt.replace(PLACEHOLDER, text)
         if getattr(self._tokenizer, "chat_template", None):
-            turn = [{"role": "user", "content": content}]
+            turn: list[Any] = [{"role": "user", "content": content}]
             chat = self._tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-            return self._tokenizer(chat, add_special_tokens=False)["input_ids"]
+            return self._tokenizer(str(chat), add_special_tokens=False)["input_ids"]
         return self._tokenizer(content + "\n")["input_ids"]
 
 
