@@ -6,7 +6,7 @@ import pytest
 from core import discovery, store
 from core.data.documents import read_documents
 from core.data.recipe import RecipeConfig, expand, plan_steps
-from core.data.runner import Recipe
+from core.data.runner import Recipe, _finished_part
 from core.data.steps import ForeignStep, Step
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
@@ -89,6 +89,21 @@ def test_nothing_left_says_where_and_keeps_what_was_set_aside(files, workdir):
         run(files, workdir / "out", steps=steps)
     assert len(list((workdir / "out" / "rejected").glob("01-drop-*"))) == 3
     assert json.loads((workdir / "out" / "funnel.json").read_text())[1]["kept"] == 0
+
+
+def test_a_step_that_fails_leaves_the_funnel_of_the_steps_before_it(files, workdir):
+    good = run(files, workdir / "good")["funnel"]
+    with pytest.raises(InputError, match="not today"):
+        run(files, workdir / "out", steps={**STEPS, "refuse": {}, "drop_again": {"use": "drop"}})
+    assert json.loads((workdir / "out" / "funnel.json").read_text()) == good
+
+
+def test_the_finished_part_of_a_funnel_ends_where_shards_are_missing(files, workdir):
+    complete = run(files, workdir / "out")["funnel"]
+    ledgers, labels = workdir / "out" / "work" / "ledgers", list(STEPS)
+    assert _finished_part(ledgers, labels) == complete
+    (ledgers / "01-drop-00001.json").unlink()
+    assert _finished_part(ledgers, labels) == complete[:1]
 
 
 def test_datatrove_steps_are_put_under_the_same_accounts():

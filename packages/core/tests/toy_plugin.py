@@ -88,6 +88,15 @@ class KeepFirst(CorpusStep):
         return ApplyKeep(work)
 
 
+class Refuse(CorpusStep):
+    """A whole-corpus step that cannot do its work."""
+
+    def phases(self, corpus, work):
+        raise InputError("not today")
+
+    def pass_step(self, work): ...
+
+
 class Collect(Step):
     def __init__(self, corpus, work):
         super().__init__(None)
@@ -214,6 +223,7 @@ def register_steps(register):
     register("read_lines", "toy_plugin:ReadLines")
     register("drop", "toy_plugin:Drop", config="toy_plugin:DropConfig")
     register("keep_first", "toy_plugin:KeepFirst")
+    register("refuse", "toy_plugin:Refuse")
     register("lambda_filter", "datatrove.pipeline.filters:LambdaFilter")
 
 

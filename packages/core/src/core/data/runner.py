@@ -4,6 +4,7 @@ One shard is one input file, so that the outcome does not depend on the number o
 shards; a killed run goes on with the others.
 """
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
-from core import discovery
+from core import discovery, store
 from core.data.documents import ReadDocuments, WriteDocuments
 from core.data.executor import LocalPasses
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
@@ -52,11 +53,16 @@ class Recipe:
             )
             steps.append(made)
         workers = os.cpu_count() or 1 if self.config.workers == -1 else self.config.workers
-        with LocalPasses(min(workers, len(files)), job.plugin_files) as executor:
-            labels = [step.label for step in planned]
-            corpus = _Passes(job, executor, shards=len(files), labels=labels).run(steps)
-        funnel = _funnel(ledgers, [step.label for step in planned])
-        (job.output / "funnel.json").write_text(json.dumps(funnel, indent=1))
+        labels = [step.label for step in planned]
+        try:
+            with LocalPasses(min(workers, len(files)), job.plugin_files) as executor:
+                corpus = _Passes(job, executor, shards=len(files), labels=labels).run(steps)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
+                store.write_json(job.output / "funnel.json", _finished_part(ledgers, labels))
+            raise
+        funnel = _funnel(ledgers, labels)
+        store.write_json(job.output / "funnel.json", funnel)
         summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
         reports = {
@@ -144,19 +150,36 @@ def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
     """Add up the ledgers of all ranks, and check that what a step kept is what the next one got."""
     funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
-        total: dict[str, Any] = {"step": label, "in": 0, "kept": 0, "rejected": Counter(), "failed": Counter()}
-        for path in sorted(ledgers.glob(f"{position:02d}-{label}-*.json")):
-            ledger = json.loads(path.read_text())
-            total["in"] += ledger["in"]
-            total["kept"] += ledger["kept"]
-            total["rejected"].update(ledger["rejected"])
-            total["failed"].update(ledger["failed"])
+        total = _total(ledgers, position, label)
         if funnel and funnel[-1]["kept"] != total["in"]:
             raise AssertionError(f"{funnel[-1]['step']} kept {funnel[-1]['kept']} documents, {label} got {total['in']}")
-        total["rejected"] = dict(total["rejected"].most_common())
-        total["failed"] = dict(total["failed"].most_common())
         funnel.append(total)
     return funnel
+
+
+def _finished_part(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
+    """The funnel up to the last step that got everything the step before it kept, when a later one failed."""
+    funnel: list[dict[str, Any]] = []
+    for position, label in enumerate(labels):
+        total = _total(ledgers, position, label)
+        started = any(ledgers.glob(f"{position:02d}-{label}-*.json"))
+        if not started or (funnel and funnel[-1]["kept"] != total["in"]):
+            break
+        funnel.append(total)
+    return funnel
+
+
+def _total(ledgers: Path, position: int, label: str) -> dict[str, Any]:
+    total: dict[str, Any] = {"step": label, "in": 0, "kept": 0, "rejected": Counter(), "failed": Counter()}
+    for path in sorted(ledgers.glob(f"{position:02d}-{label}-*.json")):
+        ledger = json.loads(path.read_text())
+        total["in"] += ledger["in"]
+        total["kept"] += ledger["kept"]
+        total["rejected"].update(ledger["rejected"])
+        total["failed"].update(ledger["failed"])
+    total["rejected"] = dict(total["rejected"].most_common())
+    total["failed"] = dict(total["failed"].most_common())
+    return total
 
 
 def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
