@@ -20,6 +20,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.catalog import PACKAGES
 from core.errors import ConfigError, MissingPluginError, nearest
 from core.registry import Registry
 
@@ -97,6 +98,8 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     group = key.replace(".", "/")
     top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
     if prefix == "~" or not (top_level or group in options):
+        if (group, value) in PACKAGES:  # an option of a nested group whose package is not installed
+            raise MissingPluginError(registry.missing_message(group, value, []))
         return override
     chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
     if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):

@@ -137,5 +137,6 @@ class Registry:
         broken = [record for record in self.plugins if record.status == "failed"]
         failures = ", ".join(f"{record.distribution} ({record.reason})" for record in broken)
         trouble = f" Plugins that failed to load: {failures}." if broken else ""
-        missing = f"no installed plugin offers {kind} {name!r}.{nearest(name, known)}"
-        return f"{missing}{installed}{trouble}{install_hint(kind, name)}"
+        hint = install_hint(kind, name)
+        guess = "" if "pip install" in hint else nearest(name, known)  # a name that we know is not misspelt
+        return f"no installed plugin offers {kind} {name!r}.{guess}{installed}{trouble}{hint}"

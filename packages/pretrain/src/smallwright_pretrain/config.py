@@ -12,7 +12,7 @@ from core.errors import ConfigError
 class TorchTitanConfig:
     """How long, on what batches, with what schedule; and, without effect on the result, on what hardware."""
 
-    steps: int = 320
+    steps: int = 260
     """Optimizer steps."""
     seq_len: int = 256
     """Tokens per training sequence; documents are packed into sequences and do not see each other."""
@@ -52,13 +52,13 @@ class TorchTitanConfig:
     """Recompute activations in the backward pass to save memory."""
     replicate: int = setting(1, identity=False)
     """Groups of ranks that each hold a whole sharded model (HSDP); 1: the model is sharded over all ranks."""
-    checkpoint_interval: int = setting(80, identity=False)
+    checkpoint_interval: int = setting(65, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, identity=False)
     """Checkpoints kept, at least 2; 0 keeps all."""
     log_interval: int = setting(1, identity=False)
     """Steps between lines of ``metrics.jsonl``, and between checks that the loss is finite."""
-    validation_interval: int = setting(160, identity=False)
+    validation_interval: int = setting(130, identity=False)
     """Steps between measurements of the validation loss; it is always measured at the end."""
     verify_vllm: bool = setting(True, identity=False)
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
