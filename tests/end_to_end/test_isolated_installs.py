@@ -1,0 +1,182 @@
+"""Each package can be installed beside core alone, from its wheel, and says which package brings what is missing.
+
+The environment has core's wheel, links to everything third-party, and none of the workspace's editable installs; each
+plugin's wheel is installed in a folder of its own, which PYTHONPATH adds.
+"""
+
+import ast
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = {
+    tomllib.loads(path.read_text())["project"]["name"]: path.parent
+    for pattern in ("packages/*/pyproject.toml", "packages/*/*/pyproject.toml")
+    for path in sorted(REPOSITORY.glob(pattern))
+}
+PLUGINS = [name for name in PACKAGES if name != "smallwright-core"]
+CHOICES = {
+    "smallwright-arch-gqa": "+arch=gqa",
+    "smallwright-arch-shared-ffn": "+arch=shared_ffn",
+    "smallwright-arch-inherited-init": "+arch=inherited_init",
+    "smallwright-data-finemath": "+data=finemath",
+    "smallwright-data-tokenizer": "tokenizer=bpe",
+    "smallwright-eval": "eval=embedded",
+    "smallwright-posttrain": "+posttrain=[sft,dpo]",
+    "smallwright-pretrain": "pretrain=torchtitan",
+}
+"""An option of each package that brings one of its own; the others bring steps, or options below ``data``."""
+
+
+def project(name):
+    return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())["project"]
+
+
+def pip(*arguments):
+    quiet = ["-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
+    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    pytest.importorskip("hatchling", reason="wheels are built without isolation")
+    folder = tmp_path_factory.mktemp("wheels")
+    pip("wheel", "--no-build-isolation", "-w", str(folder), *map(str, PACKAGES.values()))
+    return {name: next(folder.glob(f"{name.replace('-', '_')}-*.whl")) for name in PACKAGES}
+
+
+@pytest.fixture(scope="module")
+def site(wheels, tmp_path_factory):
+    """A Python with core and third-party packages, and a folder for each plugin's wheel."""
+    root = tmp_path_factory.mktemp("isolated")
+    venv.create(root / "venv", symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(root / "venv"), "platbase": str(root / "venv")}))
+    for item in Path(sysconfig.get_path("purelib")).iterdir():
+        if item.suffix != ".pth" and "smallwright" not in item.name:
+            (packages / item.name).symlink_to(item)
+    for name, wheel in wheels.items():
+        target = packages if name == "smallwright-core" else root / name
+        pip("install", "--target", str(target), str(wheel))
+    return root
+
+
+@pytest.fixture
+def command(site, tmp_path):
+    def call(name, *arguments, plugin=None):
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))
+        }
+        if plugin is not None:
+            environment["PYTHONPATH"] = str(site / plugin)
+        python = site / "venv" / "bin" / "python"
+        return subprocess.run(
+            [python, "-m", f"core.{name}", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return call
+
+
+@pytest.mark.slow
+def test_wheels_hold_their_configs_and_data(wheels):
+    for name, wheel in wheels.items():
+        inside = set(zipfile.ZipFile(wheel).namelist())
+        source = PACKAGES[name] / "src"
+        files = {
+            str(path.relative_to(source))
+            for path in source.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        assert files <= inside, name
+        for path in files:
+            if path.endswith(".yaml") and "/conf/" in path:
+                assert f"{path.split('/conf/')[0]}/conf/__init__.py" in inside, path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_works_beside_core_alone(name, command):
+    (entry,) = project(name)["entry-points"]["smallwright"]
+    listed = command("plugins", "--json", plugin=name)
+    assert listed.returncode == 0, listed.stderr
+    rows = json.loads(listed.stdout)
+    assert {(row["name"], row["status"]) for row in rows} == {("core", "ok"), (entry, "ok")}
+    assert any(row["offers"] or row["configs"] for row in rows if row["name"] == entry)
+    if name in CHOICES:
+        composed = command("run", CHOICES[name], "--config", plugin=name)
+        assert composed.returncode == 0, composed.stderr
+        assert CHOICES[name].lstrip("+").split("=")[0] in json.loads(composed.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHOICES)
+def test_core_alone_names_the_package_to_install(name, command):
+    ended = command("run", CHOICES[name])
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(f"pip install {name}\n")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plugin", "arguments", "missing", "package"),
+    [
+        ("smallwright-data-finemath", ["+data=finemath"], "steps 'read_warc'", "smallwright-data-warc"),
+        (
+            "smallwright-data-finemath",
+            ["+data=finemath", "data.scorer=llm"],
+            "data/scorer 'llm'",
+            "smallwright-data-scorers",
+        ),
+        ("smallwright-data-finemath", ["+data=finemath", "+arch=gqa"], "arch 'gqa'", "smallwright-arch-gqa"),
+        ("smallwright-arch-gqa", ["+arch=gqa", "+data=finemath"], "data 'finemath'", "smallwright-data-finemath"),
+    ],
+)
+def test_a_part_that_is_missing_is_named_with_its_package(plugin, arguments, missing, package, command):
+    ended = command("run", *arguments, plugin=plugin)
+    assert ended.returncode == 2
+    assert f"no installed plugin offers {missing}." in ended.stderr
+    assert ended.stderr.endswith(f"pip install {package}\n")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_declares_what_it_imports(name):
+    """Also the imports inside functions, which no start would miss."""
+    metadata = project(name)
+    extras = [line for lines in metadata.get("optional-dependencies", {}).values() for line in lines]
+    declared = {
+        re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower()
+        for line in [*metadata.get("dependencies", []), *extras]
+    }
+    if any("smallwright-core[data]" in line for line in metadata.get("dependencies", [])):
+        data = project("smallwright-core")["optional-dependencies"]["data"]
+        declared |= {re.match(r"[\w.-]+", line)[0].lower() for line in data}
+    workspace = {path.name: [package] for package, folder in PACKAGES.items() for path in (folder / "src").iterdir()}
+    distributions = {**importlib.metadata.packages_distributions(), **workspace}
+    own = {path.name for path in (PACKAGES[name] / "src").iterdir()}
+    undeclared = {}
+    for path in (PACKAGES[name] / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module]
+            for module in {module.split(".")[0] for module in modules} - own - set(sys.stdlib_module_names):
+                brought = {re.sub(r"[-_.]+", "-", found).lower() for found in distributions.get(module, [module])}
+                if not brought & declared:
+                    undeclared.setdefault(module, path.name)
+    assert undeclared == {}
