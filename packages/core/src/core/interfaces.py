@@ -90,7 +90,8 @@ class TrainerStage(Stage, Protocol):
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
     ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
-    ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification``.
+    ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
+    pair of engines, in nats}).
     """
 
     def plan(self, architecture: "Architecture") -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _evaluation(report: Mapping[str, Any]) -> str:
     for row in report["eval"]:
         engine = f"{row['engine']['name']} {row['engine']['version']}" if row.get("engine") else ""
         over = ""
-        if row.get("chance") is not None and row.get("stderr"):
+        if row.get("chance") is not None and row.get("stderr") and row.get("higher_is_better", True):
             over = f"{(row['value'] - row['chance']) / row['stderr']:+.1f}"
         rows.append(
             [
@@ -104,9 +104,9 @@ def _training(report: Mapping[str, Any]) -> str:
         if training.get("peak_memory_bytes"):
             facts.append(["peak memory", f"{training['peak_memory_bytes'] / 2**30:.2f} GiB"])
         if training.get("verification"):
-            facts.append(
-                ["same log-probabilities (largest difference)", json.dumps(training["verification"], default=str)]
-            )
+            differences = training["verification"]["max_difference"]
+            shown = ", ".join(f"{engines} {_number(value)}" for engines, value in differences.items())
+            facts.append(["largest difference of log-probabilities between engines", shown])
         parts.append(_table(["", ""], facts))
     return "".join(parts)
 

@@ -52,17 +52,15 @@ def arithmetic_cloze() -> list[dict[str, Any]]:
 
 
 def word_order() -> list[dict[str, Any]]:
-    """A lesson's statement, its last words in their own order and in three others."""
+    """A lesson's statement, its last words in their own order and with two neighbours changed over, in three places."""
     rng = random.Random("word order")
     names, items, seen = sorted(TOPICS), list[dict[str, Any]](), set[str]()
     while len(items) < ITEMS_PER_TASK:
         words = " ".join(statement(TOPICS[names[len(items) % len(names)]], rng, for_items=True)[:2]).split()
         context, ending = words[:-SHUFFLED_WORDS], words[-SHUFFLED_WORDS:]
         orders = [ending]
-        while len(orders) < 4:
-            other = rng.sample(ending, len(ending))
-            if other not in orders:
-                orders.append(other)
+        for i in rng.sample(range(len(ending) - 1), 3):
+            orders.append([*ending[:i], ending[i + 1], ending[i], *ending[i + 2 :]])
         right, *wrong = (" ".join(order) for order in orders)
         if " ".join(words) not in seen:
             seen.add(" ".join(words))
