@@ -1,6 +1,7 @@
 """Errors a user can mend. Each message names the key, the value and the fix, and is shown as one line."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -22,6 +23,13 @@ class InputError(UserError):
 
 class ArtifactError(UserError):
     """An artifact is locked, incomplete or damaged."""
+
+
+def cannot_write(error: OSError, place: object) -> str:
+    """Return one line for an error of the operating system met while writing below ``place``."""
+    if error.errno == errno.ENOSPC:
+        return f"the disk of {place} is full: free space and start again; finished work is kept."
+    return f"{place} cannot be written: {error.strerror or error}."
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

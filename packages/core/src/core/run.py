@@ -11,8 +11,10 @@ run goes on where it stopped when the same command is given again.
 
 import argparse
 import dataclasses
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from core import compose, discovery, graph, report, store, worker
-from core.errors import UserError
+from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
 from core.registry import Registry
@@ -101,8 +103,11 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
     name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
     root = Path(str(config["store"])).resolve()
     directory = Path(config["run_dir"] or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{name}").resolve()
-    (directory / "logs").mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(config, indent=2, default=str))
+    try:
+        (directory / "logs").mkdir(parents=True, exist_ok=True)
+        (directory / "config.json").write_text(json.dumps(config, indent=2, default=str))
+    except OSError as error:
+        raise InputError(f"{cannot_write(error, directory)} Or give another run_dir=<dir>.") from error
     run = Run(name=str(name), directory=directory, config=config)
     registry.hooks.run_started(run=run)
     started = time.monotonic()
@@ -114,11 +119,16 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         if outcome.status == "failed":
             failure = outcome
             break
-    paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=time.monotonic() - started)
-    registry.hooks.run_finished(run=run)
     if failure is not None:
         print(f"error: stage {failure.name} failed: {failure.error}", file=sys.stderr)
         print(f"       log: {directory / 'logs' / (failure.name + '.log')}; finished stages are kept.", file=sys.stderr)
+    try:
+        paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=time.monotonic() - started)
+    except OSError as error:
+        print(f"error: no report: {cannot_write(error, directory)}", file=sys.stderr)
+        return 1
+    finally:
+        registry.hooks.run_finished(run=run)
     print(f"report: {paths['html']}")
     return 0 if failure is None else 1
 
@@ -139,8 +149,9 @@ def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...])
             _make(spec, run, root, plugin_files)
     except (StageFailed, UserError, OSError) as error:
         seconds = time.monotonic() - started
+        message = cannot_write(error, error.filename or artifact) if isinstance(error, OSError) else str(error)
         return StageOutcome(
-            name=spec.name, status="failed", seconds=round(seconds, 3), artifact=str(artifact), error=str(error)
+            name=spec.name, status="failed", seconds=round(seconds, 3), artifact=str(artifact), error=message
         )
     seconds = time.monotonic() - started
     print(f"{spec.name:16} {seconds:6.1f} s {artifact}")
@@ -189,6 +200,8 @@ def _reason(code: int, error_file: Path, log_file: Path) -> str:
         return f"{failure['type']}: {str(failure['message']).strip().splitlines()[0]}"
     if code == -9:
         return "it was killed (SIGKILL); when the machine ran out of memory, give it less work at a time."
+    if shutil.disk_usage(log_file.parent).free < 64 * 1024:  # too little for the worker to say so itself
+        return cannot_write(OSError(errno.ENOSPC, "full"), log_file.parent)
     tail = log_file.read_text(errors="replace").strip().splitlines()[-1:]
     return f"it ended with code {code}: {' '.join(tail)}"
 

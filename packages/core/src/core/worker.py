@@ -18,7 +18,7 @@ from typing import Any
 
 from core import config as typed
 from core import discovery, store
-from core.errors import InputError, UserError
+from core.errors import InputError, UserError, cannot_write
 from core.interfaces import Job
 from core.process import die_with_parent
 from core.progress import ProgressWriter
@@ -33,9 +33,9 @@ def main(job_file: Path) -> int:
     except BaseException as error:
         traceback.print_exc()
         message = str(error) or type(error).__name__
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            error = InputError("disk full")
-            message = f"the disk of {description['output']} is full: free space and start again; finished work is kept."
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
+            message = cannot_write(error, error.filename or description["output"])
+            error = InputError(message)
         failure = {"message": message, "user": isinstance(error, UserError), "type": type(error).__name__}
         store.write_json(job_file.with_suffix(".error.json"), failure)
         return 1

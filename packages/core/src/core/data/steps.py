@@ -142,7 +142,9 @@ class Step(PipelineStep):
         if self.context.ledgers is not None:
             record = {"step": self.context.label, "position": self.context.position, **self._ledger.to_dict()}
             path = self.context.ledgers / f"{self.context.position:02d}-{self.context.label}-{rank:05d}.json"
-            path.write_text(json.dumps(record))
+            partial = path.with_suffix(".partial")  # a full disk must not leave half a ledger
+            partial.write_text(json.dumps(record))
+            partial.replace(path)
 
 
 class Rejection(Exception):
