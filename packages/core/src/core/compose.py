@@ -112,8 +112,9 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         prefix = ""
     elif group in APPENDED_GROUPS:
         prefix = "+"
-        if group in ("arch",) and len(chosen) > 1:
-            raise ConfigError(f"{override}: one architecture a run; start one run for each of {', '.join(chosen)}.")
+        if group in ("arch", "data") and len(chosen) > 1:
+            what = {"arch": "architecture", "data": "recipe"}[group]
+            raise ConfigError(f"{override}: one {what} a run; start one run for each of {', '.join(chosen)}.")
     return f"{prefix}{group}={value}"
 
 
@@ -165,22 +166,24 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
         key = match[1]
-        known = _known_keys([o for o in overrides if _key(o) != key], key)
-        if known is not None:
-            parent, _, leaf = key.rpartition(".")
-            where = f"{parent}." if parent else ""
-            listed = f" Known keys: {', '.join(sorted(known))}." if known else ""
-            return f"{key}: unknown key.{nearest(leaf, known).replace(chr(39), chr(39), 1)}{listed}" + (
-                "" if known else f" {where.rstrip('.') or 'The configuration'} has no settings here."
-            )
+        found = _unknown_part([o for o in overrides if _key(o) != key], key)
+        if found is not None:
+            part, known = found
+            if not known:
+                parent = key.rpartition(".")[0] or "the configuration"
+                return f"{key}: unknown key. {parent} has no settings here."
+            return f"{key}: unknown key.{nearest(part, known)} Known keys: {', '.join(sorted(known))}."
     match = re.search(r"Could not find '([^']+)'", text)
     if match:
         return f"no config {match[1]!r} on the search path: is its plugin installed? See python -m core.plugins."
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _known_keys(overrides: Sequence[str], key: str) -> list[str] | None:
-    """Keys beside ``key`` in the configuration composed without it; None when that fails too."""
+def _unknown_part(overrides: Sequence[str], key: str) -> tuple[str, list[str]] | None:
+    """The first part of ``key`` that the configuration composed without it does not have, and the keys beside it.
+
+    None when composing fails without it too.
+    """
     try:
         GlobalHydra.instance().clear()
         with initialize_config_module("core.conf", version_base="1.3"):
@@ -188,11 +191,13 @@ def _known_keys(overrides: Sequence[str], key: str) -> list[str] | None:
     except Exception:
         return None
     node: Any = composed
-    for part in key.split(".")[:-1]:
-        if not isinstance(node, DictConfig) or part not in node:
-            return sorted(str(k) for k in node) if isinstance(node, DictConfig) else []
-        node = node[part] if not OmegaConf.is_interpolation(node, part) else OmegaConf.select(composed, part)
-    return [str(name) for name in node if name != "hydra"] if isinstance(node, DictConfig) else []
+    *parents, part = key.split(".")
+    for parent in parents:
+        if not isinstance(node, DictConfig) or parent not in node:
+            part = parent
+            break
+        node = node[parent]
+    return part, [str(name) for name in node if name != "hydra"] if isinstance(node, DictConfig) else []
 
 
 def _key(override: str) -> str:

@@ -32,6 +32,10 @@ class RecipeConfig:
     workers: int = setting(-1, identity=False)
     """Processes; -1: one per core. The outcome does not depend on it."""
 
+    def __post_init__(self) -> None:
+        if self.workers < 1 and self.workers != -1:
+            raise ValueError(f"workers={self.workers}: must be at least 1, or -1 for one per core.")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlannedStep:

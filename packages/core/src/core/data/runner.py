@@ -116,6 +116,8 @@ class _Passes:
                     raise ConfigError(f"data.steps.{label}: the first step must read files.")
                 if pipeline:
                     corpus = self._write(f"before-{position:02d}-{label}", corpus, pipeline)
+                    if not any(pq.read_metadata(path).num_rows for path in corpus.glob("*.parquet")):
+                        break  # no whole-corpus step can work on nothing; the funnel says where the last went
                 assert corpus is not None
                 work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
                 for phase in step.phases(corpus, work):
@@ -127,7 +129,8 @@ class _Passes:
                 pipeline = [applied]
             else:
                 pipeline.append(step)
-        self._write("last", corpus, pipeline, self.job.output / "documents")
+        else:
+            self._write("last", corpus, pipeline, self.job.output / "documents")
         return self.job.output / "documents"
 
     def _write(self, name: str, corpus: Path | None, pipeline: list[PipelineStep], target: Path | None = None) -> Path:
