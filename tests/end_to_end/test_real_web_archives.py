@@ -1,0 +1,90 @@
+"""FineMath's recipe on real web archives: every record is accounted for, whatever becomes of the run."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED") or Path(__file__).parents[3] / "shared")
+ARCHIVES = sorted(str(path) for path in SHARED.glob("data/warc/*/*") if re.search(r"\.(warc|arc)\b", path.name))
+FEW_PAGES = ["~data.steps.label", "~data.steps.classifier", "~data.steps.threshold"]
+"""What a handful of pages is too little for: labels to learn from."""
+
+pytestmark = pytest.mark.skipif(not ARCHIVES, reason=f"no web archives in {SHARED}/data/warc (SMALLWRIGHT_SHARED)")
+
+
+def run(folder, *arguments):
+    """Return the finished process and its report."""
+    paths = f"data.paths=[{','.join(ARCHIVES)}]"
+    ended = subprocess.run(
+        [sys.executable, "-m", "core.run", "+data=finemath", paths, f"store={folder}/store", "run_dir=run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Traceback" not in ended.stderr
+    assert (folder / "run" / "report.html").is_file()
+    return ended, json.loads((folder / "run" / "report.json").read_text())
+
+
+def records():
+    """Count the records without the reader: version lines in the unpacked bytes; an ARC file counts as one."""
+    count = 0
+    for path in ARCHIVES:
+        content = Path(path).read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        count += len(re.findall(rb"(?:\A|\n)WARC/1\.\d\r?\n", content)) or 1
+    return count
+
+
+def check(funnel):
+    """Check that every record read is accounted for in every step."""
+    assert funnel[0]["in"] == records()
+    for step in funnel:
+        assert step["in"] == step["kept"] + sum(step["rejected"].values()) + sum(step["failed"].values())
+    assert all(later["in"] == earlier["kept"] for earlier, later in zip(funnel, funnel[1:], strict=False))
+
+
+def content(folder):
+    (artifact,) = (folder / "store" / "data").glob("*/manifest.json")
+    kept = sorted(path for name in ("documents", "rejected") for path in (artifact.parent / name).iterdir())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in [*kept, artifact.parent / "funnel.json"]}
+
+
+def test_curating_gives_the_same_bytes_whatever_the_workers(tmp_path):
+    contents = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        ended, report = run(folder, *FEW_PAGES, f"data.workers={workers}")
+        assert ended.returncode == 0, ended.stderr
+        check(report["funnel"])
+        assert report["funnel"][-1]["kept"] == report["data"]["documents"] > 0
+        contents.append(content(folder))
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "stage", "words"),
+    [
+        ([], "data", "too few to train on"),
+        (FEW_PAGES, "tokenizer", "Set tokenizer.vocab_size="),
+    ],
+)
+def test_too_few_pages_to_train_on_end_in_one_line_and_a_report(overrides, stage, words, tmp_path):
+    ended, report = run(tmp_path, "+arch=shared_ffn", "data.workers=1", *overrides)
+    assert ended.returncode == 1
+    (error,) = (line for line in ended.stderr.splitlines() if line.startswith("error:"))
+    assert f"stage {stage} failed" in error
+    assert words in error
+    assert {row["name"] for row in report["stages"] if row["status"] == "failed"} == {stage}
+    check(report["funnel"])
+    if stage == "data":
+        assert [step["step"] for step in report["funnel"]][-1] == "label"
