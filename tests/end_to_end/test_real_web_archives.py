@@ -1,6 +1,7 @@
 """FineMath's recipe on real web archives: every record is accounted for, whatever becomes of the run."""
 
 import gzip
+import itertools
 import json
 import os
 import re
@@ -49,7 +50,7 @@ def check(funnel):
     assert funnel[0]["in"] == records()
     for step in funnel:
         assert step["in"] == step["kept"] + sum(step["rejected"].values()) + sum(step["failed"].values())
-    assert all(later["in"] == earlier["kept"] for earlier, later in zip(funnel, funnel[1:], strict=False))
+    assert all(later["in"] == earlier["kept"] for earlier, later in itertools.pairwise(funnel))
 
 
 def content(folder):
