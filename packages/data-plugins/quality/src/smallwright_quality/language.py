@@ -33,7 +33,8 @@ class Language(DocumentStep):
             known = supported_langs()
             for code in self.config.languages:
                 if code not in known:
-                    raise ConfigError(f"languages: {code!r} is unknown to resiliparse.{nearest(code, known)}")
+                    key = f"data.steps.{context.label}.languages"
+                    raise ConfigError(f"{key}: {code!r} is unknown to resiliparse.{nearest(code, known)}")
         else:
             load_fasttext(str(self.config.model))
 
