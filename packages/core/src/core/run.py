@@ -65,13 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warn_about_broken(registry)
         config = compose.compose(options.overrides, registry)
         if options.config:
-            print(json.dumps(config, indent=2))
+            print(json.dumps(config, indent=2), flush=True)
             return 0
         stages = graph.build(config, registry)
         return _run(config, stages, registry, tuple(options.plugin))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read our output has gone, as in ``| head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("interrupted: give the same command to go on from here.", file=sys.stderr)
         return 130
@@ -147,6 +150,8 @@ def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...])
                 print(f"{spec.name:16} reused   {artifact}")
                 return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
             _make(spec, run, root, plugin_files)
+    except BrokenPipeError:
+        raise
     except (StageFailed, UserError, OSError) as error:
         seconds = time.monotonic() - started
         message = cannot_write(error, error.filename or artifact) if isinstance(error, OSError) else str(error)
