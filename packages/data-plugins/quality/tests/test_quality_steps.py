@@ -127,7 +127,7 @@ def test_threshold():
     assert apply(step, "x", score=3.0)[0] is not None
     assert apply(step, "x", score=2.9)[1] == {"below the threshold": 1}
     assert apply(step, "x", score=float("nan"))[1] == {"below the threshold": 1}
-    assert apply(step, "x")[1] == {"TypeError": 1}
+    assert apply(step, "x")[1] == {"NoNumberToCompare": 1}
 
 
 def test_chain_does_not_depend_on_workers(tmp_path):
