@@ -168,3 +168,13 @@ def test_a_store_that_cannot_be_written_is_named(small_disk, tmp_path):
     assert f"{disk}/store cannot be written: Read-only file system" in only_error(ended, code=1)
     ended = call(tmp_path, *RECIPE, f"run_dir={disk}/run")
     assert "give another run_dir=<dir>" in only_error(ended, code=2)
+
+
+def test_a_reader_of_the_output_that_leaves_is_no_traceback(folder):
+    command = [sys.executable, "-m", "core.run", *RECIPE, "run_dir=left"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 1
+    assert errors == ""
