@@ -10,12 +10,18 @@ import time
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int | None = None) -> None:
     """Make this process end when its parent does, so that a killed run leaves nothing writing to its artifacts.
 
     On Linux the kernel sends SIGKILL; elsewhere a thread watches the parent's id.
+
+    Args:
+        parent: Process id of the parent, as the parent knows it. With it, a process whose parent died before this
+            call ends too.
     """
-    parent = os.getppid()
+    parent = parent or os.getppid()
+    if os.getppid() != parent:
+        os._exit(1)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent died between the two calls

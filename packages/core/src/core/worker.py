@@ -7,6 +7,7 @@ starts. The exit code is 0, or 1 with the reason in ``<job>.error.json``.
 import dataclasses
 import errno
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -26,8 +27,8 @@ from core.progress import ProgressWriter
 
 def main(job_file: Path) -> int:
     """Run the stage that ``job_file`` describes, and write its manifest last."""
-    die_with_parent()
     description = json.loads(job_file.read_text())
+    die_with_parent(description["parent"])
     try:
         _run(description)
     except BaseException as error:
@@ -93,6 +94,7 @@ def describe(
     if spec.architecture is not None:
         architecture = {"name": spec.architecture.entry.name, "config": dataclasses.asdict(spec.architecture.config)}
     return {
+        "parent": os.getpid(),
         "stage": spec.name,
         "kind": spec.kind,
         "registry_kind": registry_kind,

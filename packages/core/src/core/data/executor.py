@@ -7,6 +7,7 @@ a stage, which ends with the stage and says when a worker is gone.
 
 import copy
 import multiprocessing
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -41,7 +42,7 @@ class LocalPasses:
                 self._workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
-                initargs=(self._plugin_files,),
+                initargs=(self._plugin_files, os.getpid()),
             )
         return self
 
@@ -92,8 +93,8 @@ class _RankExecutor(LocalPipelineExecutor):
         return self._run_for_rank(rank, local_rank=0)
 
 
-def _start_worker(plugin_files: tuple[str, ...]) -> None:
-    die_with_parent()
+def _start_worker(plugin_files: tuple[str, ...], parent: int) -> None:
+    die_with_parent(parent)
     discovery.load(plugin_files)
 
 

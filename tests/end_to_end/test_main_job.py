@@ -1,0 +1,157 @@
+"""The main job with every real engine, made small by settings alone: run, reused, changed, killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "+arch=shared_ffn",
+    "+data=finemath",
+    "data.source.scale=0.3",
+    "tokenizer.vocab_size=1024",
+    "pretrain.steps=12",
+    "pretrain.checkpoint_interval=4",
+    "pretrain.validation_sequences=8",
+    "eval.limit=24",
+    "eval.perplexity_tokens=2048",
+]
+ALIGN = ["+posttrain=[sft,dpo]", "posttrain.sft.max_steps=3", "posttrain.dpo.max_steps=3"]
+
+
+def start(folder, name, *overrides):
+    command = [
+        sys.executable,
+        "-m",
+        "core.run",
+        *SMALL,
+        *overrides,
+        f"store={folder / 'store'}",
+        f"run_dir={folder / name}",
+    ]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(folder, name, *overrides):
+    process = start(folder, name, *overrides)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, f"{output}\n{errors}"
+    return json.loads((folder / name / "report.json").read_text())
+
+
+def statuses(report):
+    return {stage["name"]: stage["status"] for stage in report["stages"]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("main_job")
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    return run(folder, "first", *ALIGN)
+
+
+def artifact(report, stage):
+    return Path(next(row["artifact"] for row in report["stages"] if row["name"] == stage))
+
+
+def test_every_stage_ran_and_every_record_is_accounted_for(report):
+    assert set(statuses(report).values()) == {"ran"}
+    records = report["funnel"][0]["in"]
+    aside = sum(sum(step[kind].values()) for step in report["funnel"] for kind in ("rejected", "failed"))
+    assert records == aside + report["funnel"][-1]["kept"]
+    assert report["funnel"][-1]["kept"] == report["data"]["documents"] > 50
+
+
+def test_training_is_reported(report):
+    training = report["pretrain"]
+    assert training["stored_parameters"] < training["executed_parameters"]
+    assert training["engine"]["name"] == "torchtitan"
+    assert training["tokens"] == 12 * 4 * 256
+    assert training["loss_curve"][-1][1] < training["loss_curve"][0][1]
+    assert training["validation_loss"] > 0
+    assert training["unigram_loss"] > 0
+    assert set(training["verification"]["max_difference"]) == {"TorchTitan - Transformers", "TorchTitan - vLLM"}
+    assert max(training["verification"]["max_difference"].values()) < 1e-3
+
+
+def test_evaluation_is_reported_before_and_after(report):
+    for model in ("pretrain", "dpo"):
+        rows = {(row["task"], row["metric"]): row for row in report["eval"] if row["model"] == model}
+        row = rows["smallwright_lesson_completion", "acc"]
+        assert (row["n"], row["chance"], row["engine"]["name"]) == (24, 0.25, "vllm")
+        assert rows["validation", "nats_per_token"]["n"] > 500
+    assert report["posttrain"]["sft"]["eval_after"]["loss"] < report["posttrain"]["sft"]["eval_before"]["loss"]
+    assert "eval_after" in report["posttrain"]["dpo"]
+
+
+def test_the_export_loads_and_holds_one_feed_forward_network(report):
+    from safetensors import safe_open
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    for stage in ("pretrain", "dpo"):
+        exported = artifact(report, stage) / "hf"
+        with safe_open(next(exported.glob("*.safetensors")), "pt") as weights:
+            names = list(weights.keys())
+        assert len([name for name in names if "mlp" in name or "ffn" in name]) == 3
+        model = AutoModelForCausalLM.from_pretrained(exported, trust_remote_code=True)
+        assert sum(p.numel() for p in model.parameters()) == report["pretrain"]["stored_parameters"]
+        assert len(AutoTokenizer.from_pretrained(exported)) == 1024
+
+
+def test_the_report_is_one_file_without_a_network(folder, report):
+    page = (folder / "first" / "report.html").read_text()
+    assert "<script" not in page
+    assert "src=" not in page
+    assert "smallwright_lesson_completion" in page
+
+
+def test_a_second_run_reuses_everything_and_a_changed_evaluation_only_that(folder, report):
+    again = run(folder, "again", *ALIGN)
+    assert set(statuses(again).values()) == {"reused"}
+    assert again["pretrain"] == report["pretrain"]
+    changed = run(folder, "changed", "eval.limit=8")
+    assert {name for name, status in statuses(changed).items() if status == "ran"} == {"eval"}
+
+
+def test_a_run_killed_in_any_stage_goes_on_to_the_same_result(tmp_path, report):
+    for stage in ("data", "tokenizer", "pretrain", "eval"):
+        process = start(tmp_path, f"killed-{stage}")
+        deadline = time.monotonic() + 300
+        while not _under_way(tmp_path, f"killed-{stage}", stage):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    final = run(tmp_path, "final")
+    assert statuses(final)["pretrain"] == "reused"
+    assert final["pretrain"]["loss_curve"] == report["pretrain"]["loss_curve"]
+    assert final["pretrain"]["validation_loss"] == report["pretrain"]["validation_loss"]
+    before = [row for row in report["eval"] if row["model"] == "pretrain"]
+    assert [row["value"] for row in final["eval"]] == [row["value"] for row in before]
+    assert final["funnel"] == report["funnel"]
+
+
+def _under_way(folder, name, stage):
+    """Whether a stage has begun its work; training, when it is past its first checkpoint."""
+    if stage == "pretrain":
+        files = list((folder / "store" / "pretrain").glob("*/metrics.jsonl"))
+        return bool(files) and len(files[0].read_text().splitlines()) >= 6
+    log = folder / name / "logs" / f"{stage}.log"
+    return log.exists() and (stage != "eval" or os.path.getsize(log) > 200)
+
+
+def test_lineage_reaches_the_crawl(folder, report):
+    command = [sys.executable, "-m", "core.lineage", str(artifact(report, "eval-dpo")), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ".warc.gz" in done.stdout
