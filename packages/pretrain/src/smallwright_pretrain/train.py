@@ -80,7 +80,7 @@ def _run(launch: Launch, work: Path) -> None:
 
     from smallwright_pretrain.attention import inner_attention
     from smallwright_pretrain.export import export
-    from smallwright_pretrain.titan import read_records, trainer_config
+    from smallwright_pretrain.titan import trainer_config
     from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
 
     init_logger()
@@ -118,13 +118,12 @@ def _run(launch: Launch, work: Path) -> None:
             f"pretrain.learning_rate (now {settings.learning_rate:g}), raise pretrain.warmup_steps (now "
             f"{settings.warmup_steps}), or set pretrain.precision=float32 (now {settings.precision})."
         ) from error
-    measured = {record["step"] for record in read_records(output / "metrics.jsonl") if "validation_loss" in record}
-    if trainer.validator.windows() and trainer.step not in measured:
+    if trainer.validator.windows() and not _is_measured(output / "metrics.jsonl", trainer.step):
         trainer.validator.validate(trainer.model_parts, trainer.step)
+    rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc
     torch.distributed.all_gather_object(peaks, peak)
-    rank = torch.distributed.get_rank()
     state = full_state_dict(trainer.model_parts[0])
     trainer.close()
     torch.distributed.destroy_process_group()
@@ -135,6 +134,21 @@ def _run(launch: Launch, work: Path) -> None:
     summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     (work / SUMMARY_FILE).write_text(json.dumps(summary))
+
+
+def _is_measured(metrics: Path, step: int) -> bool:
+    """Whether rank 0 has written the validation loss of ``step``.
+
+    Rank 0 looks and tells the others: it may be writing while another rank looks, and validation is collective work
+    that all ranks must enter or leave out together.
+    """
+    import torch.distributed
+
+    from smallwright_pretrain.titan import read_records
+
+    answer = [any(record["step"] == step and "validation_loss" in record for record in read_records(metrics))]
+    torch.distributed.broadcast_object_list(answer, src=0)
+    return bool(answer[0])
 
 
 if __name__ == "__main__":
