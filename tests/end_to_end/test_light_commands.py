@@ -1,10 +1,13 @@
 """Planning, listing and refusing load no engine, with every plugin installed: that is why they answer at once."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+REPOSITORY = Path(__file__).parents[2]
 HEAVY = ("torch", "transformers", "vllm", "datasets", "torchtitan", "trl", "lm_eval", "datatrove", "pandas", "pyarrow")
 WATCH = """
 import importlib, sys
@@ -34,3 +37,20 @@ def test_no_engine_is_loaded(module, arguments, code, tmp_path):
     loaded = next(line for line in ended.stderr.splitlines() if line.startswith("loaded:")).split()
     assert "core" in loaded
     assert not {*HEAVY} & {*loaded}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "parameters", "tokens"),
+    [("smollm2_135m", 134_515_008, 2_097_152_000_000), ("mobillama_0_5b", 534_865_920, 1_258_291_200_000)],
+)
+def test_experiments_plan_the_published_sizes(experiment, parameters, tokens):
+    done = subprocess.run(
+        [sys.executable, "-m", "core.plan", f"+experiment={experiment}", "--json"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    planned = json.loads(done.stdout)
+    assert (planned["stored_parameters"], planned["tokens"]) == (parameters, tokens)
