@@ -1,4 +1,4 @@
-"""Settings of the quality steps. Every number is a published one; its source stands beside it."""
+"""Settings of the quality steps. Published numbers have their source beside them; the others say how they were chosen."""
 
 import dataclasses
 from typing import Literal
