@@ -1,4 +1,4 @@
-"""Settings of the quality steps. Published numbers have their source beside them; the others say how they were chosen."""
+"""Settings of the quality steps. Published numbers name their source; the others say how they were chosen."""
 
 import dataclasses
 from typing import Literal
