@@ -107,7 +107,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return tuple(
             _convert(item, arguments[0] if arguments else Any, f"{where}[{i}]") for i, item in enumerate(value)
         )
-    if origin in (dict, Mapping) or hint in (dict, Mapping) or origin is typing.get_origin(Mapping[str, Any]):
+    if origin in (dict, Mapping) or hint in (dict, Mapping):
         if not isinstance(value, Mapping):
             raise _wrong(value, hint, where)
         item_hint = arguments[1] if len(arguments) == 2 else Any

@@ -6,8 +6,8 @@ import os
 def allocator_environment() -> dict[str, str]:
     """glibc settings that keep freed tensors in the heap.
 
-    By default glibc unmaps and faults in again every large tensor: these made an eager TorchTitan step on a 2-core
-    CPU 1.7 times as fast. They change nothing on a GPU.
+    By default glibc unmaps and faults in again every large tensor, which costs an eager training step on a CPU much of
+    its time. They change nothing on a GPU.
     """
     return {
         "MALLOC_MMAP_THRESHOLD_": "4294967296",

@@ -23,7 +23,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from core.progress import ProgressWriter
 
@@ -129,8 +129,6 @@ class Architecture(ABC):
     The module of a subclass imports nothing heavy at its head: planning counts parameters without torch. The faces
     import what they need when called.
     """
-
-    CONFIG_KEYS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any) -> None:
         self.config = config
