@@ -115,3 +115,13 @@ def test_the_content_of_named_files_is_identity(registry, workdir, composed):
     before = data().digest
     (workdir / "words.jsonl").write_text("two and three\n")
     assert data().digest != before
+
+
+def test_a_named_folder_counts_by_its_content_and_not_its_place(registry, workdir, composed):
+    def digest(folder, text):
+        (workdir / folder).mkdir(exist_ok=True)
+        (workdir / folder / "weights").write_text(text)
+        return graph.build(composed(f"data.steps.drop.against=[{folder}]"), registry)[1].digest
+
+    assert digest("model", "one") == digest("elsewhere", "one")
+    assert digest("model", "one") != digest("model", "another")

@@ -30,7 +30,8 @@ def identity(config: Any, registry: Registry, where: str) -> Any:
         value = getattr(config, field.name)
         if field.metadata.get("files") and value is not None:
             names = (value,) if isinstance(value, str) else value
-            plain[field.name] = {name: _content(name, registry, f"{where}.{field.name}") for name in names}
+            place = f"{where}.{field.name}"
+            plain[field.name] = [_content(name, registry, place) or name for name in names]
     return plain
 
 
@@ -46,6 +47,9 @@ def _content(name: str, registry: Registry, where: str) -> str | None:
     """Fingerprint of what a setting names; None when it is no file here (a hub id, a name that a library knows)."""
     if Path(name).is_file():
         return _local_digest(Path(name))
+    if Path(name).is_dir():  # a model or a tokenizer
+        files = sorted(path for path in Path(name).rglob("*") if path.is_file())
+        return store.digest({str(path.relative_to(name)): _local_digest(path) for path in files})
     if name in registry.names("benchmarks"):
         return _local_digest(registry.get("benchmarks", name).resource())
     package, colon, relative = name.partition(":")

@@ -246,18 +246,14 @@ class _Builder:
         entry = self.registry.get("initializers", str(settings.pop("name", "")))
         config = _config(entry, settings, "arch.initializer")
         inputs = {"tokenizer": tokenizer}
-        content = typed.identity(config)
         if getattr(config, "source", None) is None:
             source_arch = self._architecture({"name": arch["name"], "size": config.source_size}, tokenizer)
             initializer = entry.load()(config)
             if hasattr(initializer, "check"):  # an impossible child is no reason to train its source first
                 initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
-        elif Path(config.source).is_dir():
-            weights = sorted(Path(config.source).rglob("*.safetensors"))
-            content = {**content, "source": [fingerprint(str(path)) for path in weights]}
         label = f"{entry.name}-{architecture.label()}"
-        return self._new("init", entry, config, label=label, inputs=inputs, architecture=architecture, content=content)
+        return self._new("init", entry, config, label=label, inputs=inputs, architecture=architecture)
 
     def _posttrain(self, model: StageSpec) -> StageSpec:
         for name, settings in (self.config.get("posttrain") or {}).items():

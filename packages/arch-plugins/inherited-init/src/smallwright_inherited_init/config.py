@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from core.config import setting
 from core.errors import ConfigError
 
 
@@ -10,7 +11,7 @@ from core.errors import ConfigError
 class InheritedInitConfig:
     """Which model to inherit from, and which of its parts to keep."""
 
-    source: str | None = None
+    source: str | None = setting(None, files=True)
     """Directory of a model, or its id on the Hugging Face hub; None: the run trains ``source_size`` first."""
     revision: str | None = None
     """Commit of a source on the hub; its files are then always the same."""

@@ -56,7 +56,7 @@ class LanguageConfig:
     """Least score (FineWeb, section 3.2)."""
     backend: Literal["resiliparse", "fasttext"] = setting("resiliparse")
     """``resiliparse`` works without a model file, with 101 languages. ``fasttext`` is what FineWeb used."""
-    model: str | None = setting(None)
+    model: str | None = setting(None, files=True)
     """Path of ``lid.176.bin`` or ``lid.176.ftz``; needed by ``fasttext``."""
     max_rank: int = setting(800)
     """``resiliparse`` only: largest distance to the language's profile. Its authors call 1200 the limit of sense;

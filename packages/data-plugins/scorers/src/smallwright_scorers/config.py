@@ -34,7 +34,7 @@ class ScoreRulesConfig:
 class ScoreLlmConfig:
     """Labels by a language model, served by vLLM in this process with structured output."""
 
-    model: str | None = setting(None)
+    model: str | None = setting(None, files=True)
     """Hub id or directory of an instruction-tuned model. Required. FineMath used Llama-3.1-70B-Instruct (SmolLM2
     §3.3.2)."""
     revision: str | None = setting(None)

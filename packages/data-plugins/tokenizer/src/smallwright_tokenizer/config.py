@@ -41,7 +41,7 @@ BYTES = 256
 class BpeConfig:
     """A byte-level BPE tokenizer: trained on the corpus, or an existing one."""
 
-    path: str | None = setting(None)
+    path: str | None = setting(None, files=True)
     """Use this tokenizer (a directory or a hub id) instead of training one; the other settings are then unused."""
     revision: str | None = setting(None)
     """Commit, tag or branch of the hub tokenizer named by ``path``."""
