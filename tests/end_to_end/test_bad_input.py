@@ -10,7 +10,7 @@ import pytest
 RECIPE = [
     "+data=finemath",
     "data.source.scale=0.05",
-    "data.workers=1",
+    "executor.workers=1",
     "~data.steps.label",
     "~data.steps.classifier",
     "~data.steps.threshold",
@@ -52,7 +52,7 @@ def only_error(ended, code):
         (["+data=finemath", "data.steps.minhahs.bands=2"], "Did you mean 'minhash'?"),
         (["+data=finemath", "sed=1"], "sed: unknown key. Did you mean 'seed'?"),
         (["+data=finemath", "seed=one"], "seed='one': expected int"),
-        (["+data=finemath", "data.workers=0"], "workers=0: must be at least 1, or -1"),
+        (["+data=finemath", "executor.workers=0"], "workers=0: must be at least 1, or -1"),
         (["+data=finemath", "data.scorer=llm"], "data.scorer.model=<hub id or path>"),
         (["+data=finemath", "data.paths=[nowhere.warc.gz]"], "data.paths: no file matches nowhere.warc.gz"),
         (["+data=finemath", "data.paths=[.]"], "name its files: ./*.warc.gz"),

@@ -64,7 +64,7 @@ def test_curating_gives_the_same_bytes_whatever_the_workers(tmp_path):
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
-        ended, report = run(folder, *FEW_PAGES, f"data.workers={workers}")
+        ended, report = run(folder, *FEW_PAGES, f"executor.workers={workers}")
         assert ended.returncode == 0, ended.stderr
         check(report["funnel"])
         assert report["funnel"][-1]["kept"] == report["data"]["documents"] > 0
@@ -80,7 +80,7 @@ def test_curating_gives_the_same_bytes_whatever_the_workers(tmp_path):
     ],
 )
 def test_too_few_pages_to_train_on_end_in_one_line_and_a_report(overrides, stage, words, tmp_path):
-    ended, report = run(tmp_path, "+arch=shared_ffn", "data.workers=1", *overrides)
+    ended, report = run(tmp_path, "+arch=shared_ffn", "executor.workers=1", *overrides)
     assert ended.returncode == 1
     (error,) = (line for line in ended.stderr.splitlines() if line.startswith("error:"))
     assert f"stage {stage} failed" in error

@@ -11,7 +11,7 @@ import pytest
 WORK = "vocab_size: 10\nsteps: 5\nworkers: 1\nkill_at: -1\nfail: ''\n"
 CONFIGS = {
     "data/toy.yaml": (
-        "name: toy\npaths: null\nsource: {name: lines, files: 3, lines: 20}\nworkers: 1\nsteps:\n"
+        "name: toy\npaths: null\nsource: {name: lines, files: 3, lines: 20}\nsteps:\n"
         "  read_lines: {}\n  drop: {word: number 3, fail_on: 'line 5 ', against: []}\n  keep_first: {}\n"
     ),
     "arch/tiny.yaml": "name: tiny\nsize: nano\nhidden_size: null\nvocab_size: null\n",

@@ -97,7 +97,7 @@ def test_identity_follows_content_and_not_hardware(registry, composed):
         return {spec.name: spec.digest for spec in graph.build(composed(*overrides), registry)}
 
     base = digests()
-    assert digests("pretrain.workers=8", "data.workers=4", "store=elsewhere") == base
+    assert digests("pretrain.workers=8", "executor.workers=4", "store=elsewhere") == base
     wide = digests("arch.hidden_size=8")
     assert {name for name in base if base[name] != wide[name]} == {"pretrain", "eval"}
     assert digests("arch.size=wide") == wide

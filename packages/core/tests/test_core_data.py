@@ -5,7 +5,8 @@ import json
 import pytest
 from core import discovery, store
 from core.data.documents import read_documents
-from core.data.recipe import RecipeConfig, expand, plan_steps
+from core.data.executor import LocalExecutor
+from core.data.recipe import LocalExecutorConfig, RecipeConfig, expand, plan_steps
 from core.data.runner import Recipe, _finished_part
 from core.data.steps import ForeignStep, Step
 from core.errors import ConfigError, InputError
@@ -28,8 +29,10 @@ STEPS = {"read_lines": {}, "drop": {"word": "number 3", "fail_on": "line 5 "}, "
 
 def run(files, output, workers=1, steps=STEPS):
     output.mkdir(exist_ok=True)
-    config = RecipeConfig(steps=steps, paths=(str(files),), workers=workers)
-    job = Job(name="data", output=output, inputs={}, seed=0, plugin_files=("toy_plugin.py",))
+    config = RecipeConfig(steps=steps, paths=(str(files),))
+    plugin_files = ("toy_plugin.py",)
+    executor = LocalExecutor(LocalExecutorConfig(workers=workers), plugin_files)
+    job = Job(name="data", output=output, inputs={}, seed=0, plugin_files=plugin_files, executor=executor)
     return Recipe(config).run(job)
 
 

@@ -24,7 +24,7 @@ from core.catalog import PACKAGES
 from core.errors import ConfigError, MissingPluginError, nearest
 from core.registry import Registry
 
-DEFAULT_GROUPS = ("tokenizer", "tokens", "pretrain", "eval")
+DEFAULT_GROUPS = ("tokenizer", "tokens", "pretrain", "eval", "executor")
 """Groups in the root's defaults list: an override replaces the option."""
 APPENDED_GROUPS = ("arch", "data", "posttrain", "experiment", "hardware")
 """Groups that a user appends."""
@@ -68,7 +68,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         ConfigError: a key that does not exist, a malformed override, a value that is not set.
     """
     options = option_index(registry)
-    normalised = [normalise(override, options, registry) for override in overrides]
+    normalised = [part for override in overrides for part in normalise(override, options, registry)]
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     with initialize_config_module("core.conf", version_base="1.3"):
@@ -83,11 +83,12 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
             raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
 
 
-def normalise(override: str, options: dict[str, dict[str, str]], registry: Registry) -> str:
+def normalise(override: str, options: dict[str, dict[str, str]], registry: Registry) -> list[str]:
     """Make an override say what its writer means, and refuse a group option that does not exist.
 
     ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
-    ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option.
+    ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option. Several
+    recipes, ``+data=[a,b]``, get a node each, ``data.a`` and ``data.b``; there ``data.a.scorer=llm`` chooses for one.
     """
     match = _OVERRIDE.match(override)
     if match is None:
@@ -95,12 +96,15 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     prefix, key, value = match["prefix"] or "", match["key"], match["value"]
     if not match["assign"] and prefix != "~":
         raise ConfigError(f"cannot read {override!r}: write {key}=<value>.{_flag_hint(key)}")
-    group = key.replace(".", "/")
+    group, at = key.replace(".", "/"), ""
+    parts = key.split(".")
+    if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
+        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # of one of several recipes
     top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
     if prefix == "~" or not (top_level or group in options):
         if (group, value) in PACKAGES:  # an option of a nested group whose package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
-        return override
+        return [override]
     chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
     if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
         known = ", ".join(sorted(options[group]))
@@ -112,10 +116,11 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         prefix = ""
     elif group in APPENDED_GROUPS:
         prefix = "+"
-        if group in ("arch", "data") and len(chosen) > 1:
-            what = {"arch": "architecture", "data": "recipe"}[group]
-            raise ConfigError(f"{override}: one {what} a run; start one run for each of {', '.join(chosen)}.")
-    return f"{prefix}{group}={value}"
+        if group == "arch" and len(chosen) > 1:
+            raise ConfigError(f"{override}: one architecture a run; start one run for each of {', '.join(chosen)}.")
+        if group == "data" and len(chosen) > 1:
+            return [f"+data@data.{name}={name}" for name in chosen]
+    return [f"{prefix}{group}{at}={value}"]
 
 
 def _flag_hint(key: str) -> str:

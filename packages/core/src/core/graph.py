@@ -31,7 +31,7 @@ class RunConfig:
     seed: int = 0
 
 
-TOP_LEVEL_GROUPS = ("arch", "data", "tokenizer", "tokens", "pretrain", "posttrain", "eval")
+TOP_LEVEL_GROUPS = ("arch", "data", "tokenizer", "tokens", "pretrain", "posttrain", "eval", "executor")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,14 @@ class ArchitectureChoice:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ExecutorChoice:
+    """How the passes of a data recipe are spread; never part of an identity."""
+
+    entry: Entry
+    config: Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StageSpec:
     """One stage of this run: who does it, with which settings, from which other stages."""
 
@@ -67,6 +75,7 @@ class StageSpec:
     config: Any
     inputs: Mapping[str, "StageSpec"] = dataclasses.field(default_factory=dict)
     architecture: ArchitectureChoice | None = None
+    executor: ExecutorChoice | None = None
     content: Any = None
     """What stands for the settings in the identity: the settings, and the content of the files that they name."""
     seed: int = 0
@@ -118,13 +127,13 @@ class _Builder:
         if "data" not in self.config:
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(f"{asked}: add +data=<recipe> (and +arch=<architecture> to train). See --help.")
-        corpus = self._data()
+        corpora = self._corpora()
         if "arch" not in self.config:
             if "posttrain" in self.config:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture>.")
             return self.stages
-        tokenizer = self._stage("tokenizer", "tokenizers", {"corpus": corpus})
-        tokens = self._stage("tokens", "packers", {"corpus": corpus, "tokenizer": tokenizer})
+        tokenizer = self._stage("tokenizer", "tokenizers", corpora)
+        tokens = self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer})
         model = self._pretrain(tokenizer, tokens)
         self._evaluate("eval", model, tokenizer, tokens)
         aligned = self._posttrain(model)
@@ -157,6 +166,7 @@ class _Builder:
         label: str | None = None,
         inputs: Mapping[str, StageSpec] | None = None,
         architecture: ArchitectureChoice | None = None,
+        executor: ExecutorChoice | None = None,
         content: Any = None,
     ) -> StageSpec:
         """Add a stage; its content is that of its settings unless given."""
@@ -168,6 +178,7 @@ class _Builder:
             config=config,
             inputs=inputs or {},
             architecture=architecture,
+            executor=executor,
             content=content_identity(config, self.registry, name) if content is None else content,
             seed=self.seed,
         )
@@ -178,28 +189,51 @@ class _Builder:
         entry = self.registry.get(kind, str(settings.pop("name", group)))
         return self._new(group, entry, _config(entry, settings, group), inputs=inputs)
 
-    def _data(self) -> StageSpec:
+    def _corpora(self) -> dict[str, StageSpec]:
+        """Return the data stages by role: ``corpus`` for one recipe, ``corpus-<recipe>`` for each of several."""
         node = self._node("data", "data")
+        executor = self._executor()
+        if "steps" in node or "corpus" in node or not all(isinstance(part, Mapping) for part in node.values()):
+            return {"corpus": self._data("data", node, executor)}
+        return {f"corpus-{label}": self._data(f"data.{label}", part, executor) for label, part in node.items()}
+
+    def _executor(self) -> ExecutorChoice:
+        settings = self._node("executor", "executor")
+        entry = self.registry.get("executors", str(settings.pop("name", "")))
+        return ExecutorChoice(entry=entry, config=_config(entry, settings, "executor"))
+
+    def _data(self, where: str, node: Mapping[str, Any], executor: ExecutorChoice) -> StageSpec:
+        """Add the stage of the recipe at ``where``: ``data``, or ``data.<label>`` where there are several."""
+        node = dict(node)
         name = str(node.pop("name", "data"))
+        stage = where.replace(".", "-")
         if "corpus" in node:
             entry = self.registry.get("corpora", str(node.pop("corpus")))
-            return self._new("data", entry, _config(entry, node, "data"), label=name)
-        recipe = typed.build(RecipeConfig, node, "data")
-        steps = plan_steps(recipe, self.registry)
+            return self._new(stage, entry, _config(entry, node, where), kind="data", label=name, executor=executor)
+        recipe = typed.build(RecipeConfig, node, where)
+        steps = plan_steps(recipe, self.registry, where)
         content: dict[str, Any] = {"steps": {step.label: step.identity(self.registry) for step in steps}}
         inputs: dict[str, StageSpec] = {}
-        if recipe.paths is not None:
-            files = expand(recipe.paths)
+        paths = recipe.paths
+        if paths is None and recipe.source is None and hasattr(steps[0].config, "inputs"):
+            paths = steps[0].config.inputs()
+        if paths is not None:
+            files = expand(paths, where)
             recipe = dataclasses.replace(recipe, paths=files)
             content["files"] = [fingerprint(file) for file in files]
         elif recipe.source is not None:
             settings = dict(recipe.source)
             source = self.registry.get("sources", str(settings.pop("name", None)))
-            inputs["crawl"] = self._new("crawl", source, _config(source, settings, "data.source"))
+            config = _config(source, settings, f"{where}.source")
+            inputs["crawl"] = self._new(stage.replace("data", "crawl", 1), source, config, kind="crawl")
         else:
-            raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
+            raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
+        if recipe.shards is not None:
+            content["shards"] = recipe.shards
         entry = self.registry.get("corpora", "recipe")
-        return self._new("data", entry, recipe, label=name, inputs=inputs, content=content)
+        return self._new(
+            stage, entry, recipe, kind="data", label=name, inputs=inputs, executor=executor, content=content
+        )
 
     def _architecture(self, settings: Mapping[str, Any], tokenizer: StageSpec) -> ArchitectureChoice:
         settings = dict(settings)

@@ -52,6 +52,14 @@ def register_steps(register: Register) -> None:
 
 
 @hookspec
+def register_executors(register: Register) -> None:
+    """Name ways to spread the passes of a data recipe over processes or machines; chosen by ``+executor=<name>``.
+
+    Target: a :class:`core.data.executor.Executor`. Its settings never change the outcome.
+    """
+
+
+@hookspec
 def register_corpora(register: Register) -> None:
     """Name builders of a corpus that is no list of steps (a hub dataset, synthetic generation).
 

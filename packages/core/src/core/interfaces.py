@@ -41,6 +41,8 @@ class Job:
     seed: int
     architecture: "Architecture | None" = None
     """The chosen architecture, with its vocabulary size resolved; None for stages before it matters."""
+    executor: Any = None
+    """The chosen :class:`core.data.executor.Executor`, for stages that work on documents; None: local."""
     plugin_files: tuple[str, ...] = ()
     """Local files given with ``--plugin``; a stage that starts Python processes hands them on."""
     progress: ProgressWriter = dataclasses.field(default_factory=ProgressWriter)

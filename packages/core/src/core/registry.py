@@ -12,6 +12,7 @@ from core.errors import ConfigError, MissingPluginError, nearest
 KINDS = (
     "sources",
     "steps",
+    "executors",
     "corpora",
     "benchmarks",
     "tokenizers",

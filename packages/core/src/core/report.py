@@ -41,8 +41,9 @@ def collect(
 ) -> dict[str, Any]:
     """Return the report as plain data.
 
-    Keys: ``stages``, ``funnel``, ``data``, ``tokenizer``, ``tokens``, ``init``, ``pretrain``, ``posttrain`` (by
-    method), ``eval`` (rows, each with the ``model`` it measured), ``lineage``, ``config``.
+    Keys: ``stages``, ``funnel`` (rows, each with its ``corpus``), ``data`` (sums, and each of ``corpora``),
+    ``tokenizer``, ``tokens``, ``init``, ``pretrain``, ``posttrain`` (by method), ``eval`` (rows, each with the
+    ``model`` it measured), ``lineage``, ``config``.
     """
     report: dict[str, Any] = {
         "name": name,
@@ -68,7 +69,7 @@ def collect(
             row |= {"seconds_when_made": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
             _place(report, spec, manifest)
         elif spec.kind == "data":
-            report["funnel"] = _unfinished_funnel(spec.directory(root))
+            _add_corpus(report, spec, {"funnel": _unfinished_funnel(spec.directory(root))})
         report["stages"].append(row)
     finished = [spec for spec in stages if manifests[spec.name] is not None]
     report["lineage"] = {
@@ -87,10 +88,18 @@ def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any])
     elif spec.kind == "posttrain":
         report["posttrain"][spec.name] = summary
     elif spec.kind == "data":
-        report["funnel"] = summary.get("funnel", [])
-        report["data"] = {key: value for key, value in summary.items() if key != "funnel"}
+        _add_corpus(report, spec, summary)
     else:
         report[spec.name] = summary
+
+
+def _add_corpus(report: dict[str, Any], spec: StageSpec, summary: Mapping[str, Any]) -> None:
+    report["funnel"] += [{"corpus": spec.label, **row} for row in summary.get("funnel", [])]
+    if "documents" in summary:
+        data = report.setdefault("data", {"documents": 0, "characters": 0, "corpora": {}})
+        data["documents"] += summary["documents"]
+        data["characters"] += summary["characters"]
+        data["corpora"][spec.label] = {key: value for key, value in summary.items() if key != "funnel"}
 
 
 def _manifest(artifact: Path) -> dict[str, Any] | None:

@@ -21,6 +21,9 @@ svg text{fill:currentColor;font-size:11px}pre{overflow-x:auto;font-size:.8rem}
 """
 
 
+_LONGEST_TABLE = 30
+
+
 def render(report: Mapping[str, Any]) -> str:
     """Return the whole page."""
     sections = (_head, _evaluation, _training, _alignment, _funnel, _stages, _lineage, _configuration)
@@ -145,9 +148,22 @@ def _compare(rows: Sequence[Mapping[str, Any]], first: str, last: str) -> str:
 
 
 def _funnel(report: Mapping[str, Any]) -> str:
-    funnel = report["funnel"]
-    if not funnel:
-        return ""
+    corpora = (report.get("data") or {}).get("corpora", {})
+    parts = []
+    for corpus in dict.fromkeys(row["corpus"] for row in report["funnel"]):
+        summary = corpora.get(corpus, {})
+        histogram = summary.get("score_histogram")
+        parts.append(f"<h3>{escape(corpus)}</h3>")
+        parts.append(_funnel_table([row for row in report["funnel"] if row["corpus"] == corpus]))
+        if histogram and any(histogram["kept"] + histogram["rejected"]):
+            parts.append(_histogram(histogram))
+        parts.append(_truth(summary.get("truth") or []))
+        for step, found in (summary.get("step_reports") or {}).items():
+            parts.append(_step_report(step, found))
+    return f"<h2>Documents</h2>{''.join(parts)}" if parts else ""
+
+
+def _funnel_table(funnel: Sequence[Mapping[str, Any]]) -> str:
     widest = max((step["in"] for step in funnel), default=1) or 1
     rows = []
     for step in funnel:
@@ -160,9 +176,35 @@ def _funnel(report: Mapping[str, Any]) -> str:
             f'<td style="width:22%">{bar}</td><td>{escape(reasons)}{failed}</td></tr>'
         )
     head = '<tr><th>step</th><th class="n">in</th><th class="n">kept</th><th></th><th>set aside, by reason</th></tr>'
-    histogram = (report.get("data") or {}).get("score_histogram")
-    chart = _histogram(histogram) if histogram and any(histogram["kept"] + histogram["rejected"]) else ""
-    return f"<h2>Documents</h2><table>{head}{''.join(rows)}</table>{chart}"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _truth(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What each step set aside against what the planted crawl says that it should."""
+    if not rows:
+        return ""
+    header = ["step", "set aside", "of them rightly", "precision", "should go", "recall"]
+    shown = [
+        [row["step"], row["removed"], row["rightly"], _number(row["precision"]), row["wanted"], _number(row["recall"])]
+        for row in rows
+    ]
+    return "<h4>Against the planted truth</h4>" + _table(header, shown, numeric={1, 2, 3, 4, 5})
+
+
+def _step_report(step: str, found: Mapping[str, Any]) -> str:
+    """A step's own report, folded: its tables of counts, its picture, and whatever else it says."""
+    parts = []
+    for name, counts in (found.get("tables") or {}).items():
+        top = list(counts.items())[:_LONGEST_TABLE]
+        parts.append(f"<h4>{escape(name)}</h4>" + _table(["", "count"], [[k, _number(v)] for k, v in top], numeric={1}))
+        if len(counts) > len(top):
+            parts.append(f'<p class="muted">and {len(counts) - len(top):,} more in report.json</p>')
+    if found.get("svg"):
+        parts.append(f"<figure>{found['svg']}</figure>")
+    rest = {key: value for key, value in found.items() if key not in ("tables", "svg")}
+    if rest:
+        parts.append(f"<pre>{escape(json.dumps(rest, indent=1, default=str)[:20_000])}</pre>")
+    return f"<details><summary>{escape(step)}</summary>{''.join(parts)}</details>"
 
 
 def _histogram(histogram: Mapping[str, Any]) -> str:

@@ -137,7 +137,11 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
 
 
 def _choice(config: Mapping[str, Any], group: str) -> str | None:
-    return str(config[group].get("name", group)) if group in config else None
+    if group not in config:
+        return None
+    node = config[group]
+    several = "name" not in node and node and all(isinstance(part, Mapping) for part in node.values())
+    return "+".join(node) if several else str(node.get("name", group))
 
 
 def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) -> StageOutcome:

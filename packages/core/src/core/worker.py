@@ -56,12 +56,19 @@ def _run(description: dict[str, Any]) -> None:
         architecture_config = choice.load_config()
         assert architecture_config is not None
         architecture = choice.load()(typed.build(architecture_config, description["architecture"]["config"], "arch"))
+    executor = None
+    if description["executor"] is not None:
+        choice = registry.get("executors", description["executor"]["name"])
+        settings = choice.load_config()
+        built = typed.build(settings, description["executor"]["config"], "executor") if settings else None
+        executor = choice.load()(built, plugin_files)
     job = Job(
         name=description["stage"],
         output=Path(description["output"]),
         inputs={role: Path(path) for role, path in description["inputs"].items()},
         seed=description["seed"],
         architecture=architecture,
+        executor=executor,
         plugin_files=plugin_files,
         progress=ProgressWriter(),
     )
@@ -93,6 +100,10 @@ def describe(
     architecture = None
     if spec.architecture is not None:
         architecture = {"name": spec.architecture.entry.name, "config": dataclasses.asdict(spec.architecture.config)}
+    executor = None
+    if spec.executor is not None:
+        settings = dataclasses.asdict(spec.executor.config) if spec.executor.config is not None else None
+        executor = {"name": spec.executor.entry.name, "config": settings}
     return {
         "parent": os.getpid(),
         "stage": spec.name,
@@ -101,6 +112,7 @@ def describe(
         "implementation": spec.entry.name,
         "config": dataclasses.asdict(spec.config) if spec.config is not None else None,
         "architecture": architecture,
+        "executor": executor,
         "inputs": {role: str(source.directory(root)) for role, source in spec.inputs.items()},
         "output": str(spec.directory(root)),
         "seed": spec.seed,

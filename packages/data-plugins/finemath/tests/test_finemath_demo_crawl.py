@@ -25,7 +25,7 @@ def run_stage(registry, kind, name, settings, where, job):
 @pytest.mark.slow
 def test_lessons_stay_and_the_rest_goes(tmp_path):
     registry = load()
-    overrides = ["+data=finemath", "data.source.scale=0.3", "data.workers=2"]
+    overrides = ["+data=finemath", "data.source.scale=0.3", "executor.workers=2"]
     data = {key: value for key, value in compose(overrides, registry)["data"].items() if key != "name"}
     crawl, corpus = tmp_path / "crawl", tmp_path / "corpus"
     settings = {key: value for key, value in data["source"].items() if key != "name"}
@@ -47,4 +47,4 @@ def test_lessons_stay_and_the_rest_goes(tmp_path):
     assert kept["lesson"] >= 0.95 * lessons
     assert sum(kept[kind] for kind in WORTHLESS) <= 0.02 * kept["lesson"]
     assert summary["step_reports"]["classifier"]["binary_f1"] >= 0.9
-    assert summary["step_reports"]["labels"]["scorer"] == "rules"
+    assert summary["step_reports"]["label"]["scorer"] == "rules"

@@ -1,4 +1,6 @@
-"""DataTrove's local executor on a pool that notices when a worker dies.
+"""How the passes of a recipe are spread over processes: the contract, and the local executor.
+
+The local one is DataTrove's on a pool that notices when a worker dies.
 
 DataTrove's own pool waits for ever when a worker is killed (by the kernel, for memory). This one keeps DataTrove's
 pipeline runner, logs and marks of finished ranks, and changes only how processes are had: one pool for all passes of
@@ -8,10 +10,12 @@ a stage, which ends with the stage and says when a worker is gone.
 import copy
 import multiprocessing
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import dill
 from datatrove.executor import LocalPipelineExecutor
@@ -19,58 +23,70 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 
 from core import discovery
+from core.data.recipe import LocalExecutorConfig
 from core.errors import InputError
 from core.process import die_with_parent
 
 
-class LocalPasses:
-    """Run pipelines over ranks, in this process or in a pool of workers.
+class Executor(ABC):
+    """Runs DataTrove pipelines over ranks, used as a context manager for all passes of one stage.
 
     Args:
-        workers: Processes; 1 works in this process.
-        plugin_files: Local plugin files that workers must load too.
+        config: The executor's settings.
+        plugin_files: Local plugin files that workers must load (:func:`core.discovery.load`) before they work.
     """
 
-    def __init__(self, workers: int, plugin_files: tuple[str, ...]) -> None:
-        self._workers = workers
-        self._plugin_files = plugin_files
-        self._pool: ProcessPoolExecutor | None = None
+    def __init__(self, config: Any, plugin_files: tuple[str, ...] = ()) -> None:
+        self.config = config
+        self.plugin_files = plugin_files
 
-    def __enter__(self) -> "LocalPasses":
-        if self._workers > 1:
-            self._pool = ProcessPoolExecutor(
-                self._workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(self._plugin_files, os.getpid()),
-            )
+    def __enter__(self) -> "Executor":
         return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give back processes and machines."""
+        return None
+
+    @abstractmethod
+    def run(self, pipeline: list[PipelineStep], tasks: int, logs: Path, finished: Callable[[int], None]) -> None:
+        """Run ``pipeline`` for every rank that is not finished yet; return when all are.
+
+        Args:
+            pipeline: Steps to run, in order, once for each rank.
+            tasks: Number of ranks.
+            logs: Folder where DataTrove marks finished ranks; a rank with a mark is not run again.
+            finished: Called with the number of finished ranks, at the start and after each.
+
+        Raises:
+            core.errors.UserError: a rank could not be finished, with what to do. What was finished stays.
+        """
+
+
+class LocalExecutor(Executor):
+    """Processes of this machine; with one worker, or one rank left, this process."""
+
+    def __init__(self, config: LocalExecutorConfig | None = None, plugin_files: tuple[str, ...] = ()) -> None:
+        super().__init__(config or LocalExecutorConfig(), plugin_files)
+        self._workers = os.cpu_count() or 1 if self.config.workers == -1 else self.config.workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
     def run(self, pipeline: list[PipelineStep], tasks: int, logs: Path, finished: Callable[[int], None]) -> None:
-        """Run ``pipeline`` for every rank that is not finished yet.
-
-        Args:
-            finished: Called with the number of finished ranks, at the start and after each.
-
-        Raises:
-            InputError: a worker process died.
-        """
         executor = _RankExecutor(pipeline, tasks=tasks, logging_dir=str(logs))
         ranks = executor.get_incomplete_ranks()
         done = tasks - len(ranks)
         finished(done)
-        if self._pool is None or len(ranks) <= 1:
+        if self._workers == 1 or len(ranks) <= 1:
             for rank in ranks:
                 copy.deepcopy(executor).run_rank(rank)
                 done += 1
                 finished(done)
             return
         payload = dill.dumps(executor)
-        futures = [self._pool.submit(_run_rank, payload, rank) for rank in ranks]
+        futures = [self._started_pool().submit(_run_rank, payload, rank) for rank in ranks]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -79,11 +95,21 @@ class LocalPasses:
         except BrokenProcessPool as error:
             raise InputError(
                 f"a worker process died in pass {logs.name}, perhaps for want of memory. Finished shards are kept: "
-                "start again, with data.workers=1 where memory is short."
+                "start again, with executor.workers=1 where memory is short."
             ) from error
         finally:
             for future in futures:
                 future.cancel()
+
+    def _started_pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(self.plugin_files, os.getpid()),
+            )
+        return self._pool
 
 
 class _RankExecutor(LocalPipelineExecutor):

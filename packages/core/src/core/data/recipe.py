@@ -29,8 +29,20 @@ class RecipeConfig:
     """``{name: <registered source>, ...settings}``, used when ``paths`` is None."""
     scorer: Mapping[str, Any] | None = None
     """The step that labels, for recipes that refer to it as ``${data.scorer}``."""
+    shards: int | None = None
+    """Parts of the corpus; None: one per input file. For inputs that one file lists, such as an index of records."""
+
+    def __post_init__(self) -> None:
+        if self.shards is not None and self.shards < 1:
+            raise ValueError(f"shards={self.shards}: must be at least 1, or null for one per input file.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LocalExecutorConfig:
+    """Settings of the executor ``local``: processes of this machine."""
+
     workers: int = setting(-1, identity=False)
-    """Processes; -1: one per core. The outcome does not depend on it."""
+    """Processes; -1: one per core."""
 
     def __post_init__(self) -> None:
         if self.workers < 1 and self.workers != -1:
@@ -51,8 +63,8 @@ class PlannedStep:
         return {"use": self.entry.name, "plugin": self.entry.origin, "config": config}
 
 
-def plan_steps(recipe: RecipeConfig, registry: Registry) -> list[PlannedStep]:
-    """Resolve and check every step of a recipe.
+def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") -> list[PlannedStep]:
+    """Resolve and check every step of the recipe at ``where`` in the configuration.
 
     Raises:
         MissingPluginError: a step that nothing installed offers.
@@ -63,19 +75,21 @@ def plan_steps(recipe: RecipeConfig, registry: Registry) -> list[PlannedStep]:
         if node is None:
             node = {}
         if not isinstance(node, Mapping):
-            raise ConfigError(f"data.steps.{label}={node!r}: expected settings, such as {{use: <step>, key: value}}.")
+            raise ConfigError(
+                f"{where}.steps.{label}={node!r}: expected settings, such as {{use: <step>, key: value}}."
+            )
         settings = dict(node)
         entry = registry.get("steps", str(settings.pop("use", label)))
         config_class = entry.load_config()
-        config = settings if config_class is None else typed.build(config_class, settings, f"data.steps.{label}")
+        config = settings if config_class is None else typed.build(config_class, settings, f"{where}.steps.{label}")
         planned.append(PlannedStep(label=label, entry=entry, config=config))
     if not planned:
-        raise ConfigError("data.steps is empty: a recipe needs at least a step that reads.")
+        raise ConfigError(f"{where}.steps is empty: a recipe needs at least a step that reads.")
     return planned
 
 
-def expand(paths: tuple[str, ...] | str) -> tuple[str, ...]:
-    """Return the files that the paths and globs name, in order, each once.
+def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]:
+    """Return the files that the paths and globs of ``<where>.paths`` name, in order, each once.
 
     Raises:
         InputError: a path that does not exist, or a glob that matches nothing.
@@ -89,13 +103,13 @@ def expand(paths: tuple[str, ...] | str) -> tuple[str, ...]:
             else:
                 matches = [plain] if filesystem.isfile(plain) else []
                 if not matches and filesystem.isdir(plain):
-                    raise InputError(f"data.paths: {path} is a folder; name its files: {path.rstrip('/')}/*.warc.gz")
+                    raise InputError(f"{where}.paths: {path} is a folder; name its files: {path.rstrip('/')}/*.warc.gz")
         except (ImportError, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"data.paths: cannot look at {path}: {error}") from error
+            raise InputError(f"{where}.paths: cannot look at {path}: {error}") from error
         if not matches:
             here = f" (in {os.getcwd()})" if "://" not in path and not os.path.isabs(path) else ""
-            raise InputError(f"data.paths: no file matches {path}{here}.")
+            raise InputError(f"{where}.paths: no file matches {path}{here}.")
         files += [filesystem.unstrip_protocol(m).removeprefix("file://") for m in matches]
     return tuple(dict.fromkeys(files))

@@ -6,7 +6,6 @@ shards; a killed run goes on with the others.
 
 import contextlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from datatrove.pipeline.base import PipelineStep
 
 from core import discovery, store
 from core.data.documents import ReadDocuments, WriteDocuments
-from core.data.executor import LocalPasses
+from core.data.executor import Executor, LocalExecutor
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
-from core.data.steps import CorpusStep, ForeignStep, Step, StepContext
+from core.data.steps import LARGEST_TABLE, CorpusStep, ForeignStep, Step, StepContext
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 
@@ -52,11 +51,11 @@ class Recipe:
                 )
             )
             steps.append(made)
-        workers = os.cpu_count() or 1 if self.config.workers == -1 else self.config.workers
+        shards = self.config.shards or len(files)
         labels = [step.label for step in planned]
         try:
-            with LocalPasses(min(workers, len(files)), job.plugin_files) as executor:
-                corpus = _Passes(job, executor, shards=len(files), labels=labels).run(steps)
+            with job.executor or LocalExecutor(plugin_files=job.plugin_files) as executor:
+                corpus = _Passes(job, executor, shards=shards, labels=labels).run(steps)
         except BaseException:
             with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
                 store.write_json(job.output / "funnel.json", _finished_part(ledgers, labels))
@@ -65,10 +64,7 @@ class Recipe:
         store.write_json(job.output / "funnel.json", funnel)
         summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
-        reports = {
-            path.stem.removesuffix(".report"): path for path in job.scratch("corpus_steps").rglob("*.report.json")
-        }
-        summary["step_reports"] = {name: json.loads(path.read_text()) for name, path in sorted(reports.items())}
+        summary["step_reports"] = _step_reports(job.scratch("corpus_steps"), ledgers)
         if summary["documents"] == 0:
             raise InputError(_nothing_left(funnel, job.output))
         return summary
@@ -100,7 +96,7 @@ def _make(planned: PlannedStep) -> Step | CorpusStep:
 class _Passes:
     """Group steps into passes and run them."""
 
-    def __init__(self, job: Job, executor: LocalPasses, shards: int, labels: list[str]) -> None:
+    def __init__(self, job: Job, executor: Executor, shards: int, labels: list[str]) -> None:
         self.job = job
         self.executor = executor
         self.shards = shards
@@ -183,6 +179,26 @@ def _total(ledgers: Path, position: int, label: str) -> dict[str, Any]:
     total["rejected"] = dict(total["rejected"].most_common())
     total["failed"] = dict(total["failed"].most_common())
     return total
+
+
+def _step_reports(corpus_steps: Path, ledgers: Path) -> dict[str, dict[str, Any]]:
+    """What steps report, by label: the ``*.report.json`` of whole-corpus steps, and tables counted by all ranks."""
+    reports: dict[str, dict[str, Any]] = {}
+    for folder in sorted(corpus_steps.iterdir()):
+        label = folder.name.partition("-")[2]
+        paths = sorted(folder.rglob("*.report.json"))
+        for path in paths:
+            name = label if len(paths) == 1 else f"{label}.{path.name.removesuffix('.report.json')}"
+            reports[name] = json.loads(path.read_text())
+    sums: dict[str, dict[str, Counter]] = {}
+    for path in sorted(ledgers.glob("*.json")):
+        ledger = json.loads(path.read_text())
+        for table, counts in ledger["tables"].items():
+            sums.setdefault(ledger["step"], {}).setdefault(table, Counter()).update(counts)
+    for label, tables in sums.items():
+        largest = {table: dict(counts.most_common(LARGEST_TABLE)) for table, counts in tables.items()}
+        reports.setdefault(label, {})["tables"] = largest
+    return reports
 
 
 def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:

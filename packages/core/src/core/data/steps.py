@@ -22,6 +22,8 @@ from datatrove.pipeline.base import PipelineStep
 
 from core.data.documents import ParquetSink
 
+LARGEST_TABLE = 10_000
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepContext:
@@ -48,6 +50,8 @@ class Ledger:
     kept: int = 0
     rejected: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     failed: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    tables: dict[str, collections.Counter] = dataclasses.field(default_factory=dict)
+    """What a step counts beside documents: table to key to number."""
 
     def check(self, label: str) -> None:
         """Assert that every document is accounted for."""
@@ -64,6 +68,7 @@ class Ledger:
             "kept": self.kept,
             "rejected": dict(sorted(self.rejected.items())),
             "failed": dict(sorted(self.failed.items())),
+            "tables": {name: dict(sorted(table.items())) for name, table in sorted(self.tables.items())},
         }
 
 
@@ -98,6 +103,14 @@ class Step(PipelineStep):
     def receive(self, records: int = 1) -> None:
         """Count records met by a step that reads."""
         self._ledger.received += records
+
+    def count(self, table: str, key: str, value: int = 1) -> None:
+        """Add to a table of the report, such as ``count("language", "en")``; added up over all ranks.
+
+        Keys must be few: a table holds at most :data:`LARGEST_TABLE` a rank; what is beyond counts as ``(other)``.
+        """
+        counter = self._ledger.tables.setdefault(table, collections.Counter())
+        counter[key if key in counter or len(counter) < LARGEST_TABLE else "(other)"] += value
 
     def reject(self, document: Document, reason: str) -> None:
         """Set a document aside by decision. ``reason`` is a short, countable phrase without figures."""
