@@ -7,7 +7,8 @@ role        made by              files
 =========== ==================== =====================================================================================
 crawl       source               ``files/*`` raw input files; a demonstration source adds ``truth.jsonl``
 corpus      data                 ``documents/*.parquet`` (id, text, url, score, metadata as JSON),
-                                 ``rejected/*.parquet`` (the same and step, outcome, reason), ``funnel.json``
+                                 ``rejected/*.parquet`` (the same and step, outcome, reason), ``funnel.json``,
+                                 ``reports/<position>-<step>/`` what a step leaves beside documents
 tokenizer   tokenizer            ``tokenizer.json``, ``tokenizer_config.json`` with the chat template
 tokens      packer               ``train.bin`` and ``validation.bin`` (little-endian ids), ``train.offsets.npy`` and
                                  ``validation.offsets.npy`` (int64 starts of documents, and the end),

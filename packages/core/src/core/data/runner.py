@@ -48,6 +48,8 @@ class Recipe:
                     files=files,
                     rejected=job.output / "rejected",
                     ledgers=ledgers,
+                    reports=job.output / "reports" / f"{position:02d}-{step.label}",
+                    plugin_files=job.plugin_files,
                 )
             )
             steps.append(made)
@@ -65,6 +67,9 @@ class Recipe:
         summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
         summary["step_reports"] = _step_reports(job.scratch("corpus_steps"), ledgers)
+        for label, made in zip(labels, steps, strict=True):
+            if isinstance(made, Step) and (said := made.report()):
+                summary["step_reports"][label] = said | summary["step_reports"].get(label, {})
         if summary["documents"] == 0:
             raise InputError(_nothing_left(funnel, job.output))
         return summary

@@ -40,6 +40,10 @@ class StepContext:
     """Folder for documents set aside."""
     ledgers: Path | None = None
     """Folder for the counts of each rank."""
+    reports: Path | None = None
+    """Folder inside the artifact for files that a step wants to leave; it makes the folder when it does."""
+    plugin_files: tuple[str, ...] = ()
+    """Local files given with ``--plugin``, for a step that looks up registered names."""
 
 
 @dataclasses.dataclass
@@ -121,6 +125,10 @@ class Step(PipelineStep):
         """Set a document aside because it could not be handled."""
         self._ledger.failed[reason] += 1
         self._set_aside(document, "failed", reason)
+
+    def report(self) -> dict[str, Any]:
+        """Return what the report says of this step beside its tables. Called once, when all ranks are finished."""
+        return {}
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """Run as a DataTrove step, keeping the ledger."""
