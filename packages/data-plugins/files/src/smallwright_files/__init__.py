@@ -1,0 +1,1 @@
+"""Read rows of files, hub datasets and earlier artifacts."""

@@ -1,0 +1,121 @@
+"""Settings of the reading steps."""
+
+import codecs
+import dataclasses
+from typing import Literal
+
+from core.config import setting
+from core.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowsConfig:
+    """How a row becomes a document. The same keys for every kind of file with rows."""
+
+    text: str = setting("text")
+    """Field of the text; ``a.b`` is field b of field a, ``a.0`` the first item of a list."""
+    id: str | None = setting("id")
+    """Field of the document's id. Where a row has none, or null, the id is ``<file>:<row>``."""
+    url: str | None = setting("url")
+    """Field of the URL; null: no row has one."""
+    metadata: tuple[str, ...] | None = setting(None)
+    """Other fields to keep in the document's metadata; null: all of them."""
+    max_metadata_bytes: int = setting(16_384)
+    """Most bytes of other fields a document, as JSON. Fields that do not fit are left out and named in its
+    ``left_out``."""
+    max_row_bytes: int = setting(16 * 1024 * 1024)
+    """Longest line, or text, in bytes; longer rows are set aside."""
+    without_text: Literal["fail", "keep"] = setting("fail")
+    """Rows whose text is missing or empty: set aside, or kept as references whose text a later step fetches."""
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise ConfigError("text: not set. Name the field that holds the text, such as text=content.")
+        for name, least in (("max_metadata_bytes", 0), ("max_row_bytes", 16)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}={getattr(self, name)}: must be at least {least}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadJsonlConfig(RowsConfig):
+    """Settings of ``read_jsonl``: one JSON object a line; plain, gzip, zstd, xz or bzip2."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadParquetConfig(RowsConfig):
+    """Settings of ``read_parquet``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadHubConfig(RowsConfig):
+    """Settings of ``read_hub``: a dataset of the Hugging Face hub, streamed, or a local folder laid out like one."""
+
+    dataset: str | None = setting(None, files=True)
+    """Hub id (``owner/name``) or local folder. Required."""
+    name: str | None = setting(None)
+    """Configuration of the dataset (its subset); null: its default one."""
+    split: str = setting("train")
+    """Split whose data files are read."""
+    revision: str | None = setting(None)
+    """Commit, tag or branch; null: the newest commit. The commit found is recorded in every document."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.dataset:
+            raise ConfigError(
+                "dataset: not set. Name the dataset: data.steps.read.dataset=<hub id or folder>, and its text field "
+                "with data.steps.read.text=<field> where that is not 'text'."
+            )
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the data files of the split."""
+        from smallwright_files.hub import list_files
+
+        return list_files(self.dataset or "", self.name, self.split, self.revision)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadTextConfig:
+    """Settings of ``read_text``: plain text; plain, gzip, zstd, xz or bzip2."""
+
+    split: Literal["file", "blocks"] = setting("file")
+    """A document is a file, or each block of lines between blank lines."""
+    encoding: str = setting("utf-8")
+    """Character encoding of the files; text that is not in it is set aside."""
+    max_document_bytes: int = setting(16 * 1024 * 1024)
+    """Longest document in bytes; longer ones are set aside."""
+
+    def __post_init__(self) -> None:
+        if self.max_document_bytes < 1:
+            raise ConfigError(f"max_document_bytes={self.max_document_bytes}: must be at least 1.")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ConfigError(f"encoding={self.encoding}: unknown; such as utf-8 or latin-1.") from None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadDocumentsConfig:
+    """Settings of ``read_documents``: what an earlier data stage kept, or set aside."""
+
+    artifact: str | None = setting(None, identity=False)
+    """Folder of a data artifact (``store/data/<name>``) whose files to read; null: the recipe's ``paths``. Its files'
+    content is part of the identity in either case."""
+    folder: Literal["documents", "rejected"] = setting("documents")
+    """Which of the artifact's documents: those kept, or those set aside."""
+    steps: tuple[str, ...] | None = setting(None)
+    """Rejected documents only: labels of the steps that set them aside; null: any."""
+    outcomes: tuple[Literal["rejected", "failed"], ...] = setting(("rejected",))
+    """Rejected documents only: decided against, or could not be handled."""
+    reasons: tuple[str, ...] | None = setting(None)
+    """Rejected documents only: reasons, word for word as the report has them; null: any."""
+    urls: tuple[str, ...] | None = setting(None)
+    """URLs to read; null: any, unless ``url_files`` names some."""
+    url_files: tuple[str, ...] = setting((), files=True)
+    """Files with a URL a line, read beside ``urls``."""
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the Parquet files of the artifact's folder."""
+        from smallwright_files.listing import artifact_files
+
+        return artifact_files(self.artifact, self.folder)

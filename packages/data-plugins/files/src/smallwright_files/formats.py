@@ -1,0 +1,249 @@
+"""Rows of each kind of file, in bounded memory; what cannot be read is one row with a problem."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from core.errors import InputError
+
+from smallwright_files.config import RowsConfig
+from smallwright_files.rows import INVALID_JSON, NOT_AN_OBJECT, NOT_UTF8, TOO_LONG, Row
+from smallwright_files.streams import BrokenStream, Storage, chunks, lines
+
+COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2")
+BATCH_ROWS = 64
+"""Rows of a columnar file turned into Python values at a time: a row may hold 16 MB."""
+BROKEN_PARQUET = "broken Parquet"
+BROKEN_ARROW = "broken Arrow file"
+
+Wanted = Callable[[int], bool]
+Reader = Callable[[Storage, RowsConfig, Wanted, str], Iterator[Row]]
+
+
+def read_jsonl(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
+    """Yield the object of each line; blank lines are none."""
+    number = -1
+    try:
+        for number, (line, overlong) in enumerate(lines(chunks(storage), config.max_row_bytes)):
+            if number == 0:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if not wanted(number) or not line.strip():
+                continue
+            yield _problem(number, TOO_LONG, line) if overlong else _parse(number, line)
+    except BrokenStream as broken:
+        if wanted(number + 1):
+            yield _problem(number + 1, broken.reason, broken.partial, str(broken))
+
+
+def _parse(number: int, line: bytes) -> Row:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        try:
+            # Python writes NaN and Infinity, which orjson refuses; nothing else is worth a second look.
+            value = json.loads(line) if b"NaN" in line or b"Infinity" in line else None
+        except (ValueError, RecursionError):
+            value = None
+        if value is None:
+            return _problem(number, INVALID_JSON if _is_utf8(line) else NOT_UTF8, line, str(error))
+    if not isinstance(value, dict):
+        return _problem(number, NOT_AN_OBJECT, line)
+    return Row(number, value)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _problem(number: int, reason: str, raw: bytes = b"", detail: str = "") -> Row:
+    return Row(number, None, reason, raw[:8000], detail)
+
+
+def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
+    """Yield the rows of a CSV file with a header; values are strings."""
+    csv.field_size_limit(min(config.max_row_bytes, 2**31 - 1))
+    overlong: list[bytes] = []
+    ending: list[BrokenStream] = []
+
+    def text() -> Iterator[str]:
+        try:
+            for number, (line, long) in enumerate(lines(chunks(storage), config.max_row_bytes)):
+                if long:
+                    overlong.append(line[:8000])
+                else:
+                    yield line.removeprefix(b"\xef\xbb\xbf" if number == 0 else b"").decode("utf-8", "replace") + "\n"
+        except BrokenStream as broken:
+            ending.append(broken)
+
+    reader = csv.reader(text(), delimiter="\t" if ".tsv" in file else ",", strict=True)
+    header: list[str] | None = None
+    number = 0
+    while True:
+        row: Row | None = None
+        try:
+            cells = next(reader, None)
+            if cells is not None and header is None:
+                header = cells
+                continue
+            if cells:
+                if len(cells) == len(header or ()):
+                    row = Row(number, dict(zip(header or (), cells, strict=True)))
+                else:
+                    row = _problem(number, "wrong number of fields", ",".join(cells)[:8000].encode("utf-8", "replace"))
+        except csv.Error as error:
+            cells = []
+            row = _problem(number, "invalid CSV", detail=str(error))
+        for line in overlong:
+            if wanted(number):
+                yield _problem(number, TOO_LONG, line)
+            number += 1
+        overlong.clear()
+        if row is not None:
+            row.number = number
+            if wanted(number):
+                yield row
+            number += 1
+        if cells is None:
+            break
+    if ending and wanted(number):
+        yield _problem(number, ending[0].reason, ending[0].partial, str(ending[0]))
+
+
+def read_parquet(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
+    """Yield the rows, a row group at a time. A broken row group is as many problems as it has unread rows.
+
+    Raises:
+        InputError: the file has no such text column.
+    """
+    try:
+        parquet = pq.ParquetFile(storage, pre_buffer=False)
+        columns = _columns(parquet.schema_arrow.names, config, file)
+    except InputError:
+        raise
+    except Exception as error:
+        _check_storage(storage, error)
+        if wanted(0):
+            yield _problem(0, BROKEN_PARQUET, detail=str(error))
+        return
+    number = 0
+    with parquet:
+        for group in range(parquet.num_row_groups):
+            end = number + parquet.metadata.row_group(group).num_rows
+            detail = "fewer rows than its footer says"
+            try:
+                batches = parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False)
+                for batch in batches:
+                    yield from _batch_rows(batch, number, config, wanted)
+                    number += batch.num_rows
+            except InputError:
+                raise
+            except Exception as error:
+                _check_storage(storage, error)
+                detail = str(error)
+            while number < end:
+                if wanted(number):
+                    yield _problem(number, BROKEN_PARQUET, detail=detail)
+                number += 1
+
+
+def read_arrow(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
+    """Yield the rows of an Arrow IPC file or stream, as ``datasets`` writes them.
+
+    Raises:
+        InputError: the file has no such text column.
+    """
+    number = 0
+    try:
+        head = storage.read(6)
+        storage.seek(0)
+        opened: Any = pa.ipc.open_file(storage) if head == b"ARROW1" else pa.ipc.open_stream(storage)
+        batches = (
+            (opened.get_batch(i) for i in range(opened.num_record_batches)) if head == b"ARROW1" else iter(opened)
+        )
+        columns = _columns(opened.schema.names, config, file)
+        for batch in batches:
+            batch = batch.select(columns) if columns is not None else batch
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                piece = batch.slice(start, BATCH_ROWS)
+                yield from _batch_rows(piece, number, config, wanted)
+                number += piece.num_rows
+    except InputError:
+        raise
+    except Exception as error:
+        _check_storage(storage, error)
+        if wanted(number):
+            yield _problem(number, BROKEN_ARROW, detail=str(error))
+
+
+def _check_storage(storage: Storage, error: Exception) -> None:
+    if storage.failure is not None:
+        raise storage.failure from error
+
+
+def _columns(names: list[str], config: RowsConfig, file: str) -> list[str] | None:
+    """Return the columns to read, None for all; the text column must be there."""
+    if config.without_text == "fail" and config.text not in names and config.text.split(".")[0] not in names:
+        raise InputError(
+            f"data.steps.<reading step>.text={config.text}: {file} has no such column. Its columns: "
+            f"{', '.join(names[:30])}."
+        )
+    if config.metadata is None:
+        return None
+    asked = [config.text, config.id, config.url, *config.metadata]
+    found = [name if name in names else name.split(".")[0] for name in asked if name]
+    return [name for name in dict.fromkeys(found) if name in names]
+
+
+def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: Wanted) -> Iterator[Row]:
+    numbers = [number for number in range(first, first + batch.num_rows) if wanted(number)]
+    if not numbers:
+        return
+    overlong = _overlong(batch, config)
+    for number in numbers:
+        if overlong is not None and overlong[number - first]:
+            yield _problem(number, TOO_LONG)
+            continue
+        try:
+            yield Row(number, batch.slice(number - first, 1).to_pylist()[0])
+        except (UnicodeDecodeError, ValueError, OverflowError) as error:
+            yield _problem(number, NOT_UTF8 if isinstance(error, UnicodeDecodeError) else "bad value", b"", str(error))
+
+
+def _overlong(batch: pa.RecordBatch, config: RowsConfig) -> list[bool] | None:
+    """Say which rows' texts are too long to be made Python strings of; None when no text is."""
+    if config.text not in batch.schema.names:
+        return None
+    column = batch.column(batch.schema.names.index(config.text))
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return None
+    sizes = pc.greater(pc.fill_null(pc.binary_length(column), 0), config.max_row_bytes)
+    return sizes.to_pylist() if pc.any(sizes).as_py() else None
+
+
+READERS: dict[str, Reader] = {
+    ".jsonl": read_jsonl,
+    ".json": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".arrow": read_arrow,
+}
+
+
+def kind_of(file: str) -> str:
+    """Return the ending that says what a file holds, without that of its compression: ``.jsonl``."""
+    name = file.rsplit("/", 1)[-1].lower()
+    for compression in COMPRESSIONS:
+        name = name.removesuffix(compression)
+    _, dot, ending = name.rpartition(".")
+    return dot + ending

@@ -1,0 +1,97 @@
+"""Data files of a dataset: of the Hugging Face hub, or of a local folder laid out like one."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from core.errors import InputError, MissingPluginError, nearest
+
+from smallwright_files.formats import READERS, kind_of
+
+SECONDS = 20.0
+
+
+def list_files(dataset: str, name: str | None, split: str, revision: str | None) -> tuple[str, ...]:
+    """Return the data files of a split, in order: ``hf://datasets/<id>@<commit>/<path>``, or local paths.
+
+    Raises:
+        InputError: there is no such dataset, configuration, split or revision; it cannot be reached; its files are of
+            a kind that cannot be streamed.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingPluginError(
+            f"data.steps.read.dataset={dataset}: needs the library 'datasets': pip install 'smallwright-data-files[hub]'"
+        ) from error
+    local = Path(dataset).expanduser()
+    commit = None if local.is_dir() else _commit(dataset, revision)
+    place = str(local) if commit is None else dataset
+    try:
+        datasets.disable_progress_bars()
+        builder = datasets.load_dataset_builder(place, name, revision=commit)
+        data_files = dict(builder.config.data_files or {})
+    except Exception as error:  # a folder of the web, read by a library that raises what it likes
+        raise InputError(f"data.steps.read.dataset={dataset}: {_explain(error, name)}") from error
+    if split not in data_files:
+        known = [str(key) for key in data_files]
+        raise InputError(
+            f"data.steps.read.split={split}: {dataset} has no such split.{nearest(split, known)} "
+            f"Its splits: {', '.join(known) or 'none with files'}."
+        )
+    files = tuple(dict.fromkeys(str(file) for file in data_files[split]))
+    unknown = Counter(kind_of(file) or "no ending" for file in files if kind_of(file) not in READERS)
+    if unknown:
+        raise InputError(
+            f"data.steps.read.dataset={dataset}: its files are of a kind that cannot be read by rows "
+            f"({', '.join(sorted(unknown))}); read_hub reads JSONL, Parquet, CSV and Arrow."
+        )
+    return files
+
+
+def _commit(dataset: str, revision: str | None) -> str:
+    """Return the commit that a revision is now. One request, so that a missing network is known at once."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"data.steps.read.dataset={dataset}"
+    if dataset.startswith((".", "/", "~")) or dataset.count("/") > 1:
+        raise InputError(f"{where}: no such folder, and no hub id (owner/name).")
+    try:
+        info = HfApi().dataset_info(dataset, revision=revision, timeout=SECONDS)
+    except OfflineModeIsEnabled as error:
+        raise InputError(
+            f"{where}: HF_HUB_OFFLINE is set, and a hub dataset is streamed from {constants.ENDPOINT}. Unset it, or "
+            "give a local folder."
+        ) from error
+    except HFValidationError as error:
+        raise InputError(f"{where}: no such folder, and no hub id (owner/name).") from error
+    except GatedRepoError as error:
+        raise InputError(
+            f"{where}: access must be asked for at {constants.ENDPOINT}/datasets/{dataset}, and HF_TOKEN set."
+        ) from error
+    except RepositoryNotFoundError as error:
+        private = "" if os.environ.get("HF_TOKEN") else " For a private one set HF_TOKEN."
+        raise InputError(f"{where}: the hub has no such dataset, and there is no such folder.{private}") from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"data.steps.read.revision={revision}: {dataset} has no such revision.") from error
+    except Exception as error:  # httpx, or what replaces it
+        raise InputError(f"{where}: {constants.ENDPOINT} cannot be reached ({type(error).__name__}).") from error
+    return str(info.sha)
+
+
+def _explain(error: Exception, name: str | None) -> str:
+    text = " ".join(str(error).split())[:300] or type(error).__name__
+    if "BuilderConfig" in text and "not found" in text:
+        return f"no configuration {name!r}.{text.partition('not found.')[2].replace('Available', ' Available')}"
+    if "script" in text.lower():
+        return "it is a dataset with code of its own, which is not run. Look for its Parquet branch: revision=refs/convert/parquet"
+    if "No (supported) data files" in text or "doesn't contain any data files" in text:
+        return "no data files in it that can be read by rows; read_hub reads JSONL, Parquet, CSV and Arrow."
+    return text

@@ -1,0 +1,20 @@
+"""Hooks of the files plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_files.conf")
+
+
+@hookimpl
+def register_steps(register):
+    config = "smallwright_files.config:"
+    register("read_jsonl", "smallwright_files.read:ReadJsonl", config=config + "ReadJsonlConfig")
+    register("read_parquet", "smallwright_files.read:ReadParquet", config=config + "ReadParquetConfig")
+    register("read_hub", "smallwright_files.read:ReadHub", config=config + "ReadHubConfig")
+    register("read_text", "smallwright_files.text:ReadText", config=config + "ReadTextConfig")
+    register("read_documents", "smallwright_files.artifacts:ReadDocuments", config=config + "ReadDocumentsConfig")

@@ -1,0 +1,111 @@
+"""The steps that read rows: ``read_jsonl``, ``read_parquet`` and ``read_hub``."""
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import fsspec
+from core.data.steps import Step, StepContext
+from core.errors import InputError
+from datatrove.data import Document
+
+from smallwright_files import formats
+from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig, RowsConfig
+from smallwright_files.listing import parts_of, short_names
+from smallwright_files.rows import Row, to_document
+from smallwright_files.streams import open_storage
+
+Config = TypeVar("Config", bound=RowsConfig)
+
+
+class ReadRows(Step, Generic[Config]):
+    """Read the rows of files into documents.
+
+    A document has the row's id, or ``<file>:<row>``; in its metadata ``file`` (the path below the folder that all
+    files share), ``row`` (from 0; of lines, the line), ``url`` and the other fields. Each row is met once, whatever
+    the number of ranks: where ranks outnumber files they share the rows of a file in turn.
+
+    A row that cannot be read fails with its reason: ``invalid JSON``, ``not an object``, ``not UTF-8``, ``no text``,
+    ``too long``; what is broken for good (``truncated compressed stream``, ``corrupt compressed stream``,
+    ``broken Parquet``) is reported where reading ends, and what came before is kept.
+    """
+
+    type = "reader"
+    config: Config
+
+    def bind(self, context: StepContext) -> None:
+        """Check that local input files exist, before any work."""
+        super().bind(context)
+        for file in context.files:
+            if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
+                raise InputError(f"data.paths: {file} is not a file.")
+
+    def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
+        """Yield the documents of this rank's rows."""
+        yield from documents
+        names = short_names(self.context.files)
+        for file, part, parts in parts_of(self.context.files, rank, world_size):
+            yield from self.read_file(file, names[file], part, parts)
+
+    def read_file(self, file: str, name: str, part: int = 0, parts: int = 1) -> Iterator[Document]:
+        """Yield the documents of the rows n of a file with ``n % parts == part``; fail the others of them."""
+        about = self.about(file)
+        for row in self.rows(file, lambda number: number % parts == part):
+            self.receive()
+            document, problem = to_document(row, name, self.config, about)
+            if "left_out" in document.metadata:
+                self.count("fields left out for their size", "rows")
+                for field in document.metadata["left_out"]:
+                    self.count("fields left out for their size", field)
+            if problem is None:
+                yield document
+            else:
+                self.fail(document, problem)
+
+    def rows(self, file: str, wanted: formats.Wanted) -> Iterator[Row]:
+        """Yield the wanted rows of a file."""
+        with open_storage(file) as storage:
+            yield from self.reader(file)(storage, self.config, wanted, file)
+
+    def reader(self, file: str) -> formats.Reader:
+        """Return what reads this file."""
+        raise NotImplementedError
+
+    def about(self, file: str) -> dict[str, Any]:
+        """Return further metadata of the documents of a file."""
+        return {}
+
+
+class ReadJsonl(ReadRows[ReadJsonlConfig]):
+    """Read JSONL: one object a line; plain, gzip, zstd, xz or bzip2, told by the first bytes."""
+
+    def __init__(self, config: ReadJsonlConfig | None = None) -> None:
+        super().__init__(config or ReadJsonlConfig())
+
+    def reader(self, file: str) -> formats.Reader:
+        return formats.read_jsonl
+
+
+class ReadParquet(ReadRows[ReadParquetConfig]):
+    """Read Parquet, a row group at a time."""
+
+    def __init__(self, config: ReadParquetConfig | None = None) -> None:
+        super().__init__(config or ReadParquetConfig())
+
+    def reader(self, file: str) -> formats.Reader:
+        return formats.read_parquet
+
+
+class ReadHub(ReadRows[ReadHubConfig]):
+    """Read the data files of a hub dataset as they stream in: JSONL, Parquet, CSV or Arrow.
+
+    Documents also have ``dataset`` and, of a hub dataset, ``revision`` (the commit) in their metadata.
+    """
+
+    def reader(self, file: str) -> formats.Reader:
+        return formats.READERS[formats.kind_of(file)]
+
+    def about(self, file: str) -> dict[str, Any]:
+        dataset = str(self.config.dataset)
+        if not file.startswith("hf://"):
+            return {"dataset": dataset.rstrip("/").rsplit("/", 1)[-1]}
+        return {"dataset": dataset, "revision": file.partition("@")[2].partition("/")[0]}
