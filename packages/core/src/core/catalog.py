@@ -25,6 +25,8 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("data/scorer", "rules"): "smallwright-data-scorers",
     ("data/scorer", "llm"): "smallwright-data-scorers",
     ("data/source", "demo_crawl"): "smallwright-data-warc",
+    ("executor", "ray"): "smallwright-data-executors",
+    ("executor", "slurm"): "smallwright-data-executors",
     ("tokenizer", "bpe"): "smallwright-data-tokenizer",
     ("tokens", "packed"): "smallwright-data-tokenizer",
     ("arch", "gqa"): "smallwright-arch-gqa",
@@ -50,6 +52,7 @@ _ALIASES = {
     "trainers": "pretrain",
     "posttrainers": "posttrain",
     "evaluators": "eval",
+    "executors": "executor",
 }
 
 
