@@ -1,0 +1,1 @@
+"""Executors of data recipes beyond one machine: Ray and Slurm, on DataTrove's own."""

@@ -1,0 +1,17 @@
+"""Hooks of the executors plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_executors.conf")
+
+
+@hookimpl
+def register_executors(register):
+    config = "smallwright_executors.config:"
+    register("ray", "smallwright_executors.ray_executor:RayExecutor", config=config + "RayConfig")
+    register("slurm", "smallwright_executors.slurm_executor:SlurmExecutor", config=config + "SlurmConfig")
