@@ -14,6 +14,7 @@ CONFIGS = {
         "name: toy\npaths: null\nsource: {name: lines, files: 3, lines: 20}\nsteps:\n"
         "  read_lines: {}\n  drop: {word: number 3, fail_on: 'line 5 ', against: []}\n  keep_first: {}\n"
     ),
+    "data/other.yaml": "name: other\nsource: {name: lines, files: 2, lines: 9}\nsteps:\n  read_lines: {}\n",
     "arch/tiny.yaml": "name: tiny\nsize: nano\nhidden_size: null\nvocab_size: null\n",
     "tokenizer/count.yaml": "name: count\n" + WORK,
     "tokens/count.yaml": "name: count\n" + WORK,

@@ -163,8 +163,25 @@ def test_plugins_lists_what_a_file_offers(command):
     assert toy["offers"]["architectures"] == ["tiny"]
 
 
+def test_several_recipes_give_a_corpus_each(command, toy, workdir):
+    recipes = [override for override in toy if not override.startswith("+data")]
+    overrides = ["+data=[toy,other]", "data.other.source.lines=5", "executor.workers=1"]
+    done = command("run", *recipes, *overrides, "run_dir=run")
+    assert done.returncode == 0, done.stderr
+    made = report(workdir)
+    documents = {name: summary["documents"] for name, summary in made["data"]["corpora"].items()}
+    assert documents["other"] == 10
+    assert sum(documents.values()) == made["data"]["documents"]
+    assert [name for name in statuses(workdir) if name.startswith("data")] == ["data-toy", "data-other"]
+    tokenizer = next(stage["artifact"] for stage in made["stages"] if stage["name"] == "tokenizer")
+    inputs = store.read_manifest(workdir / tokenizer)["inputs"]
+    assert set(inputs) == {"corpus-toy", "corpus-other"}
+    alone = json.loads(command("plan", "+data=other", "data.source.lines=5", "--json").stdout)
+    assert {row["status"] for row in alone["stages"]} == {"reused"}
+
+
 def test_text_of_a_report_cannot_inject_markup():
-    row = {"step": "<script>", "in": 1, "kept": 0, "rejected": {"<b>": 1}, "failed": {}}
+    row = {"corpus": "<script>", "step": "<script>", "in": 1, "kept": 0, "rejected": {"<b>": 1}, "failed": {}}
     page = report_html.render(
         {
             "name": "x",

@@ -5,7 +5,8 @@ Artifacts are directories; a stage finds its inputs' directories in ``job.inputs
 =========== ==================== =====================================================================================
 role        made by              files
 =========== ==================== =====================================================================================
-crawl       source               ``files/*`` raw input files; a demonstration source adds ``truth.jsonl``
+crawl       source               ``files/*`` raw input files; a demonstration source adds ``truth.jsonl``, see
+                                 :mod:`core.data.truth`
 corpus      data                 ``documents/*.parquet`` (id, text, url, score, metadata as JSON),
                                  ``rejected/*.parquet`` (the same and step, outcome, reason), ``funnel.json``,
                                  ``reports/<position>-<step>/`` what a step leaves beside documents
@@ -48,6 +49,14 @@ class Job:
     """Local files given with ``--plugin``; a stage that starts Python processes hands them on."""
     progress: ProgressWriter = dataclasses.field(default_factory=ProgressWriter)
     """``job.progress(done, total, unit="steps", note="loss 4.2")`` moves the bar that the user sees."""
+
+    def corpora(self) -> dict[str, Path]:
+        """Return the corpora of the run by recipe, in the order of the command line; a single one as ``corpus``."""
+        return {
+            role.removeprefix("corpus-"): path
+            for role, path in self.inputs.items()
+            if role == "corpus" or role.startswith("corpus-")
+        }
 
     def scratch(self, name: str) -> Path:
         """Return a directory for unfinished work inside the artifact; it is removed when the stage finishes."""

@@ -122,6 +122,25 @@ def test_summary_states_size_and_fertility(corpus, texts, tmp_path):
     assert summary["bytes_per_token"] == round(sum(len(text.encode()) for text in texts) / tokens, 4)
 
 
+def test_weights_share_the_training_text_among_recipes(texts, tmp_path):
+    half = len(texts) // 2
+    write_corpus(tmp_path / "a", texts[:half])
+    write_corpus(tmp_path / "b", texts[half:])
+    inputs = {"corpus-a": tmp_path / "a", "corpus-b": tmp_path / "b"}
+    job = Job(name="tokenizer", output=tmp_path / "out", inputs=inputs, seed=1)
+    summary = Bpe(BpeConfig(vocab_size=400, weights={"a": 0.2, "b": 0.8})).run(job)
+    assert summary["sampled_shares"]["b"] == 1.0
+    sizes = [sum(len(text.encode()) for text in part) for part in (texts[:half], texts[half:])]
+    assert summary["sampled_shares"]["a"] == pytest.approx(sizes[1] / 4 / sizes[0], rel=0.05)
+    with pytest.raises(InputError, match="names a, c; the recipes of this run are a, b"):
+        Bpe(BpeConfig(vocab_size=400, weights={"a": 0.2, "c": 0.8})).run(job)
+
+    tokens = Job(name="t", output=tmp_path / "tokens", inputs={**inputs, "tokenizer": tmp_path / "out"}, seed=1)
+    packed = Packed(PackedConfig(validation_fraction=0.2)).run(tokens)
+    assert set(packed["tokens_by_corpus"]) == {"a", "b"}
+    assert sum(packed["tokens_by_corpus"].values()) == packed["train_tokens"] + packed["validation_tokens"]
+
+
 def test_too_large_vocabulary_names_the_size_that_fits(corpus, tmp_path):
     with pytest.raises(
         UserError, match=r"tokenizer\.vocab_size=30000: .* merges, .* Set tokenizer\.vocab_size=\d+"

@@ -18,6 +18,7 @@ from core.data.documents import ReadDocuments, WriteDocuments
 from core.data.executor import Executor, LocalExecutor
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
 from core.data.steps import LARGEST_TABLE, CorpusStep, ForeignStep, Step, StepContext
+from core.data.truth import against_truth
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 
@@ -64,12 +65,16 @@ class Recipe:
             raise
         funnel = _funnel(ledgers, labels)
         store.write_json(job.output / "funnel.json", funnel)
-        summary = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
+        summary: dict[str, Any] = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
         summary["step_reports"] = _step_reports(job.scratch("corpus_steps"), ledgers)
         for label, made in zip(labels, steps, strict=True):
             if isinstance(made, Step) and (said := made.report()):
                 summary["step_reports"][label] = said | summary["step_reports"].get(label, {})
+        truth = job.inputs.get("crawl", job.output) / "truth.jsonl"
+        if truth.is_file():
+            uses = {step.label: step.entry.name for step in planned}
+            summary["truth"] = against_truth(truth, uses, job.output / "rejected", corpus)
         if summary["documents"] == 0:
             raise InputError(_nothing_left(funnel, job.output))
         return summary

@@ -48,13 +48,13 @@ class Bpe:
             UserError: the corpus is too small for ``vocab_size``.
             InputError: no documents, or ``path`` names no tokenizer.
         """
-        from smallwright_tokenizer.corpus import document_files
+        from smallwright_tokenizer.corpus import corpus_files
 
-        files = document_files(job.inputs["corpus"])
-        summary = self._train(job, files) if self.config.path is None else self._bring(job)
-        return {**summary, **_fertility(job, files)}
+        corpora = corpus_files(job.corpora())
+        summary = self._train(job, corpora) if self.config.path is None else self._bring(job)
+        return {**summary, **_fertility(job, [path for files in corpora.values() for path in files])}
 
-    def _train(self, job: Job, files: list[Path]) -> dict[str, Any]:
+    def _train(self, job: Job, corpora: dict[str, list[Path]]) -> dict[str, Any]:
         from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
         digits = [pre_tokenizers.Digits(individual_digits=True)] if self.config.split_digits else []
@@ -71,7 +71,8 @@ class Bpe:
             show_progress=False,
         )
         seen = {"documents": 0, "bytes": 0}
-        tokenizer.train_from_iterator(_texts(files, self.config.training_documents, job, seen), trainer=trainer)
+        shares = _sampled_shares(corpora, self.config)
+        tokenizer.train_from_iterator(_texts(corpora, shares, job, seen), trainer=trainer)
         trained = tokenizer.get_vocab_size()
         if trained < self.config.vocab_size:
             raise UserError(_too_small(self.config, trained, seen))
@@ -84,6 +85,7 @@ class Bpe:
             "merges": trained - BYTES - len(self.config.special_tokens),
             "training_documents": seen["documents"],
             "training_bytes": seen["bytes"],
+            "sampled_shares": {name: round(share, 6) for name, share in shares.items()},
         }
 
     def _bring(self, job: Job) -> dict[str, Any]:
@@ -131,21 +133,48 @@ def _from_hub(name: str, revision: str | None) -> Path:
         raise InputError(f"{missing} the hub did not give it: {reason}") from None
 
 
-def _texts(files: list[Path], wanted: int | None, job: Job, seen: dict[str, int]) -> Iterator[list[str]]:
+def _sampled_shares(corpora: dict[str, list[Path]], config: BpeConfig) -> dict[str, float]:
+    """Return the share of each corpus's documents to train on, so that the weights and the limit hold.
+
+    Raises:
+        InputError: the weights name other recipes than the run has.
+    """
+    from smallwright_tokenizer.corpus import row_count, text_bytes
+
+    shares = dict.fromkeys(corpora, 1.0)
+    if config.weights is not None:
+        if set(config.weights) != set(corpora):
+            given, has = ", ".join(sorted(config.weights)), ", ".join(sorted(corpora))
+            raise InputError(f"tokenizer.weights names {given}; the recipes of this run are {has}. Name each once.")
+        sizes = {name: sum(map(text_bytes, files)) for name, files in corpora.items()}
+        # The largest mix with these proportions takes all of the corpus that is scarcest for its weight.
+        scarcest = min(sizes[name] / weight for name, weight in config.weights.items())
+        shares = {name: weight * scarcest / sizes[name] for name, weight in config.weights.items()}
+    if config.training_documents is not None:
+        documents = sum(shares[name] * sum(map(row_count, files)) for name, files in corpora.items())
+        limit = min(1.0, config.training_documents / documents)
+        shares = {name: share * limit for name, share in shares.items()}
+    return shares
+
+
+def _texts(
+    corpora: dict[str, list[Path]], shares: dict[str, float], job: Job, seen: dict[str, int]
+) -> Iterator[list[str]]:
     """Yield the texts to train on, in corpus order, the same ones whatever the order is."""
     from smallwright_tokenizer.corpus import HASH_RANGE, id_hash, read_batches, row_count
 
-    total = sum(row_count(path) for path in files)
-    cut = HASH_RANGE if wanted is None or wanted >= total else HASH_RANGE * wanted // total
+    total = sum(row_count(path) for files in corpora.values() for path in files)
     passed = 0
-    for path in files:
-        for ids, texts in read_batches(path, 1000):
-            chosen = [text for name, text in zip(ids, texts, strict=True) if id_hash(name, "tokenizer") < cut]
-            passed += len(texts)
-            seen["documents"] += len(chosen)
-            seen["bytes"] += sum(len(text.encode("utf-8")) for text in chosen)
-            job.progress(passed, total, unit="documents", note="merging" if passed == total else "counting words")
-            yield chosen
+    for corpus, files in corpora.items():
+        cut = round(HASH_RANGE * shares[corpus])
+        for path in files:
+            for ids, texts in read_batches(path, 1000):
+                chosen = [text for name, text in zip(ids, texts, strict=True) if id_hash(name, "tokenizer") < cut]
+                passed += len(texts)
+                seen["documents"] += len(chosen)
+                seen["bytes"] += sum(len(text.encode("utf-8")) for text in chosen)
+                job.progress(passed, total, unit="documents", note="merging" if passed == total else "counting words")
+                yield chosen
 
 
 def _too_small(config: BpeConfig, trained: int, seen: dict[str, int]) -> str:

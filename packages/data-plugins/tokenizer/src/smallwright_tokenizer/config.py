@@ -1,6 +1,7 @@
 """Settings of the tokenizer and of the packer."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from core.config import setting
 from core.errors import ConfigError
@@ -53,6 +54,10 @@ class BpeConfig:
     """A pair seen fewer times is never merged."""
     training_documents: int | None = setting(1_000_000)
     """Train on about this many documents, chosen by a hash of their ids; null: on all of them."""
+    weights: Mapping[str, float] | None = setting(None)
+    """Share of the training text that each recipe of ``+data=[...]`` gives, by its name; null: all that there is.
+    SmolLM2's tokenizer: FineWeb-Edu 0.70, Cosmopedia 0.15, OpenWebMath 0.08, StarCoderData 0.05, StackOverflow 0.02
+    (§4.1)."""
     special_tokens: tuple[str, ...] = setting(SPECIAL_TOKENS)
     """Tokens with the ids 0, 1, 2, ... in this order; never produced from the text of a document."""
 
@@ -74,6 +79,8 @@ class BpeConfig:
             raise ConfigError(f"min_frequency={self.min_frequency}: must be at least 1.")
         if self.training_documents is not None and self.training_documents < 1:
             raise ConfigError(f"training_documents={self.training_documents}: must be at least 1, or null for all.")
+        if self.weights is not None and (not self.weights or min(self.weights.values()) <= 0):
+            raise ConfigError(f"weights={dict(self.weights)}: give each recipe a share above 0, or null.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Read the documents of a corpus artifact, with only the columns that tokenizing needs."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,8 +10,17 @@ from core.errors import InputError
 HASH_RANGE = 2**64
 
 
+def corpus_files(corpora: Mapping[str, Path]) -> dict[str, list[Path]]:
+    """Return the Parquet files of each corpus in their fixed order.
+
+    Raises:
+        InputError: a corpus holds no document.
+    """
+    return {name: document_files(corpus) for name, corpus in corpora.items()}
+
+
 def document_files(corpus: Path) -> list[Path]:
-    """Return the Parquet files of a corpus in their fixed order.
+    """Return the Parquet files of one corpus in their fixed order.
 
     Raises:
         InputError: the corpus holds no document.
@@ -28,6 +37,14 @@ def document_files(corpus: Path) -> list[Path]:
 def row_count(path: Path) -> int:
     """Return the number of documents in one file, from its footer."""
     return pq.read_metadata(path).num_rows
+
+
+def text_bytes(path: Path) -> int:
+    """Return the size of one file's texts, from its footer: close to their UTF-8 bytes."""
+    metadata = pq.read_metadata(path)
+    column = metadata.schema.names.index("text")
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    return sum(group.column(column).total_uncompressed_size for group in groups)
 
 
 def read_batches(path: Path, size: int) -> Iterator[tuple[list[str], list[str]]]:

@@ -11,7 +11,7 @@ from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 
 from smallwright_tokenizer.config import PackedConfig
-from smallwright_tokenizer.corpus import HASH_RANGE, document_files, id_hash, read_batches, read_ids, row_count
+from smallwright_tokenizer.corpus import HASH_RANGE, corpus_files, id_hash, read_batches, read_ids, row_count
 from smallwright_tokenizer.files import end_of_text_id, vocabulary_size
 
 SIDES = ("train", "validation")
@@ -28,6 +28,7 @@ class Journal:
     documents: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(SIDES, 0))
     validation_bytes: int = 0
     empty_documents: int = 0
+    corpus_tokens: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> "Journal":
@@ -63,7 +64,9 @@ class Packed:
         """
         from tokenizers import Tokenizer
 
-        files = document_files(job.inputs["corpus"])
+        corpora = corpus_files(job.corpora())
+        files = [path for corpus in corpora.values() for path in corpus]
+        corpus_of = [name for name, corpus in corpora.items() for _ in corpus]
         tokenizer_folder = job.inputs["tokenizer"]
         vocab_size = vocabulary_size(tokenizer_folder)
         dtype = np.dtype("<u2" if vocab_size <= UINT16_IDS else "<u4")
@@ -76,7 +79,9 @@ class Packed:
 
         total = sum(row_count(path) for path in files)
         done = sum(row_count(path) for path in files[: writer.journal.files])
-        for path in files[writer.journal.files :]:
+        first = writer.journal.files
+        for corpus, path in zip(corpus_of[first:], files[first:], strict=True):
+            before = sum(writer.journal.tokens.values())
             for ids, texts in read_batches(path, self.config.batch_documents):
                 encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
                 for name, text, encoding in zip(ids, texts, encodings, strict=True):
@@ -84,6 +89,8 @@ class Packed:
                     writer.add(side, encoding.ids, text)
                 done += len(texts)
                 job.progress(done, total, unit="documents", note=f"{sum(writer.journal.tokens.values()):,} tokens")
+            tokens = sum(writer.journal.tokens.values()) - before
+            writer.journal.corpus_tokens[corpus] = writer.journal.corpus_tokens.get(corpus, 0) + tokens
             writer.commit()
         journal = writer.finish(job.output)
         if not all(journal.documents.values()):
@@ -104,6 +111,7 @@ class Packed:
         return {
             **dataclasses.asdict(meta),
             "empty_documents": journal.empty_documents,
+            "tokens_by_corpus": journal.corpus_tokens,
             "bytes_per_token": round(journal.validation_bytes / journal.tokens["validation"], 4),
         }
 

@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.interfaces import Job
 
 from smallwright_warc.config import DemoCrawlConfig
-from smallwright_warc.demo.pages import Page, make_pages
+from smallwright_warc.demo.pages import REMOVED_BY, Page, make_pages
 
 logger = logging.getLogger(__name__)
 FIRST_DATE = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
@@ -72,6 +72,7 @@ class DemoCrawl:
                     "file": name,
                     "kind": kind,
                     "expected": expected,
+                    "removed_by": REMOVED_BY[expected],
                     "duplicate_of": source.record_id if source is not None else None,
                     "math": page.math if page is not None else 0,
                 }

@@ -34,6 +34,19 @@ EXPECTED = {
     "spam": "url", "foreign": "language", "not_found": "http", "redirect": "http", "image": "http", "empty": "http",
     "exact_duplicate": "exact_duplicate", "near_duplicate": "near_duplicate",
 }  # fmt: skip
+REMOVED_BY = {
+    "keep": [],
+    "http": ["read_warc", "extract_text"],
+    "corrupt": ["read_warc"],
+    "url": ["url_filter"],
+    "language": ["language"],
+    "quality": ["gopher_repetition", "gopher_quality", "c4_quality", "fineweb_quality"],
+    "math": ["threshold", "domain_recall"],
+    "exact_duplicate": ["exact_dedup", "minhash", "bloom_dedup"],
+    "near_duplicate": ["minhash"],
+    "contaminated": ["decontaminate"],
+}
+"""Registered steps that should remove a record of each expectation (:mod:`core.data.truth`)."""
 CHARSETS = (
     ("cp1252", "utf-8", None),
     ("cp1252", "", None),
