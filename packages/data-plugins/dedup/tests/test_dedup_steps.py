@@ -16,7 +16,7 @@ from datatrove.executor import LocalPipelineExecutor
 from smallwright_dedup.config import DecontaminateConfig, ExactDedupConfig, MinHashConfig
 from smallwright_dedup.decontaminate import Decontaminate, longest_common_subsequence
 from smallwright_dedup.exact import ExactDedup
-from smallwright_dedup.minhash import MinHash, word_ngrams
+from smallwright_dedup.minhash import MinHash
 from smallwright_dedup.words import split_words
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[5] / "shared"))
@@ -54,6 +54,10 @@ def run(step, corpus, work, workers=1, tasks=2):
         for d in read_documents(path)
     }
     return kept, rejected
+
+
+def word_ngrams(words, n):
+    return [" ".join(words[i : i + n]) for i in range(max(1, len(words) - n + 1))]
 
 
 def jaccard(a, b):

@@ -1,142 +1,173 @@
-"""Groups of equal documents from keys on disk, and the removal of all but one of each group.
+"""Clusters of duplicates from pairs, and the removal of all but one document of each.
 
-Every file ``<name>.parquet`` of the corpus gets a file ``keys/<name>.npy`` of uint64 [bands, documents]: documents that
-share a key in any band belong together, and a key of 0 belongs with nothing. One task sorts band after band and
-joins; memory is four numbers of 8 bytes per document of the whole corpus, whatever the number of bands. Files are
-the unit of all of it, so that nothing depends on how many tasks or workers there are.
+Two rules. ``join``: documents that a chain of pairs connects are one cluster (FineWeb's rule); of each, one is kept.
+``greedy``: going through the corpus, a document is removed when it is paired with an earlier one that was kept.
+
+Memory: about 60 bytes for each document that has a duplicate (:class:`FindClusters` measures it in its report), and
+nothing for the others: 10 million duplicates take 600 MB. Names of kept documents stay on disk.
 """
 
 import collections
+import functools
+import itertools
 import json
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
-from core.data.documents import read_documents
-from core.data.steps import Step, batched
+from core.data.steps import Step
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from smallwright_dedup.files import corpus_files, save_array, save_json, split_number
+from smallwright_dedup.hashing import spread
+from smallwright_dedup.pairs import distinct_pairs, read_pairs
+
 LARGEST_SHOWN = 20
+SAMPLES_SHOWN = 5
+PAIRS_AT_ONCE = 1_000_000
+_NAMES = pa.schema([("number", pa.int64()), ("id", pa.string()), ("url", pa.string())])
+_REMOVED = pa.schema([(name, pa.string()) for name in ("kept", "removed", "kept_url", "removed_url")])
 
-
-class WriteKeys(PipelineStep):
-    """Write the keys and the lengths in words of the documents of every n-th file."""
-
-    type = "dedup"
-    name = "keys"
-    BATCH = 500
-
-    def __init__(self, corpus: Path, work: Path) -> None:
-        super().__init__()
-        self.corpus = corpus
-        self.work = work
-
-    @abstractmethod
-    def keys(self, documents: list[Document]) -> tuple[np.ndarray, np.ndarray]:
-        """Return keys as uint64 [documents, bands] and lengths as int64 [documents]."""
-
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
-        for path in sorted(self.corpus.glob("*.parquet"))[rank::world_size]:
-            keys, lengths = [], []
-            for batch in batched(read_documents(path, columns=("id", "text", "url")), self.BATCH):
-                batch_keys, batch_lengths = self.keys(batch)
-                keys.append(batch_keys)
-                lengths.append(batch_lengths)
-                self.stat_update("documents", value=len(batch))
-            # A file can be empty, and the number of bands is then unknown and of no importance.
-            _save(self.work / "lengths" / f"{path.stem}.npy", np.concatenate(lengths) if lengths else np.zeros(0, int))
-            _save(self.work / "keys" / f"{path.stem}.npy", np.concatenate(keys).T if keys else np.zeros((0, 0), "u8"))
+Keep = Literal["first", "longest", "random"]
 
 
 class FindClusters(PipelineStep):
-    """Join documents that share a key; write which rows of each file go, and the document kept instead.
+    """Decide which documents go, and which one is kept instead of each.
+
+    Work folder: ``removed/<file>.npy`` int64 [2, removed]: rows, and the number of the kept document; ``names.arrow``:
+    number, id and URL of kept documents; ``clusters.report.json``.
 
     Args:
-        keep: ``first`` or ``longest``.
+        keep: With ``join``, the document of a cluster that stays: the first, the one with most words, or one at random.
         about: Settings, for the report.
+        seed: Of the random choice, which depends on it and on the documents' places in the corpus.
     """
 
     type = "dedup"
     name = "clusters"
 
-    def __init__(self, corpus: Path, work: Path, keep: str, about: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        corpus: Path,
+        work: Path,
+        about: dict[str, Any],
+        keep: Keep = "first",
+        seed: int = 0,
+        rule: Literal["join", "greedy"] = "join",
+    ) -> None:
         super().__init__()
         self.corpus = corpus
         self.work = work
-        self.keep = keep
         self.about = about
+        self.keep = keep
+        self.seed = seed
+        self.rule = rule
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()
         if rank > 0:
             return
-        files = sorted(self.corpus.glob("*.parquet"))
-        lengths = [np.load(self.work / "lengths" / f"{path.stem}.npy") for path in files]
-        starts = np.cumsum([0, *map(len, lengths)])  # of each file in the order of the whole corpus
-        root = self._join(files, int(starts[-1]))
-        kept = self._choose(root, np.concatenate(lengths) if lengths else np.zeros(0, int))
-        ids = self._ids(files, starts, kept)
-        for path, start, end in zip(files, starts[:-1], starts[1:], strict=True):
-            rows = np.flatnonzero(kept[start:end] != np.arange(start, end))
-            removed = {int(row): ids[int(kept[start + row])] for row in rows}
-            _write_json(self.work / "removed" / f"{path.stem}.json", {"rows": int(end - start), "removed": removed})
-        self._report(kept, ids)
+        numbers_D, kept_D = self._greedy() if self.rule == "greedy" else self._joined()
+        files_D, rows_D = split_number(numbers_D)
+        files = corpus_files(self.corpus)
+        ends = np.searchsorted(files_D, np.arange(len(files) + 1))
+        for file, (start, end) in enumerate(itertools.pairwise(ends)):
+            gone = start + np.flatnonzero(kept_D[start:end] != numbers_D[start:end])
+            save_array(self.work / "removed" / f"{file:06d}.npy", np.stack([rows_D[gone], kept_D[gone]]))
+        self._report(files, numbers_D, kept_D)
 
-    def _join(self, files: list[Path], documents: int) -> np.ndarray:
-        """Return, for each document, the first one of its cluster: int64 [documents]."""
-        parent = np.arange(documents)
-        arrays = [np.load(self.work / "keys" / f"{path.stem}.npy", mmap_mode="r") for path in files]
-        arrays = [array for array in arrays if array.shape[1]]
-        for band in range(len(arrays[0]) if arrays else 0):
-            keys = np.concatenate([array[band] for array in arrays])
-            order = np.argsort(keys, kind="stable")
-            keys = keys[order]
-            same = np.flatnonzero((keys[1:] == keys[:-1]) & (keys[1:] != 0))
-            join(parent, order[same], order[same + 1])
-        return find_roots(parent)
+    def _joined(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of documents with duplicates, sorted, and for each the one that is kept: int64 [D]."""
+        numbers_D = np.zeros(0, dtype=np.int64)
+        for pairs in read_pairs(self.work, PAIRS_AT_ONCE):
+            numbers_D = np.union1d(numbers_D, pairs)
+        parent_D = np.arange(len(numbers_D))
+        for pairs in read_pairs(self.work, PAIRS_AT_ONCE):
+            pairs = distinct_pairs(pairs)
+            join(parent_D, np.searchsorted(numbers_D, pairs[0]), np.searchsorted(numbers_D, pairs[1]))
+        root_D = find_roots(parent_D, np.arange(len(parent_D)))
+        if self.keep == "first" or not len(root_D):
+            return numbers_D, numbers_D[root_D]
+        if self.keep == "longest":
+            rank_D = -self._lengths(numbers_D)
+        else:
+            salt = spread(np.array([self.seed], dtype=np.uint64))
+            rank_D = (spread(numbers_D.astype(np.uint64) ^ salt) >> np.uint64(1)).astype(np.int64)
+        order = np.lexsort((rank_D, root_D))  # stable: where equal, the first in the corpus
+        first = np.flatnonzero(np.diff(root_D[order], prepend=-1))
+        chosen_D = np.empty_like(root_D)
+        chosen_D[root_D[order[first]]] = order[first]
+        return numbers_D, numbers_D[chosen_D[root_D]]
 
-    def _choose(self, root: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return, for each document, the one of its cluster that is kept: int64 [documents]."""
-        if self.keep == "first" or not len(root):
-            return root
-        order = np.lexsort((np.arange(len(root)), -lengths, root))  # by cluster, the longest first, then the first
-        first = np.flatnonzero(np.diff(root[order], prepend=-1))
-        chosen = np.empty_like(root)
-        chosen[root[order[first]]] = order[first]
-        return chosen[root]
+    def _greedy(self) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [distinct_pairs(np.sort(pairs, axis=0)) for pairs in read_pairs(self.work, PAIRS_AT_ONCE)]
+        earlier, later = distinct_pairs(np.concatenate(pairs, axis=1)) if pairs else np.zeros((2, 0), dtype=np.int64)
+        kept: dict[int, int] = {}
+        for place in np.lexsort((earlier, later)).tolist():
+            before, this = int(earlier[place]), int(later[place])
+            if kept.get(before, before) == before and kept.get(this, this) == this:
+                kept[this] = before
+        numbers_D = np.union1d(earlier, later)
+        return numbers_D, np.array([kept.get(number, number) for number in numbers_D.tolist()], dtype=np.int64)
 
-    def _ids(self, files: list[Path], starts: np.ndarray, kept: np.ndarray) -> dict[int, str]:
-        """Return the ids of the kept documents of clusters of two and more."""
-        wanted = np.unique(kept[kept != np.arange(len(kept))])
-        ids: dict[int, str] = {}
-        for path, start, end in zip(files, starts[:-1], starts[1:], strict=True):
-            here = wanted[(wanted >= start) & (wanted < end)]
-            if len(here):
-                column = pq.read_table(path, columns=["id"]).column("id").take(here - start).to_pylist()
-                ids.update(zip(here.tolist(), column, strict=True))
-        return ids
+    def _lengths(self, numbers_D: np.ndarray) -> np.ndarray:
+        files_D, rows_D = split_number(numbers_D)
+        lengths_D = np.zeros(len(numbers_D), dtype=np.int64)
+        for file in np.unique(files_D):
+            here = slice(*np.searchsorted(files_D, [file, file + 1]))
+            lengths_D[here] = np.load(self.work / "lengths" / f"{file:06d}.npy", mmap_mode="r")[rows_D[here]]
+        return lengths_D
 
-    def _report(self, kept: np.ndarray, ids: dict[int, str]) -> None:
-        names, sizes = np.unique(kept, return_counts=True)
-        largest = sorted(zip((-sizes).tolist(), names.tolist(), strict=True))[:LARGEST_SHOWN]
+    def _report(self, files: list[Path], numbers_D: np.ndarray, kept_D: np.ndarray) -> None:
+        names, sizes = np.unique(kept_D, return_counts=True)
+        largest = np.lexsort((names, -sizes))[:LARGEST_SHOWN]
+        members = {int(names[place]): self._members(numbers_D, kept_D, names[place]) for place in largest}
+        wanted = np.unique(np.concatenate([names, *members.values()])) if len(names) else names
+        write_names(self.work / "names.arrow", files, wanted)
+        lookup = Names(self.work / "names.arrow")
+        counts = [json.loads(path.read_text()) for path in sorted((self.work / "documents").glob("*.json"))]
+        scopes: collections.Counter[str] = collections.Counter()
+        for count in counts:
+            scopes.update(count["scopes"])
+        histogram = collections.Counter(sizes[sizes > 1].tolist())
         report = {
             **self.about,
-            "documents": len(kept),
-            "removed": len(kept) - len(names),
+            "documents": sum(count["documents"] for count in counts),
+            "removed": int((kept_D != numbers_D).sum()),
             "clusters": int((sizes > 1).sum()),
-            "sizes": {str(size): count for size, count in sorted(collections.Counter(sizes.tolist()).items())},
-            "largest": [{"size": -size, "kept": ids[name]} for size, name in largest if size < -1],
+            "sizes": {str(size): count for size, count in sorted(histogram.items())},
+            "largest": [
+                {
+                    "size": int(sizes[place]),
+                    "kept": dict(zip(("id", "url"), lookup.get(int(names[place])), strict=True)),
+                    "samples": [
+                        dict(zip(("id", "url"), lookup.get(number), strict=True))
+                        for number in members[int(names[place])].tolist()
+                    ],
+                }
+                for place in largest
+                if sizes[place] > 1
+            ],
         }
-        _write_json(self.work / "clusters.report.json", report)
+        if scopes:
+            report["scopes"] = dict(scopes.most_common(LARGEST_SHOWN))
+        save_json(self.work / "clusters.report.json", report)
+
+    def _members(self, numbers_D: np.ndarray, kept_D: np.ndarray, kept: np.int64) -> np.ndarray:
+        members = numbers_D[kept_D == kept]
+        return members[members != kept][:SAMPLES_SHOWN]
 
 
 class RemoveDuplicates(Step):
-    """Apply what :class:`FindClusters` found to the documents, which come in the order of the corpus's files."""
+    """Apply what :class:`FindClusters` found to the documents, which come in the order of the corpus's files.
+
+    Leaves ``clusters/<rank>.parquet`` in the artifact's folder of reports: id and URL of each removed document and of
+    the one that is kept instead.
+    """
 
     def __init__(self, work: Path, reason: str) -> None:
         super().__init__(None)
@@ -144,52 +175,86 @@ class RemoveDuplicates(Step):
         self.reason = reason
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
-        for path in sorted((self.work / "removed").glob("*.json"))[rank::world_size]:
-            decision = json.loads(path.read_text())
-            for row in range(decision["rows"]):
+        names = Names(self.work / "names.arrow")
+        pairs: list[dict[str, str]] = []
+        for path in sorted((self.work / "removed").glob("*.npy"))[rank::world_size]:
+            count = json.loads((self.work / "documents" / f"{path.stem}.json").read_text())["documents"]
+            rows, kept = np.load(path)
+            removed = dict(zip(rows.tolist(), kept.tolist(), strict=True))
+            for row in range(count):
                 document = next(documents, None)
                 assert document is not None, f"{path.stem}: the clusters know more documents than came"
-                kept = decision["removed"].get(str(row))
-                if kept is None:
+                if row not in removed:
                     yield document
-                else:
-                    document.metadata["duplicate_of"] = kept
-                    self.reject(document, self.reason)
+                    continue
+                name, url = names.get(removed[row])
+                document.metadata["duplicate_of"] = name
+                self.reject(document, self.reason)
+                removed_url = str(document.metadata.get("url") or "")
+                pairs.append({"kept": name, "removed": document.id, "kept_url": url, "removed_url": removed_url})
         assert next(documents, None) is None, "documents came that the clusters do not know"
+        if self.context.reports is not None:
+            target = self.context.reports / "clusters" / f"{rank:05d}.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(pairs, schema=_REMOVED), target.with_suffix(".partial"))
+            target.with_suffix(".partial").replace(target)
 
 
-def find_roots(parent: np.ndarray) -> np.ndarray:
-    """Follow ``parent`` (int64 [documents]) to the ends, all documents at once."""
+class Names:
+    """Ids and URLs of documents by number, read from a memory-mapped file."""
+
+    def __init__(self, path: Path) -> None:
+        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        numbers = [self._batch(place).column("number") for place in range(self._reader.num_record_batches)]
+        self._first = np.array([column[0].as_py() for column in numbers], dtype=np.int64)
+
+    def get(self, number: int) -> tuple[str, str]:
+        """Return id and URL."""
+        batch = self._batch(int(np.searchsorted(self._first, number, side="right")) - 1)
+        row = int(np.searchsorted(batch.column("number").to_numpy(), number))
+        assert batch.column("number")[row].as_py() == number, f"no document {number}"
+        return batch.column("id")[row].as_py(), batch.column("url")[row].as_py()
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - lives as long as one task
+    def _batch(self, place: int) -> pa.RecordBatch:
+        return self._reader.get_batch(place)
+
+
+def write_names(path: Path, files: list[Path], numbers: np.ndarray) -> None:
+    """Write number, id and URL of the documents ``numbers``, sorted, reading only the files that they are in."""
+    places, rows = split_number(numbers)
+    partial = path.with_suffix(".partial")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, _NAMES) as writer:
+        for place in np.unique(places):
+            start, end = np.searchsorted(places, [place, place + 1])
+            wanted, first = rows[start:end], 0
+            with pq.ParquetFile(files[place]) as file:
+                for batch in file.iter_batches(batch_size=10_000, columns=["id", "url"]):
+                    part = wanted[(wanted >= first) & (wanted < first + len(batch))]
+                    if len(part):
+                        found = batch.take(pa.array(part - first))
+                        number = pa.array((np.int64(place) << np.int64(32)) | part)
+                        columns = [number, found.column("id"), found.column("url")]
+                        writer.write_batch(pa.record_batch(columns, schema=_NAMES))
+                    first += len(batch)
+    partial.replace(path)
+
+
+def find_roots(parent: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """Follow ``parent`` up from ``nodes`` to where it points to itself, and shorten the ways that were gone."""
+    roots = parent[nodes]
     while True:
-        above = parent[parent]
-        if np.array_equal(above, parent):
-            return parent
-        parent = above
+        above = parent[roots]
+        if np.array_equal(above, roots):
+            parent[nodes] = roots
+            return roots
+        roots = above
 
 
 def join(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
     """Put ``left[i]`` and ``right[i]`` into one cluster, for all i, in ``parent``; the lowest member is the root."""
-    while True:
-        roots = find_roots(parent)
-        parent[:] = roots
-        a, b = roots[left], roots[right]
+    while len(left):
+        a, b = find_roots(parent, left), find_roots(parent, right)
         apart = a != b
-        if not apart.any():
-            return
         left, right, a, b = left[apart], right[apart], a[apart], b[apart]
         np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array))
-    partial.replace(path)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1))
-    partial.replace(path)

@@ -1,10 +1,34 @@
 """Settings of the dedup steps."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from core.config import setting
 from core.errors import ConfigError
+
+
+def _check_scope(scope: str | None, pattern: str | None) -> None:
+    if pattern is None:
+        return
+    if scope is None:
+        raise ConfigError(f"scope_pattern={pattern}: needs scope, the metadata key that the pattern looks at.")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"scope_pattern={pattern}: no regular expression ({error}).") from None
+
+
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name}={getattr(config, name)}: must be at least 1.")
+
+
+def _check_share(config: object, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(config, name) <= 1:
+            raise ConfigError(f"{name}={getattr(config, name)}: give a share above 0, at most 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,14 +37,25 @@ class ExactDedupConfig:
 
     normalize: bool = setting(True)
     """Compare words only: case, accents, punctuation and white space do not count. False compares every character."""
+    by_text: bool = setting(True)
+    """Keep only one document of each text."""
     by_url: bool = setting(False)
-    """Also keep only one document of each URL."""
+    """Keep only one document of each URL."""
+    scope: str | None = setting(None)
+    """Metadata key: only documents with the same value are duplicates. None: the whole corpus."""
+    scope_pattern: str | None = setting(None)
+    """Regular expression that takes the scope out of that value, by its first group or as a whole."""
+
+    def __post_init__(self) -> None:
+        if not (self.by_text or self.by_url):
+            raise ConfigError("by_text=false and by_url=false: nothing is left to compare; set one, or drop the step.")
+        _check_scope(self.scope, self.scope_pattern)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MinHashConfig:
     """MinHash with locality-sensitive hashing. Two documents of similarity s share a band with probability
-    1 - (1 - s^rows)^bands. Defaults: FineWeb (arXiv 2406.17557, section 3.3 and appendix): 14 bands of 8.
+    1 - (1 - s^rows)^bands. Defaults: FineWeb (arXiv 2406.17557, section 3.4 and appendix): 14 bands of 8.
     FineMath (arXiv 2502.02737, section 3.3.2): bands=1, rows=10."""
 
     bands: int = setting(14)
@@ -30,38 +65,138 @@ class MinHashConfig:
     """Words in a shingle (FineWeb: 5)."""
     fold_numbers: bool = setting(True)
     """Take every number for the same word, as DataTrove does. False keeps exercises apart that differ in numbers."""
-    keep: Literal["first", "longest"] = setting("first")
-    """Which document of a cluster stays: the first in the order of files and rows, or the one with most words.
-    FineWeb kept one at random."""
+    keep: Literal["first", "longest", "random"] = setting("first")
+    """Which document of a cluster stays: the first in the order of files and rows, the one with most words, or one at
+    random (FineWeb), which depends on the seed only."""
+    scope: str | None = setting(None)
+    """Metadata key: only documents with the same value are duplicates, such as those of one snapshot (FineWeb, where
+    deduplication over all snapshots was worse). None: the whole corpus."""
+    scope_pattern: str | None = setting(None)
+    """Regular expression that takes the scope out of that value, by its first group or as a whole:
+    ``CC-MAIN-\\d{4}-\\d{2}`` finds the snapshot in the path of a file of Common Crawl."""
     seed: int = setting(1)
-    """Of the hash functions."""
+    """Of the hash functions, and of the choice at random."""
 
     def __post_init__(self) -> None:
-        for name in ("bands", "rows", "ngram"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least 1.")
+        _check_positive(self, "bands", "rows", "ngram")
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed}: must not be negative.")
+        _check_scope(self.scope, self.scope_pattern)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BloomDedupConfig:
+    """Removal of paragraphs and documents most of whose n-grams were seen before, remembered in a Bloom filter: DCLM
+    (arXiv 2406.11794, section 4.2 and appendix on deduplication). Defaults are DCLM's."""
+
+    remove: Literal["paragraph", "document", "both"] = setting("both")
+    """``paragraph``: lines whose n-grams were seen. ``document``: documents whose n-grams, across lines, were seen.
+    ``both``: lines, and the whole document when the n-grams of all its lines were seen (DCLM; its code calls this
+    ``old-both``)."""
+    ngram: int = setting(13)
+    """Words and punctuation marks in an n-gram."""
+    min_ngram: int = setting(13)
+    """A text shorter than ``ngram`` but with at least this many words counts as one n-gram. Shorter ones are kept."""
+    threshold: float = setting(0.8)
+    """What goes has more than this share of its n-grams seen before."""
+    expected_ngrams: int = setting(100_000_000)
+    """N-grams of the whole corpus (of one shard, with ``shards``), about one per word. Too few make the filter err
+    more often; the report says what it came to. Memory: 1.2 bytes each at a false positive rate of 0.01."""
+    false_positive_rate: float = setting(0.01)
+    """Of one n-gram, when ``expected_ngrams`` have been seen."""
+    shards: int = setting(1)
+    """Filters that work in parallel, each on every n-th file alone: duplicates in different shards stay. DCLM does so
+    at scale. The outcome depends on it, but never on the number of workers."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "ngram", "min_ngram", "expected_ngrams", "shards")
+        _check_share(self, "threshold")
+        if self.min_ngram > self.ngram:
+            raise ConfigError(f"min_ngram={self.min_ngram}: must be at most ngram={self.ngram}.")
+        if not 0 < self.false_positive_rate < 1:
+            raise ConfigError(f"false_positive_rate={self.false_positive_rate}: give a share between 0 and 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbeddingDedupConfig:
+    """Removal of instructions that say the same as an earlier one: nearest neighbours by the cosine of embeddings, as
+    for MagPie-Ultra (arXiv 2502.02737, section 5.1.1: embeddings of the first instruction, k=5; the threshold is not
+    published)."""
+
+    model: str = setting(files=True)
+    """Hugging Face encoder: a hub id or a folder, such as ``Alibaba-NLP/gte-large-en-v1.5``."""
+    revision: str | None = setting(None)
+    """Commit or tag of a hub model."""
+    text_key: str | None = setting(None)
+    """Metadata key of the text to embed, such as the first instruction. None: the document's text."""
+    prefix: str = setting("")
+    """Put before every text; some encoders want ``query: ``."""
+    pooling: Literal["mean", "cls"] = setting("mean")
+    """How the encoder's states become one vector: their mean, or the first one."""
+    max_length: int = setting(512)
+    """Tokens of a text that count."""
+    threshold: float = setting(0.95)
+    """Cosine from which two documents are duplicates. Our choice."""
+    neighbours: int = setting(5)
+    """Nearest documents that are looked at for each."""
+    batch_size: int = setting(32)
+    """Texts encoded at once. Part of the identity: sums are rounded differently in other batches."""
+    device: str = setting("auto", identity=False)
+    """``cpu``, ``cuda``, or ``auto``: a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "max_length", "neighbours", "batch_size")
+        _check_share(self, "threshold")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecontaminateConfig:
-    """Removal of documents that hold benchmark items: a shared n-gram, then a longest common subsequence of at least
-    ``ratio`` (FineMath, arXiv 2502.02737, section 3.3.2; the rule of Qwen2.5-Math, arXiv 2409.12122)."""
+    """Removal of documents that hold benchmark items: a shared n-gram, then enough overlap by one of two rules."""
 
     against: tuple[str, ...] = setting(files=True)
-    """Registered benchmarks, paths of JSONL files, or ``package:relative/path.jsonl``."""
-    ngram: int = setting(13)
-    """Words that must agree in a row. Items with fewer words are not looked for."""
-    ratio: float = setting(0.6)
-    """Longest common subsequence over the shorter of item and document, in words."""
+    """Registered benchmarks, ``package:relative/path.jsonl``, or files: JSONL (also gzipped), Parquet, or plain text
+    with an item a line (``.txt``)."""
+    fields: tuple[str, ...] | None = setting(None)
+    """Fields of a record whose texts are looked for, each by itself; a field may hold a list of texts. None: the
+    question (``context``, ``question``, ``problem``, ``prompt``, ``instruction``, ``query`` or ``text``), and question
+    and answer together."""
+    rule: Literal["lcs", "difflib"] = setting("lcs")
+    """``lcs``: the longest common subsequence of words is at least ``ratio`` of the shorter of item and document
+    (FineMath, arXiv 2502.02737, section 3.3.2; the rule of Qwen2.5-Math, arXiv 2409.12122). ``difflib``: characters in
+    matching blocks of more than 5, over those of the item, are above ``ratio`` (Cosmopedia's decontamination code)."""
+    ngram: int | None = setting(None)
+    """Words that must agree in a row. None: 13 with ``lcs``, 10 with ``difflib``, as published."""
+    ratio: float | None = setting(None)
+    """None: 0.6 with ``lcs``, 0.5 with ``difflib``, as published."""
+    short_items: Literal["skip", "exact"] = setting("skip")
+    """What becomes of items with fewer than ``ngram`` words, which share an n-gram with nothing. They are counted and
+    listed in either case. ``exact``: a document that holds all their words in a row is contaminated."""
+    shortest: int = setting(5)
+    """With ``exact``: items with fewer words than this are not looked for, for they are everywhere."""
     max_checks: int = setting(20_000)
     """Comparisons per document; a page made of repeated item texts would take for ever. Past it, the document fails."""
+    max_characters: int = setting(20_000)
+    """``difflib`` compares a document that is longer only in windows of this size around each shared n-gram, because
+    its time grows with the square. Such comparisons are counted."""
 
     def __post_init__(self) -> None:
         if not self.against:
             raise ConfigError("against is empty: name at least one benchmark, or drop the step.")
-        if self.ngram < 2 or self.max_checks < 1:
-            raise ConfigError("ngram must be at least 2 and max_checks at least 1.")
-        if not 0 < self.ratio <= 1:
+        if self.fields is not None and not self.fields:
+            raise ConfigError("fields is empty: name at least one field, or leave it out.")
+        if self.words_in_a_row < 2 or self.max_checks < 1 or self.shortest < 1:
+            raise ConfigError("ngram must be at least 2, max_checks and shortest at least 1.")
+        if self.max_characters < 1000:
+            raise ConfigError(f"max_characters={self.max_characters}: must be at least 1000.")
+        if not 0 < self.least_ratio <= 1:
             raise ConfigError(f"ratio={self.ratio}: give a share above 0, at most 1.")
+
+    @property
+    def words_in_a_row(self) -> int:
+        """``ngram``, or the rule's own."""
+        return self.ngram if self.ngram is not None else {"lcs": 13, "difflib": 10}[self.rule]
+
+    @property
+    def least_ratio(self) -> float:
+        """``ratio``, or the rule's own."""
+        return self.ratio if self.ratio is not None else {"lcs": 0.6, "difflib": 0.5}[self.rule]

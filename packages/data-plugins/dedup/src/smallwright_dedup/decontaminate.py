@@ -32,7 +32,7 @@ class Decontaminate(DocumentStep):
         self._index()
 
     def process_document(self, document: Document) -> Document:
-        found = self._index().match(split_words(document.text), self.config.ratio, self.config.max_checks)
+        found = self._index().match(split_words(document.text), self.config.least_ratio, self.config.max_checks)
         if found is not None:
             item, ratio, ngram = found
             document.metadata["contaminated_by"] = item.name
@@ -43,7 +43,7 @@ class Decontaminate(DocumentStep):
 
     def _index(self) -> "ItemIndex":
         paths = self._paths or tuple(resolve(name) for name in self.config.against)
-        return load_index(paths, tuple(map(_short_name, self.config.against)), self.config.ngram)
+        return load_index(paths, tuple(map(_short_name, self.config.against)), self.config.words_in_a_row)
 
 
 class TooManyMatches(Exception):

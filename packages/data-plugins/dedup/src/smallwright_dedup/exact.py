@@ -5,27 +5,35 @@ from pathlib import Path
 
 import numpy as np
 from core.data.steps import CorpusStep, Phase, Step
-from datatrove.data import Document
 
-from smallwright_dedup.clusters import FindClusters, RemoveDuplicates, WriteKeys
+from smallwright_dedup.clusters import FindClusters, RemoveDuplicates
 from smallwright_dedup.config import ExactDedupConfig
+from smallwright_dedup.pairs import PARTITIONS, FindPairs, Row, Scope, WriteKeys
 from smallwright_dedup.words import split_words
 
 
 class ExactDedup(CorpusStep):
-    """Keep the first of the documents with equal words. Reason: ``exact duplicate``.
+    """Keep the first of the documents with equal words, with equal URLs, or both. Reason: ``exact duplicate``.
 
     Keys are 64-bit: among 10 million documents, the chance of one wrong removal is 3e-6. A document without a word
-    is equal to nothing.
+    is equal to nothing by its text, and one without URL to nothing by its URL.
     """
 
     config: ExactDedupConfig
 
     def phases(self, corpus: Path, work: Path) -> list[Phase]:
-        about = {"step": "exact_dedup", "normalize": self.config.normalize, "by_url": self.config.by_url}
+        config = self.config
+        about = {
+            "step": "exact_dedup",
+            "normalize": config.normalize,
+            "by_text": config.by_text,
+            "by_url": config.by_url,
+            "scope": config.scope,
+        }
         return [
-            Phase(name="keys", pipeline=[_ExactKeys(self.config, corpus, work)]),
-            Phase(name="clusters", pipeline=[FindClusters(corpus, work, "first", about)], tasks=1),
+            Phase(name="keys", pipeline=[_ExactKeys(config, corpus, work)]),
+            Phase(name="pairs", pipeline=[FindPairs(work)], tasks=PARTITIONS),
+            Phase(name="clusters", pipeline=[FindClusters(corpus, work, about)], tasks=1),
         ]
 
     def pass_step(self, work: Path) -> Step:
@@ -34,26 +42,25 @@ class ExactDedup(CorpusStep):
 
 class _ExactKeys(WriteKeys):
     def __init__(self, config: ExactDedupConfig, corpus: Path, work: Path) -> None:
-        super().__init__(corpus, work)
+        super().__init__(corpus, work, Scope(config.scope, config.scope_pattern))
         self.config = config
 
-    def keys(self, documents: list[Document]) -> tuple[np.ndarray, np.ndarray]:
-        bands = 2 if self.config.by_url else 1
-        keys = np.zeros((len(documents), bands), dtype=np.uint64)
-        lengths = np.zeros(len(documents), dtype=np.int64)
-        for row, document in enumerate(documents):
-            words = split_words(document.text)
-            lengths[row] = len(words)
-            text = " ".join(words) if self.config.normalize else document.text
-            keys[row, 0] = _key(text) if words or not self.config.normalize else 0
-            if self.config.by_url:
-                keys[row, 1] = _key(document.metadata.get("url") or "")
-        return keys, lengths
+    def keys(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        bands = []
+        if self.config.by_text:
+            bands.append([self._text_key(row["text"]) for row in rows])
+        if self.config.by_url:
+            bands.append([_key("url", row["url"] or "") for row in rows])
+        return np.array(bands, dtype=np.uint64).T, np.zeros(len(rows), dtype=np.int64)
+
+    def _text_key(self, text: str) -> int:
+        return _key("text", " ".join(split_words(text)) if self.config.normalize else text)
 
 
-def _key(text: str) -> int:
+def _key(kind: str, text: str) -> int:
     """Return 64 bits of ``text``, 0 only for no text."""
     if not text:
         return 0
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    content = text.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(content, digest_size=8, person=kind.encode()).digest()
     return int.from_bytes(digest, "little") or 1

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import rensa
 from core.data.steps import CorpusStep, Phase, Step
-from datatrove.data import Document
 
-from smallwright_dedup.clusters import FindClusters, RemoveDuplicates, WriteKeys
+from smallwright_dedup.clusters import FindClusters, RemoveDuplicates
 from smallwright_dedup.config import MinHashConfig
-from smallwright_dedup.words import split_words
+from smallwright_dedup.hashing import hash_ngrams, hash_words, spread
+from smallwright_dedup.pairs import PARTITIONS, FindPairs, Row, Scope, WriteKeys
 
 
 class MinHash(CorpusStep):
@@ -29,12 +29,16 @@ class MinHash(CorpusStep):
             "bands": config.bands,
             "rows": config.rows,
             "ngram": config.ngram,
+            "keep": config.keep,
+            "scope": config.scope,
             "seed": config.seed,
             "rensa_algorithm": rensa.RMinHash.ALGORITHM_VERSION,
         }
+        clusters = FindClusters(corpus, work, about, config.keep, config.seed)
         return [
             Phase(name="signatures", pipeline=[Signatures(config, corpus, work)]),
-            Phase(name="clusters", pipeline=[FindClusters(corpus, work, config.keep, about)], tasks=1),
+            Phase(name="pairs", pipeline=[FindPairs(work)], tasks=PARTITIONS),
+            Phase(name="clusters", pipeline=[clusters], tasks=1),
         ]
 
     def pass_step(self, work: Path) -> Step:
@@ -47,34 +51,31 @@ class Signatures(WriteKeys):
     name = "signatures"
 
     def __init__(self, config: MinHashConfig, corpus: Path, work: Path) -> None:
-        super().__init__(corpus, work)
+        scope = Scope(config.scope, config.scope_pattern)
+        super().__init__(corpus, work, scope, lengths=config.keep == "longest")
         self.config = config
 
-    def keys(self, documents: list[Document]) -> tuple[np.ndarray, np.ndarray]:
+    def keys(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
         config = self.config
-        words = [split_words(document.text, fold_numbers=config.fold_numbers) for document in documents]
-        shingles = [word_ngrams(document_words, config.ngram) for document_words in words]
-        digests = rensa.RMinHash.digests_from_token_sets(shingles, config.bands * config.rows, config.seed)
-        hashes = np.array(digests, dtype=np.uint32).reshape(len(documents), config.bands, config.rows)
+        words, starts = hash_words([row["text"] for row in rows], fold_numbers=config.fold_numbers)
+        shingles, shingle_starts = hash_ngrams(words, starts, config.ngram)
+        matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+            shingles, shingle_starts.astype(np.uint64), config.bands * config.rows, config.seed
+        )
+        hashes = np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(rows), config.bands, config.rows)
         keys = mix(hashes)
-        lengths = np.array([len(document_words) for document_words in words], dtype=np.int64)
+        lengths = np.diff(starts)
         keys[lengths == 0] = 0
         return keys, lengths
 
 
-def word_ngrams(words: list[str], n: int) -> list[str]:
-    """Return the word n-grams; a document shorter than that is one shingle as a whole."""
-    return [" ".join(words[i : i + n]) for i in range(max(1, len(words) - n + 1))]
-
-
 def mix(hashes: np.ndarray) -> np.ndarray:
-    """Hash the last axis of uint32 [documents, bands, rows] to uint64 keys [documents, bands], never 0."""
-    keys = np.zeros(hashes.shape[:2], dtype=np.uint64)
+    """Hash the last axis of uint32 [documents, bands, rows] to uint64 keys [documents, bands], never 0.
+
+    Bands are told apart, so that equal hashes in different bands are no match.
+    """
+    keys = np.broadcast_to(np.arange(hashes.shape[1], dtype=np.uint64), hashes.shape[:2]).copy()
     for row in range(hashes.shape[2]):
-        # The finalizer of SplitMix64 after each value: order matters and every bit spreads; arithmetic wraps.
-        keys += hashes[:, :, row].astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        keys ^= keys >> np.uint64(31)
+        keys = spread(keys + hashes[:, :, row].astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     keys[keys == 0] = 1
     return keys
