@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from smallwright_files.streams import BrokenStream, Storage, chunks, lines
 COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2")
 BATCH_ROWS = 64
 """Rows of a columnar file turned into Python values at a time: a row may hold 16 MB."""
+_PYTHON_JSON = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
+"""What Python writes and orjson refuses: numbers that are none, lone surrogates. Nothing else gets a second look."""
 BROKEN_PARQUET = "broken Parquet"
 BROKEN_ARROW = "broken Arrow file"
 
@@ -45,8 +48,7 @@ def _parse(number: int, line: bytes) -> Row:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         try:
-            # Python writes NaN and Infinity, which orjson refuses; nothing else is worth a second look.
-            value = json.loads(line) if b"NaN" in line or b"Infinity" in line else None
+            value = json.loads(line) if _PYTHON_JSON.search(line) else None
         except (ValueError, RecursionError):
             value = None
         if value is None:
@@ -166,9 +168,7 @@ def read_arrow(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) 
         head = storage.read(6)
         storage.seek(0)
         opened: Any = pa.ipc.open_file(storage) if head == b"ARROW1" else pa.ipc.open_stream(storage)
-        batches = (
-            (opened.get_batch(i) for i in range(opened.num_record_batches)) if head == b"ARROW1" else iter(opened)
-        )
+        batches = (opened.get_batch(i) for i in range(opened.num_record_batches)) if head == b"ARROW1" else iter(opened)
         columns = _columns(opened.schema.names, config, file)
         for batch in batches:
             batch = batch.select(columns) if columns is not None else batch

@@ -22,7 +22,8 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
         import datasets
     except ImportError as error:
         raise MissingPluginError(
-            f"data.steps.read.dataset={dataset}: needs the library 'datasets': pip install 'smallwright-data-files[hub]'"
+            f"data.steps.read.dataset={dataset}: needs the library 'datasets'. Install it: "
+            "pip install 'smallwright-data-files[hub]'"
         ) from error
     local = Path(dataset).expanduser()
     commit = None if local.is_dir() else _commit(dataset, revision)
@@ -89,9 +90,9 @@ def _commit(dataset: str, revision: str | None) -> str:
 def _explain(error: Exception, name: str | None) -> str:
     text = " ".join(str(error).split())[:300] or type(error).__name__
     if "BuilderConfig" in text and "not found" in text:
-        return f"no configuration {name!r}.{text.partition('not found.')[2].replace('Available', ' Available')}"
+        return f"no configuration {name!r}.{text.partition('not found.')[2]}"
     if "script" in text.lower():
-        return "it is a dataset with code of its own, which is not run. Look for its Parquet branch: revision=refs/convert/parquet"
+        return "it has code of its own, which is not run. It may have a Parquet branch: revision=refs/convert/parquet"
     if "No (supported) data files" in text or "doesn't contain any data files" in text:
         return "no data files in it that can be read by rows; read_hub reads JSONL, Parquet, CSV and Arrow."
     return text

@@ -119,11 +119,10 @@ def _other_fields(rest: Mapping[str, Any], config: RowsConfig) -> dict[str, Any]
             continue
         room -= size
         # The score column is a number everywhere; a score that is none keeps its value under another name.
-        if key == "score" and not (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        if key == "score" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+            value = float(value)
+        elif key == "score" and not isinstance(value, float):
             key = "original_score"
-        elif key == "score" and isinstance(value, int):
-            value = float(value) if abs(value) < 2**53 else str(value)
-            key = "score" if isinstance(value, float) else "original_score"
         kept[clean(key)] = clean(value) if isinstance(value, str) else value
     if left_out:
         kept["left_out"] = left_out[:20]
