@@ -1,145 +1,279 @@
-"""The step ``classifier``: trains on the labelled documents, reports how good it is, scores every document."""
+"""The steps ``classifier``, ``classifier_fasttext`` and ``classifier_encoder``.
+
+Each learns from the labelled documents of the corpus (or takes a trained classifier), reports how good it is on
+held-out labels, and scores every document. What they share stands here; a :class:`~smallwright_scorers.model.Kind` is
+what makes them different.
+"""
 
 import json
-from collections import defaultdict
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from core.data.documents import read_documents
-from core.data.steps import CorpusStep, Phase, Step, batched
+from core.data.steps import CorpusStep, Phase, Step, StepContext, batched
 from core.errors import UserError
+from core.progress import ProgressWriter
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from smallwright_scorers.config import SCORES, ClassifierConfig
-from smallwright_scorers.labels import id_hash
-from smallwright_scorers.model import Features, Model, whole_score
+from smallwright_scorers.classifier_config import CommonConfig
+from smallwright_scorers.evaluation import calibration_plot, evaluate, histogram, whole_score
+from smallwright_scorers.examples import CollectLabelled, Examples, read_examples
+from smallwright_scorers.model import COMMON, Kind, Trained, keep, read_index, write_index
 
 REPORT_FILE = "classifier.report.json"
-SCORING_BATCH = 256
+CLASSIFIER_FOLDER = "classifier"
+RESULT_FILE = "held_out.json"
+SCORING_BATCH = 1024
+DECIMALS = 6
 
 
-class Classifier(CorpusStep):
+class ClassifierStep(CorpusStep):
     """Distils the labels of a scorer into a small model.
 
-    Every document gets ``metadata["score"]`` (float, not clipped) and ``metadata["int_score"]`` (0 to 5).
+    Every document gets ``metadata[key]`` (float, not clipped) and ``metadata["int_" + key]`` (0 to the scale). The
+    trained classifier stays in the corpus as ``reports/<step>/classifier``.
     """
 
+    @abstractmethod
+    def kind(self) -> Kind:
+        """Return the kind of classifier, with the settings of this step."""
+
+    def bind(self, context: StepContext) -> None:
+        super().bind(context)
+        kind = self.kind()
+        if self.config.pretrained is not None:
+            read_index(kind, self.config.pretrained)
+        kind.check(context.label)
+
     def phases(self, corpus: Path, work: Path) -> list[Phase]:
-        return [Phase(name="train", pipeline=[TrainClassifier(self.config, corpus, work)], tasks=1)]
+        kind = self.kind()
+        train = TrainClassifier(kind, work, self._context)
+        return [
+            Phase(name="collect", pipeline=[CollectLabelled(self.config, corpus, work)]),
+            *([] if self.config.pretrained else kind.phases(work)),
+            Phase(name="train", pipeline=[train], tasks=1),
+        ]
 
     def pass_step(self, work: Path) -> Step:
-        return ScoreDocuments(work)
+        return ScoreDocuments(self.kind(), self.config.pretrained or str(work / CLASSIFIER_FOLDER))
+
+    @property
+    def _context(self) -> StepContext:
+        return self.context or StepContext(label=type(self).__name__, position=0, seed=0)
+
+
+class Classifier(ClassifierStep):
+    """Hashed n-grams with a ridge regression."""
+
+    def kind(self) -> Kind:
+        from smallwright_scorers.linear import LinearKind
+
+        return LinearKind(self.config, self._context.seed)
+
+
+class FastTextClassifier(ClassifierStep):
+    """fastText's supervised classifier."""
+
+    def kind(self) -> Kind:
+        from smallwright_scorers.fast_text import FastTextKind
+
+        return FastTextKind(self.config, self._context.seed)
+
+
+class EncoderClassifier(ClassifierStep):
+    """One regression output on a sentence encoder."""
+
+    def kind(self) -> Kind:
+        from smallwright_scorers.encoder import EncoderKind
+
+        return EncoderKind(self.config, self._context.seed)
 
 
 class TrainClassifier(PipelineStep):
-    """The training pass: one task that reads the labelled documents."""
+    """The training pass: one task that trains every model that is not trained yet, and measures them."""
 
     type = "classifier"
     name = "train"
 
-    def __init__(self, config: ClassifierConfig, corpus: Path, work: Path) -> None:
+    def __init__(self, kind: Kind, work: Path, context: StepContext) -> None:
         super().__init__()
-        self.config, self.corpus, self.work = config, corpus, work
+        self.kind, self.work, self.context = kind, work, context
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
-        config = self.config
-        texts, labels, held_out = self._labelled()
-        features = Features(word_ngrams=config.word_ngrams, features=config.features, max_chars=config.max_chars)
-        training = [text for text, held in zip(texts, held_out, strict=True) if not held]
-        model = Model.train(
-            features, training, labels[~held_out], regularization=config.regularization, balance=config.balance
-        )
-        validation = [text for text, held in zip(texts, held_out, strict=True) if held]
-        report = {
-            "model": "hashed n-grams, ridge regression",
-            "training_labels": _histogram(labels[~held_out]),
-            **evaluate(labels[held_out], model.predict(validation), config.binary_threshold),
+        config: CommonConfig = self.kind.config
+        examples = read_examples(config, self.work, self.context.label)
+        report: dict[str, Any] = {
+            "model": self.kind.about,
+            "labels": config.labels,
+            "key": config.key,
+            "target": config.target,
+            "labelled_by": examples.scorers,
+            "unusable_labels": examples.unusable,
         }
-        self.work.mkdir(parents=True, exist_ok=True)
-        model.save(self.work)
-        (self.work / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        self.stat_update("labels", value=len(texts))
+        report |= self._measure(examples) if config.pretrained else self._train(examples)
+        path = self.work / REPORT_FILE
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+        self.stat_update("labels", value=len(examples))
 
-    def _labelled(self) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Return texts, labels of shape (texts,) and which of them are held out, in the order of their hashes."""
-        by_label: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        for path in sorted(self.corpus.glob("*.parquet")):
-            for document in read_documents(path):
-                label = document.metadata.get("label")
-                if label is not None:
-                    key = id_hash(document.id, "split")
-                    by_label[int(label)].append((key, document.text[: self.config.max_chars]))
-        count = sum(map(len, by_label.values()))
-        if count < self.config.min_labels:
+    def _train(self, examples: Examples) -> dict[str, Any]:
+        self._refuse_hopeless(examples)
+        classifier = self.work / CLASSIFIER_FOLDER
+        own, reasons = self._groups(examples)
+        progress = ProgressWriter()
+        everything = np.arange(len(examples))
+        scores, facts = self._model(examples, everything, classifier / COMMON)
+        folders: dict[str, str] = {}
+        tables: dict[str, Any] = {}
+        for done, (group, rows) in enumerate(own.items(), start=1):
+            progress(done, len(own), unit="classifiers", note=group)
+            if group not in reasons:
+                folders[group] = f"group-{len(folders):03d}"
+                scores[rows], own_facts = self._model(examples, rows, classifier / folders[group])
+            held = rows[examples.held_out[rows]]
+            tables[group] = {
+                "classifier": "own" if group in folders else f"of all labels ({reasons[group]})",
+                "training_labels": histogram(examples.labels[rows[~examples.held_out[rows]]]),
+                **self._evaluate(examples, scores, held),
+                **(own_facts if group in folders else {}),
+            }
+        write_index(classifier, self.kind, examples.scale, folders)
+        if self.context.reports is not None:
+            keep(classifier, self.context.reports / CLASSIFIER_FOLDER)
+        held_out = everything[examples.held_out]
+        measured = self._evaluate(examples, scores, held_out)
+        by = {"by": self.kind.config.by, "groups": tables} if self.kind.config.by else {}
+        return {
+            **facts,
+            "scale": examples.scale,
+            "training_labels": histogram(examples.labels[~examples.held_out]),
+            **measured,
+            **by,
+            "svg": calibration_plot(measured.get("calibration", []), examples.scale),
+        }
+
+    def _model(self, examples: Examples, rows: np.ndarray, folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
+        """Train on the training part of some rows, unless a killed run did already.
+
+        Returns:
+            Scores in the places of the held-out rows: shape (examples,) for all rows, else (rows,); and facts.
+        """
+        held = examples.held_out[rows]
+        result = folder / RESULT_FILE
+        if not result.is_file():
+            partial = folder.with_name(f"{folder.name}.partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            found, facts = self.kind.train(examples, rows[~held], rows[held], self.work, partial)
+            known = {"scores": found.tolist(), "facts": facts}
+            (partial / RESULT_FILE).write_text(json.dumps(known), encoding="utf-8")
+            partial.replace(folder)
+        known = json.loads(result.read_text(encoding="utf-8"))
+        scores = np.zeros(len(rows))
+        scores[held] = known["scores"]
+        return scores, known["facts"]
+
+    def _measure(self, examples: Examples) -> dict[str, Any]:
+        """Measure a classifier that was trained elsewhere on all labels."""
+        config: CommonConfig = self.kind.config
+        trained = Trained(self.kind, str(config.pretrained))
+        report = {"pretrained": config.pretrained, "scale": trained.scale, "training_labels": {}}
+        if not len(examples):
+            return report | {"note": "not measured: the documents have no labels"}
+        scale = max(trained.scale, examples.scale)
+        scores = np.empty(len(examples))
+        for start in range(0, len(examples), SCORING_BATCH):
+            rows = range(start, min(start + SCORING_BATCH, len(examples)))
+            models = [trained.model(examples.groups[row]) for row in rows]
+            scores[rows.start : rows.stop] = trained.scorer.predict([examples.texts[row] for row in rows], models)
+        threshold = min(self._threshold, scale)
+        measured = evaluate(examples.labels, scores, threshold, scale)
+        tables = {
+            group: {
+                "classifier": "own" if group in trained.groups else "of all labels",
+                **evaluate(examples.labels[rows], scores[rows], threshold, scale),
+            }
+            for group, rows in _rows_by_group(examples).items()
+        }
+        by = {"by": config.by, "groups": tables} if config.by else {}
+        return report | measured | by | {"svg": calibration_plot(measured["calibration"], scale)}
+
+    def _evaluate(self, examples: Examples, scores: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        return evaluate(examples.labels[rows], scores[rows], self._threshold, examples.scale)
+
+    @property
+    def _threshold(self) -> int:
+        return 1 if self.kind.config.target == "good" else self.kind.config.binary_threshold
+
+    def _groups(self, examples: Examples) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Return the rows of each group, and why some of them get no classifier of their own."""
+        if self.kind.config.by is None:
+            return {}, {}
+        groups = _rows_by_group(examples)
+        reasons = {}
+        for group, rows in groups.items():
+            if len(rows) < self.kind.config.min_labels:
+                reasons[group] = f"{len(rows)} labels"
+            elif len(np.unique(examples.labels[rows])) == 1:
+                reasons[group] = "one label value"
+        return groups, reasons
+
+    def _refuse_hopeless(self, examples: Examples) -> None:
+        config, step = self.kind.config, self.context.label
+        if len(examples) < config.min_labels:
             raise UserError(
-                f"classifier: {count} labelled documents, too few to train on (min_labels={self.config.min_labels}). "
-                "Raise data.scorer.sample, give more input (data.paths), or put the labelling step before this one."
+                f"{step}: {len(examples)} documents with {config.labels!r}, too few to train on "
+                f"(min_labels={config.min_labels}). Raise data.scorer.sample, give more input (data.paths), or put the "
+                "labelling step before this one."
             )
-        if len(by_label) == 1:
+        values = np.unique(examples.labels)
+        if len(values) == 1:
             raise UserError(
-                f"classifier: all {count} labels are {next(iter(by_label))}, so there is nothing to tell apart. Label "
-                "a broader sample (data.scorer.sample), give other input, or drop the step (~data.steps.classifier)."
+                f"{step}: all {len(examples)} labels are {values[0]}, so there is nothing to tell apart. Label a "
+                f"broader sample (data.scorer.sample), give other input, or drop the step (~data.steps.{step})."
             )
-        rows = []
-        for label, members in sorted(by_label.items()):
-            # a label given once or twice is worth more in training than in the report
-            wanted = max(1, round(len(members) * self.config.validation_fraction)) if len(members) > 2 else 0
-            rows += [(key, text, label, place < wanted) for place, (key, text) in enumerate(sorted(members))]
-        rows.sort()
-        _, texts, labels, held_out = zip(*rows, strict=True)
-        return list(texts), np.array(labels), np.array(held_out)
 
 
 class ScoreDocuments(Step):
-    """Scores every document with the trained model and passes it on."""
+    """Scores every document with a trained classifier and passes it on, some hundreds at a time.
 
-    def __init__(self, work: Path) -> None:
-        super().__init__(None)
-        self.work = work
+    Args:
+        kind: Its kind, with the settings of the step.
+        classifier: Its folder, or what the kind opens beside that.
+    """
+
+    def __init__(self, kind: Kind, classifier: str) -> None:
+        super().__init__(kind.config)
+        self.kind, self.classifier = kind, classifier
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
-        model = Model.load(self.work)
+        trained = Trained(self.kind, self.classifier)
+        key, by, longest = self.config.key, self.config.by, self.config.max_chars
         for batch in batched(documents, SCORING_BATCH):
-            scores = model.predict([document.text for document in batch])
-            for document, score, whole in zip(batch, scores, whole_score(scores), strict=True):
-                document.metadata["score"] = round(float(score), 6)
-                document.metadata["int_score"] = int(whole)
+            models = [trained.model(document.metadata.get(by)) if by else COMMON for document in batch]
+            scores = trained.scorer.predict([document.text[:longest] for document in batch], models)
+            scores = np.round(scores, DECIMALS)
+            finite = np.isfinite(scores)
+            whole = whole_score(np.where(finite, scores, 0), trained.scale)
+            for place, document in enumerate(batch):
+                if not finite[place]:
+                    self.fail(document, "score is not a number")
+                    continue
+                document.metadata[key] = float(scores[place])
+                document.metadata[f"int_{key}"] = int(whole[place])
+                self.count(f"int_{key}", str(whole[place]))
+                if by is not None:
+                    self.count("classifier", "common" if models[place] == COMMON else str(document.metadata[by]))
                 yield document
 
 
-def evaluate(labels: np.ndarray, scores: np.ndarray, threshold: int) -> dict[str, Any]:
-    """Compare held-out labels with scores, both of shape (documents,).
-
-    Returns:
-        ``macro_f1`` over the values that occur, after rounding and clipping (FineWeb-Edu's measure); precision, recall
-        and F1 of "at least ``threshold``", None where no document is on one side; ``mean_absolute_error``; the
-        confusion matrix, a row per label.
-    """
-    whole = whole_score(scores)
-    good, predicted = labels >= threshold, whole >= threshold
-    both = int((good & predicted).sum())
-    precision = both / int(predicted.sum()) if predicted.any() else None
-    recall = both / int(good.sum()) if good.any() else None
-    f1 = 2 * both / int(predicted.sum() + good.sum()) if predicted.any() or good.any() else None
-    confusion = np.zeros((len(SCORES), len(SCORES)), dtype=int)
-    np.add.at(confusion, (labels, whole), 1)
-    occurring = confusion.sum(axis=0) + confusion.sum(axis=1)
-    each_f1 = 2 * confusion.diagonal()[occurring > 0] / occurring[occurring > 0]
-    return {
-        "validation_labels": _histogram(labels),
-        "macro_f1": round(float(each_f1.mean()), 4),
-        "binary_threshold": threshold,
-        "binary_precision": precision,
-        "binary_recall": recall,
-        "binary_f1": f1,
-        "mean_absolute_error": round(float(np.abs(labels - scores).mean()), 4),
-        "confusion": confusion.tolist(),
-    }
-
-
-def _histogram(labels: np.ndarray) -> dict[str, int]:
-    return {str(value): int(count) for value, count in zip(*np.unique(labels, return_counts=True), strict=True)}
+def _rows_by_group(examples: Examples) -> dict[str, np.ndarray]:
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(examples.groups):
+        if group is not None:
+            rows.setdefault(group, []).append(row)
+    return {group: np.array(members) for group, members in sorted(rows.items())}

@@ -1,10 +1,13 @@
-"""Settings of the scorers and of the classifier."""
+"""Settings of the scorers. Those of the classifiers are in ``classifier_config``."""
 
 import dataclasses
+import os
+from collections.abc import Mapping
 from typing import Literal
 
 from core.config import setting
 from core.errors import ConfigError
+
 
 HIGHEST = 5
 SCORES = tuple(range(HIGHEST + 1))
@@ -18,43 +21,123 @@ def _at_least(config: object, **least: float) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScoreRulesConfig:
+class LabelConfig:
+    """What is labelled, by whatever scorer. The scorers share these keys, so that a recipe can take either."""
+
+    domain: Literal["maths", "maths_3", "education", "code"] = setting("maths")
+    """What is rated: ``maths`` 0-5 (FineMath's final scale, SmolLM2 §3.3.2), ``maths_3`` 0-3 (its first pass),
+    ``education`` 0-5 (FineWeb-Edu, FineWeb §4), ``code`` 0-5 (Stack-Edu, SmolLM2 §3.4)."""
+    key: str = setting("label")
+    """Metadata key of the label; what else is known of it goes under ``<key>_reason``, ``<key>_scorer``, ..."""
+    prompt_by: str | None = setting("language")
+    """Metadata key that chooses the variant, for a domain or prompt with variants: code has one for each language."""
+    sample: int | None = setting(1000)
+    """Documents to label (of each stratum), those with the smallest hash of their id; null labels all. FineMath
+    labelled about 1M, FineWeb-Edu 460,000, Stack-Edu 500,000 of each language."""
+    strata: str | None = setting(None)
+    """Metadata key, such as language or source: ``sample`` documents of each of its values."""
+    balance_by: str | None = setting(None)
+    """Metadata key of a preliminary score: the sample is balanced over its rounded values. FineMath upsampled maths
+    pages with a preliminary classifier (finemath-classifier card)."""
+    balance_shares: Mapping[str, float] | None = setting(None)
+    """Weight of each rounded score, such as {0: 1, 3: 2}; others get nothing. null: all the same. A score with too few
+    documents gives all it has, and the others fill up."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, sample=1)
+        if not self.key.isidentifier():
+            raise ConfigError(f"key={self.key!r}: must be a name, such as label.")
+        if self.balance_by is not None and self.sample is None:
+            raise ConfigError(f"balance_by={self.balance_by}: needs a sample to balance; set sample=<documents>.")
+        if self.balance_shares is not None:
+            if self.balance_by is None:
+                raise ConfigError("balance_shares: needs balance_by=<metadata key of a preliminary score>.")
+            wrong = [name for name in self.balance_shares if not name.isdigit()]
+            if wrong or any(share < 0 for share in self.balance_shares.values()) or not any(
+                self.balance_shares.values()
+            ):
+                raise ConfigError(
+                    f"balance_shares={dict(self.balance_shares)}: must map whole scores to weights of at least 0, not "
+                    "all 0, such as {0: 1, 3: 2}."
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreRulesConfig(LabelConfig):
     """Labels by rules: no model, for demonstrations and as a baseline."""
 
-    sample: int | None = setting(1000)
-    """Documents to label, those with the smallest hash of their id; null labels all."""
     max_chars: int = setting(20_000)
     """Characters read of each document."""
 
     def __post_init__(self) -> None:
-        _at_least(self, sample=1, max_chars=100)
+        super().__post_init__()
+        _at_least(self, max_chars=100)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScoreLlmConfig:
-    """Labels by a language model, served by vLLM in this process with structured output."""
+class ScoreLlmConfig(LabelConfig):
+    """Labels by a language model: in this process, on a server, or on DataTrove's inference runner."""
 
+    backend: Literal["vllm", "server", "datatrove"] = setting("vllm")
+    """``vllm``: the engine in this process. ``server``: any OpenAI-compatible server at ``base_url``. ``datatrove``:
+    DataTrove's inference runner over ``ranks`` tasks, each with a vLLM server of its own, or all on ``base_url``."""
     model: str | None = setting(None, files=True)
-    """Hub id or directory of an instruction-tuned model. Required. FineMath used Llama-3.1-70B-Instruct (SmolLM2
-    §3.3.2)."""
+    """Hub id or directory of an instruction-tuned model; with ``base_url``, the name by which the server knows it.
+    Required. FineMath used Llama-3.1-70B-Instruct (SmolLM2 §3.3.2), FineWeb-Edu Llama-3-70B-Instruct (FineWeb §4)."""
     revision: str | None = setting(None)
     """Commit of the hub model; pin it to get the same labels again."""
-    prompt: str = setting("finemath")
-    """``finemath``, ``fineweb_edu``, or the path of a text file with ``{document}`` where the text goes."""
-    sample: int | None = setting(1000)
-    """Documents to label, those with the smallest hash of their id; null labels all. FineMath labelled about 1M,
-    FineWeb-Edu 460,000."""
+    prompt: str | None = setting(None, files=True)
+    """Text file of your own with ``{document}`` in it, instead of the domain's prompt. Front matter can set ``scale``
+    (highest score) and ``variants``."""
     max_chars: int = setting(12_000)
-    """Characters of each document shown to the model; cut further when ``max_model_len`` asks for it."""
-    max_model_len: int = setting(4096)
-    """Context of the engine in tokens: prompt, document and reply."""
+    """Characters of each document shown to the model; cut further when the context asks for it."""
     justification: bool = setting(True)
     """The model writes a short reason before the score, as FineMath's and FineWeb-Edu's annotators did; without it
-    the reply is one digit, which is several times faster."""
+    the reply is the score alone, which is several times faster."""
     justification_chars: int = setting(500)
     """Longest reason in characters (the papers ask for at most 100 words)."""
+    structured: bool = setting(True)
+    """Constrain replies to a score that parses. A server that refuses it is asked in words, and its replies are read
+    by their last score line; false does so from the start."""
+    max_tokens: int | None = setting(None)
+    """Longest reply of a server in tokens; null: as many as the reason has characters. Raise it for models that think
+    aloud."""
+    temperature: float = setting(0.0)
+    """0 is greedy decoding."""
+    top_p: float = setting(1.0)
+    """Share of the probability that is sampled from, where temperature is above 0."""
+    seed: int = setting(0)
+    """Seed of the engine and of sampling."""
+    chat: bool = setting(True)
+    """Ask a server's chat endpoint; false: its completion endpoint, for models without a chat template."""
+    max_model_len: int = setting(4096)
+    """Context in tokens of an engine started here: prompt, document and reply."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = setting("auto")
-    """Type of the weights in the engine; auto takes the model's."""
+    """Type of the weights in an engine started here; auto takes the model's."""
+
+    base_url: str | None = setting(None, identity=False)
+    """Address of an OpenAI-compatible server, up to and with ``/v1``."""
+    api_key_env: str | None = setting(None, identity=False)
+    """Name of the environment variable that holds the server's key; null: no key."""
+    concurrency: int = setting(64, identity=False)
+    """Requests to a server at the same time (of each rank)."""
+    timeout: float = setting(300.0, identity=False)
+    """Seconds after which a request counts as unanswered."""
+    retries: int = setting(5, identity=False)
+    """Further attempts after a timeout, a lost connection, 429 or 5xx, waiting ``backoff``, then twice as long, ..."""
+    backoff: float = setting(1.0, identity=False)
+    """Seconds before the first further attempt; a server's Retry-After counts where it is longer."""
+    reask: int = setting(1)
+    """How often a reply without a readable score is answered by a request for the score alone."""
+    give_up_after: int = setting(50, identity=False)
+    """Documents in a row that get no answer before the run stops, to go on when the server is back."""
+    ranks: int | None = setting(None, identity=False)
+    """Tasks of ``backend=datatrove``; null: one for each file of documents. With vLLM servers started here: as many as
+    can run, each on its own GPU."""
+    chunk: int = setting(1000, identity=False)
+    """Documents in a checkpoint of ``backend=datatrove``."""
+    server_start_seconds: int = setting(1800, identity=False)
+    """Longest wait for a server started by ``backend=datatrove``."""
     tensor_parallel_size: int = setting(1, identity=False)
     """GPUs that share the model."""
     gpu_memory_utilization: float = setting(0.9, identity=False)
@@ -63,19 +146,57 @@ class ScoreLlmConfig:
     """Skip graph capture and compilation; null: on a CPU only."""
     batch: int = setting(256, identity=False)
     """Documents handed to the engine at once; labels are saved after each batch."""
-    seed: int = setting(0)
-    """Seed of the engine. Decoding is greedy."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.model:
             raise ConfigError(
                 "model: not set. Name the model that labels the documents: data.scorer.model=<hub id or path>."
             )
         _at_least(
-            self, sample=1, max_chars=100, max_model_len=64, justification_chars=20, batch=1, tensor_parallel_size=1
+            self,
+            max_chars=100,
+            max_model_len=64,
+            justification_chars=20,
+            max_tokens=1,
+            temperature=0,
+            concurrency=1,
+            retries=0,
+            backoff=0,
+            reask=0,
+            give_up_after=1,
+            ranks=1,
+            chunk=1,
+            server_start_seconds=1,
+            batch=1,
+            tensor_parallel_size=1,
         )
-        if not 0 < self.gpu_memory_utilization <= 1:
-            raise ConfigError(f"gpu_memory_utilization={self.gpu_memory_utilization}: must be above 0 and at most 1.")
+        for name in ("gpu_memory_utilization", "top_p"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: must be above 0 and at most 1.")
+        if not self.timeout > 0:
+            raise ConfigError(f"timeout={self.timeout}: must be above 0 seconds.")
+        if self.backend == "vllm" and self.base_url is not None:
+            raise ConfigError(f"base_url={self.base_url}: is for backend=server or backend=datatrove, not for vllm.")
+        if self.backend == "vllm" and not self.structured:
+            raise ConfigError("structured=false: is for servers; the engine in this process is always constrained.")
+        if self.backend == "server" and self.base_url is None:
+            raise ConfigError("base_url: backend=server needs it, such as base_url=http://localhost:8000/v1.")
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            raise ConfigError(f"base_url={self.base_url}: must start with http:// or https://.")
+
+    def api_key(self) -> str | None:
+        """Return the server's key.
+
+        Raises:
+            ConfigError: the environment variable is not set.
+        """
+        if self.api_key_env is None:
+            return None
+        key = os.environ.get(self.api_key_env)
+        if not key:
+            raise ConfigError(f"api_key_env={self.api_key_env}: this environment variable is not set.")
+        return key
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

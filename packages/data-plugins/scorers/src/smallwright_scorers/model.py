@@ -1,129 +1,159 @@
-"""The classifier's model: hashed n-grams of words and signs into one ridge regression output.
+"""What each kind of classifier answers, and how trained classifiers lie on disk.
 
-The published classifiers put one regression output on a frozen sentence encoder (SmolLM2 §3.3.2, FineWeb §4). This one
-needs no encoder: it trains in seconds and scores hundreds of documents per second and core. Stored as a ``.npz`` of
-plain arrays and a JSON file, so that loading runs no code.
+A trained classifier is a folder: ``classifier.json`` (kind, scale, groups, what scoring must know), ``common/`` (the
+model of all labels) and ``group-<n>/`` (one for each group that has its own). It can be given as ``pretrained``.
 """
 
-import dataclasses
 import json
-import re
-import zlib
-from collections import Counter
+import os
+import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from core.data.steps import Phase
+from core.errors import ConfigError, InputError
 
-WEIGHTS_FILE = "classifier.npz"
-SETTINGS_FILE = "classifier.json"
-DIGITS = re.compile(r"\d+")
-# Words, numbers (all the same) and single signs: "=" and "$" tell lessons from shops.
-TOKEN = re.compile(r"[^\W\d_]+|0|[^\w\s]")
-SIGN_BIT = 31
-SOLVER_TOLERANCE = 1e-6
+from smallwright_scorers.classifier_config import CommonConfig
+from smallwright_scorers.examples import Examples
+
+INDEX_FILE = "classifier.json"
+COMMON = "common"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Features:
-    """Texts to sparse rows of hashed, logarithmic n-gram counts of length 1.
+class Scorer(ABC):
+    """Gives scores with trained models."""
 
-    Written out here rather than taken from scikit-learn: as fast, and every worker is spared its import.
+    @abstractmethod
+    def predict(self, texts: Sequence[str], models: Sequence[str]) -> np.ndarray:
+        """Return scores of shape (texts,), float64, not clipped; ``models`` names the folder of the model of each."""
+
+
+class Kind(ABC):
+    """A kind of classifier: trains models into folders, and opens them.
+
+    Args:
+        config: The settings of the step.
+        seed: Seed of the run.
     """
 
-    word_ngrams: int
-    features: int
-    max_chars: int
+    name: str
+    about: str
+    """What the report says of it."""
 
-    def row(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return places (int64) and values (float32) of the features of a text; a place may occur twice."""
-        words = TOKEN.findall(DIGITS.sub("0", text[: self.max_chars].lower()))
-        counts = Counter(words)
-        for n in range(2, self.word_ngrams + 1):
-            counts.update(map(" ".join, zip(*(words[start:] for start in range(n)), strict=False)))
-        hashes = np.fromiter((zlib.crc32(ngram.encode("utf-8", "replace")) for ngram in counts), np.int64, len(counts))
-        values = np.log1p(np.fromiter(counts.values(), np.float32, len(counts)))
-        values /= max(float(np.sqrt(np.square(values).sum())), 1e-9)
-        # a sign from another bit of the hash lets n-grams that share a place cancel out rather than add up
-        return hashes % self.features, np.where(hashes >> SIGN_BIT, values, -values)
+    def __init__(self, config: Any, seed: int) -> None:
+        self.config = config
+        self.seed = seed
 
-    def matrix(self, texts: Sequence[str]) -> Any:
-        """Return a ``scipy.sparse.csr_array`` of shape (texts, features), float32."""
-        from scipy import sparse  # only training needs it
+    @abstractmethod
+    def check(self, step: str) -> None:
+        """Raise a UserError for what is missing, before any work. ``step`` is the label, for the message."""
 
-        rows = [self.row(text) for text in texts]
-        places = np.concatenate([places for places, _ in rows])
-        values = np.concatenate([values for _, values in rows])
-        starts = np.concatenate([[0], np.cumsum([len(places) for places, _ in rows])])
-        return sparse.csr_array((values, places, starts), shape=(len(texts), self.features))
+    def phases(self, work: Path) -> list[Phase]:
+        """Return what is to be done with the labelled documents, shard by shard, before training."""
+        return []
 
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return what a scorer must know beside the files of the models."""
 
-class Model:
-    """Scores texts. ``weights`` has shape (features,), float32."""
-
-    def __init__(self, features: Features, weights: np.ndarray, intercept: float) -> None:
-        self.features, self.weights, self.intercept = features, weights, intercept
-
-    @classmethod
+    @abstractmethod
     def train(
-        cls, features: Features, texts: Sequence[str], labels: np.ndarray, *, regularization: float, balance: float
-    ) -> "Model":
-        """Fit a ridge regression to labels of shape (texts,). The same input gives the same weights."""
-        from threadpoolctl import threadpool_limits
+        self, examples: Examples, training: np.ndarray, held_out: np.ndarray, work: Path, folder: Path
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Train one model into ``folder``. The same input gives the same files.
 
-        values, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        importance = (len(labels) / (len(values) * counts)) ** balance
-        with threadpool_limits(1):  # sums in one order, whatever the number of cores
-            weights, intercept = _ridge(features.matrix(texts), labels, importance[inverse], regularization)
-        return cls(features, weights.astype(np.float32), intercept)
+        Args:
+            training: Rows of ``examples`` to learn from.
+            held_out: Rows to measure on.
+            work: Folder of the step, with what :meth:`phases` left.
 
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Return scores of shape (texts,), not clipped."""
-        rows = (self.features.row(text) for text in texts)
-        return np.array([float(self.weights[places] @ values) + self.intercept for places, values in rows])
+        Returns:
+            Scores of the held-out rows, and facts for the report.
+        """
 
-    def save(self, folder: Path) -> None:
-        """Write the model's two files."""
-        np.savez_compressed(folder / WEIGHTS_FILE, weights=self.weights)
-        settings = {"features": dataclasses.asdict(self.features), "intercept": self.intercept}
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    @abstractmethod
+    def open(self, classifier: Path, settings: dict[str, Any]) -> Scorer:
+        """Open a trained classifier of this kind."""
 
-    @classmethod
-    def load(cls, folder: Path) -> "Model":
-        """Read the model's two files."""
-        settings: dict[str, Any] = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        with np.load(folder / WEIGHTS_FILE, allow_pickle=False) as arrays:
-            return cls(Features(**settings["features"]), arrays["weights"], settings["intercept"])
+    def open_foreign(self, name: str, scale: int | None) -> tuple[Scorer, int]:
+        """Open a classifier that was not trained here; return its scorer and its highest score.
+
+        Raises:
+            InputError: the kind knows no others, or it is not one.
+        """
+        raise InputError(
+            f"pretrained={name}: no {INDEX_FILE} there. Name the folder reports/<step>/classifier of a corpus."
+        )
 
 
-def _ridge(rows: Any, targets: np.ndarray, importance: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    """Minimise sum(importance * (rows @ weights + intercept - targets)^2) + penalty * |weights|^2.
+def write_index(classifier: Path, kind: Kind, scale: int, groups: dict[str, str]) -> None:
+    """Write ``classifier.json``, the last file of a trained classifier."""
+    index = {
+        "kind": kind.name,
+        "scale": scale,
+        "target": kind.config.target,
+        "by": kind.config.by,
+        "groups": groups,
+        "settings": kind.settings(),
+    }
+    partial = classifier / f"{INDEX_FILE}.partial"
+    partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    partial.replace(classifier / INDEX_FILE)
 
-    The intercept is not penalised: rows and targets are centred on their weighted means, the rows without storing
-    the dense result.
 
-    Returns:
-        Weights of shape (features,), float64, and the intercept.
+def keep(classifier: Path, target: Path) -> None:
+    """Give a trained classifier a second name in the artifact, without a second copy where the disk can do that."""
+
+    def link(source: str, copy: str) -> None:
+        try:
+            os.link(source, copy)
+        except OSError:
+            shutil.copyfile(source, copy)
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(classifier, target, copy_function=link)
+
+
+def read_index(kind: Kind, classifier: str) -> dict[str, Any] | None:
+    """Return ``classifier.json`` of a trained classifier; None for what was not trained here.
+
+    Raises:
+        ConfigError: it is a classifier of another kind.
     """
-    from scipy.sparse.linalg import LinearOperator, cg
-
-    transposed = rows.T.tocsr()
-    share = importance / importance.sum()
-    center, mean = transposed @ share, float(share @ targets)
-
-    def normal_equations(weights: np.ndarray) -> np.ndarray:
-        return transposed @ (importance * (rows @ weights - center @ weights)) + penalty * weights
-
-    size = rows.shape[1]
-    operator = LinearOperator((size, size), matvec=normal_equations, dtype=np.float64)
-    weights, unfinished = cg(
-        operator, transposed @ (importance * (targets - mean)), rtol=SOLVER_TOLERANCE, maxiter=2000
-    )
-    assert not unfinished, "conjugate gradients on a positive definite system did not end"
-    return weights, mean - float(center @ weights)
+    path = Path(classifier) / INDEX_FILE
+    if not path.is_file():
+        return None
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if known["kind"] != kind.name:
+        raise ConfigError(
+            f"pretrained={classifier}: holds a classifier of kind {known['kind']}, not {kind.name}; choose its step."
+        )
+    return known
 
 
-def whole_score(scores: np.ndarray) -> np.ndarray:
-    """Return ``round(clip(score, 0, 5))`` as integers, as FineMath and FineWeb-Edu publish scores (FineWeb §4)."""
-    return np.rint(np.clip(scores, 0, 5)).astype(int)
+class Trained:
+    """A classifier ready to score documents: which model is whose, and the scorer.
+
+    Args:
+        kind: Its kind, with the settings of the step.
+        classifier: Folder of a trained classifier, or anything else that ``kind`` opens.
+    """
+
+    def __init__(self, kind: Kind, classifier: str) -> None:
+        self.groups: dict[str, str] = {}
+        config: CommonConfig = kind.config
+        known = read_index(kind, classifier)
+        if known is None:
+            self.scorer, self.scale = kind.open_foreign(classifier, config.scale)
+            return
+        if config.by is not None:
+            self.groups = known["groups"]
+        self.scale = int(known["scale"])
+        self.scorer = kind.open(Path(classifier), known["settings"])
+
+    def model(self, group: Any) -> str:
+        """Return the name of the model for a group."""
+        return self.groups.get(str(group), COMMON) if group is not None else COMMON

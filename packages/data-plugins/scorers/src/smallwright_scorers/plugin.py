@@ -15,4 +15,7 @@ def register_steps(register):
     config = "smallwright_scorers.config:"
     register("score_rules", "smallwright_scorers.rules:ScoreRules", config=config + "ScoreRulesConfig")
     register("score_llm", "smallwright_scorers.llm:ScoreLlm", config=config + "ScoreLlmConfig")
-    register("classifier", "smallwright_scorers.classifier:Classifier", config=config + "ClassifierConfig")
+    classifier, config = "smallwright_scorers.classifier:", "smallwright_scorers.classifier_config:"
+    register("classifier", classifier + "Classifier", config=config + "ClassifierConfig")
+    register("classifier_fasttext", classifier + "FastTextClassifier", config=config + "FastTextClassifierConfig")
+    register("classifier_encoder", classifier + "EncoderClassifier", config=config + "EncoderClassifierConfig")
