@@ -29,6 +29,8 @@ class RecipeConfig:
     """``{name: <registered source>, ...settings}``, used when ``paths`` is None."""
     scorer: Mapping[str, Any] | None = None
     """The step that labels, for recipes that refer to it as ``${data.scorer}``."""
+    classifier: Mapping[str, Any] | None = None
+    """The step that learns from labels, for recipes that refer to it as ``${data.classifier}``."""
     shards: int | None = None
     """Parts of the corpus; None: one per input file. For inputs that one file lists, such as an index of records."""
 
