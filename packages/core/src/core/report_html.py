@@ -1,7 +1,7 @@
 """The HTML report: tables and inline SVG, readable without a network and without scripts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from html import escape
 from typing import Any
 
@@ -15,6 +15,7 @@ td.n,th.n{text-align:right}.muted{color:var(--muted)}.failed{color:#c33;font-wei
 .bar{background:var(--accent);height:.8rem;min-width:1px}.bar.lost{background:var(--second)}
 figure{margin:1rem 0}figcaption{color:var(--muted);font-size:.9rem}svg{width:100%;height:auto}
 svg text{fill:currentColor;font-size:11px}pre{overflow-x:auto;font-size:.8rem}
+pre.text{white-space:pre-wrap;max-height:24rem;overflow:auto;border-left:3px solid var(--line);padding-left:.6rem}
 .tiles{display:flex;flex-wrap:wrap;gap:1rem}
 .tiles div{flex:1 1 9rem;border:1px solid var(--line);border-radius:.4rem;padding:.6rem}
 .tiles b{display:block;font-size:1.25rem}
@@ -28,11 +29,14 @@ def render(report: Mapping[str, Any]) -> str:
     """Return the whole page."""
     sections = (_head, _evaluation, _training, _alignment, _funnel, _stages, _lineage, _configuration)
     body = "\n".join(filter(None, (section(report) for section in sections)))
-    title = escape(f"{report['name']} - smallwright")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>{body}</body></html>\n'
-    )
+    return document(report["name"], body)
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page with this body, which is HTML already."""
+    head = f'<meta charset="utf-8"><title>{escape(title)} - smallwright</title>'
+    head += f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
 def _head(report: Mapping[str, Any]) -> str:
@@ -82,7 +86,7 @@ def _evaluation(report: Mapping[str, Any]) -> str:
             ]
         )
     header = ["model", "task", "metric", "value", "std. error", "chance", "errors over chance", "n", "engine"]
-    return "<h2>Evaluation</h2>" + _table(header, rows, numeric={3, 4, 5, 6, 7})
+    return "<h2>Evaluation</h2>" + table(header, rows, numeric={3, 4, 5, 6, 7})
 
 
 def _training(report: Mapping[str, Any]) -> str:
@@ -110,7 +114,7 @@ def _training(report: Mapping[str, Any]) -> str:
             differences = training["verification"]["max_difference"]
             shown = ", ".join(f"{engines} {_number(value)}" for engines, value in differences.items())
             facts.append(["largest difference of log-probabilities between engines", shown])
-        parts.append(_table(["", ""], facts))
+        parts.append(table(["", ""], facts))
     return "".join(parts)
 
 
@@ -128,7 +132,7 @@ def _alignment(report: Mapping[str, Any]) -> str:
             if isinstance(after[key], (int, float))
         ]
         if rows:
-            parts.append(_table(["held-out", "before", "after"], rows, numeric={1, 2}))
+            parts.append(table(["held-out", "before", "after"], rows, numeric={1, 2}))
     models = list(dict.fromkeys(row["model"] for row in report["eval"]))
     if len(models) > 1:
         parts.append(
@@ -144,7 +148,7 @@ def _compare(rows: Sequence[Mapping[str, Any]], first: str, last: str) -> str:
     for task, metric in pairs:
         before, after = values[first, task, metric], values[last, task, metric]
         shown.append([task, metric, _number(before), _number(after), f"{after - before:+.4f}"])
-    return _table(["task", "metric", first, last, "change"], shown, numeric={2, 3, 4})
+    return table(["task", "metric", first, last, "change"], shown, numeric={2, 3, 4})
 
 
 def _funnel(report: Mapping[str, Any]) -> str:
@@ -152,18 +156,19 @@ def _funnel(report: Mapping[str, Any]) -> str:
     parts = []
     for corpus in dict.fromkeys(row["corpus"] for row in report["funnel"]):
         summary = corpora.get(corpus, {})
-        histogram = summary.get("score_histogram")
+        scores = summary.get("score_histogram")
         parts.append(f"<h3>{escape(corpus)}</h3>")
-        parts.append(_funnel_table([row for row in report["funnel"] if row["corpus"] == corpus]))
-        if histogram and any(histogram["kept"] + histogram["rejected"]):
-            parts.append(_histogram(histogram))
+        parts.append(funnel_table([row for row in report["funnel"] if row["corpus"] == corpus]))
+        if scores and any(scores["kept"] + scores["rejected"]):
+            parts.append(histogram(scores, "Quality scores of documents: kept in the end (blue), set aside (orange)."))
         parts.append(_truth(summary.get("truth") or []))
         for step, found in (summary.get("step_reports") or {}).items():
             parts.append(_step_report(step, found))
     return f"<h2>Documents</h2>{''.join(parts)}" if parts else ""
 
 
-def _funnel_table(funnel: Sequence[Mapping[str, Any]]) -> str:
+def funnel_table(funnel: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of a corpus's steps, with a bar for what each kept."""
     widest = max((step["in"] for step in funnel), default=1) or 1
     rows = []
     for step in funnel:
@@ -188,7 +193,7 @@ def _truth(rows: Sequence[Mapping[str, Any]]) -> str:
         [row["step"], row["removed"], row["rightly"], _number(row["precision"]), row["wanted"], _number(row["recall"])]
         for row in rows
     ]
-    return "<h4>Against the planted truth</h4>" + _table(header, shown, numeric={1, 2, 3, 4, 5})
+    return "<h4>Against the planted truth</h4>" + table(header, shown, numeric={1, 2, 3, 4, 5})
 
 
 def _step_report(step: str, found: Mapping[str, Any]) -> str:
@@ -196,7 +201,7 @@ def _step_report(step: str, found: Mapping[str, Any]) -> str:
     parts = []
     for name, counts in (found.get("tables") or {}).items():
         top = list(counts.items())[:_LONGEST_TABLE]
-        parts.append(f"<h4>{escape(name)}</h4>" + _table(["", "count"], [[k, _number(v)] for k, v in top], numeric={1}))
+        parts.append(f"<h4>{escape(name)}</h4>" + table(["", "count"], [[k, _number(v)] for k, v in top], numeric={1}))
         if len(counts) > len(top):
             parts.append(f'<p class="muted">and {len(counts) - len(top):,} more in report.json</p>')
     if found.get("svg"):
@@ -207,8 +212,9 @@ def _step_report(step: str, found: Mapping[str, Any]) -> str:
     return f"<details><summary>{escape(step)}</summary>{''.join(parts)}</details>"
 
 
-def _histogram(histogram: Mapping[str, Any]) -> str:
-    kept, rejected = histogram["kept"], histogram["rejected"]
+def histogram(scores: Mapping[str, Any], caption: str) -> str:
+    """Return an SVG figure of ``range`` and the counts by bin of ``kept`` and ``rejected``."""
+    kept, rejected = scores["kept"], scores["rejected"]
     top = max(k + r for k, r in zip(kept, rejected, strict=True)) or 1
     width, height = 600 / len(kept), 120
     bars = []
@@ -217,11 +223,11 @@ def _histogram(histogram: Mapping[str, Any]) -> str:
         place = f'x="{40 + i * width:.1f}" width="{width - 1:.1f}"'
         bars.append(f'<rect {place} y="{height - low:.1f}" height="{low:.1f}" fill="var(--accent)"/>')
         bars.append(f'<rect {place} y="{height - low - high:.1f}" height="{high:.1f}" fill="var(--second)"/>')
-    low_label, high_label = histogram["range"]
+    low_label, high_label = scores["range"]
     return (
         f'<figure><svg viewBox="0 0 650 140">{"".join(bars)}<text x="40" y="{height + 14}">{low_label}</text>'
         f'<text x="625" y="{height + 14}">{high_label}</text><text x="0" y="12">{top:,}</text></svg>'
-        "<figcaption>Quality scores of documents: kept in the end (blue), set aside (orange).</figcaption></figure>"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
@@ -232,7 +238,7 @@ def _stages(report: Mapping[str, Any]) -> str:
         made = f"{row['seconds_when_made']:.1f}" if "seconds_when_made" in row else ""
         rows.append([row["name"], row["status"], f"{row['seconds']:.1f}", made, memory, row["artifact"]])
     header = ["stage", "status", "seconds", "seconds when made", "peak GiB", "artifact"]
-    return "<h2>Stages</h2>" + _table(header, rows, numeric={2, 3, 4})
+    return "<h2>Stages</h2>" + table(header, rows, numeric={2, 3, 4})
 
 
 def _lineage(report: Mapping[str, Any]) -> str:
@@ -289,7 +295,9 @@ def line_chart(
     return f'<figure><svg viewBox="0 0 650 {height}">{"".join(shapes)}{labels}</svg>{caption}</figure>'
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]], numeric: set[int] = frozenset()) -> str:  # type: ignore[assignment]
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Set[int] = frozenset()) -> str:
+    """Return a table; columns in ``numeric`` are aligned to the right."""
+
     def cell(tag: str, i: int, value: Any) -> str:
         mark = ' class="n"' if i in numeric else ""
         return f"<{tag}{mark}>{escape('' if value is None else str(value))}</{tag}>"

@@ -1,0 +1,162 @@
+"""Look at a corpus: samples of what was kept and set aside, by step and reason, tables, scores and duplicates.
+
+    python -m core.inspect store/data/finemath-0123456789ab
+    python -m core.inspect runs/20260101-120000-shared_ffn-finemath --html look.html
+    python -m core.inspect store/data/finemath-0123456789ab --step gopher_quality --samples 10 --width 400
+
+Takes a data artifact, finished or not, or the folder of a run, whose corpora it shows one after another. The same
+--seed shows the same samples.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import InputError, UserError, cannot_write
+
+if TYPE_CHECKING:  # reading documents needs the extra [data]
+    from core.data.samples import Findings, Sample
+
+BAR = 24
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m core.inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("corpus", type=Path, help="folder of a data artifact (store/data/<name>) or of a run")
+    parser.add_argument("--samples", type=int, default=2, metavar="N", help="documents to show of each group (2)")
+    parser.add_argument("--step", metavar="LABEL", help="only what this step set aside")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of samples (0)")
+    parser.add_argument("--width", type=int, default=240, metavar="N", help="characters shown of each text (240)")
+    parser.add_argument("--limit", type=int, default=200_000, metavar="N", help="documents to read at most (200000)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page instead, with longer texts")
+    options = parser.parse_args(arguments)
+    try:
+        found = [_look(artifact, options) for artifact in _artifacts(options.corpus)]
+        if options.html is not None:
+            from core.inspect_html import render as render_html
+
+            try:
+                options.html.write_text(render_html(found), encoding="utf-8")
+            except OSError as error:
+                raise InputError(cannot_write(error, options.html)) from error
+            print(f"page: {options.html.resolve()}")
+        else:
+            print("\n\n".join(render(findings, options.width) for findings in found))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 130
+    return 0
+
+
+def _look(artifact: Path, options: argparse.Namespace) -> "Findings":
+    try:
+        from core.data.samples import look
+    except ImportError as error:
+        raise InputError(f"reading documents needs pip install 'smallwright-core[data]': {error}") from error
+    from tqdm import tqdm
+
+    with tqdm(desc=artifact.name, unit=" documents", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return look(
+            artifact,
+            samples=options.samples,
+            seed=options.seed,
+            step=options.step,
+            limit=options.limit,
+            characters=5000 if options.html else options.width,
+            progress=progress,
+        )
+
+
+def _artifacts(corpus: Path) -> list[Path]:
+    """Return the data artifacts that a path names."""
+    if not corpus.is_dir():
+        raise InputError(f"{corpus}: no such folder. Give store/data/<name>, or the folder of a run.")
+    report = corpus / "report.json"
+    if not report.is_file():
+        return [corpus]
+    stages = json.loads(report.read_text())["stages"]
+    found = [Path(stage["artifact"]) for stage in stages if stage["name"].split("-")[0] == "data"]
+    if not found:
+        raise InputError(f"{corpus}: this run has no data stage.")
+    return found
+
+
+def render(findings: "Findings", width: int) -> str:
+    """Show findings on a terminal."""
+    looked = "" if findings.read == findings.documents else f", {findings.read:,} of them read"
+    lines = [f"{findings.name}: {findings.documents:,} documents{looked}"]
+    if findings.funnel:
+        lines += ["", f"{'step':20} {'in':>9} {'kept':>9}  set aside"]
+        for row in findings.funnel:
+            reasons = {**row["rejected"], **{f"FAILED {reason}": n for reason, n in row["failed"].items()}}
+            shown = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+            lines.append(f"{row['step']:20} {row['in']:9,} {row['kept']:9,}  {shown}"[: _columns()])
+    for name, histogram in findings.scores.items():
+        lines += ["", f"{name}: kept #, set aside .", *_bars(histogram)]
+    for name, rows in findings.tables.items():
+        lines += ["", f"{name:32} {'kept':>9} {'set aside':>9}"]
+        lines += [f"{str(value)[:32]:32} {kept:9,} {aside:9,}" for value, kept, aside in rows[:12]]
+        if len(rows) > 12:
+            lines.append(f"... and {len(rows) - 12} more; --html shows them")
+    if findings.clusters:
+        lines += ["", "largest groups of duplicates"]
+        for cluster in findings.clusters[:5]:
+            lines.append(f"  {cluster['size']:,} documents, found by {cluster['step']}")
+            for what in ("kept", "removed"):
+                sample = cluster[what]
+                lines.append(f"    {what:8}" + (_line(sample, width // 2) if sample else "(set aside later)"))
+    for group in findings.groups:
+        title = group.outcome if not group.step else f"{group.outcome} by {group.step}: {group.reason}"
+        lines += ["", f"== {title} ({group.documents:,}) =="]
+        for sample in group.samples:
+            score = f"  score {sample.score:.2f}" if sample.score is not None else ""
+            lines.append(f"-- {sample.url or sample.id}  {sample.characters:,} characters{score}")
+            if error := sample.metadata.get("error"):
+                lines.append(f"   {error}")
+            lines += textwrap.wrap(_one_line(sample.text[:width]), _columns() - 3, initial_indent="   ",
+                                   subsequent_indent="   ") or ["   (no text)"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _bars(histogram: dict[str, Any]) -> list[str]:
+    low, high = histogram["range"]
+    kept, aside = histogram["kept"], histogram["rejected"]
+    top = max(k + r for k, r in zip(kept, aside, strict=True)) or 1
+    step = (high - low) / len(kept)
+    return [
+        f"  {low + i * step:7.2f} {'#' * round(BAR * k / top)}{'.' * round(BAR * r / top)} {k:,} {r:,}"
+        for i, (k, r) in enumerate(zip(kept, aside, strict=True))
+        if k or r
+    ]
+
+
+def _line(sample: "Sample", width: int) -> str:
+    return f"{sample.url or sample.id}  {_one_line(sample.text[:width])}"
+
+
+def _one_line(text: str) -> str:
+    """White space made single, and nothing that a terminal would obey: the text is from the web."""
+    return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
+
+
+def _columns() -> int:
+    return max(60, shutil.get_terminal_size((120, 40)).columns)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
