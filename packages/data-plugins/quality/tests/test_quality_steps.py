@@ -12,12 +12,11 @@ from core.data.documents import ParquetSink, ReadDocuments, WriteDocuments, read
 from core.errors import ConfigError
 from datatrove.data import Document
 from datatrove.executor import LocalPipelineExecutor
-from datatrove.pipeline.filters import GopherRepetitionFilter
 from smallwright_quality import config as settings
-from smallwright_quality.heuristics import C4Quality, FineWebQuality, GopherQuality, GopherRepetition
+from smallwright_quality.heuristics import C4Quality, FineWebQuality, GopherQuality
 from smallwright_quality.language import Language
 from smallwright_quality.pii import Pii
-from smallwright_quality.threshold import Threshold
+from smallwright_quality.repetition import GopherRepetition
 from smallwright_quality.url import HashedSet, UrlFilter
 from smallwright_quality.words import FastWords
 
@@ -94,17 +93,6 @@ def test_heuristics_keep_prose_and_name_reasons():
     assert apply(FineWebQuality(settings.FineWebQualityConfig()), "no stop here at all\n" * 5)[1]
 
 
-def test_repetition_gives_datatroves_verdicts():
-    texts = [" ".join(f"w{i * i % m}" for i in range(120)) for m in range(2, 100)] + [PROSE, ENGLISH * 3]
-    ours = GopherRepetition(settings.GopherRepetitionConfig())
-    theirs = GopherRepetitionFilter(language=FastWords())
-    verdicts = {str(theirs.filter(Document(text=text, id="a"))) for text in texts}
-    assert len(verdicts) > 3
-    for text in texts:
-        document = Document(text=text, id="a")
-        assert ours.filter.filter(document) == theirs.filter(document)
-
-
 def test_sentence_spans_cover_the_text():
     text = 'One. "Two!" Three... and 3.14 more? Yes'
     spans = FastWords().span_tokenize(text)
@@ -120,14 +108,6 @@ def test_pii_masks_alike_in_every_document():
     assert first == (
         "Write to email@example.com\tor (firstname.lastname@example.org) at 22.214.171.124, not 192.168.0.1."
     )
-
-
-def test_threshold():
-    step = Threshold(settings.ThresholdConfig())
-    assert apply(step, "x", score=3.0)[0] is not None
-    assert apply(step, "x", score=2.9)[1] == {"below the threshold": 1}
-    assert apply(step, "x", score=float("nan"))[1] == {"below the threshold": 1}
-    assert apply(step, "x")[1] == {"NoNumberToCompare": 1}
 
 
 def test_chain_does_not_depend_on_workers(tmp_path):

@@ -1,6 +1,11 @@
-"""Settings of the quality steps. Published numbers name their source; the others say how they were chosen."""
+"""Settings of the quality steps. Published numbers name their source; the others say how they were chosen.
+
+Sources: "FineWeb" is arXiv 2406.17557, "Gopher" 2112.11446, "C4" JMLR 21/140, "SmolLM2" 2502.02737, "DCLM" 2406.11794;
+"README" is that of FineMath in the SmolLM2 project.
+"""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 from core.config import setting
@@ -14,9 +19,16 @@ def _check_fractions(config: object, *names: str) -> None:
             raise ConfigError(f"{name}={value}: a share, give a number from 0 to 1.")
 
 
+def _check_not_negative(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < 0:
+            raise ConfigError(f"{name}={value}: must not be negative; null turns the rule off.")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UrlFilterConfig:
-    """Block lists over URLs (FineWeb, arXiv 2406.17557, section 3.2; counts of words from DataTrove's URLFilter)."""
+    """Block lists over URLs (FineWeb, section 3.3; the rules from DataTrove's URLFilter)."""
 
     lists: Literal["small", "fineweb", "none"] = setting("small")
     """``small``: the short lists of this package. ``fineweb``: the lists inside the datatrove package, 4.6 million
@@ -24,11 +36,11 @@ class UrlFilterConfig:
     other keys give."""
     domains: tuple[str, ...] = setting(())
     """Further blocked hosts; their subdomains are blocked too."""
-    domain_files: tuple[str, ...] = setting(())
+    domain_files: tuple[str, ...] = setting((), files=True)
     """Files with one blocked host a line; ``#`` starts a comment."""
     urls: tuple[str, ...] = setting(())
     """Further blocked URLs, compared exactly."""
-    url_files: tuple[str, ...] = setting(())
+    url_files: tuple[str, ...] = setting((), files=True)
     """Files with one blocked URL a line."""
     banned_words: tuple[str, ...] = setting(())
     """Further words of which one in the URL is enough."""
@@ -36,44 +48,49 @@ class UrlFilterConfig:
     """Further words of which ``soft_word_threshold`` different ones are needed."""
     banned_substrings: tuple[str, ...] = setting(())
     """Further strings that no URL may hold, after everything but letters and digits is taken out."""
-    soft_word_threshold: int = setting(2)
-    """FineWeb, section 3.2."""
+    soft_word_threshold: int | None = setting(2)
+    """DataTrove's URLFilter, as used for FineWeb. Null: soft words do not count."""
     missing_url: Literal["keep", "reject"] = setting("reject")
     """What to do with a document that has no URL."""
 
     def __post_init__(self) -> None:
-        if self.soft_word_threshold < 1:
-            raise ConfigError(f"soft_word_threshold={self.soft_word_threshold}: must be at least 1.")
+        if self.soft_word_threshold is not None and self.soft_word_threshold < 1:
+            raise ConfigError(f"soft_word_threshold={self.soft_word_threshold}: must be at least 1, or null.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LanguageConfig:
-    """Language identification (FineWeb, section 3.2: English with a score of at least 0.65)."""
+    """Language identification (FineWeb, section 3.3: English, fastText score of at least 0.65)."""
 
-    languages: tuple[str, ...] = setting(("en",))
-    """ISO 639-1 codes to keep."""
-    threshold: float = setting(0.65)
-    """Least score (FineWeb, section 3.2)."""
+    languages: tuple[str, ...] | None = setting(("en",))
+    """ISO 639-1 codes to keep. Null: record the language and reject nothing."""
+    threshold: float | None = setting(0.65)
+    """Least score (FineWeb, section 3.3). Null: no score is too low."""
     backend: Literal["resiliparse", "fasttext"] = setting("resiliparse")
     """``resiliparse`` works without a model file, with 101 languages. ``fasttext`` is what FineWeb used."""
     model: str | None = setting(None, files=True)
     """Path of ``lid.176.bin`` or ``lid.176.ftz``; needed by ``fasttext``."""
+    top_k: int = setting(0)
+    """Write this many languages with their scores to ``metadata["languages"]``; 0: only the best one, as always, to
+    ``language`` and ``language_score``."""
     max_rank: int = setting(800)
     """``resiliparse`` only: largest distance to the language's profile. Its authors call 1200 the limit of sense;
     English web pages measured here stay under 750."""
     margin_scale: float = setting(4.0)
     """``resiliparse`` only: distance to the next language that takes the score from 0.5 to 0.73."""
-    max_chars: int = setting(20_000)
-    """Only this many characters from the start are looked at."""
+    max_chars: int | None = setting(20_000)
+    """Only this many characters from the start are looked at. Null: all, as in FineWeb."""
 
     def __post_init__(self) -> None:
         _check_fractions(self, "threshold")
-        if not self.languages:
-            raise ConfigError("languages is empty: give at least one code, such as languages=[en].")
+        if self.languages is not None and not self.languages:
+            raise ConfigError("languages is empty: give at least one code, such as [en], or null to reject nothing.")
         if self.backend == "fasttext" and self.model is None:
             raise ConfigError("backend=fasttext needs model=<path of lid.176.bin>, from https://fasttext.cc.")
-        if self.margin_scale <= 0 or self.max_rank < 1 or self.max_chars < 1:
+        if self.margin_scale <= 0 or self.max_rank < 1 or (self.max_chars is not None and self.max_chars < 1):
             raise ConfigError("margin_scale, max_rank and max_chars must be above 0.")
+        if not 0 <= self.top_k <= 100:
+            raise ConfigError(f"top_k={self.top_k}: give a number from 0 to 100.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,15 +98,15 @@ class WordsConfig:
     """How the text is cut into words."""
 
     words: Literal["fast", "spacy"] = setting("fast")
-    """``fast``: a regular expression, for languages with spaces. ``spacy``: DataTrove's default, which the published
-    recipes used; about a tenth of the speed; needs the extra ``spacy``."""
+    """``fast``: for languages with spaces. ``spacy``: DataTrove's default, which the published recipes used; about a
+    tenth of the speed; needs the extra ``spacy``."""
     language: str = setting("eng")
     """ISO 639-3 code of the ``spacy`` tokenizer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GopherRepetitionConfig(WordsConfig):
-    """Repetition in a document (Gopher, arXiv 2112.11446, table A1). A threshold of None is not applied."""
+    """Repetition in a document (Gopher, appendix A.1.1, table A1; used by FineWeb, section 3.3). Null: no such rule."""
 
     dup_line_frac: float | None = setting(0.30)
     dup_para_frac: float | None = setting(0.30)
@@ -113,7 +130,7 @@ class GopherRepetitionConfig(WordsConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GopherQualityConfig(WordsConfig):
-    """Word and line statistics (Gopher, arXiv 2112.11446, section A1.1). A threshold of None is not applied."""
+    """Word and line statistics (Gopher, appendix A.1.1; used by FineWeb, section 3.3). Null: no such rule."""
 
     min_doc_words: int | None = setting(50)
     max_doc_words: int | None = setting(100_000)
@@ -131,54 +148,69 @@ class GopherQualityConfig(WordsConfig):
 
     def __post_init__(self) -> None:
         _check_fractions(self, "max_bullet_lines_ratio", "max_ellipsis_lines_ratio", "min_alpha_words_ratio")
+        _check_not_negative(self, "min_doc_words", "max_doc_words", "min_avg_word_length", "max_avg_word_length")
+        _check_not_negative(self, "max_symbol_word_ratio", "min_stop_words")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class C4QualityConfig(WordsConfig):
-    """Line and page rules of C4 (JMLR 21/140, section 2.2); FineWeb, section 3.4, leaves terminal punctuation out."""
+    """Line and page rules of C4 (section 2.2). FineWeb, section 3.5, takes all but terminal punctuation."""
 
     filter_no_terminal_punct: bool = setting(False)
     """Drop lines without terminal punctuation. C4: yes; FineWeb: no."""
-    min_num_sentences: int = setting(5)
-    """-1 turns a rule with a number off."""
-    min_words_per_line: int = setting(3)
-    max_word_length: int = setting(1000)
+    min_num_sentences: int | None = setting(5)
+    """Least number of sentences in the lines that are left (C4). Null turns a rule with a number off."""
+    min_words_per_line: int | None = setting(3)
+    """Drop shorter lines (C4: 5 in the paper's first version, 3 in the printed one)."""
+    max_word_length: int | None = setting(1000)
+    """Drop lines with a longer word (in C4's code, not in its paper)."""
     remove_citations: bool = setting(True)
+    """Strip ``[1]``, ``[edit]``, ``[citation needed]`` (C4's code)."""
     filter_lorem_ipsum: bool = setting(True)
+    """Drop pages with this placeholder (C4)."""
     filter_javascript: bool = setting(True)
+    """Drop lines with this word (C4)."""
     filter_curly_bracket: bool = setting(True)
-    """Turn off for mathematics: LaTeX is full of curly brackets."""
+    """Drop pages with ``{`` (C4). Turn off for mathematics: LaTeX is full of curly brackets (README)."""
     filter_policy: bool = setting(True)
+    """Drop lines about cookies, privacy policies and terms of use (C4's code)."""
+
+    def __post_init__(self) -> None:
+        _check_not_negative(self, "min_num_sentences", "min_words_per_line", "max_word_length")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineWebQualityConfig(WordsConfig):
-    """FineWeb's own rules (arXiv 2406.17557, section 3.4; ``new_line_ratio`` from DataTrove's code only)."""
+    """FineWeb's own rules (FineWeb, section 3.6). Null: no such rule."""
 
-    line_punct_thr: float = setting(0.12)
+    line_punct_thr: float | None = setting(0.12)
     """Least share of lines that end in punctuation."""
-    short_line_thr: float = setting(0.67)
+    line_punct_exclude_zero: bool = setting(False)
+    """Do not apply ``line_punct_thr`` to pages without any such line (an option of DataTrove's code)."""
+    short_line_thr: float | None = setting(0.67)
     """Largest share of lines of up to ``short_line_length`` characters."""
     short_line_length: int = setting(30)
-    char_duplicates_ratio: float = setting(0.01)
-    """Largest share of characters in repeated lines."""
-    new_line_ratio: float = setting(0.3)
-    """Largest number of line breaks per word."""
+    char_duplicates_ratio: float | None = setting(0.01)
+    """Largest share of characters in repeated lines. FineWeb's text says 0.1, its appendix and its code 0.01."""
+    new_line_ratio: float | None = setting(0.3)
+    """Largest number of line breaks per word (in FineWeb's code, not in its paper)."""
 
     def __post_init__(self) -> None:
         _check_fractions(self, "line_punct_thr", "short_line_thr", "char_duplicates_ratio")
+        _check_not_negative(self, "new_line_ratio", "short_line_length")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PiiConfig:
-    """Masking of personal data (FineWeb, section 3.6): e-mail addresses and public IP addresses."""
+    """Masking of personal data (FineWeb, section 3.7): e-mail addresses and public IP addresses."""
 
     emails: bool = setting(True)
     ips: bool = setting(True)
     """Turn off for mathematics: ``8.2.1.4`` may be the number of a section."""
     public_ips_only: bool = setting(True)
+    """Leave private and reserved ranges as they are (FineWeb, section 3.7)."""
     email_replacements: tuple[str, ...] = setting(("email@example.com", "firstname.lastname@example.org"))
-    """Used in turn, from the first one in each document."""
+    """Used in turn, from the first one in each document (DataTrove's PIIFormatter)."""
     ip_replacements: tuple[str, ...] = setting(
         ("22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168")
     )
@@ -191,9 +223,151 @@ class PiiConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ThresholdConfig:
-    """Keep documents whose number ``key`` is large enough."""
+    """Keep documents whose number ``key`` is large enough, and not too large."""
 
     key: str = setting("score")
     """Name in the document's metadata."""
-    minimum: float = setting(3.0)
-    """Least value kept. 3 is FineWeb-Edu's and FineMath3+'s (arXiv 2406.17557, section 4; 2502.02737, section 3.3)."""
+    minimum: float | None = setting(3.0)
+    """Least value kept. 3: FineWeb-Edu and FineMath3+ (FineWeb, section 4; SmolLM2, section 3.3.2). For DCLM's
+    fastText score: 0.018112 (DCLM's baselines README). Null: none is too low."""
+    maximum: float | None = setting(None)
+    """Largest value kept. Null: none is too high."""
+    by: str | None = setting(None)
+    """Name in the metadata of what ``minimums`` differ by, such as the programming language."""
+    minimums: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """``minimum`` of single groups, the others have the general one. Stack-Edu: {Java: 2} with minimum 3 (SmolLM2,
+    appendix D)."""
+
+    def __post_init__(self) -> None:
+        if self.minimum is None and self.maximum is None and not self.minimums:
+            raise ConfigError("minimum, maximum and minimums are all null: there is nothing to compare with.")
+        if self.minimums and self.by is None:
+            raise ConfigError("minimums needs by=<name in the metadata>.")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ConfigError(f"minimum={self.minimum} is above maximum={self.maximum}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeepProbabilityConfig:
+    """Keep documents by chance, with a probability for each score (SmolLM2, section 6: for small models drop score 0
+    of DCLM, downsample 1 and 2, keep the rest)."""
+
+    key: str = setting("int_score")
+    """Name in the document's metadata."""
+    probabilities: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: {"0": 0.0, "1": 0.1, "2": 0.3, "3": 1.0}
+    )
+    """Probability from this score on, up to the next one named; below the lowest one documents are dropped. 0 and 1
+    are SmolLM2's (section 6); 0.1 and 0.3 are OURS, the paper does not give its rates."""
+    seed: int | None = setting(None)
+    """Of the draw; null: the run's. A document is drawn by its id: alike in every run with the same seed."""
+
+    def __post_init__(self) -> None:
+        if not self.probabilities:
+            raise ConfigError("probabilities is empty: give at least one, such as {0: 0.5}.")
+        for score, probability in self.probabilities.items():
+            try:
+                float(score)
+            except ValueError:
+                raise ConfigError(f"probabilities.{score}: the score must be a number.") from None
+            if not 0 <= probability <= 1:
+                raise ConfigError(f"probabilities.{score}={probability}: give a number from 0 to 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopFractionConfig:
+    """Keep the best share of the whole corpus (DCLM, section 4.4: the top 10 % by fastText score)."""
+
+    key: str = setting("score")
+    """Name in the document's metadata."""
+    fraction: float = setting(0.1)
+    """Share of documents to keep (DCLM, section 4.4). Documents with the same value as the last one kept are kept
+    too."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"fraction={self.fraction}: give a number above 0, up to 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DomainRecallConfig:
+    """Keep a page for its own score or for its domain's (FineMath; SmolLM2, section 3.3.2, and README).
+
+    A domain qualifies by any of ``min_pages``, ``min_share``, ``domains`` and ``domain_files``; null or empty: no such
+    rule. The paper counts pages, the README takes a share: the two differ, and both are here.
+    """
+
+    key: str = setting("score")
+    """Name in the document's metadata."""
+    minimum: float | None = setting(3.0)
+    """A page with at least this score needs no domain. Null: none does without."""
+    page_score: float = setting(2.0)
+    """Score from which a page counts for its domain (paper and README)."""
+    min_pages: int | None = setting(10)
+    """Least number of such pages (paper)."""
+    min_share: float | None = setting(None)
+    """Least share of such pages among those of the domain (README: 0.1)."""
+    share_min_pages: int = setting(1)
+    """Least number of pages that a domain needs for ``min_share`` to apply (ours; 1: as published)."""
+    domains: tuple[str, ...] = setting(())
+    """Domains that qualify in any case (FineMath: those with at least 10 URLs in OpenWebMath or InfiMM-WebMath)."""
+    domain_files: tuple[str, ...] = setting((), files=True)
+    """Files with one such domain a line; ``#`` starts a comment."""
+    urls: tuple[str, ...] = setting(())
+    """Pages that need neither score nor domain."""
+    url_files: tuple[str, ...] = setting((), files=True)
+    """Files with one such URL a line."""
+    domain: Literal["host", "registrable"] = setting("host")
+    """``host``: the URL's host without ``www.``. ``registrable``: what can be registered under a public suffix
+    (``example.co.uk``), by the list inside the tld package. The paper does not say which."""
+    report_domains: int = setting(50)
+    """Number of domains in the report: those with most pages."""
+
+    def __post_init__(self) -> None:
+        _check_fractions(self, "min_share")
+        for name in ("min_pages", "share_min_pages"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value}: must be at least 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokensConfig:
+    """How tokens are counted."""
+
+    tokenizer: str | None = setting(None, files=True)
+    """A ``tokenizer.json``, or a folder with one. Null: tokens are estimated from the UTF-8 bytes, and the tables say
+    "estimated"."""
+    bytes_per_token: float = setting(4.5)
+    """For the estimate: English web text with byte-level BPE of about 50,000 entries. Ours."""
+
+    def __post_init__(self) -> None:
+        if self.bytes_per_token <= 0:
+            raise ConfigError(f"bytes_per_token={self.bytes_per_token}: must be above 0.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StatisticsConfig(TokensConfig):
+    """Count what passes, wherever the step stands in a recipe; it may stand there several times."""
+
+    domains: bool = setting(True)
+    """Count hosts, too."""
+    by: tuple[str, ...] = setting(("language",))
+    """Metadata whose values to count: a table for each."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LongDocumentsConfig(TokensConfig):
+    """Find documents long enough for context extension (SmolLM2, section 4.6: at least 8k tokens)."""
+
+    min_tokens: int = setting(8192)
+    """Least length (SmolLM2, section 4.6)."""
+    by: str | None = setting(None)
+    """Metadata by which long documents are counted, such as the source. Null: by the URL's host."""
+    keep: Literal["all", "long"] = setting("all")
+    """``all``: only write ``tokens`` and ``long`` to the metadata. ``long``: reject the others."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_tokens < 1:
+            raise ConfigError(f"min_tokens={self.min_tokens}: must be at least 1.")

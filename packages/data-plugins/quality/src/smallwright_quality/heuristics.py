@@ -1,162 +1,202 @@
-"""DataTrove's quality filters under our accounting: the rules and the reasons are DataTrove's."""
+"""Gopher's quality rules, C4's and FineWeb's.
 
-import itertools
-import operator
-from abc import abstractmethod
+Decisions, reasons and order of the rules are those of DataTrove's ``GopherQualityFilter``, ``C4QualityFilter`` and
+``FineWebQualityFilter``; a test compares them on real pages. A rule that is null is not applied. Two things differ:
+a threshold of 0 is a threshold (DataTrove takes it for none), and a document without a word, or without a line that
+C4 leaves in it, is rejected where DataTrove divides by zero or keeps nothing.
+"""
+
+import re
 from collections import Counter
-from typing import Any
 
 from core.data.steps import DocumentStep, Rejection
 from datatrove.data import Document
-from datatrove.pipeline.filters import (
-    C4QualityFilter,
-    FineWebQualityFilter,
-    GopherQualityFilter,
-    GopherRepetitionFilter,
-)
-from datatrove.pipeline.filters.base_filter import BaseFilter
-from datatrove.utils.text import split_into_words
+from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
 
-from smallwright_quality.words import tokenizer_for
+from smallwright_quality.config import C4QualityConfig, FineWebQualityConfig, GopherQualityConfig
+from smallwright_quality.repetition import repeated_parts
+from smallwright_quality.words import count_sentences, words_of
+
+_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+_END_PUNCTUATION = (".", "?", "!", '"', "'")
+_POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+_STOPS = frozenset(TERMINAL_PUNCTUATION)
+_SYMBOLS = frozenset(PUNCTUATION_SET)
 
 
-class FilterStep(DocumentStep):
-    """Apply one DataTrove filter to each document."""
+class GopherQuality(DocumentStep):
+    """Word counts and lengths, symbols, bullets, stop words (Gopher, arXiv 2112.11446, appendix A.1.1)."""
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.filter = self.make_filter(config, tokenizer_for(config.words, config.language))
-
-    @abstractmethod
-    def make_filter(self, config: Any, language: Any) -> BaseFilter:
-        """Return the DataTrove filter."""
+    config: GopherQualityConfig
 
     def process_document(self, document: Document) -> Document:
-        verdict = self.filter.filter(document)
-        kept, reason = verdict if isinstance(verdict, tuple) else (verdict, "dropped")
-        if not kept:
+        reason = self.reason(document.text)
+        if reason is not None:
             raise Rejection(reason)
         return document
 
+    def reason(self, text: str) -> str | None:
+        """Return the first rule that ``text`` breaks, or None."""
+        words = words_of(text, self.config)
+        if not words:
+            return "gopher_short_doc"
+        counts = Counter(words)
+        return self._words(counts) or self._symbols(text, len(words)) or self._kinds(counts, len(words))
 
-class GopherRepetition(FilterStep):
-    """Repeated lines, paragraphs and n-grams (Gopher, table A1)."""
+    def _words(self, counts: Counter[str]) -> str | None:
+        config = self.config
+        # Words of symbols only do not count here. The first character decides for nearly all.
+        real = [(len(word), count) for word, count in counts.items() if not _SYMBOLS.issuperset(word)]
+        number = sum(count for _, count in real)
+        if config.min_doc_words is not None and number < config.min_doc_words:
+            return "gopher_short_doc"
+        if config.max_doc_words is not None and number > config.max_doc_words:
+            return "gopher_long_doc"
+        if not number:
+            return None
+        mean_length = sum(length * count for length, count in real) / number
+        if config.min_avg_word_length is not None and mean_length < config.min_avg_word_length:
+            return "gopher_below_avg_threshold"
+        if config.max_avg_word_length is not None and mean_length > config.max_avg_word_length:
+            return "gopher_above_avg_threshold"
+        return None
 
-    def make_filter(self, config: Any, language: Any) -> BaseFilter:
-        top = ((n, getattr(config, f"top_{n}_gram")) for n in (2, 3, 4))
-        repeated = ((n, getattr(config, f"dup_{n}_gram")) for n in range(5, 11))
-        return RepetitionFilter(
-            dup_line_frac=config.dup_line_frac,
-            dup_para_frac=config.dup_para_frac,
-            dup_line_char_frac=config.dup_line_char_frac,
-            dup_para_char_frac=config.dup_para_char_frac,
-            top_n_grams=tuple((n, share) for n, share in top if share is not None),
-            dup_n_grams=tuple((n, share) for n, share in repeated if share is not None),
-            language=language,
-        )
+    def _symbols(self, text: str, words: int) -> str | None:
+        config = self.config
+        ellipses = text.count("...") + text.count("…")
+        if config.max_symbol_word_ratio is not None:
+            if text.count("#") / words > config.max_symbol_word_ratio:
+                return "gopher_too_many_hashes"
+            if ellipses / words > config.max_symbol_word_ratio:
+                return "gopher_too_many_ellipsis"
+        lines = text.splitlines()
+        if config.max_bullet_lines_ratio is not None and ("-" in text or "•" in text):
+            bullets = sum(line.lstrip()[:1] in ("•", "-") for line in lines)
+            if bullets / len(lines) > config.max_bullet_lines_ratio:
+                return "gopher_too_many_bullets"
+        if config.max_ellipsis_lines_ratio is not None and ellipses:
+            ends = sum(line.rstrip().endswith(("...", "…")) for line in lines)
+            if ends / len(lines) > config.max_ellipsis_lines_ratio:
+                return "gopher_too_many_end_ellipsis"
+        return None
 
-
-class RepetitionFilter(GopherRepetitionFilter):
-    """DataTrove's filter with the same verdicts, its n-grams cut from one string instead of joined anew."""
-
-    def __init__(self, *, top_n_grams: Any, dup_n_grams: Any, **settings: Any) -> None:
-        super().__init__(top_n_grams=(), dup_n_grams=(), **settings)
-        self.top_shares = top_n_grams
-        self.dup_shares = dup_n_grams
-
-    def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        verdict = super().filter(doc)
-        if verdict is not True:
-            return verdict
-        text_length = len(doc.text)
-        words = split_into_words(doc.text, self.language)
-        ends = list(itertools.accumulate(map(len, words), initial=0))
-        spaced = " ".join(words)
-        for n, share in self.top_shares:
-            # Word i starts at ends[i] + i of the spaced text: each word before it brings one space.
-            pairs = zip(ends, ends[n:], strict=False)
-            ngrams = [spaced[start + i : end + i + n - 1] for i, (start, end) in enumerate(pairs)]
-            if ngrams:
-                ngram, count = max(Counter(ngrams).items(), key=operator.itemgetter(1))
-                if len(ngram) * count / text_length > share:
-                    return False, f"top_{n}_gram"
-        joined = "".join(words)
-        for n, share in self.dup_shares:
-            if _repeated_characters(joined, ends, n) / text_length > share:
-                return False, f"duplicated_{n}_n_grams"
-        return True
-
-
-def _repeated_characters(joined: str, ends: list[int], n: int) -> int:
-    """Count characters in n-grams seen before; after a repeated one, go on behind it."""
-    ngrams = [joined[start:end] for start, end in zip(ends, ends[n:], strict=False)]
-    if len(set(ngrams)) == len(ngrams):  # nothing repeated, as in most documents
-        return 0
-    seen: set[str] = set()
-    repeated = position = 0
-    while position < len(ngrams):
-        ngram = ngrams[position]
-        if ngram in seen:
-            repeated += len(ngram)
-            position += n
-        else:
-            seen.add(ngram)
-            position += 1
-    return repeated
+    def _kinds(self, counts: Counter[str], words: int) -> str | None:
+        config = self.config
+        if config.min_alpha_words_ratio is not None:
+            alpha = sum(count for word, count in counts.items() if word.isalpha() or any(map(str.isalpha, word)))
+            if alpha / words < config.min_alpha_words_ratio:
+                return "gopher_below_alpha_threshold"
+        stop_words = sum(word in counts for word in set(config.stop_words))
+        if config.min_stop_words is not None and stop_words < config.min_stop_words:
+            return "gopher_enough_stop_words"  # DataTrove's name for too few
+        return None
 
 
-class GopherQuality(FilterStep):
-    """Word counts and lengths, symbols, bullets, stop words (Gopher, section A1.1)."""
+class C4Quality(DocumentStep):
+    """C4's page and line rules (JMLR 21/140, section 2.2); lines that break one are taken out of the text.
 
-    def make_filter(self, config: Any, language: Any) -> BaseFilter:
-        return GopherQualityFilter(
-            min_doc_words=config.min_doc_words,
-            max_doc_words=config.max_doc_words,
-            min_avg_word_length=config.min_avg_word_length,
-            max_avg_word_length=config.max_avg_word_length,
-            max_symbol_word_ratio=config.max_symbol_word_ratio,
-            max_bullet_lines_ratio=config.max_bullet_lines_ratio,
-            max_ellipsis_lines_ratio=config.max_ellipsis_lines_ratio,
-            max_non_alpha_words_ratio=config.min_alpha_words_ratio,
-            min_stop_words=config.min_stop_words,
-            stop_words=list(config.stop_words),
-            language=language,
-        )
+    Reasons: ``lorem_ipsum``, ``curly_bracket``, ``too_few_sentences``, ``nothing left``. Table ``lines``: what became
+    of the lines of the documents that were kept.
+    """
+
+    config: C4QualityConfig
 
     def process_document(self, document: Document) -> Document:
-        # Without a single word DataTrove's rules divide by zero once the word minimum is turned off.
-        if not document.text.strip():
-            raise Rejection("gopher_short_doc")
-        return super().process_document(document)
+        config, text = self.config, document.text
+        lowered = text.lower()
+        citations = config.remove_citations and "[" in text
+        # What the page has nowhere no line has, unless a line gets it by losing a citation.
+        lorem = config.filter_lorem_ipsum and (citations or "lorem ipsum" in lowered)
+        javascript = config.filter_javascript and (citations or "javascript" in lowered)
+        policy = config.filter_policy and (citations or any(phrase in lowered for phrase in _POLICY))
+        curly = config.filter_curly_bracket and "{" in text
+        lines: Counter[str] = Counter()
+        kept: list[str] = []
+        sentences = 0
+        for line in map(str.strip, text.splitlines()):
+            if self._has_long_word(line):
+                lines["too long word"] += 1
+                continue
+            enough_words = self._has_enough_words(line)
+            if citations:
+                line = _CITATION.sub("", line)
+            if config.filter_no_terminal_punct and (not line.endswith(_END_PUNCTUATION) or line.endswith("...")):
+                lines["no terminal punctuation"] += 1
+                continue
+            if not enough_words:
+                lines["too few words"] += 1
+                continue
+            lowered = line.lower() if lorem or javascript or policy else ""
+            if lorem and "lorem ipsum" in lowered:
+                raise Rejection("lorem_ipsum")
+            if javascript and "javascript" in lowered:
+                lines["javascript"] += 1
+                continue
+            if curly and "{" in line:
+                raise Rejection("curly_bracket")
+            if policy and any(phrase in lowered for phrase in _POLICY):
+                lines["policy"] += 1
+                continue
+            if config.min_num_sentences is not None and sentences < config.min_num_sentences:
+                sentences += count_sentences(line, config)
+            kept.append(line)
+        if config.min_num_sentences is not None and sentences < config.min_num_sentences:
+            raise Rejection("too_few_sentences")
+        left = "\n".join(kept).strip()
+        if not left:
+            raise Rejection("nothing left")
+        document.text = left
+        lines["kept"] = len(kept)
+        for name, number in lines.items():
+            self.count("lines", name, number)
+        return document
+
+    def _has_long_word(self, line: str) -> bool:
+        longest = self.config.max_word_length
+        return longest is not None and len(line) > longest and any(len(word) > longest for word in line.split())
+
+    def _has_enough_words(self, line: str) -> bool:
+        least = self.config.min_words_per_line
+        return least is None or least < 1 or len(line.split(None, least - 1)) >= least
 
 
-class C4Quality(FilterStep):
-    """C4's page and line rules; lines that break one are taken out of the text."""
+class FineWebQuality(DocumentStep):
+    """Line punctuation, short lines, repeated lines, line breaks per word (FineWeb, arXiv 2406.17557, section 3.6).
 
-    def make_filter(self, config: Any, language: Any) -> BaseFilter:
-        return C4QualityFilter(
-            filter_no_terminal_punct=config.filter_no_terminal_punct,
-            min_num_sentences=config.min_num_sentences,
-            min_words_per_line=config.min_words_per_line,
-            max_word_length=config.max_word_length,
-            remove_citations=config.remove_citations,
-            filter_lorem_ipsum=config.filter_lorem_ipsum,
-            filter_javascript=config.filter_javascript,
-            filter_curly_bracket=config.filter_curly_bracket,
-            filter_policy=config.filter_policy,
-            language=language,
-        )
+    Reasons: ``empty``, ``line_punct_ratio``, ``short_line_ratio``, ``char_dup_ratio``, ``list_ratio``.
+    """
 
+    config: FineWebQualityConfig
 
-class FineWebQuality(FilterStep):
-    """Line punctuation, short lines, repeated lines, line breaks per word (FineWeb, section 3.4)."""
+    def process_document(self, document: Document) -> Document:
+        reason = self.reason(document.text)
+        if reason is not None:
+            raise Rejection(reason)
+        return document
 
-    def make_filter(self, config: Any, language: Any) -> BaseFilter:
-        return FineWebQualityFilter(
-            line_punct_thr=config.line_punct_thr,
-            short_line_thr=config.short_line_thr,
-            short_line_length=config.short_line_length,
-            char_duplicates_ratio=config.char_duplicates_ratio,
-            new_line_ratio=config.new_line_ratio,
-            language=language,
-        )
+    def reason(self, text: str) -> str | None:
+        """Return the first rule that ``text`` breaks, or None."""
+        config = self.config
+        lines = [line for line in text.split("\n") if line and not line.isspace()]
+        if not lines:
+            return "empty"
+        if config.line_punct_thr is not None:
+            ratio = sum(line[-1] in _STOPS for line in lines) / len(lines)
+            if ratio < config.line_punct_thr and not (ratio == 0 and config.line_punct_exclude_zero):
+                return "line_punct_ratio"
+        short = sum(len(line) <= config.short_line_length for line in lines) / len(lines)
+        if config.short_line_thr is not None and short > config.short_line_thr:
+            return "short_line_ratio"
+        breaks = text.count("\n")
+        repeated = repeated_parts(lines)[1] / (len(text) - breaks)
+        if config.char_duplicates_ratio is not None and repeated > config.char_duplicates_ratio:
+            return "char_dup_ratio"
+        if config.new_line_ratio is not None and self._too_many_breaks(text, breaks, config.new_line_ratio):
+            return "list_ratio"
+        return None
+
+    def _too_many_breaks(self, text: str, breaks: int, most: float) -> bool:
+        # Each piece between spaces gives at least one word: nearly always that settles it without cutting words.
+        if self.config.words == "fast" and breaks / len(text.split()) <= most:
+            return False
+        return breaks / max(1, len(words_of(text, self.config))) > most

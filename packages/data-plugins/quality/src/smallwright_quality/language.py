@@ -14,54 +14,75 @@ from smallwright_quality.config import LanguageConfig
 
 CANDIDATES = 5
 
+Ranking = list[tuple[str, float]]
+"""Languages with their scores, the surest first."""
+
 
 class Language(DocumentStep):
     """Write ``language`` and ``language_score`` to the metadata; keep the wanted languages with a sure score.
 
-    The score of ``resiliparse`` is no probability of its own: the library gives the distance of the text's n-gram
-    profile to each language's. The score here is the softmax of ``-distance / margin_scale`` over the five nearest
-    languages, 0 where the nearest is further than ``max_rank``: it says how clearly one language beats the others.
+    The score of ``fasttext`` is its probability. That of ``resiliparse`` is none: the library gives the distance of
+    the text's n-gram profile to each language's. The score here is the softmax of ``-distance / margin_scale`` over
+    the five nearest languages, 0 where the nearest is further than ``max_rank``: it says how clearly one language
+    beats the others.
+
+    Reasons: ``language`` (another one, or none that is known), ``language score``. Table ``languages``: of all
+    documents, kept or not.
     """
 
     config: LanguageConfig
 
     def bind(self, context: StepContext) -> None:
         super().bind(context)
-        if self.config.backend == "resiliparse":
-            from resiliparse.parse.lang import supported_langs
-
-            known = supported_langs()
-            for code in self.config.languages:
-                if code not in known:
-                    key = f"data.steps.{context.label}.languages"
-                    raise ConfigError(f"{key}: {code!r} is unknown to resiliparse.{nearest(code, known)}")
-        else:
+        if self.config.backend == "fasttext":
             load_fasttext(str(self.config.model))
+            return
+        from resiliparse.parse.lang import supported_langs
+
+        known = supported_langs()
+        for code in self.config.languages or ():
+            if code not in known:
+                key = f"data.steps.{context.label}.languages"
+                raise ConfigError(f"{key}: {code!r} is unknown to resiliparse.{nearest(code, known)}")
 
     def process_document(self, document: Document) -> Document:
-        text = document.text[: self.config.max_chars]
-        language, score = self._fasttext(text) if self.config.backend == "fasttext" else self._resiliparse(text)
+        config = self.config
+        # Neither engine takes lone surrogates, which pages of broken charsets have.
+        text = document.text[: config.max_chars].encode("utf-8", "replace").decode("utf-8")
+        ranking = self._fasttext(text) if config.backend == "fasttext" else self._resiliparse(text)
+        language, score = ranking[0] if ranking else ("unknown", 0.0)
         document.metadata["language"] = language
         document.metadata["language_score"] = round(score, 4)
-        if language not in self.config.languages or score < self.config.threshold:
+        if config.top_k:
+            document.metadata["languages"] = {name: round(value, 4) for name, value in ranking[: config.top_k]}
+        self.count("languages", language)
+        if config.languages is not None and language not in config.languages:
             raise Rejection("language")
+        if config.languages is not None and config.threshold is not None and score < config.threshold:
+            raise Rejection("language score")
         return document
 
-    def _resiliparse(self, text: str) -> tuple[str, float]:
+    def _resiliparse(self, text: str) -> Ranking:
         from resiliparse.parse.lang import detect_fast
 
         if not any(map(str.isalpha, text)):
-            return "unknown", 0.0
-        found = detect_fast(unicodedata.normalize("NFC", text), cutoff=self.config.max_rank, n_results=CANDIDATES)
-        if not found:
-            return "unknown", 0.0
+            return []
+        wanted = max(CANDIDATES, self.config.top_k)
+        found = detect_fast(unicodedata.normalize("NFC", text), cutoff=self.config.max_rank, n_results=wanted)
         ranked = cast(list[tuple[str, int]], found)  # the library's stub has another type than it returns
-        language, nearest_rank = ranked[0]
-        return language, 1.0 / sum(math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in ranked)
+        if not ranked:
+            return []
+        nearest_rank = ranked[0][1]
+        weights = [math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in ranked]
+        total = sum(weights[:CANDIDATES])  # the score must not depend on how many languages are written down
+        return [(language, weight / total) for (language, _), weight in zip(ranked, weights, strict=True)]
 
-    def _fasttext(self, text: str) -> tuple[str, float]:
-        labels, scores = load_fasttext(str(self.config.model)).predict(text.replace("\n", " "), k=1)
-        return (labels[0].removeprefix("__label__"), float(scores[0])) if labels else ("unknown", 0.0)
+    def _fasttext(self, text: str) -> Ranking:
+        model = load_fasttext(str(self.config.model))
+        labels, scores = model.predict(text.replace("\n", " "), k=max(1, self.config.top_k))
+        # Sums of rounded probabilities reach 1.00001.
+        pairs = zip(labels, scores, strict=True)
+        return [(label.removeprefix("__label__"), min(1.0, float(score))) for label, score in pairs]
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""Masking of e-mail and IP addresses with DataTrove's patterns."""
+"""Masking of e-mail and IP addresses with DataTrove's patterns (FineWeb, arXiv 2406.17557, section 3.7)."""
 
 import re
 from collections.abc import Iterator
@@ -9,42 +9,63 @@ from datatrove.pipeline.formatters import PIIFormatter
 
 from smallwright_quality.config import PiiConfig
 
-_SPACES = re.compile(r"(\s+)")
+_LOCAL_PART_END = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}\Z")
+_MAYBE_IP = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 
 
 class Pii(DocumentStep):
-    """Replace addresses in the text.
+    """Replace addresses in the text. Table ``masked``: how many of each kind.
 
     The replacements start anew in each document: DataTrove goes on through the whole shard, and the outcome would
     depend on how documents are dealt out.
     """
 
-    LONGEST_PIECE = 320
+    LONGEST_LOCAL_PART = 64
+    """Characters before the ``@`` (RFC 5321, section 4.5.3.1.1)."""
+    LONGEST_DOMAIN = 255
+    """Characters behind it (section 4.5.3.1.2)."""
+
+    config: PiiConfig
 
     def __init__(self, config: PiiConfig) -> None:
         super().__init__(config)
-        self.formatter = PIIFormatter(
-            only_remove_public_ips=config.public_ips_only,
-            email_replacement=tuple(config.email_replacements),
-            ip_replacement=tuple(config.ip_replacements),
-        )
+        formatter = PIIFormatter(only_remove_public_ips=config.public_ips_only)
+        self.email: re.Pattern[str] = formatter.emails_replacer.regex
+        self.ip: re.Pattern[str] = formatter.ip_replacer.regex
+        self.is_wanted_ip = formatter.ip_replacer.validator
 
     def process_document(self, document: Document) -> Document:
-        emails, ips = self.formatter.emails_replacer, self.formatter.ip_replacer
-        emails._replace_i = ips._replace_i = 0
         if self.config.emails and "@" in document.text:
-            document.text = "".join(self._mask_emails(document.text))
-        if self.config.ips:
-            document.text = ips.replace(document.text)
+            spans = list(self._emails(document.text))
+            document.text = self._replace(document.text, spans, self.config.email_replacements, "e-mail")
+        if self.config.ips and _MAYBE_IP.search(document.text):
+            found = self.ip.finditer(document.text)
+            spans = [match.span() for match in found if self.is_wanted_ip(match.group())]
+            document.text = self._replace(document.text, spans, self.config.ip_replacements, "ip")
         return document
 
-    def _mask_emails(self, text: str) -> Iterator[str]:
-        """Yield the text in pieces. The pattern is quadratic in the length of a run without spaces, and pages can
-        hold runs of megabytes: it sees pieces of bounded length that hold an ``@``, and no address spans a space."""
-        for piece in _SPACES.split(text):
-            if "@" not in piece:
-                yield piece
-                continue
-            for start in range(0, len(piece), self.LONGEST_PIECE):
-                part = piece[start : start + self.LONGEST_PIECE]
-                yield self.formatter.emails_replacer.replace(part) if "@" in part else part
+    def _emails(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the places of addresses.
+
+        The pattern is quadratic in the length of a run without spaces, and pages have runs of megabytes. So it is
+        shown only the surroundings of each ``@``, as far as an address can reach.
+        """
+        behind = 0
+        at = text.find("@")
+        while at != -1:
+            local = _LOCAL_PART_END.search(text, max(behind, at - self.LONGEST_LOCAL_PART), at)
+            match = self.email.search(text, local.start(), at + 1 + self.LONGEST_DOMAIN) if local else None
+            if match is not None and match.start() < at < match.end():
+                yield match.span()
+                behind = match.end()
+            at = text.find("@", max(at + 1, behind))
+
+    def _replace(self, text: str, spans: list[tuple[int, int]], replacements: tuple[str, ...], kind: str) -> str:
+        if not spans:
+            return text
+        self.count("masked", kind, len(spans))
+        parts, behind = [], 0
+        for number, (start, end) in enumerate(spans):
+            parts += [text[behind:start], replacements[number % len(replacements)]]
+            behind = end
+        return "".join([*parts, text[behind:]])

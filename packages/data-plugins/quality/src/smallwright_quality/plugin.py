@@ -5,15 +5,25 @@ from core.hooks import hookimpl
 PLUGIN_API_VERSION = 1
 
 
+STEPS = {
+    "url_filter": "url:UrlFilter",
+    "language": "language:Language",
+    "gopher_repetition": "repetition:GopherRepetition",
+    "gopher_quality": "heuristics:GopherQuality",
+    "c4_quality": "heuristics:C4Quality",
+    "fineweb_quality": "heuristics:FineWebQuality",
+    "pii": "pii:Pii",
+    "threshold": "threshold:Threshold",
+    "keep_probability": "threshold:KeepProbability",
+    "top_fraction": "top_fraction:TopFraction",
+    "domain_recall": "domain_recall:DomainRecall",
+    "statistics": "corpus_statistics:Statistics",
+    "long_documents": "corpus_statistics:LongDocuments",
+}
+
+
 @hookimpl
 def register_steps(register):
-    config = "smallwright_quality.config:"
-    heuristics = "smallwright_quality.heuristics:"
-    register("url_filter", "smallwright_quality.url:UrlFilter", config=config + "UrlFilterConfig")
-    register("language", "smallwright_quality.language:Language", config=config + "LanguageConfig")
-    register("gopher_repetition", heuristics + "GopherRepetition", config=config + "GopherRepetitionConfig")
-    register("gopher_quality", heuristics + "GopherQuality", config=config + "GopherQualityConfig")
-    register("c4_quality", heuristics + "C4Quality", config=config + "C4QualityConfig")
-    register("fineweb_quality", heuristics + "FineWebQuality", config=config + "FineWebQualityConfig")
-    register("pii", "smallwright_quality.pii:Pii", config=config + "PiiConfig")
-    register("threshold", "smallwright_quality.threshold:Threshold", config=config + "ThresholdConfig")
+    for name, target in STEPS.items():
+        config = f"smallwright_quality.config:{target.partition(':')[2]}Config"
+        register(name, f"smallwright_quality.{target}", config=config)

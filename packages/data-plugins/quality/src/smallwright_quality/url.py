@@ -1,9 +1,10 @@
 """URL filter with the rules of FineWeb: block lists, banned words, soft words, banned substrings.
 
-The rules are those of DataTrove's ``URLFilter``. That class itself keeps 4.6 million host names in Python sets (near
-500 MB per process), unpacks a 124 MB file, and asks the network for the list of public suffixes. Here hosts are
-compared at every level (``a.b.example.com``, ``b.example.com``, ``example.com``), which needs no list of suffixes, and
-the large lists are sorted 64-bit hashes.
+The rules are those of DataTrove's ``URLFilter``, a little stricter: words count in capitals too, and a listed host at
+any level blocks what is below it (there: the registered domain and the full host only). That class itself keeps 4.6
+million host names in Python sets (near 500 MB per process), unpacks a 124 MB file, and asks the network for the list
+of public suffixes. Here hosts are compared at every level (``a.b.example.com``, ``b.example.com``, ``example.com``),
+which needs no list of suffixes, and the large lists are sorted 64-bit hashes.
 """
 
 import functools
@@ -13,7 +14,6 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import xxhash
@@ -22,6 +22,7 @@ from core.errors import InputError
 from datatrove.data import Document
 
 from smallwright_quality.config import UrlFilterConfig
+from smallwright_quality.hosts import entries, entries_of_files, host_of
 
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _ARCHIVE = "url_filterblacklistsv0_3_0.tar.gz"
@@ -31,11 +32,11 @@ class HashedSet:
     """A set of strings as sorted 64-bit hashes: 8 bytes an entry; 5 million entries give one wrong answer in 4e12."""
 
     def __init__(self, entries: Iterable[str]) -> None:
-        hashes = np.fromiter((xxhash.xxh3_64_intdigest(entry) for entry in entries), dtype=np.uint64)
+        hashes = np.fromiter((_digest(entry) for entry in entries), dtype=np.uint64)
         self._hashes = np.unique(hashes)
 
     def __contains__(self, entry: str) -> bool:
-        value = np.uint64(xxhash.xxh3_64_intdigest(entry))
+        value = np.uint64(_digest(entry))
         place = int(np.searchsorted(self._hashes, value))
         return place < len(self._hashes) and bool(self._hashes[place] == value)
 
@@ -52,7 +53,7 @@ def fineweb_lists() -> dict[str, HashedSet]:
         for member in tar:
             stream = tar.extractfile(member)
             if stream is not None:
-                found[Path(member.name).name] = HashedSet(_entries(io.TextIOWrapper(stream, encoding="utf-8")))
+                found[Path(member.name).name] = HashedSet(entries(io.TextIOWrapper(stream, encoding="utf-8")))
     return found
 
 
@@ -74,8 +75,8 @@ class UrlFilter(DocumentStep):
         substrings = sorted(_normalised([*_shipped(files, shipped), *config.banned_substrings]))
         self.substrings = re.compile("|".join(map(re.escape, substrings))) if substrings else None
         small = _shipped(files, "domains.txt") if config.lists == "small" else ()
-        self.domains = frozenset(map(str.lower, [*small, *config.domains, *_from_files(config.domain_files)]))
-        self.urls = frozenset([*config.urls, *_from_files(config.url_files)])
+        self.domains = frozenset(map(str.lower, [*small, *config.domains, *entries_of_files(config.domain_files)]))
+        self.urls = frozenset([*config.urls, *entries_of_files(config.url_files)])
 
     def bind(self, context: StepContext) -> None:
         super().bind(context)
@@ -105,44 +106,32 @@ class UrlFilter(DocumentStep):
         words = set(_NOT_WORD.split(lowered))
         if not words.isdisjoint(self.banned_words):
             return "banned word"
-        if len(words & self.soft_words) >= self.config.soft_word_threshold:
+        enough = self.config.soft_word_threshold
+        if enough is not None and len(words & self.soft_words) >= enough:
             return "soft words"
         if self.substrings is not None and self.substrings.search(_NOT_WORD.sub("", lowered)):
             return "banned substring"
         return None
 
 
+def _digest(entry: str) -> int:
+    return xxhash.xxh3_64_intdigest(entry.encode("utf-8", "surrogatepass"))
+
+
 def _hosts(url: str) -> Iterator[str]:
     """Yield the host of ``url`` and each parent of it down to two labels."""
-    try:
-        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
-    except ValueError:  # a broken IPv6 host; the words of the URL are still looked at
-        return
-    labels = host.rstrip(".").split(".")
-    for start in range(max(1, len(labels) - 1)):
-        yield ".".join(labels[start:])
-
-
-def _entries(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        if (entry := line.strip()) and not entry.startswith("#"):
-            yield entry
+    host = host_of(url)
+    if host:
+        labels = host.split(".")
+        for start in range(max(1, len(labels) - 1)):
+            yield ".".join(labels[start:])
 
 
 def _shipped(place: tuple[str, str] | None, name: str) -> list[str]:
     if place is None:
         return []
     text = (importlib.resources.files(place[0]) / place[1] / name).read_text(encoding="utf-8")
-    return list(_entries(text.splitlines()))
-
-
-def _from_files(paths: Iterable[str]) -> Iterator[str]:
-    for path in paths:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path}: cannot read this list of the URL filter ({error.strerror}).") from None
-        yield from _entries(text.splitlines())
+    return list(entries(text.splitlines()))
 
 
 def _normalised(words: Iterable[str]) -> set[str]:

@@ -1,0 +1,112 @@
+"""Count what passes, and find long documents."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from core.data.steps import DocumentStep, Rejection, StepContext
+from core.errors import InputError
+from datatrove.data import Document
+
+from smallwright_quality.config import LongDocumentsConfig, StatisticsConfig, TokensConfig
+from smallwright_quality.hosts import domain_of
+
+
+def token_count(text: str, config: TokensConfig) -> int:
+    """Return the number of tokens of ``text``, without special ones, or the estimate."""
+    encoded = text.encode("utf-8", "replace")
+    if config.tokenizer is None:
+        return round(len(encoded) / config.bytes_per_token)
+    return len(load_tokenizer(config.tokenizer).encode(encoded.decode("utf-8"), add_special_tokens=False))
+
+
+@functools.lru_cache(maxsize=2)
+def load_tokenizer(path: str) -> Any:
+    """Load a tokenizer once per process.
+
+    Raises:
+        InputError: there is none.
+    """
+    from tokenizers import Tokenizer
+
+    file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise InputError(f"tokenizer={path}: no such file; give a tokenizer.json or a folder with one.")
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises plain Exception
+        raise InputError(f"tokenizer={path}: not a tokenizer ({error}).") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+class _CountingStep(DocumentStep):
+    """Finds a missing tokenizer before any work."""
+
+    config: TokensConfig
+
+    def bind(self, context: StepContext) -> None:
+        super().bind(context)
+        if self.config.tokenizer is not None:
+            load_tokenizer(self.config.tokenizer)
+
+
+class Statistics(_CountingStep):
+    """Let everything pass and count it.
+
+    Tables: ``totals`` (documents, characters, UTF-8 bytes, words, lines, tokens or "tokens (estimated)"), ``tokens per
+    document`` (by powers of two), one for each metadata name in ``by``, and ``domains``. The share that is kept stands
+    in the funnel; the tables of two such steps in one recipe give that of tokens.
+    """
+
+    config: StatisticsConfig
+
+    def process_document(self, document: Document) -> Document:
+        text = document.text
+        tokens = token_count(text, self.config)
+        estimated = " (estimated)" if self.config.tokenizer is None else ""
+        self.count("totals", "documents")
+        self.count("totals", "characters", len(text))
+        self.count("totals", "UTF-8 bytes", len(text.encode("utf-8", "replace")))
+        self.count("totals", "words", len(text.split()))
+        self.count("totals", "lines", text.count("\n") + bool(text))
+        self.count("totals", f"tokens{estimated}", tokens)
+        self.count(f"tokens per document{estimated}", length_bin(tokens))
+        for name in self.config.by:
+            self.count(name, str(document.metadata.get(name, "(none)"))[:100])
+        if self.config.domains:
+            self.count("domains", domain_of(str(document.metadata.get("url") or ""), "host")[:100] or "(none)")
+        return document
+
+
+def length_bin(tokens: int) -> str:
+    """Return the power of two that ``tokens`` falls into, written so that bins sort by size."""
+    if tokens == 0:
+        return "2^-- 0"
+    power = tokens.bit_length() - 1
+    return f"2^{power:02d} {1 << power}-{(2 << power) - 1}"
+
+
+class LongDocuments(_CountingStep):
+    """Write ``tokens`` and ``long`` to the metadata: the index that context extension picks by.
+
+    Reason, with ``keep: long``: ``short``. Tables ``long documents`` and ``tokens in long documents``, by source.
+    """
+
+    config: LongDocumentsConfig
+
+    def process_document(self, document: Document) -> Document:
+        config = self.config
+        tokens = token_count(document.text, config)
+        is_long = tokens >= config.min_tokens
+        document.metadata["tokens"] = tokens
+        document.metadata["long"] = is_long
+        if is_long:
+            url = str(document.metadata.get("url") or "")
+            source = domain_of(url, "host") if config.by is None else str(document.metadata.get(config.by, ""))
+            self.count("long documents", source[:100] or "(none)")
+            self.count("tokens in long documents", source[:100] or "(none)", tokens)
+        elif config.keep == "long":
+            raise Rejection("short")
+        return document
