@@ -40,6 +40,7 @@ class EncoderKind(Kind):
 
     def __init__(self, config: EncoderClassifierConfig, seed: int) -> None:
         super().__init__(config, seed)
+        self._frozen: tuple[Encoder, np.ndarray] | None = None
         frozen = "frozen encoder" if config.freeze else "encoder"
         self.about = f"{frozen} {config.pretrained or config.encoder}, one regression output"
 
@@ -100,9 +101,9 @@ class EncoderKind(Kind):
 
         config = self.config
         if config.freeze:
-            vectors = gather(examples, work)
-            encoder = self.encoder(self.settings(), frozen=True)
-            return train_frozen(encoder, vectors, examples, training, held_out, config, folder / HEAD_FILE)
+            if self._frozen is None:  # the groups of a classifier share the encoder and the vectors
+                self._frozen = self.encoder(self.settings(), frozen=True), gather(examples, work)
+            return train_frozen(*self._frozen, examples, training, held_out, config, folder / HEAD_FILE)
         return train_whole(self.encoder(self.settings()), examples, training, held_out, config, folder)
 
     def open(self, classifier: Path, settings: dict[str, Any]) -> Scorer:

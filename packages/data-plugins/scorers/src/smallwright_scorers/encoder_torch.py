@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import logging
 
 from smallwright_scorers.classifier_config import EncoderClassifierConfig
 from smallwright_scorers.evaluation import macro_f1
@@ -84,7 +85,7 @@ class Encoder:
             config.num_labels = 1
             config.problem_type = "regression"
             _without_dropout(config)
-        with torch.random.fork_rng(), self.limited():
+        with torch.random.fork_rng(), self.limited(), _quietly():
             torch.manual_seed(seed)
             model = AutoModelForSequenceClassification.from_pretrained(
                 source, revision=revision, config=config, dtype=torch.float32
@@ -104,6 +105,7 @@ class Encoder:
             parameter.requires_grad_(False)
         for parameter in self.model.parameters():  # the pooler, where there is one, belongs to both
             parameter.requires_grad_(True)
+        self._new_head = {name: value.clone() for name, value in self.model.state_dict().items()}
         for self._pooling in (_first_token, _mean):
             vectors_BW = self._vectors(ids_BL, mask_BL)
             with contextlib.suppress(RuntimeError), torch.no_grad():
@@ -160,6 +162,10 @@ class Encoder:
         """Load a trained head; every weight of it must be there."""
         self.model.load_state_dict(load_file(path, device=str(self.device)))
 
+    def renew_head(self) -> None:
+        """Give the head the weights that it had before any training."""
+        self.model.load_state_dict(self._new_head)
+
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
@@ -195,6 +201,20 @@ class Encoder:
         for start in range(0, len(tokens), self.batch):
             rows = by_length[start : start + self.batch]
             yield rows, *self._tensors([tokens[row] for row in rows])
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Load without bars, and without a list of the new weights: that they are new is the point."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 class _KeptVectors(nn.Module):
@@ -246,6 +266,7 @@ def train_frozen(
     def score(rows: np.ndarray) -> np.ndarray:
         return encoder.score_vectors(vectors[rows])
 
+    encoder.renew_head()
     best, facts = _fit(encoder, forward, score, examples, training, held_out, config)
     save_file({name: value.contiguous() for name, value in best.items()}, target)
     encoder.load_head(target)
@@ -266,11 +287,12 @@ def train_whole(
         return encoder.forward_texts(list(examples.texts.select(rows)))
 
     def score(rows: np.ndarray) -> np.ndarray:
-        return encoder.score(list(examples.texts.select(rows)))
+        return examples.texts.score(rows, encoder.score)
 
     best, facts = _fit(encoder, forward, score, examples, training, held_out, config)
     encoder.model.load_state_dict(best)
-    encoder.model.save_pretrained(folder)
+    with _quietly():
+        encoder.model.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     return score(held_out), facts
 
@@ -294,7 +316,7 @@ def _fit(
     generator = torch.Generator().manual_seed(encoder.seed)
     progress = ProgressWriter()
     best: dict[str, Tensor] = {}
-    best_f1, best_step, step = -1.0, 0, 0
+    best_quality, best_step, step = (-1.0, 0.0), 0, 0
     with encoder.limited():
         for _ in range(config.epochs):
             order = training[torch.randperm(len(training), generator=generator).numpy()]
@@ -312,14 +334,21 @@ def _fit(
                 scores = score(held_out)
                 if not (np.isfinite(scores).all() and torch.isfinite(loss)):
                     continue
-                f1 = macro_f1(examples.labels[held_out], scores, examples.scale) if len(held_out) else 0.0
-                progress(step, total, unit="steps", note=f"macro F1 {f1:.3f}")
-                if f1 > best_f1 or not len(held_out):
-                    best_f1, best_step = f1, step
+                found = _quality(examples.labels[held_out], scores, examples.scale)
+                progress(step, total, unit="steps", note=f"macro F1 {found[0]:.3f}")
+                if found > best_quality or not len(held_out):
+                    best_quality, best_step = found, step
                     best = {name: value.detach().cpu().clone() for name, value in encoder.model.state_dict().items()}
     if not best:
         raise UserError(f"learning_rate={config.learning_rate}: training diverged; lower it.")
     return best, {"steps": total, "best_step": best_step}
+
+
+def _quality(labels: np.ndarray, scores: np.ndarray, scale: int) -> tuple[float, float]:
+    """Macro F1, which chooses the weights (FineWeb §4); among equals, as when all scores round alike, less error."""
+    if not len(labels):
+        return 0.0, 0.0
+    return macro_f1(labels, scores, scale), -float(np.square(labels - scores).mean())
 
 
 def _rate(step: int, warmup: int, total: int) -> float:

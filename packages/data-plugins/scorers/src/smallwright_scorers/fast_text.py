@@ -83,8 +83,7 @@ class FastTextKind(Kind):
         lines.unlink()
         trained.unlink()
         scorer = FastTextScorer({"": folder / MODEL_FILE}, self.settings(), ())
-        texts = list(examples.texts.select(held_out))
-        return scorer.predict(texts, [""] * len(texts)), facts
+        return examples.texts.score(held_out, lambda texts: scorer.predict(texts, [""] * len(texts))), facts
 
     def open(self, classifier: Path, settings: dict[str, Any]) -> Scorer:
         files = {path.parent.name: path for path in classifier.glob(f"*/{MODEL_FILE}")}
