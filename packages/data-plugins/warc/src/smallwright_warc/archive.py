@@ -1,46 +1,37 @@
 """Records of one web archive file, whatever state the file is in.
 
 FastWARC parses; this module adds what a corpus builder needs beyond it. FastWARC ends in silence where a gzip stream
-is cut off, and stops for good at the first broken byte. Here a cut is found by walking the last gzip member, and
-reading goes on at the next record that can be read; each broken part is reported once.
+is cut off, and stops for good at the first broken byte. Here every record is held back until what follows it has been
+seen; where that is not a record, the record's own place is looked at again, and reading goes on at the next record
+that can be read. Each broken record or part is reported once.
 """
 
-import dataclasses
 import re
-import zlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import BinaryIO, cast
 
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
-GZIP_MAGIC = b"\x1f\x8b\x08"
-OTHER_MAGICS = (b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18", b"\x04\x22\x4d\x18")  # zstd, its dictionary frame, lz4
-CHUNK = 1 << 20
-READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
+from smallwright_warc.arc import arc_records, is_arc
+from smallwright_warc.containers import (
+    CHUNK,
+    CORRUPT_GZIP,
+    GZIP_MAGIC,
+    READ_ERRORS,
+    TRUNCATED,
+    ZSTD_MAGIC,
+    InflatedMember,
+    Window,
+    kind_of,
+    member_end,
+    next_record,
+    only_zeros,
+)
+from smallwright_warc.entries import BAD_HEADERS, EMPTY, NOT_WARC, WRONG_LENGTH, ArchiveEntry
 
-TRUNCATED = "truncated record"
-CORRUPT_GZIP = "corrupt gzip"
-BAD_HEADERS = "bad WARC headers"
-NOT_WARC = "not a WARC file"
-ARC = "ARC is not supported"
-EMPTY = "empty file"
-
-
-@dataclasses.dataclass(frozen=True)
-class ArchiveEntry:
-    """A record, or a place where the file could not be read."""
-
-    offset: int
-    """Byte offset in the file as stored (for gzip: of the member)."""
-    kind: str = "unknown"
-    """``response``, ``request``, ``warcinfo`` ... in FastWARC's words."""
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
-    """WARC headers, names in lower case."""
-    block: bytes | None = None
-    """Content of a wanted record; None when it is not wanted, too large or broken."""
-    too_large: bool = False
-    problem: str | None = None
-    """Why the record, or this place, cannot be read."""
+CORRUPT_OTHER = "corrupt compression"
+Wanted = Callable[[str, Mapping[str, str]], bool]
+"""Says by kind and headers whether a record's block is to be read."""
 
 
 class Archive:
@@ -49,196 +40,228 @@ class Archive:
     Args:
         stream: Seekable binary stream of the stored bytes.
         max_record_bytes: Records with a longer block are not read.
-        wanted: Record types whose block is read.
+        wanted: Which records' blocks are read; None: those of all responses.
+        start: Where to begin, for reading one record: the offset of an entry read before.
     """
 
     def __init__(
-        self, stream: BinaryIO, max_record_bytes: int, wanted: frozenset[str] = frozenset({"response"})
+        self, stream: BinaryIO, max_record_bytes: int, wanted: Wanted | None = None, *, start: int = 0
     ) -> None:
         self._stream = stream
         self._limit = max_record_bytes
-        self._wanted = wanted
+        self._wanted = wanted or (lambda kind, headers: kind == "response")
+        self._start = start
         self._size = stream.seek(0, 2)
-        stream.seek(0)
-        head = stream.read(4)
-        self._gzip = head.startswith(GZIP_MAGIC)
-        self._opaque = head.startswith(OTHER_MAGICS) or head[1:4] == OTHER_MAGICS[1]
+        stream.seek(start)
+        head = stream.read(16)
+        self._kind = kind_of(head)
 
     def entries(self) -> Iterator[ArchiveEntry]:
-        """Yield every record, and one entry with ``problem`` for each part that cannot be read."""
-        if self._size == 0:
-            yield ArchiveEntry(0, problem=EMPTY)
+        """Yield every record, and one entry with ``problem`` for each part that belongs to no record."""
+        if self._start >= self._size:
+            yield ArchiveEntry(self._start, problem=EMPTY)
             return
-        if self._is_arc():
-            yield ArchiveEntry(0, problem=ARC)
-            return
-        offset: int | None = 0
+        if is_arc(self._stream, self._start):
+            entries = arc_records(self._stream, self._limit, self._wanted, self._start)
+        else:
+            entries = self._warc_entries()
+        last, number = -1, 0
+        for entry in entries:
+            number = number + 1 if entry.offset == last else 0
+            last, entry.number = entry.offset, number
+            yield entry
+
+    def _warc_entries(self) -> Iterator[ArchiveEntry]:
+        offset: int | None = self._start
         while offset is not None and offset < self._size:
-            last: ArchiveEntry | None = None
+            held: ArchiveEntry | None = None
+            released = 0  # entries of the held one's member that are out already
             error: Exception | None = None
+            iterator = self._iterate(offset)
             try:
-                self._stream.seek(offset)
-                for record in ArchiveIterator(self._stream, parse_http=False):
-                    last = self._entry(record)
-                    yield last
-                    if last.problem is not None:
+                for entry in iterator:
+                    if held is not None:
+                        length = entry.offset - held.offset
+                        if length and not released:
+                            held.length = length
+                        yield held
+                        released = 0 if length else released + 1
+                    held = entry
+                    if entry.problem is not None:
                         break
             except READ_ERRORS as caught:
                 error = caught
-            place, offset, problem = self._where_next(offset, last, error)
-            if problem is not None:
-                yield ArchiveEntry(place, problem=problem)
+            finally:
+                iterator.close()
+            if self._kind == "gzip":
+                offset = yield from self._after_gzip(offset, held, released, error)
+            elif self._kind == "plain":
+                offset = yield from self._after_plain(offset, held, error)
+            else:
+                offset = yield from self._after_other(offset, held, released, error)
 
-    def _entry(self, record: WarcRecord) -> ArchiveEntry:
-        offset, kind, length = record.stream_pos, str(record.record_type), record.content_length
+    def _iterate(self, offset: int) -> Generator[ArchiveEntry]:
+        """Yield what FastWARC can read from ``offset`` on, with offsets from which reading can begin again."""
+        self._stream.seek(offset)
+        window = Window(self._stream)
+        magic = {"gzip": GZIP_MAGIC, "zstd": ZSTD_MAGIC}.get(self._kind)
+        place = offset
+        for record in ArchiveIterator(cast(BinaryIO, window), parse_http=False):
+            position = record.stream_pos
+            if magic is None or (position > place and window.starts_with(position, magic)):
+                place = position
+            yield self._entry(record, place)
+
+    def _entry(self, record: WarcRecord, offset: int) -> ArchiveEntry:
+        kind, length = str(record.record_type), record.content_length
         headers = {name.lower(): value for name, value in record.headers.to_tuples()}
-        if "content-length" not in headers:
-            return ArchiveEntry(offset, kind, headers, problem=self._why_no_length(offset))
-        if kind not in self._wanted or length > self._limit:
-            # Skipped by decompressing piece by piece: constant memory, and it shows whether the record is whole.
-            skipped = record.reader.consume()
-            problem = TRUNCATED if skipped < length else None
-            return ArchiveEntry(offset, kind, headers, too_large=length > self._limit, problem=problem)
-        block = bytearray()
-        while len(block) < length and (piece := record.reader.read(min(CHUNK, length - len(block)))):
-            block += piece
+        if not (declared := headers.get("content-length", "")).isdecimal() or int(declared) != length:
+            return ArchiveEntry(offset, kind, headers, problem=BAD_HEADERS)
+        reader = record.reader
+        try:
+            if length > self._limit or not self._wanted(kind, headers):
+                # Skipped by decompressing piece by piece: constant memory, and it shows whether the record is whole.
+                problem = TRUNCATED if reader.consume() < length else None
+                return ArchiveEntry(offset, kind, headers, too_large=length > self._limit, problem=problem)
+            block = reader.read(length)
+            if len(block) < length:
+                pieces = [block]
+                while (left := length - sum(map(len, pieces))) and (piece := reader.read(min(CHUNK, left))):
+                    pieces.append(piece)
+                block = b"".join(pieces)
+        except READ_ERRORS as error:
+            problem = TRUNCATED if "incomplete" in str(error) else CORRUPT_OTHER
+            return ArchiveEntry(offset, kind, headers, problem=problem if self._kind != "gzip" else CORRUPT_GZIP)
         if len(block) < length:
             return ArchiveEntry(offset, kind, headers, problem=TRUNCATED)
-        return ArchiveEntry(offset, kind, headers, block=bytes(block))
+        return ArchiveEntry(offset, kind, headers, block=block)
 
-    def _why_no_length(self, offset: int) -> str:
-        """Say whether headers without a length are wrong, or cut off before it."""
-        if self._gzip and self._is_member(offset):
-            return self._member_end(offset)[1] or BAD_HEADERS
-        self._stream.seek(offset)
-        return BAD_HEADERS if re.search(rb"\n\r?\n", self._stream.read(1 << 16)) else TRUNCATED
+    def _after_gzip(
+        self, offset: int, held: ArchiveEntry | None, released: int, error: Exception | None
+    ) -> Generator[ArchiveEntry, None, int | None]:
+        """Say what ended the iteration that began at ``offset``, and return where to go on.
 
-    def _where_next(
-        self, offset: int, last: ArchiveEntry | None, error: Exception | None
-    ) -> tuple[int, int | None, str | None]:
-        """Say what stopped the iteration that began at ``offset``: (place, where to go on, problem)."""
-        if self._opaque:
-            if error is None:
-                return offset, None, None
-            return offset, None, NOT_WARC if last is None else "corrupt compression"
-        if not self._gzip:
-            return self._where_next_plain(offset, last, error)
-        if last is None:
-            end, problem = self._member_end(offset)
-            if error is None and (problem is None or self._only_zeros(offset)):
-                return offset, None, None
-            if problem is None:
-                problem = NOT_WARC if offset == 0 else BAD_HEADERS
-            return offset, self._next_record(end or offset + 1), problem
-        place = last.offset if self._is_member(last.offset) else offset
-        reported = last.problem is not None
-        while place < self._size:
-            end, problem = self._member_end(place)
-            if problem is not None:
-                if reported or self._only_zeros(place):
-                    return place, None if self._only_zeros(place) else self._next_record(place + 1), None
-                return place, self._next_record(place + 1), problem
-            assert end is not None
-            if error is not None or reported:
-                # What FastWARC refused comes after this member, or in this one behind its record.
-                after = self._next_record(end)
-                if reported or after == end or self._only_zeros(end):
-                    return end, after, None
-                return end, after, (self._member_end(end)[1] if self._is_member(end) else None) or BAD_HEADERS
-            place = end
-        return self._size, None, None
+        The member of the last record is read again by itself: FastWARC does not say where it met damage, and drops
+        what it had inflated before.
+        """
+        place = held.offset if held is not None else offset
+        end, damage = member_end(self._stream, place)
+        if held is not None and error is None and held.problem is None and end == self._size:
+            held.length = None if released else self._size - place
+            yield held
+            return None
+        if held is None and only_zeros(self._stream, place):
+            return None
+        yield from self._member_entries(place, end, damage, released)
+        following = end if end is not None else next_record(self._stream, place + 1, "gzip", self._size)
+        if following is None or following >= self._size or self._is_member(following):
+            return following
+        if only_zeros(self._stream, following):
+            return None
+        self._stream.seek(following)
+        cut = GZIP_MAGIC.startswith(self._stream.read(len(GZIP_MAGIC)))
+        yield ArchiveEntry(following, problem=TRUNCATED if cut else BAD_HEADERS)
+        return next_record(self._stream, following, "gzip", self._size)
 
-    def _where_next_plain(
-        self, offset: int, last: ArchiveEntry | None, error: Exception | None
-    ) -> tuple[int, int | None, str | None]:
-        if last is None:
-            if error is None:
-                return offset, None, None
-            problem = NOT_WARC if offset == 0 else BAD_HEADERS
-            following = self._next_record(offset + 1)
+    def _member_entries(
+        self, place: int, end: int | None, damage: str | None, released: int
+    ) -> Generator[ArchiveEntry, None, None]:
+        """Yield the entries of one gzip member but the first ``released``; its damage belongs to the last of them."""
+        content = cast(BinaryIO, InflatedMember(self._stream, place))
+        last: ArchiveEntry | None = None
+        count = 0
+        for entry in Archive(content, self._limit, self._wanted).entries():
+            if last is not None:
+                yield last
+            if entry.problem in (NOT_WARC, EMPTY):
+                break
+            count += 1
+            entry.offset, entry.length = place, None
+            last = entry if count > released else None
+        if count == 0:
+            alone = place == self._start and end in (None, self._size)
+            empty = damage is None and not content.seek(0, 2)
+            if damage is not None or not empty or alone:
+                problem = EMPTY if empty else NOT_WARC if place == 0 else BAD_HEADERS
+                yield ArchiveEntry(place, problem=damage or problem)
+        elif last is not None and count == 1:
+            last.length = None if end is None else end - place
+            yield last.damaged(damage or last.problem)
+        elif last is not None and last.problem is not None:
+            yield last.damaged(damage or last.problem)
+        else:
+            if last is not None:
+                yield last
+            if damage is not None:
+                yield ArchiveEntry(place, problem=damage)
+
+    def _after_plain(
+        self, offset: int, held: ArchiveEntry | None, error: Exception | None
+    ) -> Generator[ArchiveEntry, None, int | None]:
+        if held is None:
+            if error is None or (offset and only_zeros(self._stream, offset)):
+                return None
+            yield ArchiveEntry(offset, problem=NOT_WARC if offset == 0 else BAD_HEADERS)
+            following = next_record(self._stream, offset + 1, "plain", self._size)
             if following is None and offset == 0:
-                self._gzip = True
-                following = self._next_record(1)
-            return offset, following, problem
-        if error is None and last.problem is None:
-            return offset, None, None
-        if last.problem is not None:
-            return offset, self._next_record(last.offset + 1), None
-        end = self._plain_end(last)
-        following = self._next_record(end)
-        return end, following, None if following == end else BAD_HEADERS
+                self._kind = "gzip"
+                following = next_record(self._stream, 1, "gzip", self._size)
+            return following
+        if held.problem is not None:
+            following = next_record(self._stream, held.offset + 1, "plain", self._size)
+            cut = held.problem == BAD_HEADERS and following is None and not self._has_whole_head(held.offset)
+            yield held.damaged(TRUNCATED if cut else held.problem)
+            return following
+        end, closed = self._plain_end(held)
+        if error is None:
+            held.length = self._size - held.offset
+            yield held
+            return None
+        if not closed:
+            following = next_record(self._stream, held.offset + 1, "plain", self._size)
+            yield held.damaged(WRONG_LENGTH)
+            return following
+        held.length = end - held.offset
+        yield held
+        following = next_record(self._stream, end, "plain", self._size)
+        if following != end and not only_zeros(self._stream, end):
+            yield ArchiveEntry(end, problem=BAD_HEADERS)
+        return following
 
-    def _plain_end(self, entry: ArchiveEntry) -> int:
-        """Return where the record after ``entry`` should begin."""
+    def _after_other(
+        self, offset: int, held: ArchiveEntry | None, released: int, error: Exception | None
+    ) -> Generator[ArchiveEntry, None, int | None]:
+        """As :meth:`_after_gzip` for zstd and lz4; behind damage, whole frames are found in zstd only."""
+        if held is not None:
+            if error is None and held.problem is None and not released:
+                held.length = self._size - held.offset
+            yield held
+            if error is None and held.problem is None:
+                return None
+        following = None
+        if self._kind == "zstd":
+            place = held.offset if held is not None else offset
+            following = next_record(self._stream, place + 1, "zstd", self._size)
+        if error is not None and (following is None or held is None):
+            cut = "incomplete" in str(error) or "fill whole buffer" in str(error)
+            problem = TRUNCATED if cut else NOT_WARC if offset == 0 and held is None else CORRUPT_OTHER
+            yield ArchiveEntry(offset if held is None else held.offset, problem=problem)
+        return following
+
+    def _has_whole_head(self, offset: int) -> bool:
+        self._stream.seek(offset)
+        return re.search(rb"\n\r?\n", self._stream.read(1 << 16)) is not None
+
+    def _plain_end(self, entry: ArchiveEntry) -> tuple[int, bool]:
+        """Return where the record after ``entry`` should begin, and whether ``entry`` is closed by empty lines."""
         self._stream.seek(entry.offset)
         head = self._stream.read(1 << 16)
         end = re.search(rb"\r?\n\r?\n", head)
         position = entry.offset + (end.end() if end else 1) + int(entry.headers["content-length"])
         self._stream.seek(position)
         between = self._stream.read(16)
-        return position + len(between) - len(between.lstrip(b"\r\n"))
-
-    def _is_arc(self) -> bool:
-        self._stream.seek(0)
-        head = self._stream.read(4096)
-        if self._gzip:
-            try:
-                head = zlib.decompressobj(31).decompress(head, 64)
-            except zlib.error:
-                return False
-        return head.startswith(b"filedesc:")
+        return position + len(between) - len(between.lstrip(b"\r\n")), between.startswith((b"\r\n\r\n", b"\n\n"))
 
     def _is_member(self, offset: int) -> bool:
         self._stream.seek(offset)
         return self._stream.read(3) == GZIP_MAGIC
-
-    def _only_zeros(self, offset: int) -> bool:
-        """Whether the file holds nothing but padding from ``offset`` on."""
-        self._stream.seek(offset)
-        while piece := self._stream.read(CHUNK):
-            if piece.strip(b"\0"):
-                return False
-        return True
-
-    def _member_end(self, offset: int) -> tuple[int | None, str | None]:
-        """Decompress one gzip member and return where it ends, or what is wrong with it."""
-        self._stream.seek(offset)
-        inflater = zlib.decompressobj(31)
-        position = offset
-        while piece := self._stream.read(CHUNK >> 4):
-            position += len(piece)
-            try:
-                while piece and not inflater.eof:
-                    inflater.decompress(piece, CHUNK)
-                    piece = inflater.unconsumed_tail
-            except zlib.error:
-                return None, CORRUPT_GZIP
-            if inflater.eof:
-                return position - len(inflater.unused_data), None
-        return None, TRUNCATED
-
-    def _next_record(self, offset: int) -> int | None:
-        """Find the first place from ``offset`` on where a record begins."""
-        pattern = re.compile(re.escape(GZIP_MAGIC)) if self._gzip else re.compile(rb"(?<=\n)WARC/[01]\.")
-        overlap = 4096
-        offset = max(0, offset - (0 if self._gzip else 1))
-        while offset < self._size:
-            self._stream.seek(offset)
-            window = self._stream.read(CHUNK)
-            if not window:
-                return None
-            final = offset + len(window) >= self._size
-            for match in pattern.finditer(window):
-                if not final and match.start() >= len(window) - overlap:
-                    break
-                if not self._gzip or _begins_record(window[match.start() : match.start() + overlap]):
-                    return offset + match.start()
-            offset = self._size if final else offset + max(1, len(window) - overlap)
-        return None
-
-
-def _begins_record(member: bytes) -> bool:
-    try:
-        return zlib.decompressobj(31).decompress(member, 5) == b"WARC/"
-    except zlib.error:
-        return False

@@ -1,13 +1,17 @@
 """Settings of the steps and of the demonstration crawl."""
 
 import dataclasses
+from typing import Literal
 
 from core.config import setting
 
+RECORD_TYPES = ("response", "conversion", "resource")
+OPT_OUT_SIGNALS = ("noai", "noimageai", "noml", "noindex", "noarchive", "nosnippet", "tdm-reservation")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadWarcConfig:
-    """Settings of ``read_warc``."""
+class PageConfig:
+    """Settings of every step that turns records of an archive into pages."""
 
     max_record_bytes: int = setting(10 * 1024 * 1024)
     """Largest record block, and largest decoded page, in bytes; larger ones are set aside unread."""
@@ -15,35 +19,157 @@ class ReadWarcConfig:
     """HTTP status codes whose pages are kept."""
     content_types: tuple[str, ...] = setting(("text/html", "application/xhtml+xml", "text/plain"))
     """Media types whose pages are kept. A response that declares none is kept when its first bytes look like HTML."""
+    record_types: tuple[str, ...] = setting(("response", "conversion"))
+    """Kinds of WARC records that are pages: ``response`` (HTTP), ``conversion`` (plain text, as in WET files),
+    ``resource`` (a page without HTTP headers)."""
+    opt_out_bytes: int = setting(32_768)
+    """How far into a page's head ``<meta>`` elements with opt-out signals are looked for; 0: only HTTP headers are."""
+    drop_opt_out: tuple[str, ...] = setting(())
+    """Opt-out signals whose pages are set aside: ``noai``, ``noimageai``, ``noml``, ``noindex``, ``noarchive``,
+    ``nosnippet``, ``tdm-reservation``. A signal given to one robot only counts too; ``gptbot:noindex`` counts for that
+    one alone."""
 
     def __post_init__(self) -> None:
         if self.max_record_bytes < 1:
             raise ValueError(f"max_record_bytes={self.max_record_bytes}: must be at least 1.")
+        if self.opt_out_bytes < 0:
+            raise ValueError(f"opt_out_bytes={self.opt_out_bytes}: must be at least 0.")
+        unknown = set(self.record_types) - set(RECORD_TYPES)
+        if unknown or not self.record_types:
+            given = ", ".join(sorted(unknown)) or "nothing"
+            raise ValueError(f"record_types: {given} given; known are {', '.join(RECORD_TYPES)}.")
+        for signal in self.drop_opt_out:
+            if signal.rpartition(":")[2] not in OPT_OUT_SIGNALS:
+                raise ValueError(f"drop_opt_out: {signal} is no signal; known are {', '.join(OPT_OUT_SIGNALS)}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadWarcConfig(PageConfig):
+    """Settings of ``read_warc``."""
+
+    urls: tuple[str, ...] = setting(())
+    """Only pages of these URLs are read, when any are given here or in ``url_files``. They are compared in their
+    normalised form, so that scheme, host case, default port, fragment and a last slash do not matter."""
+    url_files: tuple[str, ...] = setting((), files=True)
+    """Files with one URL a line, plain or compressed, of any size: eight bytes of memory a URL."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadIndexConfig(PageConfig):
+    """Settings of ``read_index``."""
+
+    prefix: str | None = setting(None)
+    """What stands before an index's file names: a folder, ``s3://...`` or ``https://data.commoncrawl.org/``; None: the
+    folder of the index file."""
+    batch_rows: int = setting(10_000)
+    """Rows looked at together; a batch is read in the order of files and offsets, each file opened once."""
+    connections: int = setting(16, identity=False)
+    """Records of remote files fetched at a time."""
+    retries: int = setting(5, identity=False)
+    """How often a fetch that failed for the network's sake is tried again."""
+    backoff_seconds: float = setting(1.0, identity=False)
+    """Pause before the first retry; it doubles each time, up to a minute."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fetching(self)
+        if self.batch_rows < 1:
+            raise ValueError(f"batch_rows={self.batch_rows}: must be at least 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RefetchConfig(PageConfig):
+    """Settings of ``refetch``."""
+
+    paths: tuple[str, ...] = setting((), files=True)
+    """Archives to take pages from: paths, globs or URLs, found by file name. None given: the recipe's input files."""
+    prefix: str | None = setting(None)
+    """What stands before the ``warc_path`` of documents that came from an index; None: they are found by file name."""
+    batch_documents: int = setting(200)
+    """Documents looked at together; in a batch, records are read in the order of files and offsets."""
+    connections: int = setting(16, identity=False)
+    """Records of remote files fetched at a time."""
+    retries: int = setting(5, identity=False)
+    """How often a fetch that failed for the network's sake is tried again."""
+    backoff_seconds: float = setting(1.0, identity=False)
+    """Pause before the first retry; it doubles each time, up to a minute."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fetching(self)
+        if self.batch_documents < 1:
+            raise ValueError(f"batch_documents={self.batch_documents}: must be at least 1.")
+
+
+def check_fetching(config: ReadIndexConfig | RefetchConfig) -> None:
+    """Check the settings that :class:`ReadIndexConfig` and :class:`RefetchConfig` share.
+
+    Raises:
+        ValueError: one of them is out of range.
+    """
+    if config.connections < 1:
+        raise ValueError(f"connections={config.connections}: must be at least 1.")
+    if config.retries < 0 or config.backoff_seconds < 0:
+        raise ValueError(f"retries={config.retries}, backoff_seconds={config.backoff_seconds}: must be at least 0.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CapturesConfig:
+    """Settings of ``captures``."""
+
+    keep: Literal["latest", "largest", "latest_and_largest"] = setting("latest")
+    """Which capture of a URL stays: the newest by ``warc_date``, the one with most ``page_bytes``, or both (FineMath,
+    README of its repository)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractTextConfig:
     """Settings of ``extract_text``."""
 
+    extractor: Literal["resiliparse", "trafilatura"] = setting("resiliparse")
+    """Who finds and writes the text. Resiliparse: SmolLM2 (FineMath) and DCLM; Trafilatura: FineWeb. Trafilatura takes
+    about twenty times as long."""
     main_content: bool = setting(True)
     """Leave out navigation, footers, advertisements and the like."""
+    quality: Literal["fast", "precise"] = setting("fast")
+    """How Resiliparse finds the main content. ``fast``: by its own rules. ``precise``: our rules find the article
+    first; fewer boilerplate lines than Trafilatura, at about a third of the speed of ``fast``."""
+    favour: Literal["precision", "balanced", "recall"] = setting("precision")
+    """What Trafilatura prefers when in doubt; FineWeb (§3.1) favours precision."""
     math: bool = setting(True)
-    """Turn MathML, MathJax and KaTeX into ``$...$`` before extracting."""
+    """Turn MathML, MathJax, KaTeX and images of formulas into LaTeX in dollar signs before extracting."""
+    code_fences: bool = setting(False)
+    """Put code blocks between three backticks, with the language where the page names it. Their lines and indentation
+    are kept in any case."""
+    tables: Literal["rows", "markdown"] = setting("rows")
+    """Write tables of data as rows, as the extractor does, or as Markdown tables."""
+    list_bullets: bool = setting(True)
+    """Mark list items with a bullet (Resiliparse; Trafilatura always does)."""
+    comments: bool = setting(True)
+    """Keep the comment sections of pages: answers in forums are often marked up as comments."""
+    min_characters: int = setting(1)
+    """Pages with less text than this are set aside."""
     max_page_bytes: int = setting(4 * 1024 * 1024)
     """Largest page in UTF-8 bytes of HTML; larger ones are set aside."""
     max_depth: int = setting(1000)
     """Deepest nesting of elements; deeper pages are set aside, because extraction time grows with its square."""
-    min_characters: int = setting(1)
-    """Pages with less text than this are set aside."""
-    list_bullets: bool = setting(True)
-    """Mark list items with a bullet."""
-    comments: bool = setting(True)
-    """Keep the comment sections of pages: answers in forums are often marked up as comments."""
+    isolate: bool = setting(True)
+    """Extract in a child process, which is the only way to stop an extractor written in C or Rust. Without it, the
+    limits on time and memory do not hold."""
+    timeout_s: float = setting(10.0)
+    """Longest time for one page. Whether a page takes longer depends on the machine: keep it generous, so that only
+    pages that would hang are meant."""
+    max_memory_mb: int = setting(2048)
+    """Most memory for one page, beyond what an idle extractor needs (Linux)."""
 
     def __post_init__(self) -> None:
         for name in ("max_page_bytes", "max_depth", "min_characters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1.")
+        if not 0.05 <= self.timeout_s <= 3600:
+            raise ValueError(f"timeout_s={self.timeout_s}: must be from 0.05 to 3600.")
+        if self.max_memory_mb < 64:
+            raise ValueError(f"max_memory_mb={self.max_memory_mb}: must be at least 64.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from fastwarc.stream_io import BrotliReader, ZstdReader
 
 MAX_HEADER_BYTES = 64 * 1024
 CHUNK = 1 << 16
+_CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1000})?\r?\n")
 
 
 class BadResponseError(Exception):
@@ -95,7 +96,7 @@ def dechunk(body: bytes) -> bytes:
     pieces: list[bytes] = []
     position = 0
     while position < len(body):
-        match = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1000})?\r?\n").match(body, position)
+        match = _CHUNK_HEAD.match(body, position)
         if match is None:
             return b"".join(pieces) if pieces else body
         size = int(match.group(1), 16)

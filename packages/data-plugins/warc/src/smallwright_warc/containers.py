@@ -1,0 +1,232 @@
+"""Compressed files under an archive: where members begin and end, what is wrong with them, and views of their content.
+
+A member is one gzip member, zstd frame or lz4 frame. Crawlers write one per record, so that a record can be read
+alone; other tools compress a whole file as one.
+"""
+
+import contextlib
+import io
+import re
+import zlib
+from typing import Any, BinaryIO
+
+from fastwarc.stream_io import ZstdReader
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+OTHER_MAGICS = (b"\x04\x22\x4d\x18",)
+"""Formats that FastWARC reads and that are not searched for whole records behind damage: lz4."""
+CHUNK = 1 << 20
+READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
+
+TRUNCATED = "truncated record"
+CORRUPT_GZIP = "corrupt gzip"
+
+
+def kind_of(head: bytes) -> str:
+    """Name a file by its first bytes: ``gzip``, ``zstd``, ``opaque`` (lz4, or zstd with a dictionary) or ``plain``."""
+    if head.startswith(GZIP_MAGIC):
+        return "gzip"
+    if head.startswith(ZSTD_MAGIC):
+        return "zstd"
+    if head.startswith(OTHER_MAGICS) or head[1:4] == b"\x2a\x4d\x18":
+        return "opaque"
+    return "plain"
+
+
+class Window:
+    """A stream that remembers what it read last, so that a reader's positions can be looked at behind its back.
+
+    FastWARC reports for each record where its member began, but inside a member that holds many records it reports
+    how far it had read; the bytes at that place tell which it is.
+    """
+
+    KEPT = 4
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._pieces: list[tuple[int, bytes]] = []
+
+    def read(self, size: int = -1) -> bytes:
+        """Read, and remember the last few pieces."""
+        place = self._stream.tell()
+        piece = self._stream.read(size)
+        self._pieces.append((place, piece))
+        if len(self._pieces) > self.KEPT:
+            del self._pieces[0]
+        return piece
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def starts_with(self, offset: int, magic: bytes) -> bool:
+        """Whether ``magic`` stands at ``offset``; False where that place is forgotten or not read yet."""
+        for number, (place, piece) in enumerate(self._pieces):
+            if place <= offset < place + len(piece):
+                there = piece[offset - place : offset - place + len(magic)]
+                if len(there) < len(magic) and number + 1 < len(self._pieces):
+                    there += self._pieces[number + 1][1][: len(magic) - len(there)]
+                return there == magic
+        return False
+
+
+def member_end(stream: BinaryIO, offset: int) -> tuple[int | None, str | None]:
+    """Decompress one gzip member, in constant memory, and return where it ends, or what is wrong with it."""
+    stream.seek(offset)
+    inflater = zlib.decompressobj(31)
+    position = offset
+    while piece := stream.read(CHUNK >> 4):
+        position += len(piece)
+        try:
+            while piece and not inflater.eof:
+                inflater.decompress(piece, CHUNK)
+                piece = inflater.unconsumed_tail
+        except zlib.error:
+            return None, CORRUPT_GZIP
+        if inflater.eof:
+            return position - len(inflater.unused_data), None
+    return None, TRUNCATED
+
+
+def only_zeros(stream: BinaryIO, offset: int) -> bool:
+    """Whether the file holds nothing but padding from ``offset`` on."""
+    stream.seek(offset)
+    while piece := stream.read(CHUNK):
+        if piece.strip(b"\0"):
+            return False
+    return True
+
+
+def next_record(stream: BinaryIO, offset: int, kind: str, size: int) -> int | None:
+    """Find the first place from ``offset`` on where a record begins; None when there is none."""
+    if kind == "plain":
+        pattern = re.compile(rb"(?<=\n)WARC/[01]\.")
+    else:
+        pattern = re.compile(re.escape(GZIP_MAGIC if kind == "gzip" else ZSTD_MAGIC))
+    overlap = 4096
+    offset = max(0, offset - (1 if kind == "plain" else 0))
+    while offset < size:
+        stream.seek(offset)
+        window = stream.read(CHUNK)
+        if not window:
+            return None
+        final = offset + len(window) >= size
+        for match in pattern.finditer(window):
+            if not final and match.start() >= len(window) - overlap:
+                break
+            if kind == "plain" or _begins_record(window[match.start() : match.start() + overlap], kind):
+                return offset + match.start()
+        offset = size if final else offset + max(1, len(window) - overlap)
+    return None
+
+
+def _begins_record(member: bytes, kind: str) -> bool:
+    try:
+        if kind == "gzip":
+            return zlib.decompressobj(31).decompress(member, 5) == b"WARC/"
+        # A frame of zstd gives nothing before its first block is whole: a large one cannot be looked into here.
+        return ZstdReader(io.BytesIO(member)).read(5) == b"WARC/"
+    except zlib.error:
+        return False
+    except OSError as error:
+        return "incomplete" in str(error)
+
+
+class InflatedMember(io.RawIOBase):
+    """The content of one gzip member as a stream that can be sought in, with memory bounded by a window.
+
+    Going back further than the window inflates again from the start of the member. Content ends where the member
+    ends, is cut off, or is damaged.
+
+    Args:
+        stream: Seekable stream of the stored bytes.
+        offset: Where the member begins.
+    """
+
+    WINDOW = 4 * CHUNK
+
+    def __init__(self, stream: BinaryIO, offset: int) -> None:
+        super().__init__()
+        self._stream, self._offset = stream, offset
+        self.problem: str | None = None
+        self._restart()
+        self._size: int | None = None
+
+    def _restart(self) -> None:
+        self._inflater = zlib.decompressobj(31)
+        self._source = self._offset
+        self._buffer = bytearray()
+        self._start = 0  # position of the buffer's first byte
+        self._position = 0
+        self._ended = False
+        self._pending = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 2:
+            while self._inflate():
+                self._position = self._start + len(self._buffer)
+            offset += self._start + len(self._buffer)
+        elif whence == 1:
+            offset += self._position
+        if offset < self._start:
+            self._restart()
+        self._position = offset
+        return offset
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read up to ``size`` bytes from the current position."""
+        wanted = CHUNK if size is None or size < 0 else size
+        while self._start + len(self._buffer) < self._position + wanted and self._inflate():
+            pass
+        place = self._position - self._start
+        piece = bytes(self._buffer[place : place + wanted]) if place < len(self._buffer) else b""
+        self._position += len(piece)
+        return piece
+
+    def _inflate(self) -> bool:
+        """Add a piece to the buffer; False at the end."""
+        if self._ended:
+            return False
+        if not self._pending:
+            self._stream.seek(self._source)
+            self._pending = self._stream.read(CHUNK >> 4)
+            self._source += len(self._pending)
+            if not self._pending:
+                self._ended, self.problem = True, TRUNCATED
+                return False
+        before = self._inflater.copy()
+        try:
+            piece = self._inflater.decompress(self._pending, CHUNK)
+        except zlib.error:
+            self._rescue(before)
+            return False
+        self._pending = self._inflater.unconsumed_tail
+        self._keep(piece)
+        self._ended = self._inflater.eof
+        return True
+
+    def _rescue(self, inflater: Any) -> None:
+        """Take what comes out before the damage: zlib drops all of the piece in which it meets an error."""
+        self._ended, self.problem = True, CORRUPT_GZIP
+        with contextlib.suppress(zlib.error):
+            for number in range(len(self._pending)):
+                self._keep(inflater.decompress(self._pending[number : number + 1]))
+
+    def _keep(self, piece: bytes) -> None:
+        self._buffer += piece
+        surplus = min(len(self._buffer) - self.WINDOW, self._position - CHUNK - self._start)
+        if surplus > 0:
+            del self._buffer[:surplus]
+            self._start += surplus
