@@ -1,28 +1,26 @@
-"""Step ``extract_text``: from HTML to the text of its main content, formulas kept."""
+"""Step ``extract_text``: from HTML to the text of its main content, formulas, code and tables kept."""
 
-import re
+from collections.abc import Callable, Iterator
 
-from core.data.steps import DocumentStep, Rejection
+from core.data.steps import Step
 from datatrove.data import Document
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLTree, traverse_dom
 
 from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.maths import keep_maths
+from smallwright_warc.extract_child import ExtractionChild, Outcome, outcome
+from smallwright_warc.extract_page import NO_TEXT, plain_text
 
-TAGS_WITHOUT_DEPTH_CHECK = 5000
-"""A page with fewer tags cannot be nested deep enough to cost more than about half a second."""
-
-
-class _TooDeepError(Exception):
-    pass
+TOO_LARGE = "larger than the limit"
+BATCH_PAGES = 64
+BATCH_CHARACTERS = 2 << 20
 
 
-class ExtractText(DocumentStep):
-    """Replace HTML by its main text (Resiliparse); plain text passes with its line ends made uniform.
+class ExtractText(Step):
+    """Replace HTML by its main text; plain text passes with its line ends made uniform.
 
     The title, where there is one, goes to ``metadata["title"]``, the number of formulas found in markup to
-    ``metadata["formulas"]``.
+    ``metadata["formulas"]``. Pages are rejected as ``larger than the limit``, ``nested too deeply``, ``no text`` or
+    ``only boilerplate``, and fail with ``time limit``, ``memory limit``, ``crashed the extractor`` or the name of an
+    error. A page that fails keeps the first thousand characters of its source.
     """
 
     type = "extractor"
@@ -31,57 +29,56 @@ class ExtractText(DocumentStep):
         super().__init__(config or ExtractTextConfig())
         self.config: ExtractTextConfig
 
-    def process_document(self, document: Document) -> Document:
-        """Extract, or reject as ``larger than the limit``, ``nested too deeply`` or ``no text``."""
-        source = document.text
-        if (
-            len(source) > self.config.max_page_bytes
-            or len(source.encode("utf-8", "replace")) > self.config.max_page_bytes
-        ):
-            document.text = source[:1000]
-            raise Rejection("larger than the limit")
-        if document.metadata.get("content_type") == "text/plain":
-            text = re.sub(r"\r\n?", "\n", source).replace("\0", "").strip()
-        else:
-            text = self._from_html(document, source)
-        if len(text) < self.config.min_characters:
-            document.text = text
-            raise Rejection("no text")
-        document.text = text
-        return document
+    def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
+        """Yield the pages that have text, in the order in which they come."""
+        if not self.config.isolate:
+            for document in documents:
+                yield from self._settle([document], self._here)
+            return
+        with ExtractionChild(self.config) as child:
+            batch: list[Document] = []
+            characters = 0
+            for document in documents:
+                batch.append(document)
+                characters += len(document.text)
+                if len(batch) >= BATCH_PAGES or characters >= BATCH_CHARACTERS:
+                    yield from self._settle(batch, child.extract)
+                    batch, characters = [], 0
+            if batch:
+                yield from self._settle(batch, child.extract)
 
-    def _from_html(self, document: Document, source: str) -> str:
-        tree = HTMLTree.parse(source)
-        if tree.body is None:
-            return ""
-        if source.count("<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, self.config.max_depth):
-            document.text = source[:1000]
-            raise Rejection("nested too deeply")
-        if self.config.math and (formulas := keep_maths(tree, source)):
-            document.metadata["formulas"] = formulas
-        if title := (tree.title or "").strip():
-            document.metadata["title"] = title[:300]
-        return extract_plain_text(
-            tree,
-            preserve_formatting=True,
-            main_content=self.config.main_content,
-            list_bullets=self.config.list_bullets,
-            comments=self.config.comments,
-            alt_texts=False,
-            links=False,
-        ).strip()
+    def _here(self, pages: list[str]) -> list[Outcome]:
+        return [outcome(page, self.config) for page in pages]
 
+    def _settle(self, batch: list[Document], extract: Callable[[list[str]], list[Outcome]]) -> Iterator[Document]:
+        """Extract the pages of ``batch`` and yield the kept ones; set the others aside."""
+        outcomes = [self._without_extractor(document) for document in batch]
+        pages = [document.text for document, known in zip(batch, outcomes, strict=True) if known is None]
+        extracted = iter(extract(pages) if pages else ())
+        for document, known in zip(batch, outcomes, strict=True):
+            result = next(extracted) if known is None else known
+            if result.failed:
+                if result.error:
+                    document.metadata["error"] = result.error
+                document.text = document.text[:1000]
+                self.fail(document, result.failed)
+                continue
+            document.text = result.text
+            if result.title:
+                document.metadata["title"] = result.title
+            if result.formulas:
+                document.metadata["formulas"] = result.formulas
+            if result.rejected:
+                self.reject(document, result.rejected)
+            else:
+                yield document
 
-def is_deeper(tree: HTMLTree, limit: int) -> bool:
-    """Whether elements are nested more than ``limit`` deep."""
-
-    def check(context) -> None:
-        if context.depth > limit:
-            raise _TooDeepError
-
-    try:
-        if tree.body is not None:
-            traverse_dom(tree.body, check)
-    except _TooDeepError:
-        return True
-    return False
+    def _without_extractor(self, document: Document) -> Outcome | None:
+        """The outcome for pages that need no extractor; None for the others."""
+        source, limit = document.text, self.config.max_page_bytes
+        if len(source) > limit or (4 * len(source) > limit and len(source.encode("utf-8", "replace")) > limit):
+            return Outcome(source[:1000], rejected=TOO_LARGE)
+        if document.metadata.get("content_type") != "text/plain":
+            return None
+        text = plain_text(source)
+        return Outcome(text, rejected="" if len(text) >= self.config.min_characters else NO_TEXT)

@@ -1,0 +1,234 @@
+"""Extraction in a child process: no page can hang, exhaust or crash the worker that met it.
+
+Extractors run native code that no signal interrupts, and there are pages that even a parser does not get through (its
+time can grow with the square of the number of attributes of one tag, or of the options of a list). So pages are sent to
+a child, many at a time; a batch that takes too long, or whose child dies, is done again page by page, and the page that
+fails again is the one to blame.
+
+Run as ``python -m smallwright_warc.extract_child <settings as JSON> <parent's process id>`` by
+:class:`ExtractionChild`. Both sides speak marshal, length first: plain values, nothing that could run.
+"""
+
+import contextlib
+import dataclasses
+import json
+import marshal
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+from smallwright_warc.config import ExtractTextConfig
+
+HEADER = struct.Struct("<Q")
+READY_S = 120.0
+"""Time for a child to start: imports on a busy machine."""
+PIPE_BYTES = 1 << 20
+
+TIME_LIMIT = "time limit"
+MEMORY_LIMIT = "memory limit"
+CRASHED = "crashed the extractor"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one page."""
+
+    text: str = ""
+    title: str = ""
+    formulas: int = 0
+    rejected: str = ""
+    """Reason for rejection; empty when the page is kept or failed."""
+    failed: str = ""
+    """Why the page could not be extracted; empty when it could."""
+    error: str = ""
+
+
+class _ChildError(Exception):
+    """The child did not answer; the message is the countable reason."""
+
+
+class ExtractionChild:
+    """A child process that extracts pages, started when first needed and again after each death.
+
+    Args:
+        config: Settings; ``timeout_s`` and ``max_memory_mb`` are the limits of one page.
+    """
+
+    def __init__(self, config: ExtractTextConfig) -> None:
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests = self._answers = -1
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
+
+    def __enter__(self) -> "ExtractionChild":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._errors.close()
+
+    def extract(self, pages: Sequence[str]) -> list[Outcome]:
+        """Return one outcome for each page of HTML."""
+        try:
+            return self._ask(pages)
+        except _ChildError:
+            if len(pages) == 1:  # once more, alone in a fresh process: what it was left with may have been to blame
+                return [self._alone(pages[0])]
+        return [self._alone(page) for page in pages]
+
+    def _alone(self, page: str) -> Outcome:
+        try:
+            return self._ask([page])[0]
+        except _ChildError as error:
+            return Outcome(failed=str(error))
+
+    def _ask(self, pages: Sequence[str]) -> list[Outcome]:
+        if self._process is None:
+            self._start()
+        try:
+            _send(self._requests, list(pages), time.monotonic() + self._config.timeout_s)
+            answer = _receive(self._answers, time.monotonic() + self._config.timeout_s)
+        except TimeoutError:
+            self._stop()
+            raise _ChildError(TIME_LIMIT) from None
+        except (OSError, EOFError):
+            raise _ChildError(self._why_dead()) from None
+        return [Outcome(*values) for values in answer]
+
+    def _start(self) -> None:
+        settings = json.dumps(dataclasses.asdict(self._config))
+        self._errors.seek(0)
+        self._errors.truncate()
+        child_reads, self._requests = os.pipe()
+        self._answers, child_writes = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "smallwright_warc.extract_child", settings, str(os.getpid())],
+                stdin=child_reads,
+                stdout=child_writes,
+                stderr=self._errors,
+            )
+        finally:
+            os.close(child_reads)
+            os.close(child_writes)
+        os.set_blocking(self._requests, False)
+        if sys.platform == "linux":
+            import fcntl
+
+            for pipe in (self._requests, self._answers):
+                with contextlib.suppress(OSError):  # an unprivileged user may have used up its allowance of pipe memory
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        try:
+            _receive(self._answers, time.monotonic() + READY_S)
+        except (TimeoutError, OSError, EOFError) as error:
+            self._stop()
+            said = self._said().strip().splitlines() or [""]
+            raise RuntimeError(f"the extraction process did not start: {said[-1]}") from error
+
+    def _why_dead(self) -> str:
+        """Reap the dead child and say what it died of."""
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self._stop()
+        said = self._said()
+        out_of_memory = "MemoryError" in said or "memory allocation of" in said or "Cannot allocate memory" in said
+        return MEMORY_LIMIT if out_of_memory else CRASHED
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            os.close(self._requests)
+            os.close(self._answers)
+            self._process = None
+
+    def _said(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read(1 << 16).decode("utf-8", "replace")
+
+
+def _send(descriptor: int, value: list[str], deadline: float) -> None:
+    data = marshal.dumps(value)
+    view = memoryview(HEADER.pack(len(data)) + data)
+    while view:
+        _wait([], [descriptor], deadline)
+        with contextlib.suppress(BlockingIOError):
+            view = view[os.write(descriptor, view) :]
+
+
+def _receive(descriptor: int, deadline: float) -> list:
+    def read(size: int) -> bytearray:
+        data = bytearray()
+        while len(data) < size:
+            _wait([descriptor], [], deadline)
+            piece = os.read(descriptor, min(PIPE_BYTES, size - len(data)))
+            if not piece:
+                raise EOFError
+            data += piece
+        return data
+
+    return marshal.loads(read(HEADER.unpack(read(HEADER.size))[0]))
+
+
+def _wait(reading: list[int], writing: list[int], deadline: float) -> None:
+    if not any(select.select(reading, writing, [], max(0.0, deadline - time.monotonic()))):
+        raise TimeoutError
+
+
+def outcome(html: str, config: ExtractTextConfig) -> Outcome:
+    """Extract one page here, in this process; an error becomes a failure with the error's name."""
+    from smallwright_warc.extract_page import extract_page
+
+    try:
+        page = extract_page(html, config)
+    except MemoryError as error:
+        return Outcome(failed=MEMORY_LIMIT, error=repr(error)[:500])
+    except Exception as error:  # whatever an extractor raises is about this page
+        return Outcome(failed=type(error).__name__, error=f"{type(error).__name__}: {error}"[:500])
+    return Outcome(page.text, page.title, page.formulas, page.reason)
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process have ``megabytes`` more than it has now; Linux only."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with open("/proc/self/statm") as file:
+        data_pages = int(file.read().split()[5])
+    limit = data_pages * resource.getpagesize() + megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _serve(settings: str, parent: str) -> None:
+    from core.process import die_with_parent
+
+    die_with_parent(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, also when both get Ctrl-C
+    config = ExtractTextConfig(**json.loads(settings))
+    answers, requests = os.dup(sys.stdout.fileno()), sys.stdin.buffer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    outcome("<html><body><p>Extractors load what they need with the first page.</p></body></html>", config)
+    limit_memory(config.max_memory_mb)
+    with os.fdopen(answers, "wb") as stream:
+        _answer(stream, [])
+        while header := requests.read(HEADER.size):
+            pages = marshal.loads(requests.read(HEADER.unpack(header)[0]))
+            _answer(stream, [tuple(vars(outcome(page, config)).values()) for page in pages])
+
+
+def _answer(stream, value: list) -> None:
+    data = marshal.dumps(value)
+    stream.write(HEADER.pack(len(data)) + data)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
