@@ -40,10 +40,14 @@ def toy(tmp_path, monkeypatch):
         traces = {"traces": str(tmp_path / "traces")} if meddle else {}
         steps = {"read_lines": {}, "meddle": {**traces, **meddle}, "drop": {}, "keep_first": {}}
         config = RecipeConfig(steps=steps, paths=(str(tmp_path / "in" / "*.txt"),))
-        progress = SimpleNamespace(__call__=None)
-        progress = lambda *values: notes.append(values[-1])  # noqa: E731
         job = Job(
-            name="data", output=output, inputs={}, seed=0, plugin_files=PLUGIN, executor=executor, progress=progress
+            name="data",
+            output=output,
+            inputs={},
+            seed=0,
+            plugin_files=PLUGIN,
+            executor=executor,
+            progress=lambda done, total, unit, note: notes.append(note),
         )
         return Recipe(config).run(job)
 

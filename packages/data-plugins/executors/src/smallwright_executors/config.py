@@ -57,8 +57,9 @@ class SlurmConfig:
     """Shards as tasks of Slurm job arrays. The store must be on a file system that all nodes share."""
 
     partition: str = setting(identity=False)
-    time: str = setting(identity=False)
-    """Limit of one array task, as ``sbatch --time`` takes it: ``"4:00:00"``, ``"1-12"``. Quote it in YAML."""
+    time: str | int = setting(identity=False)
+    """Limit of one array task, as ``sbatch --time`` takes it: ``"4:00:00"``, ``"1-12"``. Quote it in YAML, which reads
+    an unquoted 4:00:00 as the number 14400."""
     workers: int = setting(-1, identity=False)
     """Array tasks at a time; -1: as many as Slurm gives."""
     cpus_per_task: int = setting(1, identity=False)
@@ -89,11 +90,13 @@ class SlurmConfig:
         _check_positive(self, "cpus_per_task", "mem_per_cpu_gb", "tasks_per_job", "max_array_size", "poll_seconds")
         if self.gpus_per_task < 0 or self.settle_seconds < 0:
             raise ConfigError("gpus_per_task and settle_seconds must not be negative.")
-        if re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", self.time) is None:
-            raise ConfigError(f"time={self.time}: give minutes, hours:minutes:seconds or days-hours.")
+        if isinstance(self.time, int) or re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", self.time) is None:
+            raise ConfigError(f"time={self.time}: give hours:minutes:seconds or days-hours; quote it in YAML.")
         if self.venv_path is not None and self.env_command is not None:
             raise ConfigError("venv_path and env_command exclude each other: give one.")
         for name in self.sbatch_args:
             if name.startswith("-") or name in ("array", "output", "error", "job-name"):
-                raise ConfigError(f"sbatch_args.{name}: write options without dashes; array, output, error and "
-                                  "job-name are set by the executor.")
+                raise ConfigError(
+                    f"sbatch_args.{name}: write options without dashes; array, output, error and job-name are set by "
+                    "the executor."
+                )

@@ -10,11 +10,13 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import dill
 from core.data.executor import Executor
 from core.errors import ConfigError, InputError
 from datatrove.executor.base import PipelineExecutor
@@ -61,7 +63,7 @@ class RayExecutor(Executor):
         if not waiting:
             return
         ray = self._connected()
-        travelling = ray.put(executor)
+        payload = ray.put(dill.dumps(executor))  # as bytes: what fails in loading them is the task's error, not Ray's
         task = ray.remote(_run_rank).options(
             num_cpus=self.config.cpus_per_task,
             num_gpus=self.config.gpus_per_task,
@@ -75,7 +77,7 @@ class RayExecutor(Executor):
         while running or (waiting and failure is None):
             while waiting and failure is None and len(running) < limit:
                 rank = waiting.popleft()
-                running[task.remote(travelling, rank)] = rank
+                running[task.remote(payload, rank)] = rank
             ready, _ = ray.wait(list(running))
             for reference in ready:
                 rank = running.pop(reference)
@@ -116,6 +118,8 @@ class RayExecutor(Executor):
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         import ray
 
+        if self.config.address is not None:
+            _check_reachable(self.config.address)
         common = {"log_to_driver": self.config.log_to_driver, "logging_level": "warning"}
         try:
             if self.config.address is None:
@@ -123,10 +127,11 @@ class RayExecutor(Executor):
             else:
                 ray.init(address=self.config.address, **common)
         except Exception as error:
-            place = f"executor.address={self.config.address}" if self.config.address else "on this machine"
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            advice = "start one (ray start --head) or leave executor.address null" if self.config.address else "see the log"
-            raise ConfigError(f"no Ray cluster {place}: {line}: {advice}.") from error
+            if self.config.address is not None:
+                raise _no_cluster(self.config.address, error) from error
+            raise InputError(
+                f"Ray does not start on this machine: {_first_line(error)} Choose executor=local."
+            ) from error
         self._stack.callback(ray.shutdown)
         if self.config.address is None:
             self._check_room(ray.cluster_resources())
@@ -140,7 +145,6 @@ class RayExecutor(Executor):
             "num_cpus": workers * self.config.cpus_per_task,
             "object_store_memory": self.config.object_store_mb * 10**6,
             "include_dashboard": False,
-            "_node_ip_address": "127.0.0.1",  # no other machine can come in, and a change of network does not matter
             "_temp_dir": str(self._stack.enter_context(_temporary_folder())),
         }
 
@@ -152,7 +156,31 @@ class RayExecutor(Executor):
                 f"executor.memory_gb={self.config.memory_gb}: Ray has {room.get('memory', 0.0) / 2**30:.1f} GB here."
             )
         if self.config.gpus_per_task > room.get("GPU", 0.0):
-            raise ConfigError(f"executor.gpus_per_task={self.config.gpus_per_task}: {room.get('GPU', 0.0):.0f} GPUs here.")
+            raise ConfigError(
+                f"executor.gpus_per_task={self.config.gpus_per_task}: {room.get('GPU', 0.0):.0f} GPUs here."
+            )
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself tries for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"executor.address={address}: no Ray cluster there ({_first_line(error)}). Start one (ray start --head), or "
+        "leave executor.address null for one on this machine."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class _Pipeline(Travelling, RayPipelineExecutor):
@@ -163,8 +191,8 @@ class _Pipeline(Travelling, RayPipelineExecutor):
         PipelineExecutor._run_for_rank(self, rank)
 
 
-def _run_rank(executor: _Pipeline, rank: int) -> None:
-    executor.run_rank(rank)
+def _run_rank(payload: bytes, rank: int) -> None:
+    dill.loads(payload).run_rank(rank)
 
 
 @contextlib.contextmanager

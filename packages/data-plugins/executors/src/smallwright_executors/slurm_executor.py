@@ -62,7 +62,9 @@ class SlurmExecutor(Executor):
         marks = _Marks(executor, finished)
         queue = Queue(executor.job_name)
         if marks.incomplete() and queue.live():
-            _say(f"{logs.name}: jobs of an earlier run are in the queue; waiting for them (scancel --name={queue.name})")
+            _say(
+                f"{logs.name}: jobs of an earlier run are in the queue; waiting for them (scancel --name={queue.name})"
+            )
             self._wait(queue, marks)
         ranks = marks.incomplete()
         if not ranks:
@@ -123,7 +125,9 @@ class SlurmExecutor(Executor):
             script = executor.logging_dir.resolve_paths("launch_script.slurm")
             test = subprocess.run(["sbatch", "--test-only", script], capture_output=True, text=True)
             said = test.stderr.strip().splitlines()[-1] if test.returncode else f"sbatch exits with {error.returncode}"
-            raise ConfigError(f"Slurm refused the job: {said}. Change executor's settings; the script is {script}") from error
+            raise ConfigError(
+                f"Slurm refused the job: {said}. Change executor's settings; the script is {script}"
+            ) from error
 
     def _wait(self, queue: Queue, marks: "_Marks") -> None:
         """Return when every shard is finished, or no job is left."""
@@ -148,7 +152,9 @@ class SlurmExecutor(Executor):
                 return
             time.sleep(min(1.0, self.config.poll_seconds))
 
-    def _failure(self, queue: Queue, executor: "_Pipeline", ranks: list[int], failed: list[int], logs: Path) -> UserError:
+    def _failure(
+        self, queue: Queue, executor: "_Pipeline", ranks: list[int], failed: list[int], logs: Path
+    ) -> UserError:
         lines, advice = [], set()
         for rank in failed:
             task = executor.task_of(ranks, rank)
