@@ -58,6 +58,15 @@ def test_what_is_set_aside_keeps_its_reason_and_text(files, workdir):
     assert failed[0].metadata["error"] == "RuntimeError: cannot look at line 5"
 
 
+def test_a_step_may_start_from_the_settings_of_another(registry):
+    first = {"use": "drop", "word": "one", "fail_on": "line 5 "}
+    recipe = RecipeConfig(steps={"first": first, "second": {"like": first, "word": "two"}})
+    one, two = plan_steps(recipe, registry)
+    assert (one.config.word, two.config.word) == ("one", "two")
+    assert one.config.fail_on == two.config.fail_on == "line 5 "
+    assert one.entry is two.entry
+
+
 def test_the_outcome_does_not_depend_on_the_workers(files, workdir):
     run(files, workdir / "one", workers=1)
     run(files, workdir / "two", workers=2)

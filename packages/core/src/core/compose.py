@@ -89,6 +89,7 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
     ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option. Several
     recipes, ``+data=[a,b]``, get a node each, ``data.a`` and ``data.b``; there ``data.a.scorer=llm`` chooses for one.
+    A setting of a step, ``data.steps.minhash.bands=14``, need not be in the recipe's file.
     """
     match = _OVERRIDE.match(override)
     if match is None:
@@ -104,7 +105,9 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     if prefix == "~" or not (top_level or group in options):
         if (group, value) in PACKAGES:  # an option of a nested group whose package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
-        return [override]
+        if not prefix and parts[0] == "data" and len(parts) > 2:
+            prefix = "++"  # recipes leave out settings that keep their defaults; the steps' own types check all keys
+        return [f"{prefix}{override.lstrip('+~')}"]
     chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
     if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
         known = ", ".join(sorted(options[group]))

@@ -13,7 +13,7 @@ import fsspec
 from core import config as typed
 from core import fingerprint
 from core.config import setting
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, nearest
 from core.registry import Entry, Registry
 
 
@@ -22,13 +22,14 @@ class RecipeConfig:
     """A data recipe. Its YAML reads like a paper's method."""
 
     steps: Mapping[str, Any]
-    """Label to ``{use: <registered step>, ...settings}``; ``use`` may be left out where it is the label."""
+    """Label to ``{use: <registered step>, ...settings}``; ``use`` may be left out where it is the label. Settings that
+    are not given keep their defaults. ``like: {...}`` gives settings to start from, such as ``${...scorer}``."""
     paths: tuple[str, ...] | str | None = None
     """Input files: paths, globs or URLs of anything fsspec opens. None: ``source`` makes them."""
     source: Mapping[str, Any] | None = None
     """``{name: <registered source>, ...settings}``, used when ``paths`` is None."""
     scorer: Mapping[str, Any] | None = None
-    """The step that labels, for recipes that refer to it as ``${data.scorer}``."""
+    """The step that labels, for steps that are ``like: ${...scorer}``."""
     classifier: Mapping[str, Any] | None = None
     """The step that learns from labels, for recipes that refer to it as ``${data.classifier}``."""
     shards: int | None = None
@@ -80,8 +81,11 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
             raise ConfigError(
                 f"{where}.steps.{label}={node!r}: expected settings, such as {{use: <step>, key: value}}."
             )
-        settings = dict(node)
-        entry = registry.get("steps", str(settings.pop("use", label)))
+        settings = {**(node.get("like") or {}), **{key: value for key, value in node.items() if key != "like"}}
+        use = str(settings.pop("use", label))
+        if use == label and use not in registry.names("steps") and (guess := nearest(label, set(recipe.steps) - {label})):
+            raise ConfigError(f"{where}.steps.{label}: no such step in the recipe.{guess}")
+        entry = registry.get("steps", use)
         config_class = entry.load_config()
         config = settings if config_class is None else typed.build(config_class, settings, f"{where}.steps.{label}")
         planned.append(PlannedStep(label=label, entry=entry, config=config))
