@@ -22,6 +22,8 @@ from smallwright_warc.containers import (
     ZSTD_MAGIC,
     InflatedMember,
     Window,
+    frame_end,
+    frame_is_sound,
     kind_of,
     member_end,
     next_record,
@@ -97,8 +99,11 @@ class Archive:
                 offset = yield from self._after_gzip(offset, held, released, error)
             elif self._kind == "plain":
                 offset = yield from self._after_plain(offset, held, error)
+            elif self._kind == "zstd":
+                offset = yield from self._after_zstd(offset, held, released, error)
             else:
-                offset = yield from self._after_other(offset, held, released, error)
+                yield from self._after_other(offset, held, error)
+                return
 
     def _iterate(self, offset: int) -> Generator[ArchiveEntry]:
         """Yield what FastWARC can read from ``offset`` on, with offsets from which reading can begin again."""
@@ -228,25 +233,46 @@ class Archive:
             yield ArchiveEntry(end, problem=BAD_HEADERS)
         return following
 
-    def _after_other(
+    def _after_zstd(
         self, offset: int, held: ArchiveEntry | None, released: int, error: Exception | None
     ) -> Generator[ArchiveEntry, None, int | None]:
-        """As :meth:`_after_gzip` for zstd and lz4; behind damage, whole frames are found in zstd only."""
-        if held is not None:
-            if error is None and held.problem is None and not released:
-                held.length = self._size - held.offset
+        """As :meth:`_after_gzip`, by the frames' own lengths."""
+        place = offset if held is None else held.offset
+        end = frame_end(self._stream, place, self._size)
+        if held is None:
+            if error is not None:
+                problem = TRUNCATED if end is None else NOT_WARC if offset == 0 else CORRUPT_OTHER
+                yield ArchiveEntry(offset, problem=problem)
+        elif error is None and held.problem is None:
+            held.length = None if released else self._size - place
             yield held
-            if error is None and held.problem is None:
-                return None
-        following = None
-        if self._kind == "zstd":
-            place = held.offset if held is not None else offset
-            following = next_record(self._stream, place + 1, "zstd", self._size)
-        if error is not None and (following is None or held is None):
-            cut = "incomplete" in str(error) or "fill whole buffer" in str(error)
-            problem = TRUNCATED if cut else NOT_WARC if offset == 0 and held is None else CORRUPT_OTHER
+            return None
+        elif end is None or held.problem is not None or not frame_is_sound(self._stream, place, end):
+            damage = TRUNCATED if end is None else CORRUPT_OTHER
+            if released and held.problem is None:
+                yield held
+                yield ArchiveEntry(place, problem=damage)
+            else:
+                yield held.damaged(damage if held.problem != BAD_HEADERS else BAD_HEADERS)
+        else:
+            held.length = None if released else end - place
+            yield held
+            following = next_record(self._stream, end, "zstd", self._size)
+            if following != end and not only_zeros(self._stream, end):
+                self._stream.seek(end)
+                cut = ZSTD_MAGIC.startswith(self._stream.read(len(ZSTD_MAGIC)))
+                yield ArchiveEntry(end, problem=TRUNCATED if cut else BAD_HEADERS)
+            return following
+        return next_record(self._stream, place + 1 if end is None else end, "zstd", self._size)
+
+    def _after_other(self, offset: int, held: ArchiveEntry | None, error: Exception | None) -> Iterator[ArchiveEntry]:
+        """Say what ended the only iteration over a file whose members cannot be found behind damage."""
+        if held is not None:
+            yield held
+        if error is not None and (held is None or held.problem is None):
+            cut = "fill whole buffer" in str(error) or "incomplete" in str(error)
+            problem = TRUNCATED if cut else NOT_WARC if held is None else CORRUPT_OTHER
             yield ArchiveEntry(offset if held is None else held.offset, problem=problem)
-        return following
 
     def _has_whole_head(self, offset: int) -> bool:
         self._stream.seek(offset)

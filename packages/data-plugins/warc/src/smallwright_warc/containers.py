@@ -8,7 +8,7 @@ import contextlib
 import io
 import re
 import zlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from fastwarc.stream_io import ZstdReader
 
@@ -89,6 +89,65 @@ def member_end(stream: BinaryIO, offset: int) -> tuple[int | None, str | None]:
         if inflater.eof:
             return position - len(inflater.unused_data), None
     return None, TRUNCATED
+
+
+def frame_end(stream: BinaryIO, offset: int, size: int) -> int | None:
+    """Return where the zstd frame at ``offset`` ends, by its block headers (RFC 8878 §3.1.1); None when it is cut."""
+    stream.seek(offset)
+    head = stream.read(18)
+    if len(head) < 5 or not head.startswith(ZSTD_MAGIC):
+        return None
+    descriptor = head[4]
+    single_segment, checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
+    dictionary = (0, 1, 2, 4)[descriptor & 3]
+    content = (single_segment, 2, 4, 8)[descriptor >> 6]
+    position = offset + 5 + (1 - single_segment) + dictionary + content
+    while True:
+        stream.seek(position)
+        block = int.from_bytes(stream.read(3), "little")
+        stored = 1 if block >> 1 & 3 == 1 else block >> 3
+        position += 3 + stored
+        if position > size:
+            return None
+        if block & 1:
+            end = position + 4 * checksum
+            return end if end <= size else None
+
+
+def frame_is_sound(stream: BinaryIO, offset: int, end: int) -> bool:
+    """Whether the zstd frame from ``offset`` to ``end`` can be decompressed, its checksum included."""
+    reader = ZstdReader(cast(BinaryIO, _Slice(stream, offset, end)))
+    try:
+        while reader.read(CHUNK):
+            pass
+    except READ_ERRORS:
+        return False
+    return True
+
+
+class _Slice:
+    """A part of a stream, as a stream."""
+
+    def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
+        self._stream, self._start, self._end = stream, start, end
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._end - self._start - self._position
+        self._stream.seek(self._start + self._position)
+        piece = self._stream.read(min(left, CHUNK, size if size >= 0 else left))
+        self._position += len(piece)
+        return piece
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = offset + (0, self._position, self._end - self._start)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def close(self) -> None:
+        """Leave the stream open: it is not ours."""
 
 
 def only_zeros(stream: BinaryIO, offset: int) -> bool:
