@@ -1,5 +1,7 @@
 """How the steps of this plugin are run in tests: phase by phase and shard by shard, as the runner does."""
 
+from collections import Counter
+
 import pytest
 from core.data.documents import ParquetSink, ReadDocuments
 from core.data.steps import StepContext
@@ -15,7 +17,7 @@ def _write_corpus(folder, documents, shards=1):
 
 
 def _run_corpus_step(step, corpus, work, reports=None):
-    """Run a corpus step's phases, then its pass over the corpus; return the documents and the last pass."""
+    """Run a corpus step's phases, then its pass over the corpus; return the documents and the pass's tables."""
     shards = len(list(corpus.glob("*.parquet")))
     step.bind(StepContext(label="step", position=0, seed=3, reports=reports))
     for phase in step.phases(corpus, work):
@@ -24,10 +26,12 @@ def _run_corpus_step(step, corpus, work, reports=None):
             for part in phase.pipeline:
                 list(part.run(rank=rank, world_size=tasks))
     last = step.pass_step(work)
-    found = []
+    found, tables = [], {}
     for rank in range(shards):
         found += last.run(ReadDocuments(corpus).run(rank=rank, world_size=shards), rank, shards)
-    return found, last
+        for table, counts in last._ledger.tables.items():
+            tables.setdefault(table, Counter()).update(counts)
+    return found, tables
 
 
 @pytest.fixture(scope="session")

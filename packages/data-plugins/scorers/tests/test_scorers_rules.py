@@ -1,4 +1,4 @@
-"""Labels by rules, the classifier trained on them, and their settings."""
+"""Labels by rules, and the settings of the scorers."""
 
 import gzip
 import json
@@ -8,20 +8,13 @@ from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import pytest
 from core.config import build
 from core.data.documents import ParquetSink, ReadDocuments
 from core.data.steps import StepContext
-from core.errors import ConfigError, UserError
+from core.errors import ConfigError
 from datatrove.data import Document
-from smallwright_scorers.classifier import Classifier, evaluate
-from smallwright_scorers.config import (
-    ClassifierConfig,
-    ScoreLlmConfig,
-    ScoreRulesConfig,
-)
-from smallwright_scorers.model import Model, whole_score
+from smallwright_scorers.config import ScoreLlmConfig, ScoreRulesConfig
 from smallwright_scorers.rules import ScoreRules, score_text
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[4].parent / "shared"))
@@ -132,55 +125,11 @@ def test_labels_do_not_depend_on_files_or_order(documents, tmp_path):
     assert report["labels"] == {str(k): v for k, v in sorted(Counter(labels[0].values()).items())}
 
 
-def test_classifier_scores_documents_it_never_saw(documents, tmp_path):
-    labelled = run_step(
-        ScoreRules(ScoreRulesConfig(sample=90)), write_corpus(tmp_path / "a", documents), tmp_path / "rules"
-    )
-    corpus = write_corpus(tmp_path / "b", labelled)
-    scored = run_step(Classifier(ClassifierConfig()), corpus, tmp_path / "work")
-    assert [d.id for d in scored] == [d.id for d in documents]
-    unseen = [d for d in scored if "label" not in d.metadata]
-    assert len(unseen) == 30
-    for document in unseen:
-        assert (document.metadata["int_score"] >= 3) == document.id.startswith("lesson"), document.id
-        assert document.metadata["int_score"] == round(min(max(document.metadata["score"], 0), 5))
-    report = json.loads((tmp_path / "work" / "classifier.report.json").read_text())
-    assert report["binary_f1"] == 1.0
-    total = sum(report["training_labels"].values()) + sum(report["validation_labels"].values())
-    assert (total, np.sum(report["confusion"])) == (90, sum(report["validation_labels"].values()))
-
-    first = (tmp_path / "work" / "classifier.npz").read_bytes()
-    run_step(Classifier(ClassifierConfig()), write_corpus(tmp_path / "c", labelled[::-1], files=2), tmp_path / "again")
-    assert (tmp_path / "again" / "classifier.npz").read_bytes() == first
-    assert Model.load(tmp_path / "again").predict([LESSON])[0] == Model.load(tmp_path / "work").predict([LESSON])[0]
-
-
-def test_evaluate_on_hand_made_scores():
-    result = evaluate(np.array([0, 0, 3, 4, 5]), np.array([-0.4, 3.2, 3.4, 2.2, 7.0]), threshold=3)
-    assert result["binary_precision"] == pytest.approx(2 / 3)
-    assert result["binary_recall"] == pytest.approx(2 / 3)
-    assert result["binary_f1"] == pytest.approx(2 / 3)
-    # per value: 0 -> 2/3, 2 -> 0, 3 -> 2/3, 4 -> 0, 5 -> 1
-    assert result["macro_f1"] == pytest.approx((2 / 3 + 0 + 2 / 3 + 0 + 1) / 5, abs=1e-4)
-    assert whole_score(np.array([-1.0, 2.4, 2.6, 9.0])).tolist() == [0, 2, 3, 5]
-
-
-def test_too_few_labels_and_one_class_are_refused(documents, tmp_path):
-    few = write_corpus(tmp_path / "few", documents)
-    with pytest.raises(UserError, match=r"0 labelled documents, too few.*data\.scorer\.sample"):
-        run_step(Classifier(ClassifierConfig()), few, tmp_path / "work")
-    same = [Document(text=d.text, id=d.id, metadata={"label": 2}) for d in documents]
-    with pytest.raises(UserError, match="all 120 labels are 2"):
-        run_step(Classifier(ClassifierConfig()), write_corpus(tmp_path / "same", same), tmp_path / "work")
-
-
 @pytest.mark.parametrize(
     ("cls", "settings", "message"),
     [
         (ScoreRulesConfig, {"sample": 0}, "sample=0"),
         (ScoreLlmConfig, {"model": "a/b", "gpu_memory_utilization": 2.0}, "gpu_memory_utilization"),
-        (ClassifierConfig, {"validation_fraction": 1.0}, "validation_fraction"),
-        (ClassifierConfig, {"binary_threshold": 9}, "binary_threshold"),
     ],
 )
 def test_wrong_settings_are_refused(cls, settings, message):
