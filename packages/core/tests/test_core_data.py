@@ -58,7 +58,8 @@ def test_what_is_set_aside_keeps_its_reason_and_text(files, workdir):
     assert failed[0].metadata["error"] == "RuntimeError: cannot look at line 5"
 
 
-def test_a_step_may_start_from_the_settings_of_another(registry):
+def test_a_step_may_start_from_the_settings_of_another(workdir):
+    registry = discovery.load(["toy_plugin.py"])
     first = {"use": "drop", "word": "one", "fail_on": "line 5 "}
     recipe = RecipeConfig(steps={"first": first, "second": {"like": first, "word": "two"}})
     one, two = plan_steps(recipe, registry)

@@ -83,7 +83,8 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
             )
         settings = {**(node.get("like") or {}), **{key: value for key, value in node.items() if key != "like"}}
         use = str(settings.pop("use", label))
-        if use == label and use not in registry.names("steps") and (guess := nearest(label, set(recipe.steps) - {label})):
+        others = set(recipe.steps) - {label}
+        if use == label and use not in registry.names("steps") and (guess := nearest(label, others)):
             raise ConfigError(f"{where}.steps.{label}: no such step in the recipe.{guess}")
         entry = registry.get("steps", use)
         config_class = entry.load_config()
