@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from core.errors import InputError
+
+QUESTION_FIELDS = ("context", "question", "problem", "prompt", "instruction", "query", "text")
+"""Where an item's question is looked for, in this order."""
+ANSWER_FIELDS = ("label", "answer")
+FILE_ENDINGS = (".jsonl", ".gz", ".parquet", ".txt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +31,11 @@ class Item:
         return f"{self.benchmark}:{self.id}"
 
 
-def resolve(name: str) -> Path:
+def resolve(name: str, plugin_files: tuple[str, ...] = ()) -> Path:
     """Return the file of items called ``name``: a path, ``package:relative/path.jsonl``, or a registered benchmark.
+
+    Args:
+        plugin_files: Local plugin files, which may register benchmarks too.
 
     Raises:
         InputError: no such file or resource.
@@ -39,44 +49,75 @@ def resolve(name: str) -> Path:
             path = Path(str(importlib.resources.files(package))) / relative
         except (ModuleNotFoundError, ValueError) as error:
             raise InputError(f"against={name}: no package {package!r} ({error}).") from None
-    elif "/" in name or name.endswith((".jsonl", ".gz")):
+    elif "/" in name or name.endswith(FILE_ENDINGS):
         path = Path(name)
     else:
         from core import discovery
 
-        path = discovery.load().get("benchmarks", name).resource()
+        path = discovery.load(plugin_files).get("benchmarks", name).resource()
     if not path.is_file():
         raise InputError(f"against={name}: no file {path}.")
     return path
 
 
-def read_items(path: Path, benchmark: str) -> Iterator[Item]:
-    """Yield the items of a JSONL file (also gzipped).
+def read_items(path: Path, benchmark: str, fields: tuple[str, ...] | None = None) -> Iterator[Item]:
+    """Yield the items of a file: JSONL (also gzipped), Parquet, or plain text with an item a line.
 
-    Accepted keys: ``context`` or ``question`` or ``text``; ``choices`` with ``label`` or ``answer`` (place of the
-    right one, or its text); ``answer``; ``id``, else the number of the line from 0.
+    Args:
+        fields: Fields whose texts are an item's, ``a.b`` for one inside another. None: the question (the first of
+            :data:`QUESTION_FIELDS`), and question and answer; with ``choices``, ``label`` or ``answer`` is the place
+            of the right one. The id is the record's ``id``, else its number from 0.
 
     Raises:
-        InputError: a line is no JSON object or has none of these keys.
+        InputError: a record is no object, or has none of the fields.
     """
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file):
+    for number, record in _records(path):
+        try:
+            texts = _texts(record) if fields is None else _field_texts(record, fields)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise InputError(f"{path}, line {number + 1}: not a benchmark item ({error}).") from None
+        yield Item(benchmark=benchmark, id=str(record.get("id", number)), texts=texts)
+
+
+def _records(path: Path) -> Iterator[tuple[int, Any]]:
+    if path.suffix == ".parquet":
+        try:
+            with pq.ParquetFile(path) as file:
+                yield from enumerate(row for batch in file.iter_batches(1000) for row in batch.to_pylist())
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: no Parquet file ({error}).") from None
+        return
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+        for number, line in enumerate(lines):
             if not line.strip():
                 continue
+            if path.suffix == ".txt":
+                yield number, {"text": line.strip()}
+                continue
             try:
-                record = json.loads(line)
-                texts = _texts(record)
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+                yield number, json.loads(line)
+            except ValueError as error:
                 raise InputError(f"{path}, line {number + 1}: not a benchmark item ({error}).") from None
-            yield Item(benchmark=benchmark, id=str(record.get("id", number)), texts=texts)
 
 
 def _texts(record: dict[str, Any]) -> tuple[str, ...]:
-    question = next((record[key] for key in ("context", "question", "text") if record.get(key)), None)
+    question = next((record[key] for key in QUESTION_FIELDS if record.get(key)), None)
     if not isinstance(question, str):
-        raise KeyError(f"needs context, question or text; has {', '.join(record)}")
-    answer = record.get("label", record.get("answer"))
+        raise KeyError(f"needs one of {', '.join(QUESTION_FIELDS)}, or the setting fields; has {', '.join(record)}")
+    answer = next((record[key] for key in ANSWER_FIELDS if key in record), None)
     choices = record.get("choices")
     if choices is not None and isinstance(answer, int):
         answer = choices[answer]
     return (question, f"{question} {answer}") if answer not in (None, "") else (question,)
+
+
+def _field_texts(record: dict[str, Any], fields: tuple[str, ...]) -> tuple[str, ...]:
+    texts: list[str] = []
+    for field in fields:
+        value: Any = record
+        for key in field.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        texts += [str(part) for part in (value if isinstance(value, list) else [value]) if part not in (None, "")]
+    if not texts:
+        raise KeyError(f"has none of the fields {', '.join(fields)}, but {', '.join(record)}")
+    return tuple(texts)

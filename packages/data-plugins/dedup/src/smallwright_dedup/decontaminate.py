@@ -1,16 +1,30 @@
 """Removal of documents that hold benchmark items."""
 
 import functools
+import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import InputError
 from datatrove.data import Document
 
-from smallwright_dedup.benchmarks import Item, read_items, resolve
+from smallwright_dedup.benchmarks import read_items, resolve
 from smallwright_dedup.config import DecontaminateConfig
-from smallwright_dedup.words import split_words
+from smallwright_dedup.matching import ItemIndex, Match
+
+LARGEST_SHOWN = 20
+_MATCHES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("document", "url", "benchmark", "item")),
+        ("ratio", pa.float64()),
+        ("words", pa.string()),
+    ]
+)
 
 
 class Decontaminate(DocumentStep):
@@ -18,6 +32,10 @@ class Decontaminate(DocumentStep):
 
     Reason: ``contaminated``. Metadata: ``contaminated_by`` (``<benchmark>:<item id>``), ``contamination_ratio``,
     ``contamination_match`` (the shared n-gram), for the item with the highest ratio, the first one where equal.
+
+    Leaves in the artifact's folder of reports: ``matches/<rank>.parquet``, a row for each document and item found in
+    it; ``documents.jsonl``, the items found in each document; ``items.jsonl``, the documents that each item was found
+    in; ``short_items.jsonl``, the items with a text of fewer words than an n-gram.
     """
 
     config: DecontaminateConfig
@@ -25,132 +43,127 @@ class Decontaminate(DocumentStep):
     def __init__(self, config: DecontaminateConfig) -> None:
         super().__init__(config)
         self._paths: tuple[Path, ...] = ()
+        self._matches: list[dict[str, Any]] = []
 
     def bind(self, context: StepContext) -> None:
         super().bind(context)
-        self._paths = tuple(resolve(name) for name in self.config.against)
+        self._paths = tuple(resolve(name, context.plugin_files) for name in self.config.against)
         self._index()
 
+    def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
+        self._matches = []
+        yield from super().process(documents, rank, world_size)
+        if self.context.reports is not None:
+            target = self.context.reports / "matches" / f"{rank:05d}.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(self._matches, schema=_MATCHES), target.with_suffix(".partial"))
+            target.with_suffix(".partial").replace(target)
+
     def process_document(self, document: Document) -> Document:
-        found = self._index().match(split_words(document.text), self.config.least_ratio, self.config.max_checks)
-        if found is not None:
-            item, ratio, ngram = found
-            document.metadata["contaminated_by"] = item.name
-            document.metadata["contamination_ratio"] = round(ratio, 4)
-            document.metadata["contamination_match"] = ngram
-            raise Rejection("contaminated")
-        return document
+        config = self.config
+        found, cut = self._index().match(document.text, config.least_ratio, config.max_checks, config.max_characters)
+        if found and cut:
+            self.count("decontaminate", "documents compared in part")
+        if not found:
+            return document
+        for match in found:
+            self._note(document, match)
+        best = found[0]
+        document.metadata["contaminated_by"] = best.item.name
+        document.metadata["contamination_ratio"] = round(best.ratio, 4)
+        document.metadata["contamination_match"] = best.words
+        raise Rejection("contaminated")
 
-    def _index(self) -> "ItemIndex":
-        paths = self._paths or tuple(resolve(name) for name in self.config.against)
-        return load_index(paths, tuple(map(_short_name, self.config.against)), self.config.words_in_a_row)
+    def report(self) -> dict[str, Any]:
+        index = self._index()
+        report: dict[str, Any] = {
+            "step": "decontaminate",
+            "rule": self.config.rule,
+            "ngram": self.config.words_in_a_row,
+            "ratio": self.config.least_ratio,
+            "texts_looked_for": len(index.texts) + sum(whole for _, _, whole in index.short),
+            "texts_too_short": len(index.short),
+            "texts_not_looked_for": sum(not whole for _, _, whole in index.short),
+        }
+        folder = self.context.reports
+        if folder is None:
+            return report
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "short_items.jsonl").open("w", encoding="utf-8") as file:
+            for item, words, whole in index.short:
+                file.write(json.dumps({"item": item.name, "words": words, "looked_for": whole}) + "\n")
+        by_item = _write_by_document(folder)
+        order = sorted(by_item, key=lambda name: (-len(by_item[name]), name))
+        with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
+            for name in order:
+                file.write(json.dumps({"item": name, "documents": by_item[name]}) + "\n")
+        benchmarks = Counter(name.rpartition(":")[0] for name in order)
+        return report | {
+            "items_found": len(order),
+            "items_found_by_benchmark": dict(benchmarks.most_common()),
+            "most_found": [{"item": name, "documents": len(by_item[name])} for name in order[:LARGEST_SHOWN]],
+        }
 
+    def _note(self, document: Document, match: Match) -> None:
+        self.count("contaminated documents", match.item.benchmark)
+        self._matches.append(
+            {
+                "document": document.id,
+                "url": str(document.metadata.get("url") or ""),
+                "benchmark": match.item.benchmark,
+                "item": match.item.id,
+                "ratio": round(match.ratio, 4),
+                "words": match.words,
+            }
+        )
 
-class TooManyMatches(Exception):
-    """A document that matches so many places of so many items that checking them all would take too long."""
-
-
-class ItemIndex:
-    """The n-grams of all item texts, as sorted 64-bit hashes.
-
-    Legend: N n-grams of all texts. Words are numbered; -1 is a word that no item has.
-    """
-
-    def __init__(self, items: list[Item], ngram: int) -> None:
-        self.ngram = ngram
-        self.numbers: dict[str, int] = {}
-        self.texts: list[tuple[Item, np.ndarray]] = []
-        self.short = 0
-        """Number of texts with fewer than ``ngram`` words, which cannot be found."""
-        for item in items:
-            for text in item.texts:
-                words = split_words(text)
-                if len(words) < ngram:
-                    self.short += 1
-                    continue
-                ids = [self.numbers.setdefault(word, len(self.numbers)) for word in words]
-                self.texts.append((item, np.array(ids, dtype=np.int64)))
-        hashes = [self._hash(ids) for _, ids in self.texts]
-        hash_N = np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.uint64)
-        text_N = np.repeat(np.arange(len(hashes)), [len(row) for row in hashes])
-        place_N = np.concatenate([np.arange(len(row)) for row in hashes]) if hashes else np.zeros(0, dtype=np.int64)
-        order = np.argsort(hash_N, kind="stable")
-        self.hash_N, self.text_N, self.place_N = hash_N[order], text_N[order], place_N[order]
-
-    def match(self, words: list[str], ratio: float, max_checks: int) -> tuple[Item, float, str] | None:
-        """Return the best matching item, its ratio and the n-gram that led to it; None below ``ratio``.
-
-        Raises:
-            TooManyMatches: more than ``max_checks`` comparisons.
-        """
-        if len(words) < self.ngram:
-            return None
-        document = np.fromiter((self.numbers.get(word, -1) for word in words), dtype=np.int64, count=len(words))
-        hashes = self._hash(document)
-        first = np.searchsorted(self.hash_N, hashes, side="left")
-        last = np.searchsorted(self.hash_N, hashes, side="right")
-        best: tuple[Item, float, str] | None = None
-        checked: dict[int, int] = {}  # item text -> start of the last document window that was compared
-        checks = 0
-        for position in np.flatnonzero(last > first).tolist():
-            for entry in range(int(first[position]), int(last[position])):
-                text, place = int(self.text_N[entry]), int(self.place_N[entry])
-                item, ids = self.texts[text]
-                start = position - place
-                # The window reaches half an item further on both sides, so a near alignment was already covered.
-                if text in checked and abs(start - checked[text]) <= len(ids) // 4:
-                    continue
-                gram = slice(position, position + self.ngram)
-                if not np.array_equal(document[gram], ids[place : place + self.ngram]):
-                    continue
-                checked[text] = start
-                checks += 1
-                if checks > max_checks:
-                    raise TooManyMatches(f"more than {max_checks} comparisons")
-                slack = len(ids) // 2
-                window = document[max(0, start - slack) : start + len(ids) + slack]
-                shared = longest_common_subsequence(ids.tolist(), window.tolist())
-                found = shared / min(len(ids), len(document))
-                if found >= ratio and (best is None or found > best[1]):
-                    best = (item, found, " ".join(words[gram]))
-        return best
-
-    def _hash(self, ids: np.ndarray) -> np.ndarray:
-        """Return polynomial hashes of all n-grams of ``ids``, uint64 [len(ids) - ngram + 1]; arithmetic wraps."""
-        if len(ids) < self.ngram:
-            return np.zeros(0, dtype=np.uint64)
-        values = ids.astype(np.uint64) + np.uint64(2)
-        hashes = np.zeros(len(ids) - self.ngram + 1, dtype=np.uint64)
-        for offset in range(self.ngram):
-            hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + values[offset : offset + len(hashes)]
-        return hashes
+    def _index(self) -> ItemIndex:
+        config = self.config
+        paths = self._paths or tuple(resolve(name) for name in config.against)
+        shortest = config.shortest if config.short_items == "exact" else None
+        names = tuple(map(_short_name, config.against))
+        return load_index(paths, names, config.fields, config.words_in_a_row, config.rule, shortest)
 
 
 @functools.lru_cache(maxsize=4)
-def load_index(paths: tuple[Path, ...], names: tuple[str, ...], ngram: int) -> ItemIndex:
+def load_index(
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    fields: tuple[str, ...] | None,
+    ngram: int,
+    rule: Any,
+    shortest: int | None,
+) -> ItemIndex:
     """Index the items of ``paths``, once per process: DataTrove copies a step for every shard.
 
     Raises:
         InputError: a file is no list of items, or none of the items is long enough to be found.
     """
-    items = [item for path, name in zip(paths, names, strict=True) for item in read_items(path, name)]
-    index = ItemIndex(items, ngram)
-    if not index.texts:
-        raise InputError(f"against={', '.join(names)}: none of {len(items)} items has {ngram} words; lower ngram.")
+    items = [item for path, name in zip(paths, names, strict=True) for item in read_items(path, name, fields)]
+    index = ItemIndex(items, ngram, rule, shortest)
+    if not index.texts and not any(whole for _, _, whole in index.short):
+        raise InputError(
+            f"against={', '.join(names)}: none of {len(items)} items has {ngram} words; lower ngram, or set "
+            "short_items=exact."
+        )
     return index
 
 
-def longest_common_subsequence(a: list[int], b: list[int]) -> int:
-    """Length of the longest common subsequence, bit-parallel (Hyyrö 2004): len(b) operations on len(a) bits."""
-    where: dict[int, int] = {}
-    for place, token in enumerate(a):
-        where[token] = where.get(token, 0) | (1 << place)
-    mask = (1 << len(a)) - 1
-    row = mask
-    for token in b:
-        matches = row & where.get(token, 0)
-        row = ((row + matches) | (row - matches)) & mask
-    return len(a) - row.bit_count()
+def _write_by_document(folder: Path) -> dict[str, list[str]]:
+    """Write ``documents.jsonl`` from the matches of all ranks, and return the documents of each item."""
+    by_item: dict[str, list[str]] = {}
+    with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
+        for path in sorted((folder / "matches").glob("*.parquet")):
+            by_document: dict[str, dict[str, Any]] = {}
+            for row in pq.read_table(path).to_pylist():
+                name = f"{row['benchmark']}:{row['item']}"
+                entry = by_document.setdefault(row["document"], {"document": row["document"], "url": row["url"]})
+                found = {"item": name, "ratio": row["ratio"], "words": row["words"]}
+                entry.setdefault("items", []).append(found)
+                by_item.setdefault(name, []).append(row["document"])
+            for entry in by_document.values():
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return by_item
 
 
 def _short_name(name: str) -> str:

@@ -8,7 +8,7 @@ from core.data.steps import CorpusStep, Phase, Step
 
 from smallwright_dedup.clusters import FindClusters, RemoveDuplicates
 from smallwright_dedup.config import ExactDedupConfig
-from smallwright_dedup.pairs import PARTITIONS, FindPairs, Row, Scope, WriteKeys
+from smallwright_dedup.pairs import FindPairs, Row, Scope, WriteKeys, pair_tasks
 from smallwright_dedup.words import split_words
 
 
@@ -32,7 +32,7 @@ class ExactDedup(CorpusStep):
         }
         return [
             Phase(name="keys", pipeline=[_ExactKeys(config, corpus, work)]),
-            Phase(name="pairs", pipeline=[FindPairs(work)], tasks=PARTITIONS),
+            Phase(name="pairs", pipeline=[FindPairs(work)], tasks=pair_tasks(corpus, 2)),
             Phase(name="clusters", pipeline=[FindClusters(corpus, work, about)], tasks=1),
         ]
 

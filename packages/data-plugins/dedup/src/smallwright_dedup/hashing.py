@@ -165,7 +165,8 @@ def _numbers(codes_C: np.ndarray, kinds_C: np.ndarray) -> np.ndarray:
 @functools.cache
 def _kinds(verbatim: bool) -> np.ndarray:
     """Return what each code point is: uint8 [code points]; the last entry stands for all above."""
-    characters = "".join(chr(code) for code in range(_LAST) if not 0xD800 <= code < 0xE000)
+    codes = np.arange(_LAST, dtype=np.uint32)
+    characters = codes.tobytes().decode("utf-32-le", "surrogatepass")
     kinds = np.full(_LAST + 1, SEPARATOR, dtype=np.uint8)
     word = r"\w" if verbatim else r"[^\W_]"
     patterns = [(rf"{word}+", WORD), (r"\d+", DIGIT), (rf"[{SIGNS}]+", SIGN)]
@@ -174,7 +175,7 @@ def _kinds(verbatim: bool) -> np.ndarray:
         patterns.insert(0, (r"\s+", SEPARATOR))
     for pattern, kind in patterns:
         found = "".join(re.findall(pattern, characters))
-        kinds[np.frombuffer(found.encode("utf-32-le"), dtype=np.uint32)] = kind
+        kinds[np.frombuffer(found.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)] = kind
     return kinds
 
 

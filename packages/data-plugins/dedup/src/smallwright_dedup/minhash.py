@@ -9,7 +9,7 @@ from core.data.steps import CorpusStep, Phase, Step
 from smallwright_dedup.clusters import FindClusters, RemoveDuplicates
 from smallwright_dedup.config import MinHashConfig
 from smallwright_dedup.hashing import hash_ngrams, hash_words, spread
-from smallwright_dedup.pairs import PARTITIONS, FindPairs, Row, Scope, WriteKeys
+from smallwright_dedup.pairs import FindPairs, Row, Scope, WriteKeys, pair_tasks
 
 
 class MinHash(CorpusStep):
@@ -37,7 +37,7 @@ class MinHash(CorpusStep):
         clusters = FindClusters(corpus, work, about, config.keep, config.seed)
         return [
             Phase(name="signatures", pipeline=[Signatures(config, corpus, work)]),
-            Phase(name="pairs", pipeline=[FindPairs(work)], tasks=PARTITIONS),
+            Phase(name="pairs", pipeline=[FindPairs(work)], tasks=pair_tasks(corpus, config.bands)),
             Phase(name="clusters", pipeline=[clusters], tasks=1),
         ]
 

@@ -27,8 +27,8 @@ RUN = 20_000
 """Documents of a sorted run; with 14 bands, a run holds 3 MB of keys."""
 BLOCK = 500_000
 """Keys that a task pairs at a time."""
-PARTITIONS = 16
-"""Tasks that share the range of keys. The pairs found do not depend on it."""
+KEYS_PER_TASK = 2_000_000
+"""Decides how many tasks share the range of keys. The pairs found do not depend on it."""
 _READ = 500  # documents read from Parquet at a time
 
 SCOPES_COUNTED = 1000
@@ -173,6 +173,12 @@ class FindPairs(PipelineStep):
             end = int(np.searchsorted(keys, np.uint64(high))) if high < 1 << 64 else len(keys)
             if end > start:
                 yield run, start, end
+
+
+def pair_tasks(corpus: Path, bands: int) -> int:
+    """Return the number of tasks for :class:`FindPairs`, which only the size of the corpus decides."""
+    documents = sum(pq.read_metadata(path).num_rows for path in corpus_files(corpus))
+    return max(1, -(-documents * bands // KEYS_PER_TASK))
 
 
 def read_pairs(work: Path, at_once: int) -> Iterator[np.ndarray]:

@@ -1,0 +1,38 @@
+"""Exact dedup by text and URL. 1 second."""
+
+import json
+
+import pytest
+from core.errors import ConfigError
+from smallwright_dedup import pairs
+from smallwright_dedup.config import ExactDedupConfig
+from smallwright_dedup.exact import ExactDedup
+
+TEXTS = ["The cat!", "a dog", "", "the  CAT", "a dog", "", "a DOG"]
+
+
+def test_keeps_the_first(tmp_path, write, run, monkeypatch):
+    write(tmp_path / "in", TEXTS, files=3)
+    kept, rejected = run(ExactDedup(ExactDedupConfig()), tmp_path / "in", tmp_path / "a")
+    assert (list(kept), rejected) == (["d0", "d1", "d2", "d5"], {"d3": "d0", "d4": "d1", "d6": "d1"})
+    for name, value in (("_READ", 1), ("RUN", 1), ("BLOCK", 2), ("KEYS_PER_TASK", 3)):
+        monkeypatch.setattr(pairs, name, value)
+    assert run(ExactDedup(ExactDedupConfig()), tmp_path / "in", tmp_path / "b") == (kept, rejected)
+    verbatim = ExactDedup(ExactDedupConfig(normalize=False))
+    assert run(verbatim, tmp_path / "in", tmp_path / "c")[1] == {"d4": "d1"}
+
+
+def test_by_url_and_within_a_scope(tmp_path, write, run):
+    urls = [
+        {"url": url, "dump": dump} for url, dump in (("u", 1), ("u", 2), ("v", 1), ("", 1), ("u", 1), ("", 1), ("v", 2))
+    ]
+    write(tmp_path / "in", TEXTS, files=2, metadata=urls)
+    by_url = ExactDedup(ExactDedupConfig(by_text=False, by_url=True))
+    assert run(by_url, tmp_path / "in", tmp_path / "a")[1] == {"d1": "d0", "d4": "d0", "d6": "d2"}
+    both = ExactDedup(ExactDedupConfig(by_url=True))
+    assert run(both, tmp_path / "in", tmp_path / "b")[1] == {"d1": "d0", "d3": "d0", "d4": "d0", "d6": "d0", "d2": "d0"}
+    scoped = ExactDedup(ExactDedupConfig(by_text=False, by_url=True, scope="dump"))
+    assert run(scoped, tmp_path / "in", tmp_path / "c")[1] == {"d4": "d0"}
+    assert json.loads((tmp_path / "c/work/clusters.report.json").read_text())["scopes"] == {"1": 5, "2": 2}
+    with pytest.raises(ConfigError, match="nothing is left to compare"):
+        ExactDedupConfig(by_text=False)
