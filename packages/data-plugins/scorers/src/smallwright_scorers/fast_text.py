@@ -22,14 +22,19 @@ LABEL = "__label__"
 MAGIC = struct.pack("<i", 793712314)
 EXTRA_SETTINGS = slice(52, 60)
 """Bytes of ``mode`` and ``hashCount`` in a floret file, after magic, version and eleven settings of four bytes."""
+HEAD = struct.Struct("<4si12idiiiqq")
+"""Magic, version, twelve settings, ``t``; then of the dictionary: size, words, labels, tokens, pruned."""
+MATRIX = struct.Struct("<?qq")
+"""Before each matrix: whether it is quantized, rows, columns."""
 FASTTEXT_MODE = struct.pack("<ii", 1, 1)
 LARGEST_SEED = 2**31 - 1
 
 
 def to_line(text: str, lowercase: bool) -> str:
     """Return a text as one line, as DCLM's scoring does; a page cannot pass for a labelled line."""
-    line = " ".join(text.split()).replace(LABEL, "label").encode("utf-8", "replace").decode("utf-8")
-    return line.lower() if lowercase else line
+    line = " ".join(text.split())
+    line = line.lower() if lowercase else line
+    return line.replace(LABEL, "label").encode("utf-8", "replace").decode("utf-8")
 
 
 class FastTextKind(Kind):
@@ -131,8 +136,7 @@ class FastTextScorer(Scorer):
 
     def _model(self, name: str) -> tuple[Any, dict[str, float]]:
         if name not in self._models:
-            model = _load(self._files[name])
-            labels = [label for _, label in model.predict("\n", -1, 0.0, "strict")]
+            model, labels = _load(self._files[name])
             self._models[name] = model, self._values(self._files[name], labels)
         return self._models[name]
 
@@ -161,14 +165,40 @@ def _no_file(name: str) -> str:
     )
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> tuple[Any, list[str]]:
+    """Return a model and its labels."""
     import fasttext
 
-    with open(path, "rb") as file:
-        head = file.read(4)
-    if head != MAGIC:  # the C++ code would read sizes out of anything
-        raise InputError(f"{path}: no fastText model.")
+    if not _is_whole(path):  # the C++ code would divide by zero or ask for any memory
+        raise InputError(f"{path}: no fastText model, or a damaged one.")
     try:
-        return fasttext.load_model(str(path)).f
+        model = fasttext.load_model(str(path)).f
+        return model, [label for _, label in model.predict("\n", -1, 0.0, "strict")]
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise InputError(f"{path}: no fastText model, or a damaged one: {error}") from error
+        raise InputError(f"{path}: no fastText model that scores texts: {error}") from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file has the length and the two matrices that its head announces.
+
+    Of a quantized file (``.ftz``) only the head is looked at.
+    """
+    with open(path, "rb") as file:
+        head = file.read(HEAD.size)
+        if len(head) < HEAD.size:
+            return False
+        magic, _, *settings, _, _, words, labels, _, pruned = HEAD.unpack(head)
+        dim, buckets = settings[0], settings[8]
+        if magic != MAGIC or min(dim, words, labels) < 1 or buckets < 0:
+            return False
+        if pruned >= 0:
+            return True
+        rows = words + buckets
+        matrices = [(rows, 4 * (rows + labels) * dim + 2 * MATRIX.size), (labels, 4 * labels * dim + MATRIX.size)]
+        for height, from_end in matrices:
+            if file.seek(0, 2) - from_end < HEAD.size:
+                return False
+            file.seek(-from_end, 2)
+            if MATRIX.unpack(file.read(MATRIX.size)) != (0, height, dim):
+                return False
+    return True
