@@ -8,11 +8,6 @@ from typing import Literal
 from core.config import setting
 from core.errors import ConfigError
 
-
-HIGHEST = 5
-SCORES = tuple(range(HIGHEST + 1))
-
-
 def _at_least(config: object, **least: float) -> None:
     for name, low in least.items():
         value = getattr(config, name)
@@ -53,8 +48,10 @@ class LabelConfig:
             if self.balance_by is None:
                 raise ConfigError("balance_shares: needs balance_by=<metadata key of a preliminary score>.")
             wrong = [name for name in self.balance_shares if not name.isdigit()]
-            if wrong or any(share < 0 for share in self.balance_shares.values()) or not any(
-                self.balance_shares.values()
+            if (
+                wrong
+                or any(share < 0 for share in self.balance_shares.values())
+                or not any(self.balance_shares.values())
             ):
                 raise ConfigError(
                     f"balance_shares={dict(self.balance_shares)}: must map whole scores to weights of at least 0, not "
@@ -197,35 +194,3 @@ class ScoreLlmConfig(LabelConfig):
         if not key:
             raise ConfigError(f"api_key_env={self.api_key_env}: this environment variable is not set.")
         return key
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierConfig:
-    """A small regression model distilled from the labels, that scores every document."""
-
-    word_ngrams: int = setting(2)
-    """Longest run of words and signs that is a feature."""
-    features: int = setting(2**18)
-    """Hash buckets for the features."""
-    max_chars: int = setting(10_000)
-    """Characters read of each document."""
-    regularization: float = setting(0.3)
-    """Ridge penalty on the weights."""
-    balance: float = setting(0.5)
-    """How far rare labels are weighted up: 0 not at all, 1 until each label weighs the same. FineMath upsampled maths
-    pages among its labelled pages instead (finemath-classifier card)."""
-    validation_fraction: float = setting(0.1)
-    """Share of the labels of each value held out to measure the classifier. FineWeb-Edu held out 10 %."""
-    binary_threshold: int = setting(3)
-    """Score from which a document counts as good in the report's binary F1."""
-    min_labels: int = setting(50)
-    """Fewer labelled documents than this are refused."""
-
-    def __post_init__(self) -> None:
-        _at_least(self, word_ngrams=1, features=1024, max_chars=100, regularization=1e-3, balance=0, min_labels=10)
-        if self.balance > 1:
-            raise ConfigError(f"balance={self.balance}: must be at most 1.")
-        if not 0 < self.validation_fraction < 1:
-            raise ConfigError(f"validation_fraction={self.validation_fraction}: must lie between 0 and 1.")
-        if self.binary_threshold not in SCORES[1:]:
-            raise ConfigError(f"binary_threshold={self.binary_threshold}: must be from 1 to {HIGHEST}.")

@@ -1,79 +1,105 @@
-"""What both scorers share: which documents are labelled, where labels are kept, how documents get them.
+"""What scorers share: which documents are labelled, where labels are kept, how documents get them.
 
-Labels are made once for the whole corpus by a single task, because a language model is loaded once; which documents
-are labelled depends on their ids alone, so the number of workers changes nothing.
+Labels are kept in one file for each file of documents, written as they are made, so that a killed run asks for no label
+twice. Which documents are labelled depends on ids and metadata alone.
 """
 
-import hashlib
-import heapq
+import dataclasses
+import gzip
 import itertools
 import json
+import shutil
 from abc import abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from core import store
 from core.data.documents import read_documents
-from core.data.steps import CorpusStep, Phase, Step
+from core.data.steps import CorpusStep, Phase, Step, StepContext
 from core.progress import ProgressWriter
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-LABELS_FILE = "labels.jsonl"
-REPORT_FILE = "labels.report.json"
+from smallwright_scorers.replies import LABELLED, NO_ANSWER, REFUSED
+from smallwright_scorers.sampling import Selection, id_hash
+
+__all__ = ["Item", "Labeller", "id_hash", "read_labels"]
+
+LABELS_FOLDER = "labels"
+SCORER_FILE = "scorer.json"
+EXAMPLES = 3
+EXAMPLE_CHARS = 300
 
 
-def id_hash(document_id: str, purpose: str) -> str:
-    """Return a hash of a document id to sort by. Different purposes give independent orders."""
-    digest = hashlib.blake2b(document_id.encode("utf-8", "replace"), digest_size=8, person=purpose.encode()[:16])
-    return digest.hexdigest()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Item:
+    """A document to label."""
 
-
-def read_labels(work: Path) -> dict[str, dict[str, Any]]:
-    """Return the labels made so far by document id; a last line cut off by a kill is left out."""
-    path = work / LABELS_FILE
-    if not path.exists():
-        return {}
-    labels = {}
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                record = json.loads(line)
-                labels[record.pop("id")] = record
-    return labels
+    id: str
+    text: str
+    metadata: dict[str, Any]
+    shard: str
+    """Name of the file of documents, without its ending."""
 
 
 class Labeller(CorpusStep):
-    """A scorer: labels a sample of the corpus from 0 to 5, then passes every document on.
+    """A scorer: labels a sample of the corpus, then passes every document on.
 
-    Labelled documents get ``metadata["label"]`` (int) and ``metadata["label_scorer"]`` (who gave it), and whatever
-    else the scorer says about the label.
+    With ``key: label``, a labelled document gets ``metadata["label"]`` (int), ``label_scorer`` (who gave it),
+    ``label_prompt``, and where there is one ``label_reason``; a document that was asked about in vain gets
+    ``label_outcome`` (why) and no label.
     """
 
-    @property
-    @abstractmethod
-    def scorer(self) -> str:
-        """What gives the labels, with everything needed to know it again."""
+    tasks: int | None = 1
+    """Tasks that label; None: one for each file of documents."""
 
     @abstractmethod
-    def label(self, documents: Iterator[Document]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (document id, record) for each document: ``label`` (int or None), and what else is to be kept."""
-
     def describe(self) -> dict[str, Any]:
-        """Return what the report says about the scorer."""
-        return {}
+        """Return ``scorer`` (what gives the labels), ``scale`` (highest label), and what else tells how they came."""
+
+    @abstractmethod
+    def label(self, items: Iterator[Item]) -> Iterator[tuple[Item, dict[str, Any]]]:
+        """Yield each item with its record, in any order.
+
+        A record has ``label`` (int or None) and ``outcome``; further keys are kept (see :class:`AttachLabels`).
+        """
 
     def phases(self, corpus: Path, work: Path) -> list[Phase]:
-        return [Phase(name="label", pipeline=[LabelSample(self, corpus, work)], tasks=1)]
+        return [
+            Phase(name="select", pipeline=[SelectSample(self.config, corpus, work)], tasks=1),
+            *self.labelling(corpus, work),
+            Phase(name="report", pipeline=[ReportLabels(self, corpus, work)], tasks=1),
+        ]
+
+    def labelling(self, corpus: Path, work: Path) -> list[Phase]:
+        """Return the passes that fill the labels folder."""
+        return [Phase(name="label", pipeline=[LabelSample(self, corpus, work)], tasks=self.tasks)]
 
     def pass_step(self, work: Path) -> Step:
-        return AttachLabels(work)
+        return AttachLabels(self.config.key, work)
+
+
+class SelectSample(PipelineStep):
+    """The pass that chooses which documents are labelled."""
+
+    type = "scorer"
+    name = "select"
+
+    def __init__(self, config: Any, corpus: Path, work: Path) -> None:
+        super().__init__()
+        self.config, self.corpus, self.work = config, corpus, work
+
+    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        yield from data or ()  # nothing but what earlier steps of the pass do as they run
+        self.work.mkdir(parents=True, exist_ok=True)
+        Selection.make(self.config, _heads(self.corpus)).save(self.work)
 
 
 class LabelSample(PipelineStep):
-    """The labelling pass: one task that reads the corpus and appends to the labels file."""
+    """The labelling pass: appends to the labels file of each document's shard."""
 
     type = "scorer"
     name = "label"
@@ -84,79 +110,188 @@ class LabelSample(PipelineStep):
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
-        self.work.mkdir(parents=True, exist_ok=True)
-        sampled = self._sample()
-        labels = read_labels(self.work)
-        missing = sampled - labels.keys()
-        if missing:
-            progress = ProgressWriter()
-            self._rewrite(labels)  # drops a line that a kill cut off
-            documents = (document for document in self._documents() if document.id in missing)
-            with open(self.work / LABELS_FILE, "a", encoding="utf-8") as file:
-                for name, record in self.labeller.label(documents):
-                    file.write(json.dumps({"id": name, **record}) + "\n")
-                    file.flush()
-                    labels[name] = record
-                    progress(len(labels), len(sampled), unit="labels", note=self.labeller.scorer)
-                    self.stat_update("labelled")
-        self._report(labels)
+        wanted = sum(cell["wanted"] for bins in Selection.load(self.work).report().values() for cell in bins.values())
+        progress = ProgressWriter()
+        labels = LabelFiles(self.corpus, self.work, rank, world_size)
+        for done, (item, record) in enumerate(self.labeller.label(labels.missing()), start=1):
+            labels.append(item, record)
+            self.stat_update("labelled")
+            if world_size == 1:
+                progress(done, max(wanted, done), unit="labels", note=self.labeller.config.key)
+        labels.close()
+        if rank == 0:
+            store.write_json(self.work / SCORER_FILE, self.labeller.describe())
 
-    def _documents(self) -> Iterator[Document]:
-        return itertools.chain.from_iterable(map(read_documents, sorted(self.corpus.glob("*.parquet"))))
 
-    def _sample(self) -> set[str]:
-        ids = itertools.chain.from_iterable(map(_read_ids, sorted(self.corpus.glob("*.parquet"))))
-        if self.labeller.config.sample is None:
-            return set(ids)
-        smallest = heapq.nsmallest(self.labeller.config.sample, ((id_hash(name, "label"), name) for name in ids))
-        return {name for _, name in smallest}
+class LabelFiles:
+    """The labels of the files of documents that a rank works on."""
 
-    def _rewrite(self, labels: dict[str, dict[str, Any]]) -> None:
-        partial = self.work / f"{LABELS_FILE}.partial"
-        partial.write_text("".join(json.dumps({"id": name, **record}) + "\n" for name, record in labels.items()))
-        partial.replace(self.work / LABELS_FILE)
+    def __init__(self, corpus: Path, work: Path, rank: int = 0, world_size: int = 1) -> None:
+        self._selection = Selection.load(work)
+        self._files = sorted(corpus.glob("*.parquet"))[rank::world_size]
+        self._folder = work / LABELS_FOLDER
+        self._folder.mkdir(parents=True, exist_ok=True)
 
-    def _report(self, labels: dict[str, dict[str, Any]]) -> None:
-        counts = Counter(record["label"] for record in labels.values())
-        flags = Counter(
-            flag
-            for record in labels.values()
-            for flag in ("label_truncated", "label_refused", "label_failed")
-            if record.get(flag)
-        )
-        report = {
-            "scorer": self.labeller.scorer,
-            **self.labeller.describe(),
-            "documents": len(labels),
-            "labels": {str(value): count for value, count in sorted(counts.items(), key=str) if value is not None},
-            "unlabelled": counts[None],
-            "truncated": flags["label_truncated"],
-            "refused": flags["label_refused"],
-            "failed": flags["label_failed"],
+    def missing(self) -> Iterator[Item]:
+        """Yield the documents of the sample that have no label yet, each id once a shard."""
+        for file in self._files:
+            path = self._folder / f"{file.stem}.jsonl"
+            labels = {id: record for id, record in read_labels(path) if record["outcome"] != NO_ANSWER}
+            _write_labels(path, labels)  # drops a line that a kill cut off, and asks again where nobody answered
+            done = set(labels)
+            del labels
+            for document in read_documents(file):
+                if document.id not in done and self._selection.has(document):
+                    done.add(document.id)
+                    yield Item(id=document.id, text=document.text, metadata=document.metadata, shard=file.stem)
+
+    def clear(self) -> None:
+        """Forget all labels."""
+        for file in self._files:
+            (self._folder / f"{file.stem}.jsonl").unlink(missing_ok=True)
+
+    def append(self, item: Item, record: dict[str, Any]) -> None:
+        """Keep a label."""
+        with open(self._folder / f"{item.shard}.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"id": item.id, **record}) + "\n")
+
+    def close(self) -> None:
+        """Put the labels in the order of ids, whatever the order of the answers was."""
+        for file in self._files:
+            path = self._folder / f"{file.stem}.jsonl"
+            _write_labels(path, dict(sorted(read_labels(path))))
+
+
+class ReportLabels(PipelineStep):
+    """The pass that adds up the labels and leaves them, with who gave them, among the artifact's reports."""
+
+    type = "scorer"
+    name = "report"
+
+    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
+        super().__init__()
+        self.labeller, self.corpus, self.work = labeller, corpus, work
+
+    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        yield from data or ()  # nothing but what earlier steps of the pass do as they run
+        scorer = json.loads((self.work / SCORER_FILE).read_text(encoding="utf-8"))
+        sampling = Selection.load(self.work).report()
+        key = self.labeller.config.key
+        name = "labels" if key == "label" else f"labels_{key}"
+        store.write_json(self.work / f"{name}.report.json", {**scorer, "sampling": sampling, **self._summary()})
+        context = self.labeller.context
+        if context is not None and context.reports is not None:
+            self._leave(context, name, scorer)
+
+    def _summary(self) -> dict[str, Any]:
+        labels: Counter[int] = Counter()
+        outcomes: Counter[str] = Counter()
+        retries: Counter[str] = Counter()
+        prompts: dict[str, Counter[str]] = defaultdict(Counter)
+        examples: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        truncated = 0
+        for name, record in self._labels():
+            outcome = record["outcome"]
+            outcomes[outcome] += 1
+            truncated += bool(record.get("truncated"))
+            retries.update(record.get("retries") or {})
+            if record["label"] is not None:
+                labels[record["label"]] += 1
+            prompts[str(record.get("prompt"))][str(record["label"])] += 1
+            if outcome != LABELLED and len(examples[outcome]) < EXAMPLES:
+                said = {key: str(record[key])[:EXAMPLE_CHARS] for key in ("detail", "reply") if record.get(key)}
+                examples[outcome].append({"id": name, **said})
+        unlabelled = outcomes.total() - outcomes[LABELLED]
+        return {
+            "documents": outcomes.total(),
+            "labels": {str(value): labels[value] for value in sorted(labels)},
+            "labels_by_prompt": {tag: dict(sorted(counts.items())) for tag, counts in sorted(prompts.items())},
+            "unlabelled": unlabelled,
+            "truncated": truncated,
+            "refused": outcomes[REFUSED],
+            "failed": unlabelled - outcomes[REFUSED],
+            "outcomes": dict(sorted(outcomes.items())),
+            "retries": dict(sorted(retries.items())),
+            "examples": dict(sorted(examples.items())),
         }
-        (self.work / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
+    def _labels(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        return itertools.chain.from_iterable(map(read_labels, sorted((self.work / LABELS_FOLDER).glob("*.jsonl"))))
 
-def _read_ids(path: Path) -> Iterator[str]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=10_000, columns=["id"]):
-            yield from batch.column("id").to_pylist()
+    def _leave(self, context: StepContext, name: str, scorer: dict[str, Any]) -> None:
+        assert context.reports is not None
+        context.reports.mkdir(parents=True, exist_ok=True)
+        said = {key: scorer[key] for key in ("scorer", "sampling_settings") if key in scorer}
+        partial = context.reports / f"{name}.partial"
+        with open(partial, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as file:
+            for document, record in self._labels():
+                file.write(json.dumps({"id": document, **record, **said}).encode() + b"\n")
+        partial.replace(context.reports / f"{name}.jsonl.gz")
+        for report in self.work.glob(f"{name}.report.json"):
+            shutil.copyfile(report, context.reports / f"{name}.json")
 
 
 class AttachLabels(Step):
     """Gives labelled documents their label; passes every document."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, key: str, work: Path) -> None:
         super().__init__(None)
-        self.work = work
+        self.key, self.work = key, work
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
-        labels = read_labels(self.work)
-        scorer = json.loads((self.work / REPORT_FILE).read_text())["scorer"]
+        paths = sorted((self.work / LABELS_FOLDER).glob("*.jsonl"))[rank::world_size]
+        labels = dict(itertools.chain.from_iterable(map(read_labels, paths)))
+        scorer = json.loads((self.work / SCORER_FILE).read_text(encoding="utf-8"))
         for document in documents:
             record = labels.get(document.id)
             if record is not None:
-                document.metadata.update({key: value for key, value in record.items() if value is not None})
-                document.metadata["label_scorer"] = scorer
+                self._attach(document.metadata, record, scorer)
+                self.count("labels", record["outcome"] if record["label"] is None else str(record["label"]))
                 self.stat_update("labelled")
             yield document
+
+    def _attach(self, metadata: dict[str, Any], record: dict[str, Any], scorer: dict[str, Any]) -> None:
+        key = self.key
+        if record["label"] is not None:
+            metadata[key] = record["label"]
+        else:
+            metadata[f"{key}_outcome"] = record["outcome"]
+        metadata[f"{key}_scorer"] = scorer["scorer"]
+        metadata[f"{key}_scale"] = scorer["scale"]
+        for name in ("reason", "prompt", "truncated"):
+            if record.get(name):
+                metadata[f"{key}_{name}"] = record[name]
+        if "sampling_settings" in scorer:
+            metadata[f"{key}_sampling"] = scorer["sampling_settings"]
+
+
+def read_labels(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield id and record of the labels of a file; a last line cut off by a kill is left out."""
+    if not path.exists():
+        return
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                record = json.loads(line)
+                yield record.pop("id"), record
+
+
+def _write_labels(path: Path, labels: dict[str, dict[str, Any]]) -> None:
+    partial = path.with_suffix(".partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"id": name, **record}) + "\n" for name, record in labels.items())
+    partial.replace(path)
+
+
+def _heads(corpus: Path) -> Iterator[Document]:
+    """Yield the documents of a corpus without their texts."""
+    for path in sorted(corpus.glob("*.parquet")):
+        yield from _heads_of(path)
+
+
+def _heads_of(path: Path) -> Iterator[Document]:
+    """Yield ids and metadata of the documents of a Parquet file, without texts."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=10_000, columns=["id", "metadata"]):
+            for row in batch.to_pylist():
+                yield Document(text="-", id=row["id"], metadata=json.loads(row["metadata"] or "{}"))

@@ -1,0 +1,179 @@
+"""Which documents are labelled: a sample by hash of the id, within strata, balanced over bins of a preliminary score.
+
+Made for the whole corpus in one pass. Memory holds at most 16 bytes per wanted document and cell, where a cell is a bin
+of a stratum; what is left of it is one threshold for each cell. The sample depends on ids and metadata alone, never on
+the order of the documents or on the number of workers.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from core.errors import UserError
+from datatrove.data import Document
+
+SELECTION_FILE = "selection.json"
+LARGEST_BIN = 10
+MOST_STRATA = 1000
+NO_SCORE = "(none)"
+ALL = "(all)"
+
+
+def id_hash(document_id: str, purpose: str) -> str:
+    """Return a hash of a document id to sort by. Different purposes give independent orders."""
+    digest = hashlib.blake2b(document_id.encode("utf-8", "replace"), digest_size=8, person=purpose.encode()[:16])
+    return digest.hexdigest()
+
+
+def quotas(available: Mapping[str, int], sample: int, shares: Mapping[str, float] | None) -> dict[str, int]:
+    """Divide a sample over bins.
+
+    A bin that has fewer documents than its share gives all of them, and the others fill up in proportion to their
+    shares, so that the sample is as large as it can be.
+
+    Args:
+        available: Documents of each bin.
+        sample: Documents wanted.
+        shares: Weight of each bin; a bin that is not named gets nothing. None: every bin weighs the same.
+    """
+    weights = {name: (1.0 if shares is None else shares.get(name, 0.0)) for name in available}
+    open_bins = {name for name in available if weights[name] > 0 and available[name] > 0}
+    given = dict.fromkeys(available, 0)
+    left = sample
+    while open_bins and left > 0:
+        total = sum(weights[name] for name in open_bins)
+        full = {name for name in open_bins if available[name] <= left * weights[name] / total}
+        if not full:
+            break
+        for name in full:
+            given[name] = available[name]
+            left -= available[name]
+        open_bins -= full
+    if open_bins and left > 0:
+        total = sum(weights[name] for name in open_bins)
+        exact = {name: left * weights[name] / total for name in open_bins}
+        given.update({name: math.floor(value) for name, value in exact.items()})
+        rest = left - sum(given[name] for name in open_bins)
+        for name in sorted(open_bins, key=lambda name: (given[name] - exact[name], name))[:rest]:
+            given[name] += 1
+    return given
+
+
+class _Smallest:
+    """The ``limit`` smallest of the hashes seen, in a buffer of twice that size."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._hashes = np.empty(min(2 * limit, 1024), dtype=np.uint64)
+        self._used = 0
+        self.seen = 0
+
+    def add(self, value: int) -> None:
+        if self._used == len(self._hashes):
+            if len(self._hashes) < 2 * self._limit:
+                self._hashes = np.resize(self._hashes, min(2 * self._limit, 2 * len(self._hashes)))
+            else:
+                self._hashes[: self._limit] = np.partition(self._hashes, self._limit - 1)[: self._limit]
+                self._used = self._limit
+        self._hashes[self._used] = value
+        self._used += 1
+        self.seen += 1
+
+    def threshold(self, wanted: int) -> int | None:
+        """Return the largest hash of the ``wanted`` smallest, or None for none wanted."""
+        if wanted == 0:
+            return None
+        return int(np.partition(self._hashes[: self._used], wanted - 1)[wanted - 1])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """A sample, as one threshold for each cell."""
+
+    strata: str | None
+    balance_by: str | None
+    cells: dict[str, dict[str, dict[str, Any]]] | None
+    """Stratum to bin to ``documents``, ``wanted`` and ``threshold``. None: every document is labelled."""
+
+    @classmethod
+    def make(cls, config: Any, documents: Iterable[Document]) -> "Selection":
+        """Choose the sample.
+
+        Args:
+            config: Settings ``sample``, ``strata``, ``balance_by``, ``balance_shares``.
+            documents: The whole corpus; texts are not looked at.
+
+        Raises:
+            UserError: no document has the score, or there are too many strata to be what was meant.
+        """
+        if config.sample is None:
+            return cls(strata=config.strata, balance_by=config.balance_by, cells=None)
+        cells: dict[str, dict[str, _Smallest]] = {}
+        for document in documents:
+            stratum, score_bin = _cell(document, config.strata, config.balance_by)
+            bins = cells.setdefault(stratum, {})
+            if len(cells) > MOST_STRATA:
+                raise UserError(
+                    f"strata={config.strata}: more than {MOST_STRATA} different values; name a metadata key with few, "
+                    "such as language."
+                )
+            bins.setdefault(score_bin, _Smallest(config.sample)).add(int(id_hash(document.id, "label"), 16))
+        if config.balance_by is not None and cells and not any(set(bins) - {NO_SCORE} for bins in cells.values()):
+            raise UserError(
+                f"balance_by={config.balance_by}: no document has a number in metadata[{config.balance_by!r}]; put the "
+                "classifier that gives the preliminary score before this step, or leave balance_by out."
+            )
+        chosen: dict[str, dict[str, dict[str, Any]]] = {}
+        for stratum, bins in sorted(cells.items()):
+            available = {name: cell.seen for name, cell in bins.items() if name != NO_SCORE or not config.balance_by}
+            wanted = quotas(available, config.sample, config.balance_shares)
+            chosen[stratum] = {
+                name: {
+                    "documents": bins[name].seen,
+                    "wanted": wanted.get(name, 0),
+                    "threshold": bins[name].threshold(wanted.get(name, 0)),
+                }
+                for name in sorted(bins)
+            }
+        return cls(strata=config.strata, balance_by=config.balance_by, cells=chosen)
+
+    def has(self, document: Document) -> bool:
+        """Say whether a document belongs to the sample."""
+        if self.cells is None:
+            return True
+        stratum, score_bin = _cell(document, self.strata, self.balance_by)
+        threshold = self.cells[stratum][score_bin]["threshold"]
+        return threshold is not None and int(id_hash(document.id, "label"), 16) <= threshold
+
+    def report(self) -> dict[str, Any]:
+        """Return documents and how many of them were wanted, by stratum and bin."""
+        return {
+            stratum: {name: {"documents": cell["documents"], "wanted": cell["wanted"]} for name, cell in bins.items()}
+            for stratum, bins in (self.cells or {}).items()
+        }
+
+    def save(self, work: Path) -> None:
+        """Write the selection into a folder."""
+        partial = work / f"{SELECTION_FILE}.partial"
+        partial.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
+        partial.replace(work / SELECTION_FILE)
+
+    @classmethod
+    def load(cls, work: Path) -> "Selection":
+        """Read the selection of a folder."""
+        return cls(**json.loads((work / SELECTION_FILE).read_text(encoding="utf-8")))
+
+
+def _cell(document: Document, strata: str | None, balance_by: str | None) -> tuple[str, str]:
+    stratum = ALL if strata is None else str(document.metadata.get(strata, NO_SCORE))
+    if balance_by is None:
+        return stratum, ALL
+    score = document.metadata.get(balance_by)
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+        return stratum, NO_SCORE
+    return stratum, str(round(min(max(score, 0), LARGEST_BIN)))
