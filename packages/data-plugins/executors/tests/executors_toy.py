@@ -1,4 +1,4 @@
-"""A plugin in one file: steps of plain Python that leave traces, so that tests see who worked on what and can interfere.
+"""A plugin in one file: steps of plain Python that leave traces, so that tests see who worked on what.
 
 Loaded with ``--plugin``, as a user's own file is: workers must load it too.
 """

@@ -33,13 +33,14 @@ def cluster():
         port, client_port = _free_port(), _free_port()
         options = ["--num-cpus=2", "--object-store-memory=100000000", "--include-dashboard=false"]
         environment = {key: value for key, value in os.environ.items() if key not in SWITCHES}
-        process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}", *options]
-            + [f"--temp-dir={folder}", "--disable-usage-stats", f"--ray-client-server-port={client_port}"],
-            env=environment | {"RAY_AUTH_MODE": "disabled", "HOME": folder},
-            stdout=open(Path(folder) / "log", "w"),
-            stderr=subprocess.STDOUT,
-        )
+        options += [f"--port={port}", f"--ray-client-server-port={client_port}", f"--temp-dir={folder}"]
+        with open(Path(folder) / "log", "w") as log:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", *options],
+                env=environment | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "HOME": folder},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         try:
             end = time.monotonic() + 60
             while "Ray runtime started" not in (text := (Path(folder) / "log").read_text()):
@@ -135,6 +136,7 @@ Recipe(RecipeConfig(steps=steps, paths=("in/*.txt",))).run(job)
 """
 
 
+@pytest.mark.slow
 def test_a_cluster_of_its_own_leaves_nothing_behind_even_when_its_run_is_killed(toy, tmp_path):
     """Long paths of home and temporary files: Ray's sockets do not fit there."""
     toy.local()

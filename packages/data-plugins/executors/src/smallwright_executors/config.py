@@ -28,7 +28,8 @@ class RayConfig:
     """Shards at a time; -1: as many as the cluster has room for."""
     address: str | None = setting(None, identity=False)
     """None: start a cluster on this machine and end it with the stage. ``auto``, ``<host>:<port>`` or
-    ``ray://<host>:<port>``: use one that runs; it must have the same packages, and the store on a shared file system."""
+    ``ray://<host>:<port>``: use one that runs; it must have the same packages, and the store on a file system that all
+    its machines share."""
     cpus_per_task: int = setting(1, identity=False)
     gpus_per_task: float = setting(0.0, identity=False)
     memory_gb: float | None = setting(None, identity=False)

@@ -9,9 +9,8 @@ from core.errors import InputError
 
 PATIENCE_SECONDS = 900
 """How long Slurm's controller may be out of reach: longer than a restart of it takes."""
-ENDED = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
-)
+_ENDED = "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT"
+ENDED = frozenset(_ENDED.split())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Shards as tasks of Slurm job arrays.
 
 DataTrove's Slurm executor writes the script, submits it and finds a task's shards; it returns once the jobs are
-queued. Here a pass is waited for, because the next one needs its files: docs/decisions/0005-executors-beyond-one-machine.md.
+queued. Here a pass is waited for, because the next one needs its files: see
+docs/decisions/0005-executors-beyond-one-machine.md.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 
-from smallwright_executors.queue import Queue, TaskState
+from smallwright_executors.queue import Queue
 from smallwright_executors.travel import Travelling
 
 HOPELESS = ("BadConstraints", "PartitionTimeLimit", "PartitionNodeLimit", "launch failed requeued held")
@@ -72,8 +73,8 @@ class SlurmExecutor(Executor):
         shutil.rmtree(logs / "failures", ignore_errors=True)
         self._submit(executor)
         _say(
-            f"{logs.name}: {len(ranks)} shards in Slurm job {', '.join(executor.job_ids)}; they go on when this process "
-            f"ends. To stop them: scancel --name={queue.name}"
+            f"{logs.name}: {len(ranks)} shards in Slurm job {', '.join(executor.job_ids)}; they go on when this "
+            f"process ends. To stop them: scancel --name={queue.name}"
         )
         queue.follow(executor.job_ids)
         self._wait(queue, marks)
@@ -189,7 +190,7 @@ class _Pipeline(Travelling, SlurmPipelineExecutor):
             self.job_ids.append(value)
 
     def launch_merge_stats(self) -> None:
-        """Submit no job that adds up statistics: core adds up its own, and it would wait for ever when a shard fails."""
+        """Submit no job that adds up statistics: core has its own, and it would wait for ever when a shard fails."""
 
     def get_launch_file_contents(self, sbatch_args: dict[str, Any], run_script: str) -> str:
         """Quote what may hold white space: DataTrove does not."""

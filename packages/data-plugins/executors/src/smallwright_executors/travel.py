@@ -30,8 +30,8 @@ def _arrive(kind: type, folder: str, plugin_files: tuple[str, ...], state: bytes
         os.chdir(folder)
     except OSError as error:
         raise InputError(
-            f"{folder}: the run's working directory is not to be had on {platform.node()} ({error.strerror}). Start the "
-            "run in a directory that all machines share."
+            f"{folder}: the run's working directory is not to be had on {platform.node()} ({error.strerror}). Start "
+            "the run in a directory that all machines share."
         ) from error
     discovery.load(plugin_files)
     executor = kind.__new__(kind)

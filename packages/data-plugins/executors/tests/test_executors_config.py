@@ -1,0 +1,52 @@
+"""Settings of the executors, and what is said where their programs are missing."""
+
+import dataclasses
+from importlib import resources
+
+import pytest
+import yaml
+from core import config as typed
+from core.errors import ConfigError
+from smallwright_executors.config import RayConfig, SlurmConfig
+from smallwright_executors.slurm_executor import SlurmExecutor
+
+SLURM = {"partition": "cpu", "time": "4:00:00"}
+
+
+@pytest.mark.parametrize(("name", "config"), [("ray", RayConfig), ("slurm", SlurmConfig)])
+def test_the_option_lists_every_setting_with_its_default_and_none_counts_for_identity(name, config):
+    path = resources.files("smallwright_executors") / "conf" / "executor" / f"{name}.yaml"
+    values = yaml.safe_load(path.read_text())
+    assert values.pop("name") == name
+    assert set(values) == {field.name for field in dataclasses.fields(config)}
+    given = {key: SLURM.get(key) if value == "???" else value for key, value in values.items()}
+    built = typed.build(config, given, "executor")
+    required = {key: value for key, value in SLURM.items() if name == "slurm"}
+    assert built == config(**required)
+    assert typed.identity(built) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "values", "said"),
+    [
+        (RayConfig, {"workers": 0}, r"executor: workers=0"),
+        (RayConfig, {"object_store_mb": 10}, "object_store_mb=10: Ray needs at least 75"),
+        (RayConfig, {"memory_gb": 0}, "memory_gb=0.0: must be above 0"),
+        (RayConfig, {"retries": -1}, "must not be negative"),
+        (SlurmConfig, SLURM | {"time": 14400}, "time=14400: give hours:minutes:seconds"),
+        (SlurmConfig, SLURM | {"time": "4 hours"}, "time=4 hours: give hours:minutes:seconds"),
+        (SlurmConfig, SLURM | {"max_array_size": 0}, "max_array_size=0: must be above 0"),
+        (SlurmConfig, SLURM | {"venv_path": "a", "env_command": "b"}, "exclude each other"),
+        (SlurmConfig, SLURM | {"sbatch_args": {"--qos": "x"}}, "sbatch_args.--qos: write options without dashes"),
+        (SlurmConfig, SLURM | {"sbatch_args": {"array": "0-3"}}, "sbatch_args.array"),
+    ],
+)
+def test_a_wrong_setting_is_named(config, values, said):
+    with pytest.raises(ConfigError, match=said):
+        typed.build(config, values, "executor")
+
+
+def test_without_slurms_commands_the_run_ends_before_any_work(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="there is no sbatch here"):
+        SlurmExecutor(SlurmConfig(**SLURM))
