@@ -1,26 +1,18 @@
 """Quality steps: verdicts, reasons, the same outcome as DataTrove's filters and for any number of workers."""
 
-import gzip
-import json
-import os
 import pickle
-from pathlib import Path
 
 import pytest
-from core.config import build
 from core.data.documents import ParquetSink, ReadDocuments, WriteDocuments, read_documents
-from core.errors import ConfigError
 from datatrove.data import Document
 from datatrove.executor import LocalPipelineExecutor
 from smallwright_quality import config as settings
 from smallwright_quality.heuristics import C4Quality, FineWebQuality, GopherQuality
-from smallwright_quality.language import Language
 from smallwright_quality.pii import Pii
 from smallwright_quality.repetition import GopherRepetition
 from smallwright_quality.url import HashedSet, UrlFilter
 from smallwright_quality.words import FastWords
 
-SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[5] / "shared"))
 ENGLISH = "The cat sat on the mat, and the dog that lives with us did not have to be told of it."
 PROSE = """Rain fell for three days before the river rose over the old stone bridge. People of the town carried sand.
 A teacher asked her pupils to measure the height of the water every hour. They wrote each number on a long sheet.
@@ -59,21 +51,6 @@ def test_hashed_set_holds_what_it_was_given():
     assert all(entry in HashedSet(entries) for entry in entries)
     assert "host1000.org" not in HashedSet(entries)
     assert "a" not in HashedSet([])
-
-
-def test_language_keeps_english_and_says_what_it_saw():
-    step = Language(settings.LanguageConfig())
-    kept, _ = apply(step, ENGLISH * 5)
-    assert kept.metadata["language"] == "en"
-    assert kept.metadata["language_score"] >= 0.65
-    german = "Der Hund und die Katze lebten lange Zeit zusammen in einem kleinen Haus am Rande des Waldes. " * 5
-    assert apply(step, german) == (None, {"language": 1})
-    assert apply(step, "12345 67890 !!") == (None, {"language": 1})
-
-
-def test_language_settings_are_checked():
-    with pytest.raises(ConfigError, match=r"lid\.176"):
-        build(settings.LanguageConfig, {"backend": "fasttext"}, "data.steps.language")
 
 
 def test_heuristics_keep_prose_and_name_reasons():
@@ -128,19 +105,3 @@ def test_chain_does_not_depend_on_workers(tmp_path):
         outcomes.append([(d.id, d.text) for path in sorted(out.glob("*.parquet")) for d in read_documents(path)])
     assert outcomes[0] == outcomes[1]
     assert [id for id, _ in outcomes[0]] == ["0-1", "0-3", "1-1", "1-3"]
-
-
-@pytest.mark.skipif(not (SHARED / "data/languages/udhr.jsonl.xz").is_file(), reason="needs the shared language data")
-def test_language_precision_and_recall():
-    import lzma
-
-    step = Language(settings.LanguageConfig())
-    with lzma.open(SHARED / "data/languages/udhr.jsonl.xz", "rt") as file:
-        rows = [json.loads(line) for line in file]
-    others = [row["text"][:1000] for row in rows if row["iso639_3"] != "eng"]
-    wrong = sum(apply(step, text)[0] is not None for text in others)
-    with gzip.open(SHARED / "data/web_text/c4_demo.jsonl.gz", "rt") as file:
-        english = [json.loads(line)["text"] for line in file]
-    right = sum(apply(step, text)[0] is not None for text in english)
-    assert wrong / len(others) < 0.01
-    assert right / len(english) > 0.95

@@ -31,6 +31,7 @@ class Pii(DocumentStep):
         super().__init__(config)
         formatter = PIIFormatter(only_remove_public_ips=config.public_ips_only)
         self.email: re.Pattern[str] = formatter.emails_replacer.regex
+        self.email_domain = re.compile(self.email.pattern.partition("@")[2])
         self.ip: re.Pattern[str] = formatter.ip_replacer.regex
         self.is_wanted_ip = formatter.ip_replacer.validator
 
@@ -54,8 +55,9 @@ class Pii(DocumentStep):
         at = text.find("@")
         while at != -1:
             local = _LOCAL_PART_END.search(text, max(behind, at - self.LONGEST_LOCAL_PART), at)
-            match = self.email.search(text, local.start(), at + 1 + self.LONGEST_DOMAIN) if local else None
-            if match is not None and match.start() < at < match.end():
+            domain = self.email_domain.match(text, at + 1, at + 1 + self.LONGEST_DOMAIN) if local else None
+            match = self.email.search(text, local.start(), domain.end()) if local and domain else None
+            if match is not None and match.start() < at:
                 yield match.span()
                 behind = match.end()
             at = text.find("@", max(at + 1, behind))
