@@ -101,3 +101,25 @@ def test_shipped_evaluation_items_are_these(items):
     package = pytest.importorskip("smallwright_eval")
     for path in items.glob("*.jsonl"):
         assert (Path(package.__file__).parent / "tasks" / path.name).read_text() == path.read_text()
+
+
+def test_planted_rules_are_on_the_pages(crawl):
+    truth = [json.loads(line) for line in (crawl / "truth.jsonl").read_text().splitlines()]
+    raw = {document.id: document for document in pages(crawl)[0]}
+    texts = {document.id: document.text for document in ExtractText().run(iter(pages(crawl)[0]))}
+    kinds = {line["kind"] for line in truth}
+    assert {"opt_out", "older_capture", "larger_capture", "markup", "pii", "curly_bracket"} <= kinds
+    for line in truth:
+        name = line["record_id"]
+        if name in raw:
+            assert raw[name].metadata.get("opt_out", []) == line.get("opt_out", [])
+        for part in [*line.get("contains", ()), *line.get("pii", ())]:
+            assert part in texts[name]
+        if line["kind"] == "curly_bracket":
+            assert "{1, 2, 3, 6}" in texts[name]
+        if line["expected"] == "capture":
+            other = raw[line["duplicate_of"]]
+            assert other.metadata["url"] == raw[name].metadata["url"]
+            assert other.metadata["warc_date"] > raw[name].metadata["warc_date"]
+            larger = raw[name].metadata["page_bytes"] > other.metadata["page_bytes"]
+            assert larger == (line["kind"] == "larger_capture")

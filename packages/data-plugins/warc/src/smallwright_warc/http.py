@@ -9,6 +9,8 @@ from fastwarc.stream_io import BrotliReader, ZstdReader
 
 MAX_HEADER_BYTES = 64 * 1024
 CHUNK = 1 << 16
+MAX_CHUNKS = 200_000
+"""More are a waste of time: a page of this many bytes has no reason to come byte by byte."""
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1000})?\r?\n")
 
 
@@ -78,10 +80,12 @@ def decode_body(response: Response, limit: int) -> bytes:
         BadResponseError: more than ``limit`` bytes come out, the compressed data is broken, or the encoding is unknown.
     """
     body = response.body
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+    transfer = response.headers.get("transfer-encoding", "").lower()
+    if "chunked" in transfer:
         body = dechunk(body)
-    codings = [coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")]
-    codings = [coding for coding in codings if coding not in ("", "identity", "none", "utf-8")]
+    codings = [coding.strip() for coding in response.headers.get("content-encoding", "").lower().split(",")]
+    codings += [coding.strip() for coding in transfer.split(",")]
+    codings = [coding for coding in codings if coding not in ("", "identity", "none", "utf-8", "chunked")]
     if len(codings) > 3:
         raise BadResponseError("too many content encodings")
     for coding in reversed(codings):
@@ -92,7 +96,11 @@ def decode_body(response: Response, limit: int) -> bytes:
 
 
 def dechunk(body: bytes) -> bytes:
-    """Join the chunks of a chunked body; what is not chunked comes back unchanged, a broken rest is left out."""
+    """Join the chunks of a chunked body; what is not chunked comes back unchanged, a broken rest is left out.
+
+    Raises:
+        BadResponseError: more chunks than any page has.
+    """
     pieces: list[bytes] = []
     position = 0
     while position < len(body):
@@ -102,6 +110,8 @@ def dechunk(body: bytes) -> bytes:
         size = int(match.group(1), 16)
         if size == 0:
             break
+        if len(pieces) >= MAX_CHUNKS:
+            raise BadResponseError("too many chunks")
         pieces.append(body[match.end() : match.end() + size])
         position = match.end() + size
         while body[position : position + 1] in (b"\r", b"\n"):

@@ -15,6 +15,7 @@ from core.errors import InputError
 from core.interfaces import Job
 
 from smallwright_warc.config import DemoCrawlConfig
+from smallwright_warc.demo.extras import make_extras
 from smallwright_warc.demo.pages import REMOVED_BY, Page, make_pages
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class DemoCrawl:
         """Write the crawl; a crawl left unfinished is written again."""
         items = load_items(self.config.contaminate_with)
         pages = make_pages(job.seed, self.config.scale, items)
+        extras = make_extras(job.seed, self.config.scale, pages)
         folder = job.output / "files"
         folder.mkdir(parents=True, exist_ok=True)
         truth: list[dict[str, Any]] = []
@@ -43,7 +45,8 @@ class DemoCrawl:
         for number in range(self.config.files):
             name = f"crawl-{number:05d}.warc.gz"
             part = pages[number * share : (number + 1) * share]
-            data = self._file(job.seed, name, number, part, truth)
+            more = extras[number :: self.config.files]
+            data = self._file(job.seed, name, number, part, more, truth)
             (folder / name).write_bytes(data)
             job.progress(number + 1, self.config.files, unit="files")
         with open(job.output / "truth.jsonl", "w", encoding="utf-8") as file:
@@ -56,14 +59,17 @@ class DemoCrawl:
             "expected": dict(sorted(expected.items())),
         }
 
-    def _file(self, seed: int, name: str, number: int, pages: list[Page], truth: list[dict[str, Any]]) -> bytes:
+    def _file(
+        self, seed: int, name: str, number: int, pages: list[Page], extras: list[Page], truth: list[dict[str, Any]]
+    ) -> bytes:
         members: list[bytes] = []
 
         def add(
             kind: str, url: str, block: bytes, expected: str, page: Page | None = None, record: str = "response"
         ) -> None:
             record_id = _record_id(seed, name, len(members))
-            members.append(_member(record, record_id, url, len(members), block))
+            seconds = len(members) - (page.days_earlier * 86_400 if page is not None else 0)
+            members.append(_member(record, record_id, url, seconds, block))
             source = page.original if page is not None else None
             truth.append(
                 {
@@ -75,6 +81,7 @@ class DemoCrawl:
                     "removed_by": REMOVED_BY[expected],
                     "duplicate_of": source.record_id if source is not None else None,
                     "math": page.math if page is not None else 0,
+                    **(page.truth if page is not None else {}),
                 }
             )
             if page is not None:
@@ -103,6 +110,9 @@ class DemoCrawl:
                 add("metadata", page.url, b"fetchTimeMs: 42\r\n", "http", record="metadata")
             if index == len(pages) // 2:
                 self._add_trouble(number, add, members)
+        for page in extras:
+            block = _http(page.status, page.content_type, page.body, page.headers)
+            add(page.kind, page.url, block, page.expected, page)
         if number == self.config.files - 1:
             add(
                 "truncated",
@@ -152,12 +162,14 @@ def load_items(resources: tuple[str, ...]) -> list[str]:
     return items
 
 
-def _http(status: str, content_type: str, body: bytes) -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+def _http(status: str, content_type: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> bytes:
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
-def _member(record: str, record_id: str, url: str, index: int, block: bytes) -> bytes:
-    date = (FIRST_DATE + datetime.timedelta(seconds=index)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _member(record: str, record_id: str, url: str, seconds: int, block: bytes) -> bytes:
+    date = (FIRST_DATE + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     media = {"response": "application/http; msgtype=response", "request": "application/http; msgtype=request"}
     headers = [
         "WARC/1.0", f"WARC-Type: {record}", f"WARC-Record-ID: <{record_id}>", f"WARC-Date: {date}",

@@ -3,9 +3,10 @@
 
 import dataclasses
 import random
+from typing import Any
 
 from smallwright_warc.demo.lessons import CLOSERS, forum_thread, lesson
-from smallwright_warc.demo.prose import LANGUAGES, foreign, junk, mention, prose, spam
+from smallwright_warc.demo.prose import LANGUAGES, REPETITIVE, foreign, junk, mention, prose, spam
 from smallwright_warc.demo.render import FORMULAS, Blocks, page
 from smallwright_warc.demo.words import NAMES, PLACES, THINGS, fill
 
@@ -35,18 +36,20 @@ EXPECTED = {
     "exact_duplicate": "exact_duplicate", "near_duplicate": "near_duplicate",
 }  # fmt: skip
 REMOVED_BY = {
-    "keep": [],
-    "http": ["read_warc", "extract_text"],
-    "corrupt": ["read_warc"],
-    "url": ["url_filter"],
-    "language": ["language"],
-    "quality": ["gopher_repetition", "gopher_quality", "c4_quality", "fineweb_quality"],
-    "math": ["threshold", "domain_recall"],
-    "exact_duplicate": ["exact_dedup", "minhash", "bloom_dedup"],
-    "near_duplicate": ["minhash"],
-    "contaminated": ["decontaminate"],
+    "keep": (),
+    "http": ("read_warc", "read_index"),
+    "corrupt": ("read_warc", "read_index"),
+    "url": ("url_filter", "gopher_repetition", "gopher_quality"),
+    "language": ("language",),
+    "quality": ("gopher_quality", "c4_quality", "fineweb_quality", "threshold", "keep_probability", "top_fraction"),
+    "repetition": ("gopher_repetition", "threshold", "keep_probability", "top_fraction"),
+    "math": ("threshold", "keep_probability", "top_fraction", "domain_recall"),
+    "exact_duplicate": ("exact_dedup", "minhash", "bloom_dedup", "embedding_dedup"),
+    "near_duplicate": ("minhash", "embedding_dedup"),
+    "contaminated": ("decontaminate",),
+    "capture": ("captures",),
 }
-"""Registered steps that should remove a record of each expectation (:mod:`core.data.truth`)."""
+"""Registered steps, any of which should remove a record of each class (:mod:`core.data.truth`)."""
 CHARSETS = (
     ("cp1252", "utf-8", None),
     ("cp1252", "", None),
@@ -74,6 +77,12 @@ class Page:
     title: str = ""
     record_id: str = ""
     file: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """HTTP headers beside the usual ones."""
+    days_earlier: int = 0
+    """How long before the crawl the page was captured."""
+    truth: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What else ``truth.jsonl`` says of the page."""
 
 
 def make_pages(seed: int, scale: float, items: list[str]) -> list[Page]:
@@ -123,6 +132,8 @@ def _original(kind: str, index: int, rng: random.Random, items: list[str]) -> Pa
             (made.title, made.blocks), made.math = mention(rng), 1
         case "junk":
             made.title, made.blocks = junk(rng)
+            if made.title == REPETITIVE:
+                made.expected = "repetition"
         case "spam":
             made.title, made.blocks = spam(rng)
             made.url = f"http://www.{rng.choice(SPAM_SITES)}.example/{slug}"

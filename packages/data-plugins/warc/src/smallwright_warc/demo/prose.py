@@ -115,6 +115,10 @@ LANGUAGES = {
 }  # fmt: skip
 
 
+REPETITIVE = "Best prices"
+"""Title of the junk that says one phrase over and over."""
+
+
 def prose(kind: str, rng: random.Random) -> tuple[str, list[tuple[str, str]]]:
     """Return title and blocks of an ordinary page without mathematics."""
     pool = Pool(SENTENCES[kind], rng)
@@ -140,7 +144,7 @@ def junk(rng: random.Random) -> tuple[str, list[tuple[str, str]]]:
     if kind == 1:
         return "Welcome", [("p", rng.choice(BOILERPLATE)) for _ in range(rng.randint(4, 9))]
     phrase = " ".join(rng.sample(THINGS, 4))
-    return "Best prices", [("p", f"{phrase} {phrase} {phrase}") for _ in range(30)]
+    return REPETITIVE, [("p", f"{phrase} {phrase} {phrase}") for _ in range(30)]
 
 
 def spam(rng: random.Random) -> tuple[str, list[tuple[str, str]]]:
