@@ -44,13 +44,14 @@ def extract_page(html: str, config: ExtractTextConfig) -> PageText:
     tree = HTMLTree.parse(html)
     if tree.body is None:
         return PageText("", reason=NO_TEXT)
-    if html.count("<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
+    many = len(html) > 3 * TAGS_WITHOUT_DEPTH_CHECK and html.count("<") > TAGS_WITHOUT_DEPTH_CHECK
+    if many and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
     title = " ".join((tree.title or "").split())[:300]
-    formulas = keep_maths(tree, html) if config.math else 0
+    formulas = keep_maths(tree) if config.math else 0
     blocks = None
     foreign = config.extractor == "trafilatura"
-    if (config.code_fences or foreign) and "<pre" in html or (config.tables == "markdown" and "<table" in html):
+    if ((config.code_fences or foreign) and "<pre" in html) or (config.tables == "markdown" and "<table" in html):
         blocks = Blocks(html, marks=foreign)
         blocks.take(tree, config.code_fences, config.tables == "markdown")
     changed = bool(formulas or blocks)

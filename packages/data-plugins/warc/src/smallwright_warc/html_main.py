@@ -84,7 +84,7 @@ def keep_article(tree: HTMLTree, comments: bool = True) -> bool:
     Returns:
         Whether an article was found. If not, the tree has lost what is named as boilerplate, no more.
     """
-    body = tree.body
+    body: Any = tree.body
     remove_scripts(body)
     article = _by_name(body)
     pruned = article is None
