@@ -1,0 +1,161 @@
+"""Settings of the steps and of the demonstration files."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from core.config import setting
+from core.errors import ConfigError
+
+# The 15 languages of Stack-Edu (SmolLM2, arXiv 2502.02737, App. D).
+LANGUAGES = (
+    "C", "C#", "C++", "Go", "Java", "JavaScript", "Markdown", "PHP", "Python", "Ruby", "Rust", "SQL", "Shell", "Swift",
+    "TypeScript",
+)  # fmt: skip
+# Common permissive licences by their SPDX names; ours, after the Blue Oak Council's list that The Stack v2 used.
+PERMISSIVE = (
+    "0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause",
+    "BSD-3-Clause-Clear", "BSD-4-Clause", "BSL-1.0", "CC-BY-4.0", "CC0-1.0", "ECL-2.0", "ISC", "MIT", "MIT-0", "MS-PL",
+    "MulanPSL-2.0", "NCSA", "PostgreSQL", "PSF-2.0", "Python-2.0", "Unlicense", "UPL-1.0", "W3C", "WTFPL", "X11",
+    "Zlib",
+)  # fmt: skip
+
+
+def _at_least(config: object, **least: float) -> None:
+    for name, low in least.items():
+        value = getattr(config, name)
+        if value is not None and value < low:
+            raise ConfigError(f"{name}={value}: must be at least {low}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodeLanguageConfig:
+    """Settings of ``code_language``."""
+
+    languages: tuple[str, ...] = setting(LANGUAGES)
+    """Languages to keep, by their names on GitHub. HTML is not among Stack-Edu's (SmolLM2, App. D)."""
+    field: str = setting("language")
+    """Metadata with the language, where the rows have one; the step writes the common name there."""
+    path_field: str = setting("path")
+    """Metadata with the file's path, whose ending says the language where the rows have none."""
+
+    def __post_init__(self) -> None:
+        if not self.languages:
+            raise ConfigError("languages is empty: give at least one, such as languages=[Python].")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LicenseFilterConfig:
+    """Settings of ``license_filter``."""
+
+    type_field: str = setting("license_type")
+    """Metadata with the kind of licence, as in The Stack v2 and Stack-Edu: ``permissive`` or ``no_license``."""
+    types: tuple[str, ...] = setting(("permissive", "no_license"))
+    """Kinds to keep. The Stack v2 has both and no other (StarCoder2, arXiv 2402.19173 §2.1)."""
+    licenses_field: str = setting("detected_licenses")
+    """Metadata with the names of the licences, used where a row has no kind."""
+    licenses: tuple[str, ...] = setting(PERMISSIVE)
+    """Licences to keep; every licence of a file must be among them. Case does not count."""
+    missing: Literal["keep", "reject"] = setting("reject")
+    """What to do with a file whose row says nothing of a licence. A row whose list of licences is empty has none, and
+    counts as ``no_license``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FetchContentsConfig:
+    """Settings of ``fetch_contents``."""
+
+    base: str = setting("s3://softwareheritage/content", identity=False)
+    """Where contents lie as ``<base>/<blob id>``, gzip; anything fsspec opens. An id names its content, so the place
+    is not part of the identity."""
+    storage_options: Mapping[str, Any] | None = setting(None, identity=False)
+    """Options of the file system; null: none, and for ``s3://`` {anon: true}. With credentials: {anon: false}."""
+    id_field: str = setting("blob_id")
+    """Metadata with the id of the content: hexadecimal digits."""
+    encoding_field: str = setting("src_encoding")
+    """Metadata with the character encoding."""
+    encoding: str = setting("utf-8")
+    """Encoding where the row names none."""
+    refetch: bool = setting(False)
+    """Fetch also for rows that came with their text."""
+    max_bytes: int = setting(4 * 1024 * 1024)
+    """Largest content; larger ones are set aside."""
+    threads: int = setting(32, identity=False)
+    """Contents fetched at a time, by each worker."""
+    retries: int = setting(4, identity=False)
+    """Further tries after the storage failed, with twice the pause each time."""
+    pause: float = setting(0.5, identity=False)
+    """Seconds before the second try."""
+    give_up_after: int = setting(50, identity=False)
+    """So many failures of the storage in a row end the run: then it is not the files."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, max_bytes=1, threads=1, retries=0, pause=0, give_up_after=1)
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ConfigError(f"encoding={self.encoding}: unknown; such as utf-8.") from None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodeQualityConfig:
+    """Settings of ``code_quality``: StarCoder2's basic filters (arXiv 2402.19173 §2.1). Null: no such rule."""
+
+    max_lines: int | None = setting(100_000)
+    """More lines are data or generated code."""
+    max_mean_line: float | None = setting(100.0)
+    """Longest mean line in characters."""
+    max_line: int | None = setting(1000)
+    """Longest line in characters."""
+    prose: tuple[str, ...] = setting(("Markdown", "HTML", "JSON", "TeX", "Text", "XML"))
+    """Languages whose lines may be long: for them only ``max_prose_line`` counts."""
+    max_prose_line: int | None = setting(100_000)
+    """Longest line in characters, of these languages."""
+    min_alphabetic: float | None = setting(0.25)
+    """Least share of characters that are letters."""
+    generated_phrases: tuple[str, ...] = setting(
+        (
+            "auto-generated",
+            "autogenerated",
+            "automatically generated",
+            "generated automatically",
+            "this file is generated",
+        )
+    )
+    """Marks of generated files, looked for in the first ``generated_lines`` lines."""
+    generated_lines: int = setting(5)
+    """Lines looked at for these marks."""
+    max_encoded_run: int | None = setting(1024)
+    """Longest run of encoded data (base64, hexadecimal bytes, escapes) in characters."""
+    max_encoded_share: float | None = setting(0.5)
+    """Largest share of the file's characters in such runs."""
+    language_field: str = setting("language")
+    """Metadata with the language."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, max_lines=1, max_mean_line=1, max_line=1, max_prose_line=1, generated_lines=0)
+        for name in ("min_alphabetic", "max_encoded_share"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ConfigError(f"{name}={value}: give a share from 0 to 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoCodeConfig:
+    """Settings of ``demo_code``."""
+
+    files: int = setting(4)
+    """Number of ``.jsonl.gz`` files."""
+    scale: float = setting(1.0)
+    """Number of files of source code: 1.0 gives about 650."""
+    contaminate_with: tuple[str, ...] = setting(
+        ("smallwright_eval:tasks/smallwright_lesson_completion.jsonl",), files=True
+    )
+    """Evaluation items (``{"context", "choices", "label"}`` per line) copied into some files, for decontamination to
+    find: paths of JSONL files, or ``package:relative/path``. One that is not installed is left out."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.files <= 64:
+            raise ConfigError(f"files={self.files}: must be from 1 to 64.")
+        if not 0.1 <= self.scale <= 1:
+            raise ConfigError(f"scale={self.scale}: must be from 0.1 to 1.")

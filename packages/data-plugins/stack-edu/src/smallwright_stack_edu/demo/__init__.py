@@ -1,0 +1,1 @@
+"""The demonstration files: source code with known truth."""

@@ -1,0 +1,25 @@
+"""Hooks of the Stack-Edu plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_stack_edu.conf")
+
+
+@hookimpl
+def register_steps(register):
+    package = "smallwright_stack_edu."
+    register("code_language", package + "language:CodeLanguage", config=package + "config:CodeLanguageConfig")
+    register("license_filter", package + "license:LicenseFilter", config=package + "config:LicenseFilterConfig")
+    register("fetch_contents", package + "fetch:FetchContents", config=package + "config:FetchContentsConfig")
+    register("code_quality", package + "quality:CodeQuality", config=package + "config:CodeQualityConfig")
+
+
+@hookimpl
+def register_sources(register):
+    package = "smallwright_stack_edu."
+    register("demo_code", package + "demo.source:DemoCode", config=package + "config:DemoCodeConfig")
