@@ -28,7 +28,12 @@ def test_published_numbers(recipe):
 def test_order_follows_the_method(recipe):
     labels = list(recipe.steps)
     for earlier, later in (
-        ("read", "extract"),
+        ("read", "extract_first"),
+        ("extract_first", "label_first"),
+        ("label_first", "classifier_first"),
+        ("classifier_first", "domain_recall"),
+        ("domain_recall", "refetch"),
+        ("refetch", "extract"),
         ("extract", "label"),
         ("label", "classifier"),
         ("classifier", "threshold"),
@@ -52,11 +57,19 @@ def planned(registry, *overrides):
     return {step.label: step for step in plan_steps(recipe, registry)}, data
 
 
-def test_every_step_is_registered_and_lists_all_its_settings(registry):
-    steps, data = planned(registry)
-    for label, step in steps.items():
-        listed = set(data["steps"][label]) - {"use"}
-        assert listed == set(step.config.__dataclass_fields__), label
+def test_the_two_rounds_have_labels_and_scores_of_their_own(registry):
+    steps, _ = planned(registry)
+    first, second = steps["label_first"].config, steps["label"].config
+    assert (first.domain, first.key, second.domain, second.key) == ("maths_3", "label_first", "maths", "label")
+    assert steps["classifier_first"].config.labels == first.key
+    assert steps["domain_recall"].config.key == steps["classifier_first"].config.key == "score_first"
+    assert (steps["domain_recall"].config.min_pages, steps["domain_recall"].config.page_score) == (10, 2)
+
+
+def test_four_and_more(registry):
+    data = compose(["+data=finemath_4plus"], registry)["data"]
+    assert data["steps"]["threshold"] == {"use": "threshold", "key": "int_score", "minimum": 4}
+    assert list(data["steps"]) == list(compose(["+data=finemath"], registry)["data"]["steps"])
 
 
 def test_choices_on_the_command_line(registry):

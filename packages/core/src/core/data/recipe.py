@@ -32,6 +32,8 @@ class RecipeConfig:
     """The step that labels, for steps that are ``like: ${...scorer}``."""
     classifier: Mapping[str, Any] | None = None
     """The step that learns from labels, for recipes that refer to it as ``${data.classifier}``."""
+    classifier: Mapping[str, Any] | None = None
+    """The step that scores, for steps that are ``like: ${...classifier}``."""
     shards: int | None = None
     """Parts of the corpus; None: one per input file. For inputs that one file lists, such as an index of records."""
 

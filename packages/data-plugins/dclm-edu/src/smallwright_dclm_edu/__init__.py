@@ -1,0 +1,1 @@
+"""The recipe DCLM-Edu: web text chosen by fastText and by an educational classifier."""

@@ -1,0 +1,10 @@
+"""Hooks of the DCLM-Edu plugin: a recipe, no code."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_dclm_edu.conf")

@@ -1,0 +1,1 @@
+"""The recipes FineWeb and FineWeb-Edu: English text out of a web crawl."""
