@@ -8,7 +8,6 @@ nothing for the others: 10 million duplicates take 600 MB. Names of kept documen
 """
 
 import collections
-import functools
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -128,7 +127,11 @@ class FindClusters(PipelineStep):
         members = {int(names[place]): self._members(numbers_D, kept_D, names[place]) for place in largest}
         wanted = np.unique(np.concatenate([names, *members.values()])) if len(names) else names
         write_names(self.work / "names.arrow", files, wanted)
-        lookup = Names(self.work / "names.arrow")
+        names_of = Names(self.work / "names.arrow")
+
+        def named(numbers: np.ndarray) -> list[dict[str, str]]:
+            return [{"id": name, "url": url} for name, url in names_of.get(numbers)]
+
         counts = [json.loads(path.read_text()) for path in sorted((self.work / "documents").glob("*.json"))]
         scopes: collections.Counter[str] = collections.Counter()
         for count in counts:
@@ -143,11 +146,8 @@ class FindClusters(PipelineStep):
             "largest": [
                 {
                     "size": int(sizes[place]),
-                    "kept": dict(zip(("id", "url"), lookup.get(int(names[place])), strict=True)),
-                    "samples": [
-                        dict(zip(("id", "url"), lookup.get(number), strict=True))
-                        for number in members[int(names[place])].tolist()
-                    ],
+                    "kept": named(names[[place]])[0],
+                    "samples": named(members[int(names[place])]),
                 }
                 for place in largest
                 if sizes[place] > 1
@@ -180,14 +180,14 @@ class RemoveDuplicates(Step):
         for path in sorted((self.work / "removed").glob("*.npy"))[rank::world_size]:
             count = json.loads((self.work / "documents" / f"{path.stem}.json").read_text())["documents"]
             rows, kept = np.load(path)
-            removed = dict(zip(rows.tolist(), kept.tolist(), strict=True))
+            removed = dict(zip(rows.tolist(), names.get(kept), strict=True))
             for row in range(count):
                 document = next(documents, None)
                 assert document is not None, f"{path.stem}: the clusters know more documents than came"
                 if row not in removed:
                     yield document
                     continue
-                name, url = names.get(removed[row])
+                name, url = removed[row]
                 document.metadata["duplicate_of"] = name
                 self.reject(document, self.reason)
                 removed_url = str(document.metadata.get("url") or "")
@@ -205,19 +205,27 @@ class Names:
 
     def __init__(self, path: Path) -> None:
         self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        numbers = [self._batch(place).column("number") for place in range(self._reader.num_record_batches)]
-        self._first = np.array([column[0].as_py() for column in numbers], dtype=np.int64)
+        batches = range(self._reader.num_record_batches)
+        self._first = np.array(
+            [self._reader.get_batch(place).column(0)[0].as_py() for place in batches], dtype=np.int64
+        )
 
-    def get(self, number: int) -> tuple[str, str]:
-        """Return id and URL."""
-        batch = self._batch(int(np.searchsorted(self._first, number, side="right")) - 1)
-        row = int(np.searchsorted(batch.column("number").to_numpy(), number))
-        assert batch.column("number")[row].as_py() == number, f"no document {number}"
-        return batch.column("id")[row].as_py(), batch.column("url")[row].as_py()
-
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - lives as long as one task
-    def _batch(self, place: int) -> pa.RecordBatch:
-        return self._reader.get_batch(place)
+    def get(self, numbers: np.ndarray) -> list[tuple[str, str]]:
+        """Return id and URL of each document of int64 [n]."""
+        order = np.argsort(numbers, kind="stable")
+        ordered = numbers[order]
+        places = np.searchsorted(self._first, ordered, side="right") - 1
+        found: list[tuple[str, str]] = [("", "")] * len(numbers)
+        for place in np.unique(places).tolist():
+            batch = self._reader.get_batch(place)
+            here = slice(*np.searchsorted(places, [place, place + 1]))
+            rows = np.searchsorted(batch.column("number").to_numpy(), ordered[here])
+            taken = batch.take(pa.array(rows))
+            assert np.array_equal(taken.column("number").to_numpy(), ordered[here]), "a document without a name"
+            pairs = zip(taken.column("id").to_pylist(), taken.column("url").to_pylist(), strict=True)
+            for target, pair in zip(order[here].tolist(), pairs, strict=True):
+                found[target] = pair
+        return found
 
 
 def write_names(path: Path, files: list[Path], numbers: np.ndarray) -> None:

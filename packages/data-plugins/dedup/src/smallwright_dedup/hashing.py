@@ -15,7 +15,7 @@ import numpy as np
 
 from smallwright_dedup.words import SIGNS, plain
 
-SEPARATOR, WORD, SIGN, DIGIT, MARK = range(5)
+SEPARATOR, WORD, DIGIT, SIGN, MARK = range(5)  # signs and marks are words of their own
 PIECE = 1 << 16
 """Characters hashed at a time: bounds the memory of a long page, and keeps the arrays in the processor's cache."""
 _LAST = 0x40000  # no letter or digit of Unicode is above
@@ -118,8 +118,7 @@ def _hash_batch(
     Legend: C code points of the batch, K those that are in words, W words.
     """
     prepared = [prepare(text) for text in texts]
-    codes_C = np.frombuffer("\n".join(prepared).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    kinds_C = _kinds(verbatim).take(codes_C, mode="clip")
+    codes_C, kinds_C = _codes_and_kinds("\n".join(prepared), verbatim)
     inside_C = kinds_C != SEPARATOR
     dropped_C = None
     if fold_numbers:
@@ -127,30 +126,39 @@ def _hash_batch(
         inside_C |= number_C
         dropped_C = np.zeros_like(number_C)
         np.logical_and(number_C[1:], number_C[:-1], out=dropped_C[1:])
+        codes_C = np.where(number_C, codes_C.dtype.type(ord("0")), codes_C)
+    start_C = inside_C.copy()
+    start_C[1:] &= ~inside_C[:-1]
+    alone_C = kinds_C >= SIGN
+    if alone_C.any():
+        start_C |= alone_C
+        start_C[1:] |= alone_C[:-1] & inside_C[1:]
+    if dropped_C is not None:
+        inside_C &= ~dropped_C
     place_K = np.flatnonzero(inside_C)
     if not len(place_K):
         return np.zeros(0, dtype=np.uint64), np.zeros(len(texts), dtype=np.int64)
-    starts_K = np.empty(len(place_K), dtype=bool)
-    starts_K[0] = True
-    np.not_equal(place_K[1:], place_K[:-1] + 1, out=starts_K[1:])
-    kinds_K = kinds_C.take(place_K)
-    alone_K = (kinds_K == SIGN) | (kinds_K == MARK)
-    if alone_K.any():
-        starts_K |= alone_K
-        starts_K[1:] |= alone_K[:-1]
     codes_K = codes_C.take(place_K).astype(np.uint64)
-    if dropped_C is not None:
-        codes_K[number_C.take(place_K)] = ord("0")
-        kept_K = ~dropped_C.take(place_K)
-        place_K, starts_K, codes_K = place_K[kept_K], starts_K[kept_K], codes_K[kept_K]
-    start_W = np.flatnonzero(starts_K)
+    start_W = np.flatnonzero(start_C.take(place_K))
     power_K, inverse_K = _powers(max(len(codes_K), 2 * PIECE))
+    codes_K += np.uint64(1)
+    codes_K *= power_K[: len(codes_K)]
     prefix_K = np.zeros(len(codes_K) + 1, dtype=np.uint64)
-    np.cumsum((codes_K + np.uint64(1)) * power_K[: len(codes_K)], out=prefix_K[1:])
+    np.cumsum(codes_K, out=prefix_K[1:])
     end_W = np.append(start_W[1:], len(codes_K))
-    hash_W = spread((prefix_K[end_W] - prefix_K[start_W]) * inverse_K[start_W])
+    hash_W = spread((prefix_K.take(end_W) - prefix_K.take(start_W)) * inverse_K.take(start_W))
     text_ends = np.cumsum([len(text) + 1 for text in prepared])
-    return hash_W, np.diff(np.searchsorted(place_K[start_W], text_ends), prepend=0)
+    return hash_W, np.diff(np.searchsorted(place_K.take(start_W), text_ends), prepend=0)
+
+
+def _codes_and_kinds(text: str, verbatim: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return code points, uint8 or uint32 [characters], and what they are, uint8 [characters]."""
+    if text.isascii():
+        raw = text.encode("ascii")
+        kinds = raw.translate(_kinds(verbatim)[:256].tobytes())
+        return np.frombuffer(raw, dtype=np.uint8), np.frombuffer(kinds, dtype=np.uint8)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    return codes, _kinds(verbatim).take(codes, mode="clip")
 
 
 def _numbers(codes_C: np.ndarray, kinds_C: np.ndarray) -> np.ndarray:
