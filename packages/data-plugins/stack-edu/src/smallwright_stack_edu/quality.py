@@ -7,8 +7,11 @@ from datatrove.data import Document
 
 from smallwright_stack_edu.config import CodeQualityConfig
 
-# StarCoder2 (arXiv 2402.19173 §2.1): base64, hexadecimal bytes, escapes of characters.
-ENCODED = re.compile(r"[a-zA-Z0-9+/\n=]{64,}|(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}|(?:\\u[0-9a-fA-F]{4}){8,}")
+# StarCoder2 (arXiv 2402.19173 §2.1): base64, hexadecimal bytes, escapes of characters. White space after the commas
+# between bytes is ours: most lists of them are written so.
+ENCODED = re.compile(
+    r"[a-zA-Z0-9+/\n=]{64,}|(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,\s*|\b\s*)){8,}|(?:\\u[0-9a-fA-F]{4}){8,}"
+)
 
 
 class CodeQuality(DocumentStep):
