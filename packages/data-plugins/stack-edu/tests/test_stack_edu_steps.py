@@ -212,13 +212,13 @@ class Weather(MemoryFileSystem):
     asked = 0
     lock = threading.Lock()
 
-    def _open(self, path, mode="rb", **_):
+    def _open(self, path, mode="rb", **settings):
         with Weather.lock:
             Weather.asked += 1
             if Weather.failures > 0:
                 Weather.failures -= 1
                 raise ConnectionError("the line is dead")
-        return super()._open(path, mode)
+        return super()._open(path, mode, **settings)
 
 
 @pytest.fixture
