@@ -224,10 +224,11 @@ class Weather(MemoryFileSystem):
 @pytest.fixture
 def weather():
     fsspec.register_implementation("weather", Weather, clobber=True)
+    Weather.failures = 0
     filesystem = Weather()
     for number in range(20):
         filesystem.pipe_file(f"weather://content/{blob(number)}", gzip.compress(f"content {number}".encode()))
-    Weather.failures = Weather.asked = 0
+    Weather.asked = 0
     return "weather://content"
 
 
