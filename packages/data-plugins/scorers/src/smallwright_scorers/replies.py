@@ -18,6 +18,8 @@ BAD_REQUEST = "request refused by the server"
 NO_PROMPT = "no prompt for this document"
 
 KEPT_REPLY_CHARS = 2000
+READ_CHARS = 10_000
+"""A score line is looked for in so much of a reply's end: patterns take time on what never ends."""
 STRUCTURE_CHARS = len('{"reason": "", "score": 10}')
 
 ASK_DIGIT = "Answer with the number of points alone: from 0 to {scale}."
@@ -43,19 +45,18 @@ REFUSAL = re.compile(
     re.I,
 )
 THINKING = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
-NUMBER = r"(?P<score>\d+(?:\.\d+)?)(?!\w)"
+NUMBER = r"(?P<score>\d+(?:\.\d+)?)(?!\w|\.\d)"
 OF_SCALE = r"(?:\s*(?:/|out of)\s*(?P<of>\d+)(?!\w))?"
 # an en dash or "to" after the number makes a range, which is no score
 SCORE_LINE = re.compile(
     r"(?:"
-    r"\b(?:score|rating|grade|points|total|result)\b[*_`\"'’\])]*\s*(?::|=|->|→)\s*[*_`\"'(\[<]*\s*"
+    r"\b(?:score|rating|grade|points|total|result)\b[*_`\"'’\])]*\s*(?::|=|->|→)[*_`\"'(\[<\s]*"
     r"|\[result\]\s*[*_`\"'(\[<:]*\s*"
     r"|(?:^|\n)[^\S\n]*[*_#>]*[^\S\n]*(?:\w+[^\S\n]+){0,2}(?:score|rating)[^\S\n]+(?:is[^\S\n]+|of[^\S\n]+)?[*_]*"
     r")" + NUMBER + OF_SCALE + r"(?P<range>\s*(?:-|–|to\b|or\b)\s*\d)?",
     re.I,
 )
 SCORE_WORDS = re.compile(r"(?:\A|(?<=[.!?:\n]))[^\w\n.!?]*(?:\w+\s+){0,3}\Z")
-JSON_SCORE = re.compile(r"\{.*\}", re.DOTALL)
 
 
 def reply_pattern(scale: int, chars: int) -> str:
@@ -123,16 +124,17 @@ def _last_line(text: str) -> re.Match[str] | None:
 
 def _score(answer: str, scale: int) -> tuple[float | None, str | None]:
     """Return score and reason of a reply in JSON or in words."""
-    match = JSON_SCORE.search(answer)
-    if match is not None:
+    start, end = answer.find("{"), answer.rfind("}")
+    if 0 <= start < end:
         try:
             # models put line breaks and other control characters into strings
-            value = json.loads(match[0], strict=False)
+            value = json.loads(answer[start : end + 1], strict=False)
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict) and "score" in value:
             reason = value.get("reason")
             return _number(value["score"]), str(reason).strip() if reason else None
+    answer = answer[-READ_CHARS:]
     bare = answer.strip("*_`. \n")
     if re.fullmatch(r"\d{1,3}", bare):
         return float(bare), None

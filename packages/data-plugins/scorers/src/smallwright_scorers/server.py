@@ -150,10 +150,7 @@ class ServerBackend:
                 done, pending = loop.run_until_complete(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED))
                 yield from _results(done)
         finally:
-            for task in pending:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-            loop.run_until_complete(connection.close())
+            loop.run_until_complete(_end(pending, connection))
             loop.close()
 
     def _look(self, loop: asyncio.AbstractEventLoop, connection: Connection) -> None:
@@ -169,6 +166,13 @@ class ServerBackend:
                 loop.run_until_complete(asyncio.sleep(self._config.backoff * 2**attempt))
         own = next((model for model in models if model.get("id") == self._config.model), {})
         self.served = {key: own[key] for key in ("id", "root", "owned_by", "max_model_len") if own.get(key)}
+
+
+async def _end(pending: set[asyncio.Task], connection: Connection) -> None:
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    await connection.close()
 
 
 def _results(done: set[asyncio.Task]) -> Iterator[tuple[Item, dict[str, Any]]]:
