@@ -9,7 +9,9 @@ from collections.abc import Iterable
 import fsspec
 from core.errors import InputError
 
-_PARTS = re.compile(r"(?:https?://)?(?:[^/?#@]*@)?(?P<host>[^/?#:]*)(?::(?P<port>\d*))?(?P<rest>[^#]*)", re.IGNORECASE)
+_PARTS = re.compile(
+    r"(?:https?://)?(?:[^/?#@]*@)?(?P<host>\[[^\]/?#]*\]|[^/?#:]*)(?::(?P<port>\d*))?(?P<rest>[^#]*)", re.IGNORECASE
+)
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 
