@@ -7,7 +7,10 @@ from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm, resolved_revision
 from smallwright_scorers.prompting import DOMAINS, Prompts, shown_text
 
-STACK_EDU = set("Python C++ C C# Java JavaScript TypeScript SQL PHP Shell Swift Go Rust Ruby Markdown".split())
+STACK_EDU = (
+    *("Python", "C++", "C", "C#", "Java", "JavaScript", "TypeScript", "SQL"),
+    *("PHP", "Shell", "Swift", "Go", "Rust", "Ruby", "Markdown"),
+)
 """SmolLM2 (arXiv 2502.02737) App. D."""
 
 
