@@ -6,6 +6,7 @@ fastText's files, which every fastText reads. ``fasttext`` scores: any package o
 """
 
 import importlib.util
+import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,10 +154,12 @@ class FastTextScorer(Scorer):
 
 def as_fasttext(floret_file: Path, target: Path) -> None:
     """Write a floret file in fastText mode as the fastText file it is but for two settings."""
-    content = floret_file.read_bytes()
-    assert content[:4] == MAGIC, "no fastText model"
-    assert content[EXTRA_SETTINGS] == FASTTEXT_MODE, "another file format of floret"
-    target.write_bytes(content[: EXTRA_SETTINGS.start] + content[EXTRA_SETTINGS.stop :])
+    with open(floret_file, "rb") as source, open(target, "wb") as copy:
+        head = source.read(EXTRA_SETTINGS.stop)
+        assert head[:4] == MAGIC, "no fastText model"
+        assert head[EXTRA_SETTINGS] == FASTTEXT_MODE, "another file format of floret"
+        copy.write(head[: EXTRA_SETTINGS.start])
+        shutil.copyfileobj(source, copy, length=1 << 20)
 
 
 def _no_file(name: str) -> str:
