@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from core.config import build
+from core.data.executor import LocalExecutor
+from core.data.recipe import LocalExecutorConfig, RecipeConfig
+from core.data.runner import Recipe
 from core.data.steps import StepContext
 from core.errors import InputError
 from core.interfaces import Job
@@ -284,6 +287,32 @@ def test_refetch_finds_records_in_files_of_other_forms(tmp_path, crawl, form):
     kept, ledger = run(Refetch(RefetchConfig(batch_documents=20)), [path], reversed(pages))
     assert ledger["kept"] == len(texts) > 20
     assert {document.id: document.text for document in kept} == texts
+
+
+def test_a_recipe_reads_by_index_extracts_refetches_and_extracts_again(tmp_path, crawl, pages, rows):
+    index = write_index(crawl_under(tmp_path, crawl) / "index.parquet", rows)
+    steps = {
+        "read": {"use": "read_index"},
+        "extract": {"use": "extract_text"},
+        "refetch": {"use": "refetch", "prefix": str(tmp_path)},
+        "again": {"use": "extract_text"},
+    }
+    documents = {}
+    for shards in (1, 3):
+        job = Job(
+            name="data",
+            output=tmp_path / str(shards),
+            inputs={},
+            seed=0,
+            executor=LocalExecutor(LocalExecutorConfig(workers=1)),
+        )
+        summary = Recipe(RecipeConfig(steps=steps, paths=(str(index),), shards=shards)).run(job)
+        assert [(step["in"], step["kept"]) for step in summary["funnel"]] == [(len(rows), len(rows))] * 4
+        files = sorted((job.output / "documents").iterdir())
+        assert len(files) == shards
+        documents[shards] = {row["id"]: row["text"] for path in files for row in pq.read_table(path).to_pylist()}
+    assert documents[1] == documents[3]
+    assert set(documents[1]) == {name for name, page in pages.items() if "warc_length" in page.metadata}
 
 
 def test_refetch_says_why_a_page_is_not_there(tmp_path, crawl, pages):

@@ -8,7 +8,8 @@ import zlib
 import brotli
 import pyarrow.parquet as pq
 import pytest
-from core.data.recipe import RecipeConfig
+from core.data.executor import LocalExecutor
+from core.data.recipe import LocalExecutorConfig, RecipeConfig
 from core.data.runner import Recipe
 from core.data.steps import StepContext
 from core.errors import InputError
@@ -301,7 +302,8 @@ def test_captures_are_chosen_by_date_and_size(tmp_path, keep, kept, reason):
         ]
         (tmp_path / name).write_bytes(b"".join(records))
     steps = {"read": {"use": "read_warc"}, "captures": {"keep": keep}}
-    job = Job(name="data", output=tmp_path / "out", inputs={}, seed=0)
+    executor = LocalExecutor(LocalExecutorConfig(workers=1))
+    job = Job(name="data", output=tmp_path / "out", inputs={}, seed=0, executor=executor)
     summary = Recipe(RecipeConfig(steps=steps, paths=(f"{tmp_path}/*.warc",))).run(job)
     rows = [row for path in (tmp_path / "out" / "documents").iterdir() for row in pq.read_table(path).to_pylist()]
     assert sorted(row["id"] for row in rows) == kept
