@@ -1,15 +1,10 @@
 """``backend: server``: every way in which a server on the network can fail, played by one that fails on purpose.
 
-:class:`FailingPeer` is no model and no stand-in for one: it is a peer on the network that speaks the protocol and
-misbehaves as the page asks it to. Tests on a real server are in ``test_scorers_vllm_server.py``.
+The peer is in ``conftest.py``. Tests on a real server are in ``test_scorers_vllm_server.py``.
 """
 
 import json
 import re
-import threading
-import time
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from core.config import build
@@ -19,133 +14,14 @@ from datatrove.data import Document
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm
 
-ORDER = re.compile(r"\[do: ([^\]]+)\]")
-GOOD = '{"reason": "clear steps", "score": 4}'
-
-
-class FailingPeer(BaseHTTPRequestHandler):
-    """Speaks OpenAI's protocol; does what ``[do: ...]`` in the page says, at the first request or at each."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.answer(200, {"data": [{"id": "judge", "owned_by": "nobody"}]})
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = request["messages"][0]["content"] if "messages" in request else request["prompt"]
-        order = (ORDER.search(said) or [None, "well"])[1]
-        page = said[said.rindex("<page>") :]
-        with self.server.lock:
-            self.server.seen[page] += 1
-            self.server.requests.append(request)
-            self.server.keys.add(self.headers.get("Authorization"))
-            self.server.now += 1
-            self.server.most = max(self.server.most, self.server.now)
-        try:
-            self.behave(order, request, first=self.server.seen[page] == 1)
-        finally:
-            with self.server.lock:
-                self.server.now -= 1
-
-    def behave(self, order, request, first):
-        turns = len(request.get("messages", ()))
-        if order.endswith(" once") and not first:
-            return self.complete(GOOD)
-        match order.removesuffix(" once"):
-            case "well":
-                self.complete(GOOD)
-            case "slowly":
-                time.sleep(0.05)
-                self.complete(GOOD)
-            case "429":
-                self.answer(429, {"error": "slow down"}, {"Retry-After": "0.01"})
-            case "500":
-                self.answer(500, {"error": "broken"})
-            case "hang":
-                self.server.over.wait(20)
-            case "hang up":
-                self.close_connection = True
-                self.connection.close()
-            case "cut the body":
-                self.send(200, b'{"choices": [{"message": {"content": "{\\"reas')
-            case "nonsense":
-                self.send(200, b"<html>busy</html>")
-            case "no choices":
-                self.answer(200, {"choices": []})
-            case "refuse":
-                self.complete("I'm sorry, but I can't help with that.")
-            case "refusal field":
-                self.complete(None, refusal="I cannot do that.")
-            case "stop half way":
-                self.complete('{"reason": "it has', finish="length")
-            case "ramble":  # and give the score when asked again
-                self.complete("A page of many virtues." if turns == 1 else "Score: 2")
-            case "ramble on":
-                self.complete("A page of many virtues.")
-            case "no schema":
-                if "response_format" in request:
-                    self.answer(400, {"error": {"message": "response_format is not supported"}})
-                else:
-                    self.complete("Two points.\nScore: 2")
-            case "too long":
-                if len(json.dumps(request)) > 3000:
-                    self.answer(400, {"error": {"message": "maximum context length is 512 tokens"}})
-                else:
-                    self.complete(GOOD)
-            case "bad request":
-                self.answer(400, {"error": {"message": "unknown field"}})
-            case status:
-                self.answer(int(status), {"error": {"message": "no such model"}})
-
-    def complete(self, content, finish="stop", refusal=None):
-        message = {"role": "assistant", "content": content, "refusal": refusal}
-        self.answer(200, {"choices": [{"message": message, "text": content, "finish_reason": finish}]})
-
-    def answer(self, status, body, headers=()):
-        self.send(status, json.dumps(body).encode(), headers)
-
-    def send(self, status, body, headers=()):
-        self.send_response(status)
-        for name, value in dict(headers).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def peer():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FailingPeer)
-    server.daemon_threads = True
-    server.lock, server.over = threading.Lock(), threading.Event()
-    server.seen, server.requests, server.keys, server.now, server.most = Counter(), [], set(), 0, 0
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.over.set()
-    server.shutdown()
-    server.server_close()
-
 
 def settings(peer, **more):
     given = {"backend": "server", "model": "judge", "base_url": peer.url, "backoff": 0.001, "timeout": 5.0}
     return ScoreLlm(build(ScoreLlmConfig, {**given, **more}, "data.scorer"))
 
 
-def pages(*orders, text="A lesson."):
-    return [
-        Document(text=f"[do: {order}] {text} {number}", id=f"{number}-{order}", metadata={})
-        for number, order in enumerate(orders)
-    ]
-
-
 @pytest.fixture
-def label(peer, tmp_path, write_corpus, run_corpus_step):
+def label(peer, tmp_path, write_corpus, run_corpus_step, pages):
     """Label pages that order something; return the metadata by order and the report."""
 
     def run(*orders, text="A lesson.", **more):
@@ -288,7 +164,7 @@ def test_what_no_request_can_mend_ends_the_run_in_one_line(label, order, message
         label(order, "well")
 
 
-def test_a_server_that_has_gone_ends_the_run_and_keeps_the_labels(peer, tmp_path, write_corpus, run_corpus_step):
+def test_a_server_that_has_gone_ends_the_run_and_keeps_the_labels(peer, tmp_path, write_corpus, run_corpus_step, pages):
     corpus = write_corpus(tmp_path / "corpus", pages("well", "well", "500", "500", "500", "well"))
     with pytest.raises(UserError, match=r"3 documents in a row got no answer .*start again"):
         run_corpus_step(settings(peer, concurrency=1, retries=0, give_up_after=3), corpus, tmp_path / "work")
@@ -301,7 +177,7 @@ def test_a_server_that_has_gone_ends_the_run_and_keeps_the_labels(peer, tmp_path
     assert sum(document.metadata.get("label") == 4 for document in found) == 3
 
 
-def test_labels_made_before_a_kill_are_not_asked_for_again(peer, tmp_path, write_corpus, run_corpus_step):
+def test_labels_made_before_a_kill_are_not_asked_for_again(peer, tmp_path, write_corpus, run_corpus_step, pages):
     corpus = write_corpus(tmp_path / "corpus", pages(*["well"] * 40), 4)
     step = settings(peer, concurrency=3)
     select, asking, _ = step.phases(corpus, tmp_path / "work")
@@ -328,7 +204,7 @@ def test_labels_made_before_a_kill_are_not_asked_for_again(peer, tmp_path, write
     assert 40 <= sum(peer.seen.values()) <= 43
 
 
-def test_labels_do_not_depend_on_concurrency(peer, tmp_path, write_corpus, run_corpus_step):
+def test_labels_do_not_depend_on_concurrency(peer, tmp_path, write_corpus, run_corpus_step, pages):
     corpus = write_corpus(tmp_path / "corpus", pages("slowly", "well", "ramble", "refuse", "well"), 2)
     for number in (1, 5):
         run_corpus_step(settings(peer, concurrency=number), corpus, tmp_path / f"work{number}")
@@ -336,7 +212,7 @@ def test_labels_do_not_depend_on_concurrency(peer, tmp_path, write_corpus, run_c
         assert (tmp_path / "work1" / name).read_bytes() == (tmp_path / "work5" / name).read_bytes()
 
 
-def test_nobody_at_the_address_is_said_before_any_work(tmp_path, write_corpus, run_corpus_step):
+def test_nobody_at_the_address_is_said_before_any_work(tmp_path, write_corpus, run_corpus_step, pages):
     config = build(
         ScoreLlmConfig,
         {"backend": "server", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 1, "backoff": 0.0},

@@ -107,7 +107,7 @@ class Asker:
                 if failure.status in BAD_STATUSES and TOO_LONG.search(failure.detail) and len(shown) > SHORTEST_TEXT:
                     shown, truncated = shown[: len(shown) // 2], True
                     continue
-                if failure.status in BAD_STATUSES and structured and not self._structured_works:
+                if failure.status in BAD_STATUSES and structured:
                     structured = False
                     continue
                 self._count_unanswered(failure)

@@ -151,6 +151,8 @@ def _engine_arguments(config: Any) -> dict[str, Any]:
         "seed": config.seed,
         "gpu-memory-utilization": config.gpu_memory_utilization,
         "max-num-seqs": config.concurrency,
+        # without it a model that never stops writing blanks between the parts of its JSON gives no score
+        "structured-outputs-config": json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),
     }
     if config.revision:
         arguments["revision"] = config.revision
