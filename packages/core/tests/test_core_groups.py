@@ -92,7 +92,7 @@ def test_truth_gives_precision_and_recall_of_each_step(tmp_path):
         {"record_id": "good", "removed_by": []},
         {"record_id": "lost", "removed_by": []},
         {"record_id": "spam", "removed_by": ["url_filter"]},
-        {"record_id": "missed", "removed_by": ["url_filter", "quality"]},
+        {"record_id": "missed", "removed_by": ["url_filter", "mine:quality", "other:pii"]},
     ]
     (tmp_path / "truth.jsonl").write_text("".join(json.dumps(line) + "\n" for line in truth))
     from core.data.documents import ParquetSink
@@ -102,9 +102,10 @@ def test_truth_gives_precision_and_recall_of_each_step(tmp_path):
         sink.write(Document(text="", id=name), step="urls", outcome="rejected", reason="x")
     sink.close()
     list(WriteDocuments(tmp_path / "kept").run([Document(text="", id="good"), Document(text="", id="missed")]))
-    steps = {"urls": "url_filter", "heuristics": "quality"}
-    rows = against_truth(tmp_path / "truth.jsonl", steps, tmp_path / "rejected", tmp_path / "kept")
+    steps = {"urls": "url_filter", "heuristics": "quality", "pii": "pii"}
+    rows = against_truth(tmp_path / "truth.jsonl", "mine", steps, tmp_path / "rejected", tmp_path / "kept")
     by_step = {row["step"]: row for row in rows}
     assert (by_step["urls"]["precision"], by_step["urls"]["recall"]) == (0.5, 0.5)
     assert (by_step["heuristics"]["precision"], by_step["heuristics"]["recall"]) == (None, 0.0)
+    assert "pii" not in by_step
     assert (by_step[IN_THE_END]["precision"], by_step[IN_THE_END]["recall"]) == (0.5, 0.5)

@@ -205,9 +205,10 @@ class _Builder:
     def _data(self, where: str, node: Mapping[str, Any], executor: ExecutorChoice) -> StageSpec:
         """Add the stage of the recipe at ``where``: ``data``, or ``data.<label>`` where there are several."""
         node = dict(node)
-        name = str(node.pop("name", "data"))
+        name = str(node.get("name", "data"))
         stage = where.replace(".", "-")
         if "corpus" in node:
+            node.pop("name", None)
             entry = self.registry.get("corpora", str(node.pop("corpus")))
             return self._new(stage, entry, _config(entry, node, where), kind="data", label=name, executor=executor)
         recipe = typed.build(RecipeConfig, node, where)

@@ -24,6 +24,8 @@ class RecipeConfig:
     steps: Mapping[str, Any]
     """Label to ``{use: <registered step>, ...settings}``; ``use`` may be left out where it is the label. Settings that
     are not given keep their defaults. ``like: {...}`` gives settings to start from, such as ``${...scorer}``."""
+    name: str = setting("data", identity=False)
+    """Of the recipe, as :mod:`core.data.truth` knows it."""
     paths: tuple[str, ...] | str | None = None
     """Input files: paths, globs or URLs of anything fsspec opens. None: ``source`` makes them."""
     source: Mapping[str, Any] | None = None
@@ -31,9 +33,7 @@ class RecipeConfig:
     scorer: Mapping[str, Any] | None = None
     """The step that labels, for steps that are ``like: ${...scorer}``."""
     classifier: Mapping[str, Any] | None = None
-    """The step that learns from labels, for recipes that refer to it as ``${data.classifier}``."""
-    classifier: Mapping[str, Any] | None = None
-    """The step that scores, for steps that are ``like: ${...classifier}``."""
+    """The step that learns from labels and scores, for steps that are ``like: ${...classifier}``."""
     shards: int | None = None
     """Parts of the corpus; None: one per input file. For inputs that one file lists, such as an index of records."""
 

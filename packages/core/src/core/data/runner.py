@@ -74,7 +74,7 @@ class Recipe:
         truth = job.inputs.get("crawl", job.output) / "truth.jsonl"
         if truth.is_file():
             uses = {step.label: step.entry.name for step in planned}
-            summary["truth"] = against_truth(truth, uses, job.output / "rejected", corpus)
+            summary["truth"] = against_truth(truth, self.config.name, uses, job.output / "rejected", corpus)
         if summary["documents"] == 0:
             raise InputError(_nothing_left(funnel, job.output))
         return summary

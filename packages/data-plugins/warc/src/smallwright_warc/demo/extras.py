@@ -7,12 +7,21 @@ them.
 
 import random
 
+from smallwright_warc.demo.explainers import SITES, explainer
 from smallwright_warc.demo.lessons import lesson
 from smallwright_warc.demo.pages import Page
 from smallwright_warc.demo.render import FORMULAS, page
 from smallwright_warc.demo.words import NAMES, THINGS
 
-COUNTS = {"opt_out": 5, "older_capture": 3, "larger_capture": 1, "markup": 2, "pii": 2, "curly_bracket": 2}
+COUNTS = {
+    "opt_out": 5,
+    "older_capture": 3,
+    "larger_capture": 1,
+    "markup": 2,
+    "pii": 2,
+    "curly_bracket": 2,
+    "explainer": 90,
+}
 """Pages of each kind at scale 1; never less than one."""
 OPT_OUTS = (
     (["noai", "noimageai"], ("X-Robots-Tag", "noai, noimageai"), ""),
@@ -40,7 +49,13 @@ def make_extras(seed: int, scale: float, pages: list[Page]) -> list[Page]:
     """Return further pages; those that are captures of the same URL refer to lessons among ``pages``."""
     rng = random.Random(f"demo crawl extras {seed}")
     lessons = [made for made in pages if made.kind == "lesson"]
-    makers = {"opt_out": _opt_out, "markup": _markup, "pii": _pii, "curly_bracket": _curly_bracket}
+    makers = {
+        "explainer": _explainer,
+        "opt_out": _opt_out,
+        "markup": _markup,
+        "pii": _pii,
+        "curly_bracket": _curly_bracket,
+    }
     extras: list[Page] = []
     for kind, count in COUNTS.items():
         for number in range(max(1, round(count * scale))):
@@ -50,6 +65,14 @@ def make_extras(seed: int, scale: float, pages: list[Page]) -> list[Page]:
                 extras.append(_capture(kind, lessons[number % len(lessons)], rng))
     rng.shuffle(extras)
     return extras
+
+
+def _explainer(number: int, rng: random.Random) -> Page:
+    title, blocks = explainer(rng)
+    host = f"www.{SITES[number % len(SITES)]}.example"
+    made = Page("explainer", f"https://{host}/lessons/{number}.html", b"", "other_subject", title=title, blocks=blocks)
+    made.body = _render(made, rng).encode()
+    return made
 
 
 def _lesson(kind: str, number: int, rng: random.Random) -> Page:

@@ -35,6 +35,7 @@ EXPECTED = {
     "spam": "url", "foreign": "language", "not_found": "http", "redirect": "http", "image": "http", "empty": "http",
     "exact_duplicate": "exact_duplicate", "near_duplicate": "near_duplicate",
 }  # fmt: skip
+MATHS_RECIPES = ("finemath", "finemath_4plus")
 REMOVED_BY = {
     "keep": (),
     "http": ("read_warc", "read_index"),
@@ -44,12 +45,14 @@ REMOVED_BY = {
     "quality": ("gopher_quality", "c4_quality", "fineweb_quality", "threshold", "keep_probability", "top_fraction"),
     "repetition": ("gopher_repetition", "threshold", "keep_probability", "top_fraction"),
     "math": ("threshold", "keep_probability", "top_fraction", "domain_recall"),
+    "other_subject": tuple(f"{recipe}:{step}" for recipe in MATHS_RECIPES for step in ("threshold", "domain_recall")),
     "exact_duplicate": ("exact_dedup", "minhash", "bloom_dedup", "embedding_dedup"),
     "near_duplicate": ("minhash", "embedding_dedup"),
     "contaminated": ("decontaminate",),
     "capture": ("captures",),
 }
-"""Registered steps, any of which should remove a record of each class (:mod:`core.data.truth`)."""
+"""Registered steps, any of which should remove a record of each class (:mod:`core.data.truth`). What a page is worth
+depends on what the recipe looks for: lessons in other subjects are for a recipe of education at large."""
 CHARSETS = (
     ("cp1252", "utf-8", None),
     ("cp1252", "", None),
