@@ -4,7 +4,9 @@
 The corpus is planted: 75 % originals (windows of real text with a quarter of the words replaced), 10 % exact copies,
 10 % near copies (0.5 to 3 % of the words replaced), 5 % decoys (30 % replaced). All use 14 bands of 8 hashes of word
 5-grams, one worker, one thread. Every run is a fresh process; the methods take turns. Times leave out start and
-imports. Recall and precision are those of removed documents: of each original and its copies, all but one must go.
+imports; the CPU ratio is that of processor time, which other work on the machine hardly moves. Recall and precision are
+those of removed documents: of each original and its copies, all but one must go. Agreement: removed by both, of those
+removed by one.
 
     python benchmarks/dedup.py --texts articles.jsonl            # records with "text"; without it, made-up text
     python benchmarks/dedup.py --memory 5000                     # peak memory at 5,000 and at 50,000 documents
@@ -12,10 +14,10 @@ imports. Recall and precision are those of removed documents: of each original a
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -102,15 +104,13 @@ def kept_smallwright(corpus: Path, work: Path) -> list[int]:
         StepContext(label="minhash", position=0, seed=0, rejected=work / "rejected", ledgers=work, reports=work / "r")
     )
     source = corpus / "parquet"
-    started = time.perf_counter()
-    with LocalExecutor(LocalExecutorConfig(workers=1)) as executor:
+    with clock(), LocalExecutor(LocalExecutorConfig(workers=1)) as executor:
         for phase in step.phases(source, work / "work"):
             executor.run(phase.pipeline, phase.tasks or FILES, work / "logs" / phase.name, lambda done: None)
         applied = step.pass_step(work / "work")
         applied.bind(step.context)
         pipeline = [ReadDocuments(source), applied, WriteDocuments(work / "out")]
         executor.run(pipeline, FILES, work / "logs" / "pass", lambda done: None)
-    seconds(time.perf_counter() - started)
     return [
         int(d.id) for path in sorted((work / "out").glob("*.parquet")) for d in read_documents(path, ["id", "text"])
     ]
@@ -148,15 +148,14 @@ def kept_datatrove(corpus: Path, work: Path, default_splitter: bool = False) -> 
     )
     read = JsonlReader(str(corpus / "jsonl"))
     signatures, buckets, removed = (str(work / name) for name in ("signatures", "buckets", "removed"))
-    started = time.perf_counter()
-    for pipeline, tasks in (
-        ([read, MinhashDedupSignature(signatures, config=config, language=language)], FILES),
-        ([MinhashDedupBuckets(input_folder=signatures, output_folder=buckets, config=config)], BANDS),
-        ([MinhashDedupCluster(input_folder=buckets, output_folder=removed, config=config)], 1),
-        ([read, MinhashDedupFilter(input_folder=removed), JsonlWriter(str(work / "out"), compression=None)], FILES),
-    ):
-        LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=None).run()
-    seconds(time.perf_counter() - started)
+    with clock():
+        for pipeline, tasks in (
+            ([read, MinhashDedupSignature(signatures, config=config, language=language)], FILES),
+            ([MinhashDedupBuckets(input_folder=signatures, output_folder=buckets, config=config)], BANDS),
+            ([MinhashDedupCluster(input_folder=buckets, output_folder=removed, config=config)], 1),
+            ([read, MinhashDedupFilter(input_folder=removed), JsonlWriter(str(work / "out"), compression=None)], FILES),
+        ):
+            LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=None).run()
     return [int(json.loads(line)["id"]) for path in (work / "out").iterdir() for line in path.open()]
 
 
@@ -165,35 +164,37 @@ def kept_rensa(corpus: Path, work: Path) -> list[int]:
     import rensa
 
     texts = [json.loads(line)["text"] for path in sorted((corpus / "jsonl").iterdir()) for line in path.open()]
-    started = time.perf_counter()
-    index = rensa.RMinHashLSH(threshold=0.75, num_perm=BANDS * ROWS, num_bands=BANDS)
-    parent = list(range(len(texts)))
+    with clock():
+        index = rensa.RMinHashLSH(threshold=0.75, num_perm=BANDS * ROWS, num_bands=BANDS)
+        parent = list(range(len(texts)))
 
-    def find(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
+        def find(place: int) -> int:
+            while parent[place] != place:
+                parent[place] = parent[parent[place]]
+                place = parent[place]
+            return place
 
-    for place, text in enumerate(texts):
-        words = text.split()
-        minhash = rensa.RMinHash(num_perm=BANDS * ROWS, seed=42)
-        minhash.update([" ".join(words[i : i + NGRAM]) for i in range(max(1, len(words) - NGRAM + 1))])
-        for other in index.query(minhash):
-            a, b = find(place), find(other)
-            parent[max(a, b)] = min(a, b)
-        index.insert(place, minhash)
-    kept = [place for place in range(len(texts)) if find(place) == place]
-    seconds(time.perf_counter() - started)
+        for place, text in enumerate(texts):
+            words = text.split()
+            minhash = rensa.RMinHash(num_perm=BANDS * ROWS, seed=42)
+            minhash.update([" ".join(words[i : i + NGRAM]) for i in range(max(1, len(words) - NGRAM + 1))])
+            for other in index.query(minhash):
+                a, b = find(place), find(other)
+                parent[max(a, b)] = min(a, b)
+            index.insert(place, minhash)
+        kept = [place for place in range(len(texts)) if find(place) == place]
     return kept
 
 
-def seconds(value: float) -> None:
-    """Hand the measured time to :func:`child`."""
-    MEASURED.append(value)
+@contextlib.contextmanager
+def clock():
+    """Measure wall and processor time of the work, for :func:`child`."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    MEASURED.update(seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu)
 
 
-MEASURED: list[float] = []
+MEASURED: dict[str, float] = {}
 
 
 def child(method: str, corpus: Path) -> None:
@@ -212,8 +213,10 @@ def child(method: str, corpus: Path) -> None:
         kept = run(corpus, Path(work))
     copies = json.loads((corpus / "truth.json").read_text())
     removed = sorted(set(range(len(copies))) - set(kept))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print("RESULT" + json.dumps({"seconds": MEASURED[0], "memory": memory, "removed": removed}))
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text()
+    memory = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    print("RESULT" + json.dumps({**MEASURED, "memory": memory, "removed": removed}))
 
 
 def quality(removed: list[int], copies: list[int]) -> tuple[float, float]:
@@ -249,23 +252,34 @@ def compare(corpus: Path, methods: list[str], rounds: int) -> None:
     base = methods[1] if len(methods) > 1 else methods[0]
     theirs = set(runs[base][0]["removed"])
     print(f"\n{len(copies):,} documents, {rounds} rounds (ratio: median of the ratios within a round)")
-    print(f"{'method':<19}{'docs/s':>9}{'ratio':>8}{'recall':>9}{'precision':>11}{'agreement':>11}{'peak MB':>9}")
+    heads = [
+        ("docs/s", 9),
+        ("ratio", 8),
+        ("CPU ratio", 11),
+        ("recall", 9),
+        ("precision", 11),
+        ("agreement", 11),
+        ("peak MB", 9),
+    ]
+    print(f"{'method':<19}" + "".join(f"{head:>{width}}" for head, width in heads))
     for method in methods:
         recall, precision = quality(runs[method][0]["removed"], copies)
-        pairs = zip(runs[base], runs[method], strict=True)
+        pairs = list(zip(runs[base], runs[method], strict=True))
         ratio = statistics.median(other["seconds"] / own["seconds"] for other, own in pairs)
+        cpu_ratio = statistics.median(other["cpu_seconds"] / own["cpu_seconds"] for other, own in pairs)
         ours = set(runs[method][0]["removed"])
         agreement = len(ours & theirs) / max(1, len(ours | theirs))
         memory = max(run["memory"] for run in runs[method])
         print(
-            f"{method:<19}{speed[method]:>9,.0f}{ratio:>8.2f}{recall:>9.4f}{precision:>11.4f}{agreement:>11.4f}{memory:>9.0f}"
+            f"{method:<19}{speed[method]:>9,.0f}{ratio:>8.2f}{cpu_ratio:>11.2f}{recall:>9.4f}{precision:>11.4f}"
+            f"{agreement:>11.4f}{memory:>9.0f}"
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", help='JSONL with "text", to plant the corpus in')
-    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--documents", type=int, default=50_000)
     parser.add_argument("--default-documents", type=int, default=2000, help="with DataTrove's default splitter; 0: not")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", type=int, metavar="N", help="measure peak memory at N and 10 N documents instead")
