@@ -103,7 +103,10 @@ def slurm_cluster(cpus: int = 2, memory_mb: int = 4000) -> Iterator[dict[str, st
         yield environment
     finally:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            _command(["scancel", "--user=root", "--signal=KILL"], environment)
+            _command(["scancel", "--user=root"], environment)
+            end = time.monotonic() + 10  # slurmd does not stop while a job is being cleaned up
+            while _command(["squeue", "--noheader"], environment) and time.monotonic() < end:
+                time.sleep(0.2)
         for process in reversed(processes):
             process.send_signal(signal.SIGTERM)
         for process in reversed(processes):

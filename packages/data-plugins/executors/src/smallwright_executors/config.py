@@ -95,7 +95,7 @@ class SlurmConfig:
             raise ConfigError(f"time={self.time}: give hours:minutes:seconds or days-hours; quote it in YAML.")
         if self.venv_path is not None and self.env_command is not None:
             raise ConfigError("venv_path and env_command exclude each other: give one.")
-        for name in self.sbatch_args:
+        for name in self.sbatch_args or ():
             if name.startswith("-") or name in ("array", "output", "error", "job-name"):
                 raise ConfigError(
                     f"sbatch_args.{name}: write options without dashes; array, output, error and job-name are set by "

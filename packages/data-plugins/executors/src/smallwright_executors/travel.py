@@ -34,6 +34,6 @@ def _arrive(kind: type, folder: str, plugin_files: tuple[str, ...], state: bytes
             "the run in a directory that all machines share."
         ) from error
     discovery.load(plugin_files)
-    executor = kind.__new__(kind)
+    executor: Any = object.__new__(kind)
     executor.__dict__.update(dill.loads(state))
     return executor
