@@ -163,9 +163,11 @@ class ExtractTextConfig:
     """Most memory for one page, beyond what an idle extractor needs (Linux)."""
 
     def __post_init__(self) -> None:
-        for name in ("max_page_bytes", "max_depth", "min_characters"):
+        for name in ("max_page_bytes", "min_characters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1.")
+        if not 1 <= self.max_depth <= 5000:
+            raise ValueError(f"max_depth={self.max_depth}: must be from 1 to 5000.")
         if not 0.05 <= self.timeout_s <= 3600:
             raise ValueError(f"timeout_s={self.timeout_s}: must be from 0.05 to 3600.")
         if self.max_memory_mb < 64:

@@ -31,8 +31,8 @@ SYMBOLS = {
 }  # fmt: skip
 FUNCTIONS = frozenset(
     {"sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "coth", "exp",
-     "log", "ln", "lg", "det", "dim", "ker", "hom", "arg", "deg", "gcd", "inf", "lim", "liminf", "limsup", "max", "min", "sup",
-     "Pr"}
+     "log", "ln", "lg", "det", "dim", "ker", "hom", "arg", "deg", "gcd", "inf", "lim", "liminf", "limsup", "max", "min",
+     "sup", "Pr"}
 )  # fmt: skip
 OVER = {"¯": r"\bar", "‾": r"\overline", "_": r"\overline", "^": r"\hat", "ˆ": r"\hat", "~": r"\tilde", "˜": r"\tilde",
         "→": r"\vec", "⃗": r"\vec", "˙": r"\dot", ".": r"\dot", "¨": r"\ddot", "⏞": r"\overbrace",
