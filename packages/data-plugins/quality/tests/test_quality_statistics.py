@@ -1,5 +1,6 @@
 """Counts of what passes, token counts, long documents. Seconds: 2."""
 
+import pyarrow.parquet as pq
 import pytest
 from core.data.steps import StepContext
 from core.errors import InputError
@@ -71,6 +72,20 @@ def test_long_documents_are_marked_and_counted_by_source(tokenizer):
     assert [document.id for document in kept] == ["1", "2"]
     assert step._ledger.rejected == {"short": 1}
     assert tables["long documents"] == {"a.org": 2}
+
+
+@pytest.mark.parametrize("rows_per_group", [1, 10_000])
+def test_the_index_of_long_documents_lists_each_once(tmp_path, monkeypatch, rows_per_group):
+    monkeypatch.setattr(LongDocuments, "ROWS_PER_GROUP", rows_per_group)
+    step = LongDocuments(LongDocumentsConfig(min_tokens=10, bytes_per_token=1.0))
+    step.bind(StepContext(label="x", position=0, seed=0, reports=tmp_path / "reports"))
+    texts = ["short", "x" * 10, "x" * 11, "", "x" * 12]
+    documents = [Document(text=t, id=f"{i}\ud800", metadata={"url": f"http://a.org/{i}"}) for i, t in enumerate(texts)]
+    assert len(list(step.run(iter(documents), 3, 4))) == 5
+    index = pq.read_table(tmp_path / "reports" / "00003.parquet").to_pylist()
+    found = [(row["id"], row["source"], row["tokens"]) for row in index]
+    assert found == [("1?", "a.org", 10), ("2?", "a.org", 11), ("4?", "a.org", 12)]
+    assert list((tmp_path / "reports").iterdir()) == [tmp_path / "reports" / "00003.parquet"]
 
 
 def test_a_missing_or_broken_tokenizer_is_found_before_any_work(tmp_path):

@@ -1,9 +1,12 @@
 """Count what passes, and find long documents."""
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import InputError
 from datatrove.data import Document
@@ -89,12 +92,41 @@ def length_bin(tokens: int) -> str:
 
 
 class LongDocuments(_CountingStep):
-    """Write ``tokens`` and ``long`` to the metadata: the index that context extension picks by.
+    """Write ``tokens`` and ``long`` to the metadata, and an index of long documents for context extension to pick from.
 
-    Reason, with ``keep: long``: ``short``. Tables ``long documents`` and ``tokens in long documents``, by source.
+    The index is ``reports/<position>-<label>/<rank>.parquet`` in the corpus, one row a long document: id, url, source,
+    tokens. It lists what passed here: put the step last. Reason, with ``keep: long``: ``short``. Tables ``long
+    documents`` and ``tokens in long documents``, by source.
     """
 
+    INDEX = pa.schema([("id", pa.string()), ("url", pa.string()), ("source", pa.string()), ("tokens", pa.int64())])
+    ROWS_PER_GROUP = 10_000
+
     config: LongDocumentsConfig
+
+    def __init__(self, config: LongDocumentsConfig) -> None:
+        super().__init__(config)
+        self._rows: list[dict[str, Any]] = []
+
+    def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
+        self._rows = []
+        if self.context.reports is None:
+            yield from super().process(documents, rank, world_size)
+            return
+        self.context.reports.mkdir(parents=True, exist_ok=True)
+        path = self.context.reports / f"{rank:05d}.parquet"
+        partial = path.with_suffix(".partial")
+        with pq.ParquetWriter(partial, self.INDEX, compression="zstd") as writer:
+            for document in super().process(documents, rank, world_size):
+                yield document
+                if len(self._rows) >= self.ROWS_PER_GROUP:
+                    writer.write_table(self._take())
+            writer.write_table(self._take())
+        partial.replace(path)
+
+    def _take(self) -> pa.Table:
+        table, self._rows = pa.Table.from_pylist(self._rows, schema=self.INDEX), []
+        return table
 
     def process_document(self, document: Document) -> Document:
         config = self.config
@@ -107,6 +139,13 @@ class LongDocuments(_CountingStep):
             source = domain_of(url, "host") if config.by is None else str(document.metadata.get(config.by, ""))
             self.count("long documents", source[:100] or "(none)")
             self.count("tokens in long documents", source[:100] or "(none)", tokens)
+            row = {"id": document.id, "url": url, "source": source, "tokens": tokens}
+            self._rows.append({key: _encodable(value) for key, value in row.items()})
         elif config.keep == "long":
             raise Rejection("short")
         return document
+
+
+def _encodable(value: Any) -> Any:
+    """Replace lone surrogates, which Parquet cannot hold."""
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
