@@ -262,3 +262,42 @@ def test_storage_that_fails_ends_the_run_and_counts_nothing(tmp_path):
 def test_text_that_starts_like_bzip2_is_text(tmp_path):
     assert bz2.compress(b"")[4:10] in BZIP2_BLOCKS
     assert read_bytes(tmp_path, b"BZh9 is how bzip2 starts\n")[1] == {"invalid JSON": 1}
+
+
+def read_array(tmp_path, data, world_size=1, **settings):
+    path = tmp_path / "rows.json"
+    path.write_bytes(data)
+    return run([path], world_size, **settings)
+
+
+def test_a_json_file_may_be_one_array(tmp_path):
+    items = rows(9000, size=200)
+    for indent in (None, 2):
+        data = json.dumps(items, indent=indent).encode()
+        assert len(data) > 3_000_000  # more than one piece
+        documents, failed, received = read_array(tmp_path, b"\xef\xbb\xbf \n" + data)
+        assert ([document.text for document in documents], failed) == ([item["text"] for item in items], {})
+        assert received == 9000
+    shared, _, received = read_array(tmp_path, gzip.compress(data), world_size=3)
+    assert sorted(document.id for document in shared) == sorted(document.id for document in documents)
+    assert received == 9000
+    assert read_array(tmp_path, b'{"text": "lines"}\n{"text": "too"}\n')[2] == 2
+    assert read_array(tmp_path, b"[]")[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "failed"),
+    [
+        (b'[{"text": "a"}, 5, {"text": "b"}]', 2, {"not an object": 1}),
+        (b'[{"text": "a"}, {"text": "b"', 1, {"broken JSON array": 1}),
+        (b'[{"text": "a"} x {"text": "b"}]', 1, {"broken JSON array": 1}),
+        (b'[{"text": "a"}, {"text": "\xff"}]', 0, {"broken JSON array": 1}),
+        (b'[{"text": "a"}, {"text": "' + b"x" * 3_000_000 + b'"}]', 1, {"too long": 1}),
+        (b'[{"text": "a"}, ' + b"[" * 100_000, 1, {"broken JSON array": 1}),
+        (gzip.compress(b'[{"text": "a"}, {"text": "b"}]')[:-8], 2, {"truncated compressed stream": 1}),
+        (b'[{"text": "a"}] [', 1, {"broken JSON array": 1}),
+    ],
+)
+def test_broken_arrays_are_one_failure(tmp_path, data, kept, failed):
+    documents, found, _ = read_array(tmp_path, data, max_row_bytes=1_000_000)
+    assert (len(documents), found) == (kept, failed)

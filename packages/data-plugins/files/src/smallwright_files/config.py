@@ -56,8 +56,9 @@ class ReadHubConfig(RowsConfig):
     """Configuration of the dataset (its subset); null: its default one."""
     split: str = setting("train")
     """Split whose data files are read."""
-    revision: str | None = setting(None)
-    """Commit, tag or branch; null: the newest commit. The commit found is recorded in every document."""
+    revision: str | None = setting(None, identity=False)
+    """Commit, tag or branch; null: the newest commit. The commit that it is now counts for the identity, as part of
+    the names of the data files, and is recorded in every document."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """Rows of each kind of file, in bounded memory; what cannot be read is one row with a problem."""
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from core.errors import InputError
 
+from smallwright_files.arrays import read_array, starts_array
 from smallwright_files.config import RowsConfig
 from smallwright_files.rows import INVALID_JSON, NOT_AN_OBJECT, NOT_UTF8, TOO_LONG, Row
 from smallwright_files.streams import BrokenStream, Storage, chunks, lines
@@ -30,9 +32,13 @@ Reader = Callable[[Storage, RowsConfig, Wanted, str], Iterator[Row]]
 
 def read_jsonl(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
     """Yield the object of each line; blank lines are none."""
+    return _line_rows(chunks(storage), config, wanted)
+
+
+def _line_rows(pieces: Iterator[bytes], config: RowsConfig, wanted: Wanted) -> Iterator[Row]:
     number = -1
     try:
-        for number, (line, overlong) in enumerate(lines(chunks(storage), config.max_row_bytes)):
+        for number, (line, overlong) in enumerate(lines(pieces, config.max_row_bytes)):
             if number == 0:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not wanted(number) or not line.strip():
@@ -41,6 +47,20 @@ def read_jsonl(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) 
     except BrokenStream as broken:
         if wanted(number + 1):
             yield _problem(number + 1, broken.reason, broken.partial, str(broken))
+
+
+def read_json(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
+    """Yield the objects of a ``.json`` file: those of one array where it is one, else of its lines."""
+    pieces = chunks(storage)
+    try:
+        first = next(pieces, b"")
+    except BrokenStream as broken:
+        if wanted(0):
+            yield _problem(0, broken.reason, b"", str(broken))
+        return
+    whole = itertools.chain((first,), pieces)
+    rows = read_array(whole, config.max_row_bytes) if starts_array(first) else _line_rows(whole, config, wanted)
+    yield from (row for row in rows if wanted(row.number))
 
 
 def _parse(number: int, line: bytes) -> Row:
@@ -231,7 +251,7 @@ def _overlong(batch: pa.RecordBatch, config: RowsConfig) -> list[bool] | None:
 
 READERS: dict[str, Reader] = {
     ".jsonl": read_jsonl,
-    ".json": read_jsonl,
+    ".json": read_json,
     ".ndjson": read_jsonl,
     ".parquet": read_parquet,
     ".csv": read_csv,

@@ -76,13 +76,16 @@ class ReadRows(Step, Generic[Config]):
 
 
 class ReadJsonl(ReadRows[ReadJsonlConfig]):
-    """Read JSONL: one object a line; plain, gzip, zstd, xz or bzip2, told by the first bytes."""
+    """Read JSONL: one object a line; plain, gzip, zstd, xz or bzip2, told by the first bytes.
+
+    A file named ``.json`` may be one array of objects instead.
+    """
 
     def __init__(self, config: ReadJsonlConfig | None = None) -> None:
         super().__init__(config or ReadJsonlConfig())
 
     def reader(self, file: str) -> formats.Reader:
-        return formats.read_jsonl
+        return formats.read_json if formats.kind_of(file) == ".json" else formats.read_jsonl
 
 
 class ReadParquet(ReadRows[ReadParquetConfig]):

@@ -52,10 +52,11 @@ class Storage:
         return self._head
 
     def read(self, count: int = -1) -> bytes:
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        return self._ask("read", count)
+        head, self._head = self._head, b""
+        if head and 0 <= count <= len(head):
+            self._head = head[count:]
+            return head[:count]
+        return head + self._ask("read", count - len(head) if count >= 0 else -1)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._ask("seek", offset, whence)
