@@ -57,15 +57,8 @@ DEFAULT = [
 ]
 PIECE = 2500
 """Characters of a document: books and encyclopedia are cut at paragraphs."""
-ENCODERS = {
-    "tiny": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
-    "e5-small size": {
-        "hidden_size": 384,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 12,
-        "intermediate_size": 1536,
-    },
-}
+ENCODERS = {"tiny": (128, 2, 2), "e5-small size": (384, 12, 12)}
+"""Width, layers, heads."""
 
 
 def read(path: Path) -> Iterator[str]:

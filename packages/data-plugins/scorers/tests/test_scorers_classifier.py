@@ -10,7 +10,14 @@ from core.config import build
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError, UserError
 from datatrove.data import Document
-from smallwright_scorers.classifier import Classifier, FastTextClassifier, ScoreDocuments
+from smallwright_scorers.classifier import (
+    SCORING_BATCH,
+    Classifier,
+    EncoderClassifier,
+    FastTextClassifier,
+    ScoreDocuments,
+    _batches,
+)
 from smallwright_scorers.classifier_config import (
     ClassifierConfig,
     EncoderClassifierConfig,
@@ -318,3 +325,37 @@ def test_classifier_options_list_every_setting_with_its_default(option, cls, ext
     assert loaded.pop("use") == ("classifier" if option == "linear" else f"classifier_{option}")
     assert set(loaded) == set(cls.__dataclass_fields__)
     assert build(cls, {**loaded, **extra}, "x") == cls(**extra)
+
+
+@pytest.mark.parametrize(
+    ("cls", "config"),
+    [
+        (Classifier, ClassifierConfig()),
+        (FastTextClassifier, FastTextClassifierConfig(dim=8, buckets=1000)),
+        (EncoderClassifier, EncoderClassifierConfig(encoder="a/b", by="language")),
+    ],
+)
+def test_every_pass_travels_to_a_worker_process(cls, config, tmp_path):
+    dill = pytest.importorskip("dill", reason="dill is not installed")
+    step = cls(config)
+    step.context = StepContext(label="step", position=0, seed=0)
+    for pipeline in [*(phase.pipeline for phase in step.phases(tmp_path, tmp_path)), [step.pass_step(tmp_path)]]:
+        payload = dill.dumps(pipeline)
+        assert len(payload) < 100_000
+        assert [type(part) for part in dill.loads(payload)] == [type(part) for part in pipeline]
+
+
+def test_documents_are_scored_some_at_a_time():
+    """As many are held as the limits say, whatever their number and length."""
+    taken = 0
+
+    def endless(text):
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Document(text=text, id=str(taken))
+
+    assert len(next(_batches(endless("short")))) == taken == SCORING_BATCH
+    taken = 0
+    assert len(next(_batches(endless("long " * 1_000_000)))) == taken == 4
+    assert [len(batch) for batch in _batches([Document(text="", id="")] * (SCORING_BATCH + 1))] == [SCORING_BATCH, 1]

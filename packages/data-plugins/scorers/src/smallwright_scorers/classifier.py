@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from core.data.steps import CorpusStep, Phase, Step, StepContext, batched
+from core.data.steps import CorpusStep, Phase, Step, StepContext
 from core.errors import UserError
 from core.progress import ProgressWriter
 from datatrove.data import Document
@@ -27,6 +27,7 @@ REPORT_FILE = "classifier.report.json"
 CLASSIFIER_FOLDER = "classifier"
 RESULT_FILE = "held_out.json"
 SCORING_BATCH = 1024
+SCORING_CHARACTERS = 16_000_000
 DECIMALS = 6
 
 
@@ -253,7 +254,7 @@ class ScoreDocuments(Step):
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         trained = Trained(self.kind, self.classifier)
         key, by, longest = self.config.key, self.config.by, self.config.max_chars
-        for batch in batched(documents, SCORING_BATCH):
+        for batch in _batches(documents):
             models = [trained.model(document.metadata.get(by)) if by else COMMON for document in batch]
             scores = trained.scorer.predict([document.text[:longest] for document in batch], models)
             scores = np.round(scores, DECIMALS)
@@ -269,6 +270,20 @@ class ScoreDocuments(Step):
                 if by is not None:
                     self.count("classifier", "common" if models[place] == COMMON else str(document.metadata[by]))
                 yield document
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Group documents, so that neither many nor long ones take much memory."""
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document.text)
+        if len(batch) == SCORING_BATCH or characters >= SCORING_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def _rows_by_group(examples: Examples) -> dict[str, np.ndarray]:
