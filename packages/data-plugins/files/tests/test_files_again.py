@@ -145,10 +145,10 @@ def test_recipes_list_every_setting(registry, name):
     required = {"hub": ["data.steps.read.dataset=x"]}.get(name, [])
     settings = settings_of(registry, name, *required)
     recipe = typed.build(RecipeConfig, settings, "data")
-    assert set(settings) == set(RecipeConfig.__dataclass_fields__) - {"scorer"}
     for step in plan_steps(recipe, registry):
         listed = set(settings["steps"][step.label]) - {"use"}
-        assert listed == set(step.config.__dataclass_fields__), step.label
+        fields = set(step.config.__dataclass_fields__)
+        assert listed == fields if step.label == "read" else listed <= fields, step.label
 
 
 @pytest.mark.parametrize("name", ["jsonl", "parquet"])
