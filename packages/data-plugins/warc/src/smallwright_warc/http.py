@@ -9,6 +9,8 @@ from fastwarc.stream_io import BrotliReader, ZstdReader
 
 MAX_HEADER_BYTES = 64 * 1024
 CHUNK = 1 << 16
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
+_END_OF_HEADERS = re.compile(rb"\n\r?\n")
 MAX_CHUNKS = 200_000
 """More are a waste of time: a page of this many bytes has no reason to come byte by byte."""
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1000})?\r?\n")
@@ -50,23 +52,22 @@ def parse_response(block: bytes) -> Response:
     Raises:
         BadHeadersError: no status line, or no end of the headers within 64 KiB.
     """
-    head = block[:MAX_HEADER_BYTES]
-    status = re.match(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)", head)
+    status = _STATUS_LINE.match(block)
     if status is None:
         raise BadHeadersError("bad HTTP headers")
-    end = re.search(rb"\r?\n\r?\n", head)
-    if end is None:
-        if len(block) > len(head):
-            raise BadHeadersError("bad HTTP headers")
-        lines, body = head, b""
+    end = _END_OF_HEADERS.search(block, 0, MAX_HEADER_BYTES)
+    if end is not None:
+        lines, body = block[: end.start()], block[end.end() :]
+    elif len(block) > MAX_HEADER_BYTES:
+        raise BadHeadersError("bad HTTP headers")
     else:
-        lines, body = head[: end.start()], block[end.end() :]
+        lines, body = block, b""
     headers: dict[str, str] = {}
-    for line in re.split(rb"\r?\n", lines)[1:]:
-        name, colon, value = line.decode("latin-1").partition(":")
-        name = name.strip().lower()
-        if colon and name:
-            headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+    for line in lines.decode("latin-1").split("\n")[1:]:
+        name, colon, value = line.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        if name and colon:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Response(int(status.group(1)), headers, body)
 
 

@@ -38,8 +38,10 @@ def opt_out_signals(headers: Mapping[str, str], page: bytes) -> list[str]:
         _add_directives(found, tag[:MAX_HEADER].lower())
     if headers.get(TDM, "").split(",")[0].strip() == "1":
         found.add(TDM)
-    if page:
-        _add_metas(found, page.lower())
+    end = page.find(b"</head>")  # most pages write it so; the others are cut where it is looked for without case
+    head = (page[:end] if end >= 0 else page).lower()
+    if b"<meta" in head:
+        _add_metas(found, head)
     return sorted(found)
 
 
@@ -52,15 +54,15 @@ def _add_metas(found: set[str], head: bytes) -> None:
     for mark in (b"</head", b"<body"):
         if (end := head.find(mark)) >= 0:
             head = head[:end]
+    metas = [meta for meta in _META.findall(head)[:MAX_META] if _HINT.search(meta)]
+    if not metas:
+        return
     if b"<!--" in head:
         first, *others = head.split(b"<!--")
         head = first + b"".join(part.partition(b"-->")[2] for part in others)
-    for number, match in enumerate(_META.finditer(head)):
-        if number >= MAX_META:
-            return
-        if not _HINT.search(match.group(1)):
-            continue
-        attributes = _ATTRIBUTE.findall(match.group(1).decode("latin-1"))
+        metas = _META.findall(head)[:MAX_META]
+    for meta in metas:
+        attributes = _ATTRIBUTE.findall(meta.decode("latin-1"))
         values = {name: html.unescape(a or b or c) for name, a, b, c in attributes}
         name = (values.get("name") or values.get("http-equiv") or "").strip()
         content = values.get("content", "").strip()
