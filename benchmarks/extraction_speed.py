@@ -2,8 +2,8 @@
 
 The bare loop iterates responses, guesses the charset and extracts the main text, and writes nothing. Ours is what a
 recipe does on one shard: ``read_warc``, ``extract_text`` and the Parquet writers of kept and rejected documents. Rounds
-are interleaved; medians count. With one process, seconds are of processor time, of the process and its children, so that
-ratios are per core and hold on a busy machine; two processes are compared by the clock, and need an idle one.
+are interleaved; medians count. With one process, seconds are of processor time, of the process and its children, so
+that ratios are per core and hold on a busy machine; two processes are compared by the clock, and need an idle one.
 
     python benchmarks/extraction_speed.py --html ../shared/data /usr/share/doc
 """
@@ -134,9 +134,7 @@ def main() -> None:
         for path in halves:
             shutil.copy(whole, path)
         megabytes = sum(map(len, pages)) / 1e6
-        print(
-            f"{len(pages)} records of {len(pages) // arguments.repeat} pages, {megabytes:.1f} MB of HTML, {arguments.rounds} rounds"
-        )
+        print(f"{len(pages)} records, {megabytes:.1f} MB of HTML, {arguments.rounds} rounds")
         work: dict[str, Callable[[], object]] = {"bare loop": lambda: bare_loop(whole)}
         for name, settings in chosen.items():
             work[name] = lambda settings=settings: our_loop(whole, settings)

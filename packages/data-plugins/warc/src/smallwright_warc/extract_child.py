@@ -188,11 +188,15 @@ def outcome(html: str, config: ExtractTextConfig) -> Outcome:
 
     try:
         page = extract_page(html, config)
-    except MemoryError as error:
-        return Outcome(failed=MEMORY_LIMIT, error=repr(error)[:500])
     except Exception as error:  # whatever an extractor raises is about this page
-        return Outcome(failed=type(error).__name__, error=f"{type(error).__name__}: {error}"[:500])
+        name = type(error).__name__
+        starved = isinstance(error, MemoryError) or (name == "HTMLParserException" and _memory_was_short())
+        return Outcome(failed=MEMORY_LIMIT if starved else name, error=f"{name}: {error}"[:500])
     return Outcome(page.text, page.title, page.formulas, page.reason)
+
+
+_short_from_kb = 0
+"""Peak of this process's address space from which a parser that gives up did so for want of memory; 0: no limit set."""
 
 
 def limit_memory(megabytes: int) -> None:
@@ -201,10 +205,19 @@ def limit_memory(megabytes: int) -> None:
         return
     import resource
 
-    with open("/proc/self/statm") as file:
-        data_pages = int(file.read().split()[5])
-    limit = data_pages * resource.getpagesize() + megabytes * 2**20
+    global _short_from_kb
+    limit = (_status_kb("VmData") + megabytes * 1024) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    _short_from_kb = _status_kb("VmSize") + megabytes * 1024 // 3  # buffers double: a refused one is as large again
+
+
+def _memory_was_short() -> bool:
+    return 0 < _short_from_kb < _status_kb("VmPeak")
+
+
+def _status_kb(field: str) -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(f"{field}:"))
 
 
 def _serve(settings: str, parent: str) -> None:
