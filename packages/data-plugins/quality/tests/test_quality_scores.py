@@ -192,6 +192,19 @@ def test_domain_recall_by_registrable_domain(tmp_path):
     assert not done.kept
 
 
+@pytest.mark.parametrize("make", [lambda: DomainRecall(DomainRecallConfig()), lambda: TopFraction(TopFractionConfig())])
+def test_every_byte_is_the_same_for_any_number_of_workers(tmp_path, monkeypatch, make):
+    monkeypatch.setattr(domain_recall, "DOCUMENTS_PER_PARTITION", 30)
+    written = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        run_on_corpus(make(), folder, crawl(), workers=workers)
+        files = [path for part in ("out", "work", "rejected") for path in sorted((folder / part).rglob("*.*"))]
+        written.append({str(path.relative_to(folder)): path.read_bytes() for path in files if path.is_file()})
+    assert written[0] == written[1]
+    assert len(written[0]) > 8
+
+
 def test_domain_recall_reads_lists_before_any_work(tmp_path):
     listed = tmp_path / "domains.txt"
     listed.write_text("# of another collection\na.bad.com\n")

@@ -1,16 +1,20 @@
 """Quality steps: verdicts, reasons, the same outcome as DataTrove's filters and for any number of workers."""
 
+import dataclasses
+import gzip
 import pickle
 
 import pytest
 from core.data.documents import ParquetSink, ReadDocuments, WriteDocuments, read_documents
+from core.data.steps import StepContext
+from core.errors import InputError
 from datatrove.data import Document
 from datatrove.executor import LocalPipelineExecutor
 from smallwright_quality import config as settings
 from smallwright_quality.heuristics import C4Quality, FineWebQuality, GopherQuality
 from smallwright_quality.pii import Pii
 from smallwright_quality.repetition import GopherRepetition
-from smallwright_quality.url import HashedSet, UrlFilter
+from smallwright_quality.url import HashedSet, UrlFilter, fineweb_lists
 from smallwright_quality.words import FastWords
 
 ENGLISH = "The cat sat on the mat, and the dog that lives with us did not have to be told of it."
@@ -51,6 +55,34 @@ def test_hashed_set_holds_what_it_was_given():
     assert all(entry in HashedSet(entries) for entry in entries)
     assert "host1000.org" not in HashedSet(entries)
     assert "a" not in HashedSet([])
+
+
+def test_url_rules_can_be_turned_off():
+    config = settings.UrlFilterConfig(lists="none", soft_words=("casino", "poker"), missing_url="keep")
+    assert apply(UrlFilter(config), "text", url="http://a.org/casino-poker")[1] == {"soft words": 1}
+    assert apply(UrlFilter(config), "text", url="http://pornhub.com/")[1] == {}
+    assert apply(UrlFilter(config), "text")[1] == {}
+    off = dataclasses.replace(config, soft_word_threshold=None)
+    assert apply(UrlFilter(off), "text", url="http://a.org/casino-poker")[1] == {}
+
+
+def test_url_lists_come_from_files(tmp_path):
+    listed = tmp_path / "hosts.txt.gz"
+    listed.write_bytes(gzip.compress(b"# hosts\n\nbad.example\n"))
+    step = UrlFilter(settings.UrlFilterConfig(domain_files=(str(listed),)))
+    assert apply(step, "text", url="https://a.bad.example/x")[1] == {"domain": 1}
+    with pytest.raises(InputError, match="cannot read this list"):
+        UrlFilter(settings.UrlFilterConfig(url_files=(str(tmp_path / "none.txt"),)))
+
+
+@pytest.mark.slow
+def test_fineweb_lists_are_datatroves():
+    step = UrlFilter(settings.UrlFilterConfig(lists="fineweb"))
+    step.bind(StepContext(label="url", position=0, seed=0))
+    lists = fineweb_lists()
+    assert len(lists["domains"]) > 4_500_000
+    assert apply(step, "text", url="http://www.pornhub.com/x")[1] == {"domain": 1}
+    assert apply(step, "text", url="https://en.wikipedia.org/wiki/Sussex")[1] == {}
 
 
 def test_heuristics_keep_prose_and_name_reasons():

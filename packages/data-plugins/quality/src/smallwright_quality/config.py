@@ -161,7 +161,7 @@ class C4QualityConfig(WordsConfig):
     min_num_sentences: int | None = setting(5)
     """Least number of sentences in the lines that are left (C4). Null turns a rule with a number off."""
     min_words_per_line: int | None = setting(3)
-    """Drop shorter lines (C4: 5 in the paper's first version, 3 in the printed one)."""
+    """Drop shorter lines (C4)."""
     max_word_length: int | None = setting(1000)
     """Drop lines with a longer word (in C4's code, not in its paper)."""
     remove_citations: bool = setting(True)
