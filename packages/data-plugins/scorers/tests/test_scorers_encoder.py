@@ -18,6 +18,7 @@ from smallwright_scorers.classifier_config import EncoderClassifierConfig  # noq
 from smallwright_scorers.encoder import EncoderKind  # noqa: E402
 from smallwright_scorers.encoder_torch import _fit  # noqa: E402
 from smallwright_scorers.examples import read_examples  # noqa: E402
+from smallwright_scorers.export import export  # noqa: E402
 
 WORDS = ["shop cart price", "news mayor weather", "sum idea number", "step equation add", "solve lesson", "proof hence"]
 SHAPE = {
@@ -164,6 +165,17 @@ def test_groups_share_the_encoder(bert, documents, tmp_path, write_corpus, run_c
     assert [d.metadata["score"] for d in rescored] == [d.metadata["score"] for d in scored]
     assert report_of(tmp_path / "w2")["groups"]["b"]["classifier"] == "own"
 
+    # as an ordinary model, the classifier of a group gives that group's scores
+    export(tmp_path / "kept/classifier", tmp_path / "exported", group="b")
+    of_b = [d for d in scored if d.metadata["language"] == "b"]
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "exported")
+    found = logits(model, transformers.AutoTokenizer.from_pretrained(tmp_path / "exported"), [d.text for d in of_b])
+    np.testing.assert_allclose(found, [d.metadata["score"] for d in of_b], atol=1e-4)
+    with pytest.raises(InputError, match="--group x: not among a, b"):
+        export(tmp_path / "kept/classifier", tmp_path / "other", group="x")
+    with pytest.raises(InputError, match="exists; name a folder that does not"):
+        export(tmp_path / "kept/classifier", tmp_path / "exported")
+
 
 def test_the_whole_encoder_trains_where_asked(bert, documents, tmp_path, write_corpus, run_corpus_step):
     config = EncoderClassifierConfig(encoder=bert, freeze=False, **(QUICK | {"epochs": 6}))
@@ -173,7 +185,8 @@ def test_the_whole_encoder_trains_where_asked(bert, documents, tmp_path, write_c
     model = transformers.AutoModel.from_pretrained(tmp_path / "kept/classifier/common")
     before = transformers.AutoModel.from_pretrained(bert)
     assert not torch.equal(model.encoder.layer[0].output.dense.weight, before.encoder.layer[0].output.dense.weight)
-    again = EncoderClassifierConfig(pretrained=str(tmp_path / "kept/classifier"), **QUICK)
+    export(tmp_path / "kept/classifier", tmp_path / "exported")
+    again = EncoderClassifierConfig(pretrained=str(tmp_path / "exported"), **QUICK)
     rescored, _ = run_corpus_step(EncoderClassifier(again), corpus, tmp_path / "w2")
     assert [d.metadata["score"] for d in rescored] == [d.metadata["score"] for d in scored]
 

@@ -21,11 +21,10 @@ from datatrove.pipeline.base import PipelineStep
 from smallwright_scorers.classifier_config import CommonConfig
 from smallwright_scorers.evaluation import calibration_plot, evaluate, histogram, whole_score
 from smallwright_scorers.examples import CollectLabelled, Examples, read_examples
-from smallwright_scorers.model import COMMON, Kind, Trained, keep, read_index, write_index
+from smallwright_scorers.model import COMMON, RESULT_FILE, Kind, Trained, keep, read_index, write_index
 
 REPORT_FILE = "classifier.report.json"
 CLASSIFIER_FOLDER = "classifier"
-RESULT_FILE = "held_out.json"
 SCORING_BATCH = 1024
 SCORING_CHARACTERS = 16_000_000
 DECIMALS = 6

@@ -162,6 +162,12 @@ class Encoder:
         """Load a trained head; every weight of it must be there."""
         self.model.load_state_dict(load_file(path, device=str(self.device)))
 
+    def save(self, folder: Path) -> None:
+        """Write the whole model and its tokenizer as a transformers directory."""
+        with _quietly():
+            self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
     def renew_head(self) -> None:
         """Give the head the weights that it had before any training."""
         self.model.load_state_dict(self._new_head)
@@ -291,9 +297,7 @@ def train_whole(
 
     best, facts = _fit(encoder, forward, score, examples, training, held_out, config)
     encoder.model.load_state_dict(best)
-    with _quietly():
-        encoder.model.save_pretrained(folder)
-    encoder.tokenizer.save_pretrained(folder)
+    encoder.save(folder)
     return score(held_out), facts
 
 

@@ -21,6 +21,8 @@ from smallwright_scorers.examples import Examples
 
 INDEX_FILE = "classifier.json"
 COMMON = "common"
+RESULT_FILE = "held_out.json"
+"""In the folder of each model: the scores of its held-out labels, and facts for the report."""
 
 
 class Scorer(ABC):
