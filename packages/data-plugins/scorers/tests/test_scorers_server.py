@@ -43,6 +43,7 @@ def test_answers_are_labels_with_where_they_come_from(label, peer, monkeypatch):
     assert one["label_prompt"] in report["prompts"]
     assert re.fullmatch(r"maths#[0-9a-f]{12}", one["label_prompt"])
     assert one["label_sampling"].startswith("temperature=0.5 top_p=1.0 seed=7 max_tokens=")
+    assert report["served"] == {"id": "judge", "owned_by": "nobody"}
     assert peer.keys == {"Bearer secret"}
     assert "secret" not in json.dumps(report)
     request = peer.requests[0]

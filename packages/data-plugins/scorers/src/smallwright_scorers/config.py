@@ -8,6 +8,7 @@ from typing import Literal
 from core.config import setting
 from core.errors import ConfigError
 
+
 def _at_least(config: object, **least: float) -> None:
     for name, low in least.items():
         value = getattr(config, name)

@@ -1,7 +1,8 @@
 """The step ``score_llm``: labels by a language model, on the backend that the settings name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core import fingerprint, store
@@ -18,6 +19,8 @@ class ScoreLlm(Labeller):
     """Labels a sample by a language model (``label_scorer: llm:<model>@<revision>``)."""
 
     config: ScoreLlmConfig
+    _served: Mapping[str, Any] = MappingProxyType({})
+    """What a server said about its model."""
 
     def bind(self, context: StepContext) -> None:
         super().bind(context)
@@ -40,7 +43,11 @@ class ScoreLlm(Labeller):
             "sampling_settings": f"temperature={config.temperature} top_p={config.top_p} seed={config.seed} "
             f"max_tokens={reply_tokens(config)}",
             **{key: getattr(config, key) for key in keys},
-            **({"server": config.base_url} if config.base_url else {"max_model_len": config.max_model_len}),
+            **(
+                {"server": config.base_url, "served": dict(self._served)}
+                if config.base_url
+                else {"max_model_len": config.max_model_len}
+            ),
         }
 
     def labelling(self, corpus: Path, work: Path) -> list[Phase]:
@@ -58,10 +65,13 @@ class ScoreLlm(Labeller):
         if self.config.backend == "server":
             from smallwright_scorers.server import ServerBackend
 
-            return ServerBackend(self.config, self._prompts()).label(items)
+            backend = ServerBackend(self.config, self._prompts())
+            yield from backend.label(items)
+            self._served = backend.served
+            return
         from smallwright_scorers.vllm_engine import VllmBackend
 
-        return VllmBackend(self.config, self._prompts()).label(items)
+        yield from VllmBackend(self.config, self._prompts()).label(items)
 
     def _prompts(self) -> Prompts:
         return Prompts(self.config.prompt or self.config.domain, self.config.prompt_by)

@@ -1,6 +1,7 @@
 """Labels from an OpenAI-compatible server: many requests at a time, each with its own retries."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -121,6 +122,9 @@ class ServerBackend:
             UserError: the server refuses every request, or stops answering.
         """
         config = self._config
+        first = next(items, None)
+        if first is None:
+            return  # all labels are there: the server need not be
         connection = Connection(
             base_url=config.base_url,
             model=config.model,
@@ -141,7 +145,7 @@ class ServerBackend:
 
         try:
             self._look(loop, connection)
-            for item in items:
+            for item in itertools.chain([first], items):
                 pending.add(loop.create_task(one(item)))
                 if len(pending) >= config.concurrency:
                     done, pending = loop.run_until_complete(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED))
