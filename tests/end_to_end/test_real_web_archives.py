@@ -35,13 +35,14 @@ def run(folder, *arguments):
 
 
 def records():
-    """Count the records without the reader: version lines in the unpacked bytes; an ARC file counts as one."""
+    """Count the records without the reader, in the unpacked bytes: version lines of WARC, record lines of ARC."""
     count = 0
     for path in ARCHIVES:
         content = Path(path).read_bytes()
         if content.startswith(b"\x1f\x8b"):
             content = gzip.decompress(content)
-        count += len(re.findall(rb"(?:\A|\n)WARC/1\.\d\r?\n", content)) or 1
+        arc = rb"(?:\A|\n)(?:filedesc|http)://[^\n]+ \d{14} \S+ \d+\r?\n"
+        count += len(re.findall(arc if content.startswith(b"filedesc:") else rb"(?:\A|\n)WARC/1\.\d\r?\n", content))
     return count
 
 
