@@ -142,7 +142,7 @@ def _of_image(image: Any) -> str | None:
             asked = urllib.parse.parse_qs(parts.query).get("latex", [""])[0]
         else:
             asked = urllib.parse.unquote(parts.query + (f"#{parts.fragment}" if parts.fragment else ""))
-        alternative = IMAGE_OPTIONS.sub("", asked).strip() or alternative
+        alternative = IMAGE_OPTIONS.sub("", asked.replace("&space;", " ")).strip() or alternative
     return alternative
 
 
