@@ -158,6 +158,19 @@ def test_lone_surrogates_do_not_stop_a_write(workdir):
     assert document.metadata == {"when": 3, "url": "http://x"}
 
 
+def test_a_score_that_is_no_number_does_not_stop_a_write(workdir):
+    import pyarrow.parquet as pq
+    from core.data.documents import ParquetSink
+
+    scores = ["high", 10**400, 2, None, float("nan")]
+    sink = ParquetSink(workdir / "x.parquet")
+    for score in scores:
+        sink.write(Document(text="x", id="1", metadata={"score": score}))
+    sink.close()
+    assert pq.read_table(workdir / "x.parquet")["score"].to_pylist()[:4] == [None, None, 2.0, None]
+    assert [document.metadata["score"] for document in read_documents(workdir / "x.parquet")][:4] == scores[:4]
+
+
 def test_step_errors_name_the_label(workdir):
     registry = discovery.load(["toy_plugin.py"])
     for steps, words in (

@@ -48,7 +48,7 @@ class ParquetSink:
             "id": _encodable(document.id),
             "text": _encodable(document.text),
             "url": _encodable(str(metadata.pop("url", None) or "")),
-            "score": metadata.get("score"),
+            "score": _number(metadata.get("score")),
             "metadata": json.dumps(metadata, default=str),
             **extra,
         }
@@ -76,6 +76,14 @@ class ParquetSink:
 def _encodable(text: str) -> str:
     """Replace lone surrogates, which pages decoded from broken charsets can hold and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _number(value: Any) -> float | None:
+    """Return what the score column can hold; files made elsewhere have words and giant integers under that name."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else None
+    except OverflowError:
+        return None
 
 
 def read_documents(path: Path, columns: Iterable[str] = ("id", "text", "url", "metadata")) -> Iterator[Document]:
