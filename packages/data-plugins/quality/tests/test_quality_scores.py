@@ -141,11 +141,11 @@ def test_top_fraction_finds_every_rank(tmp_path, monkeypatch):
 
 
 def test_top_fraction_keeps_ties_and_fails_documents_without_a_number(tmp_path):
-    rows = [{"mark": 1}] * 6 + [{"mark": 0}] * 4 + [{}, {"mark": "high"}, {"mark": float("nan")}]
+    rows = [{"mark": 1}] * 6 + [{"mark": 0}] * 4 + [{}, {"mark": "high"}, {"mark": 10**400}, {"mark": float("nan")}]
     done = run_on_corpus(TopFraction(TopFractionConfig(key="mark", fraction=0.2)), tmp_path, rows)
     assert sorted(done.kept) == [str(i) for i in range(6)]
     assert done.report["kept_share"] == 0.6
-    assert sorted(done.aside.values()) == ["NoNumberToCompare"] * 2 + ["below the best share"] * 5
+    assert sorted(done.aside.values()) == ["NoNumberToCompare"] * 3 + ["below the best share"] * 5
 
 
 def crawl():
@@ -153,7 +153,13 @@ def crawl():
     rows = [{"url": f"https://www.big.org/{i}", "score": 2.5 if i < 12 else 0.1} for i in range(100)]
     rows += [{"url": f"http://small.net/{i}", "score": 2 if i < 1 else 1.9} for i in range(5)]
     rows += [{"url": f"http://a.bad.com/{i}", "score": 1.0} for i in range(20)]
-    return [*rows, {"url": "", "score": 0}, {"url": "http://[broken", "score": 3.5}, {"url": "http://b.bad.com/"}]
+    return [
+        *rows,
+        {"url": "", "score": 0},
+        {"url": "http://[broken", "score": 3.5},
+        {"url": "http://b.bad.com/"},
+        {"url": "http://b.bad.com/", "score": 10**400},
+    ]
 
 
 @pytest.mark.parametrize("partitions", [1, 20])

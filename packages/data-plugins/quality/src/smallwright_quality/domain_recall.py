@@ -7,6 +7,7 @@ qualify, which are kept as 64-bit hashes. Nothing is kept for a page, so that me
 little with the number of domains.
 """
 
+import contextlib
 import functools
 import heapq
 import json
@@ -25,7 +26,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from smallwright_quality.config import DomainRecallConfig
 from smallwright_quality.hosts import domain_of, entries_of_files
-from smallwright_quality.threshold import number_of
+from smallwright_quality.threshold import NoNumberToCompare, number_of
 from smallwright_quality.url import HashedSet
 
 DOCUMENTS_PER_PARTITION = 2_000_000
@@ -91,10 +92,12 @@ class _CountPages(PipelineStep):
             good: Counter[str] = Counter()
             for document in read_documents(path):
                 domain = domain_of(_url(document), self.config.domain)
-                score = document.metadata.get(self.config.key)
-                if domain and isinstance(score, (int, float)):  # others fail in the pass that follows
-                    pages[domain] += 1
-                    good[domain] += score >= self.config.page_score
+                # A document without a number fails in the pass that follows.
+                with contextlib.suppress(NoNumberToCompare):
+                    score = number_of(document.metadata, self.config.key)
+                    if domain:
+                        pages[domain] += 1
+                        good[domain] += score >= self.config.page_score
             rows = sorted((_partition(domain, self.partitions), domain) for domain in pages)
             table = pa.Table.from_pylist(
                 [

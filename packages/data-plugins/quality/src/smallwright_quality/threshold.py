@@ -23,7 +23,10 @@ def number_of(metadata: Mapping[str, Any], key: str) -> float:
     value = metadata.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise NoNumberToCompare(f"metadata[{key!r}] is {value!r}, not a number")
-    return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise NoNumberToCompare(f"metadata[{key!r}] is too large a number") from None
 
 
 class Threshold(DocumentStep):
