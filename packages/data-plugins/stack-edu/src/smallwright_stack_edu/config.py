@@ -12,7 +12,8 @@ LANGUAGES = (
     "C", "C#", "C++", "Go", "Java", "JavaScript", "Markdown", "PHP", "Python", "Ruby", "Rust", "SQL", "Shell", "Swift",
     "TypeScript",
 )  # fmt: skip
-# Common permissive licences by their SPDX names; ours, after the Blue Oak Council's list that The Stack v2 used.
+# Common permissive licences by their SPDX names: a choice of ours. StarCoder2's list (arXiv 2402.19173 App. A.4) is the
+# Blue Oak Council's with what ScanCode calls permissive or public domain.
 PERMISSIVE = (
     "0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause",
     "BSD-3-Clause-Clear", "BSD-4-Clause", "BSL-1.0", "CC-BY-4.0", "CC0-1.0", "ECL-2.0", "ISC", "MIT", "MIT-0", "MS-PL",
@@ -51,11 +52,12 @@ class LicenseFilterConfig:
     type_field: str = setting("license_type")
     """Metadata with the kind of licence, as in The Stack v2 and Stack-Edu: ``permissive`` or ``no_license``."""
     types: tuple[str, ...] = setting(("permissive", "no_license"))
-    """Kinds to keep. The Stack v2 has both and no other (StarCoder2, arXiv 2402.19173 §2.1)."""
+    """Kinds to keep. StarCoder2 left out copyleft and commercial licences (arXiv 2402.19173 §2.1)."""
     licenses_field: str = setting("detected_licenses")
     """Metadata with the names of the licences, used where a row has no kind."""
     licenses: tuple[str, ...] = setting(PERMISSIVE)
-    """Licences to keep; every licence of a file must be among them. Case does not count."""
+    """Licences to keep; every licence of a file must be among them, as in StarCoder2 (§2.1, figure 1). Case does not
+    count."""
     missing: Literal["keep", "reject"] = setting("reject")
     """What to do with a file whose row says nothing of a licence. A row whose list of licences is empty has none, and
     counts as ``no_license``."""
@@ -78,8 +80,9 @@ class FetchContentsConfig:
     """Encoding where the row names none."""
     refetch: bool = setting(False)
     """Fetch also for rows that came with their text."""
-    max_bytes: int = setting(4 * 1024 * 1024)
-    """Largest content; larger ones are set aside."""
+    max_bytes: int = setting(10 * 1024 * 1024)
+    """Largest content, as stored and as text; larger ones are set aside. StarCoder2 took what is under 10 MB as stored
+    (arXiv 2402.19173 §2.1)."""
     threads: int = setting(32, identity=False)
     """Contents fetched at a time, by each worker."""
     retries: int = setting(4, identity=False)
@@ -107,7 +110,7 @@ class CodeQualityConfig:
     """Longest mean line in characters."""
     max_line: int | None = setting(1000)
     """Longest line in characters."""
-    prose: tuple[str, ...] = setting(("Markdown", "HTML", "JSON", "TeX", "Text", "XML"))
+    prose: tuple[str, ...] = setting(("HTML", "JSON", "Markdown", "Roff", "Roff Manpage", "SMT", "TeX", "Text", "XML"))
     """Languages whose lines may be long: for them only ``max_prose_line`` counts."""
     max_prose_line: int | None = setting(100_000)
     """Longest line in characters, of these languages."""
