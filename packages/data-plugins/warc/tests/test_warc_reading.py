@@ -153,6 +153,8 @@ def test_bodies_are_decoded():
         (b"\xef\xbb\xbfx", "iso-8859-1", "x", "utf-8"),
         ("привет мир".encode("cp1251"), "windows-1251", "привет мир", "cp1251"),
         ("é".encode() + b"\xe2\x80", "utf-8", "é", "utf-8"),
+        ("<html>é".encode("utf-16-le"), "utf-8", "<html>é", "utf-16-le"),
+        ('<meta charset="iso-2022-jp">日本'.encode("iso2022_jp"), "", '<meta charset="iso-2022-jp">日本', "iso2022_jp"),
     ],
 )
 def test_charset_is_what_the_bytes_say(data, declared, text, charset):

@@ -5,14 +5,16 @@ import codecs
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+UNMARKED = ((b"<\0!\0", "utf-16-le"), (b"<\0h\0", "utf-16-le"), (b"\0<\0!", "utf-16-be"), (b"\0<\0h", "utf-16-be"))
+"""How a page in UTF-16 begins that has no byte order mark."""
 
 
 def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
     """Decode a page and return its text and the charset used.
 
-    In order: a byte order mark; UTF-8 where non-ASCII bytes form valid UTF-8, whatever is declared (other text
-    almost never does by chance); the HTTP header; the page's ``<meta>``; detection. A declared charset counts only
-    when the bytes are valid in it. What still cannot be decoded becomes U+FFFD.
+    In order: a byte order mark, or the zeros of UTF-16; UTF-8 where non-ASCII bytes form valid UTF-8, whatever is
+    declared (other text almost never does by chance); the HTTP header; the page's ``<meta>``; detection. A declared
+    charset counts only when the bytes are valid in it. What still cannot be decoded becomes U+FFFD.
 
     Args:
         declared: Charset of the HTTP header, or empty. Only labels of the HTML standard are used, never Python's.
@@ -20,8 +22,11 @@ def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
     for bom, name in BOMS:
         if data.startswith(bom):
             return data[len(bom) :].decode(name, "replace"), name
+    for start, name in UNMARKED:
+        if data.startswith(start):
+            return data.decode(name, "replace"), name
     declared_codec = _codec(declared)
-    if data.isascii() and declared_codec in (None, "utf-8", "cp1252"):
+    if data.isascii() and declared_codec in (None, "utf-8", "cp1252") and b"\x1b$" not in data:
         return data.decode("ascii"), "utf-8"
     if not data.isascii():
         text = _decode(data, "utf-8")
