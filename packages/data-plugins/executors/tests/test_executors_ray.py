@@ -116,6 +116,16 @@ def test_an_address_where_nothing_listens_is_named_at_once(toy):
         toy.run(executor(toy, address="127.0.0.1:1"), "ray")
 
 
+def test_shards_end_with_a_run_that_is_killed_on_a_cluster_that_goes_on(toy, cluster):
+    killed = subprocess.Popen([sys.executable, "-c", RUN, "2.txt", cluster], cwd=toy.path)
+    try:
+        trace = wait_for(lambda: list((toy.path / "traces").glob("2.txt.*")))[0]
+    finally:
+        killed.kill()
+        killed.wait()
+    wait_for(lambda: not Path(f"/proc/{trace.suffix[1:]}").exists(), seconds=30)
+
+
 RUN = """
 import sys
 sys.path.insert(0, "")
@@ -128,7 +138,8 @@ from smallwright_executors.config import RayConfig
 from smallwright_executors.ray_executor import RayExecutor
 traces = {"traces": str(Path("traces").resolve()), "hold": sys.argv[1]}
 steps = {"read_lines": {}, "meddle": traces, "drop": {}, "keep_first": {}}
-executor = RayExecutor(RayConfig(workers=2), ("executors_toy.py",))
+address = sys.argv[2] if len(sys.argv) > 2 else None
+executor = RayExecutor(RayConfig(workers=2, address=address), ("executors_toy.py",))
 Path("own").mkdir(exist_ok=True)
 job = Job(name="d", output=Path("own").resolve(), inputs={}, seed=0, plugin_files=("executors_toy.py",),
           executor=executor)
