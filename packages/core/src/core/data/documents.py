@@ -32,12 +32,15 @@ class ParquetSink:
     """
 
     ROWS_PER_GROUP = 1000
+    CHARACTERS_PER_GROUP = 1 << 25
+    """Documents are held until a group is full: a thousand long ones must not fill the memory."""
 
     def __init__(self, path: Path, extra: tuple[str, ...] = ()) -> None:
         self._path = path
         self._partial = path.with_suffix(".partial")
         self._schema = pa.schema([*COLUMNS, *((name, pa.string()) for name in extra)])
         self._rows: list[dict[str, Any]] = []
+        self._characters = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(self._partial, self._schema, compression="zstd")
 
@@ -53,7 +56,8 @@ class ParquetSink:
             **extra,
         }
         self._rows.append(row)
-        if len(self._rows) >= self.ROWS_PER_GROUP:
+        self._characters += len(document.text)
+        if len(self._rows) >= self.ROWS_PER_GROUP or self._characters >= self.CHARACTERS_PER_GROUP:
             self._flush()
 
     def close(self) -> None:
@@ -71,6 +75,7 @@ class ParquetSink:
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
             self._rows.clear()
+            self._characters = 0
 
 
 def _encodable(text: str) -> str:
