@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from core.data.steps import StepContext
+from core.errors import ConfigError
 from resiliparse.parse.html import HTMLTree
 from smallwright_warc.config import ExtractTextConfig
+from smallwright_warc.extract import ExtractText
 from smallwright_warc.extract_page import extract_page, is_deeper
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -81,6 +84,22 @@ def test_pages_of_nothing_but_boilerplate_are_told_from_empty_ones():
     nothing = extract_page("<body><script>x()</script></body>", ExtractTextConfig())
     links = extract_page("<body><nav><a href=1>Home</a></nav><footer>Imprint</footer></body>", ExtractTextConfig())
     assert (nothing.reason, links.reason) == ("no text", "only boilerplate")
+
+
+def test_an_extractor_that_is_not_installed_is_named_before_any_work(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    step = ExtractText(ExtractTextConfig(extractor="trafilatura"))
+    with pytest.raises(ConfigError, match=r"data\.steps\.text\.extractor.*\[trafilatura\]"):
+        step.bind(StepContext(label="text", position=0, seed=0))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"max_page_bytes": 0}, {"min_characters": 0}, {"max_depth": 6000}, {"timeout_s": 0}, {"max_memory_mb": 1}],
+)
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        ExtractTextConfig(**settings)
 
 
 @pytest.mark.parametrize(("levels", "deeper"), [(9, False), (10, False), (11, True), (5000, True)])

@@ -1,8 +1,10 @@
 """Step ``extract_text``: from HTML to the text of its main content, formulas, code and tables kept."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 
-from core.data.steps import Step
+from core.data.steps import Step, StepContext
+from core.errors import ConfigError
 from datatrove.data import Document
 
 from smallwright_warc.config import ExtractTextConfig
@@ -28,6 +30,19 @@ class ExtractText(Step):
     def __init__(self, config: ExtractTextConfig | None = None) -> None:
         super().__init__(config or ExtractTextConfig())
         self.config: ExtractTextConfig
+
+    def bind(self, context: StepContext) -> None:
+        """Check that the extractor is installed, before any work.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        super().bind(context)
+        if self.config.extractor == "trafilatura" and importlib.util.find_spec("trafilatura") is None:
+            raise ConfigError(
+                f"data.steps.{context.label}.extractor=trafilatura: Trafilatura is not installed. "
+                "Install smallwright-data-warc[trafilatura]."
+            )
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         """Yield the pages that have text, in the order in which they come."""
