@@ -177,3 +177,49 @@ def test_no_hub_is_one_line_at_once(tmp_path, environment, said):
     assert ended.returncode == 2
     assert said in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def write_stream(table, path):
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=64)
+
+
+def write_file(table, path):
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=64)
+
+
+def write_csv(table, path):
+    rows = "".join(f'"line {i}\n""quoted""",{i}\n' for i in range(table.num_rows))
+    path.write_text("content,id\n" + rows)
+
+
+def write_array(table, path):
+    path.write_text(json.dumps([{"content": f"text {i}", "n": [i, {"a": i}]} for i in range(table.num_rows)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("s.arrow", write_stream), ("f.arrow", write_file), ("c.csv", write_csv), ("a.json", write_array)],
+)
+def test_random_damage_never_breaks_the_accounts(tmp_path, name, write):
+    path = tmp_path / name
+    write(table(200), path)
+    whole = path.read_bytes()
+    rng = random.Random(3)
+    kept = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        if rng.random() < 0.3:
+            del data[rng.randrange(len(data)) :]
+        path.write_bytes(bytes(data))
+        try:
+            documents, failed, received = run(ReadHub(ReadHubConfig(dataset="x", text="content")), [path])
+        except InputError as error:  # the damage hit the name of the column
+            assert "has no such column" in str(error)
+        else:
+            assert received == len(documents) + sum(failed.values())
+            kept += len(documents)
+    assert kept > 1000

@@ -192,6 +192,9 @@ def read_arrow(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) 
         columns = _columns(opened.schema.names, config, file)
         for batch in batches:
             batch = batch.select(columns) if columns is not None else batch
+            batch.validate(
+                full=True
+            )  # Arrow trusts the offsets in a file; a wrong one reads memory that is not its own
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 piece = batch.slice(start, BATCH_ROWS)
                 yield from _batch_rows(piece, number, config, wanted)
