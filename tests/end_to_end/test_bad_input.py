@@ -11,8 +11,7 @@ RECIPE = [
     "+data=finemath",
     "data.source.scale=0.05",
     "executor.workers=1",
-    "~data.steps.label",
-    "~data.steps.classifier",
+    *(f"~data.steps.{label}" for label in ("label_first", "classifier_first", "domain_recall", "label", "classifier")),
     "~data.steps.threshold",
 ]
 """A corpus in seconds: without the steps that learn from labels."""

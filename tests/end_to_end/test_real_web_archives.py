@@ -13,7 +13,8 @@ import pytest
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED") or Path(__file__).parents[3] / "shared")
 ARCHIVES = sorted(str(path) for path in SHARED.glob("data/warc/*/*") if re.search(r"\.(warc|arc)\b", path.name))
-FEW_PAGES = ["~data.steps.label", "~data.steps.classifier", "~data.steps.threshold"]
+LEARNED = ["label_first", "classifier_first", "domain_recall", "label", "classifier", "threshold"]
+FEW_PAGES = [f"~data.steps.{label}" for label in LEARNED]
 """What a handful of pages is too little for: labels to learn from."""
 
 pytestmark = pytest.mark.skipif(not ARCHIVES, reason=f"no web archives in {SHARED}/data/warc (SMALLWRIGHT_SHARED)")
@@ -89,4 +90,4 @@ def test_too_few_pages_to_train_on_end_in_one_line_and_a_report(overrides, stage
     assert {row["name"] for row in report["stages"] if row["status"] == "failed"} == {stage}
     check(report["funnel"])
     if stage == "data":
-        assert [step["step"] for step in report["funnel"]][-1] == "label"
+        assert [step["step"] for step in report["funnel"]][-1] == "label_first"
