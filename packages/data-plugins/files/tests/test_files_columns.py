@@ -215,11 +215,8 @@ def test_random_damage_never_breaks_the_accounts(tmp_path, name, write):
         if rng.random() < 0.3:
             del data[rng.randrange(len(data)) :]
         path.write_bytes(bytes(data))
-        try:
-            documents, failed, received = run(ReadHub(ReadHubConfig(dataset="x", text="content")), [path])
-        except InputError as error:  # the damage hit the name of the column
-            assert "has no such column" in str(error)
-        else:
-            assert received == len(documents) + sum(failed.values())
-            kept += len(documents)
-    assert kept > 1000
+        config = ReadHubConfig(dataset="x", text="content", without_text="keep")  # the column's name may be hit
+        documents, failed, received = run(ReadHub(config), [path])
+        assert received == len(documents) + sum(failed.values())
+        kept += len(documents)
+    assert kept > 500
