@@ -1,5 +1,6 @@
 """The demonstration files, and what the recipe makes of them."""
 
+import dataclasses
 import gzip
 import json
 import subprocess
@@ -123,3 +124,36 @@ def test_each_step_removes_its_own(outcome):
     assert rows["minhash"]["precision"] >= 0.8
     assert summary["step_reports"]["language"]["tables"]["language"]["HTML"] == 12
     assert summary["step_reports"]["classifier"]["macro_f1"] >= 0.6
+
+
+def test_rows_with_ids_give_the_corpus_of_rows_with_contents(tmp_path):
+    """The first steps of the recipe over the same files twice: with contents, and with ids and an archive."""
+    pytest.importorskip("smallwright_files", reason="the recipe names steps of smallwright_files")
+    registry = load()
+    data = {key: value for key, value in compose(["+data=stack_edu"], registry)["data"].items() if key != "name"}
+    steps = {label: data["steps"][label] for label in ("read", "language", "license", "fetch", "code_quality")}
+    crawl = make(tmp_path / "crawl", scale=0.2)
+    archive = tmp_path / "content"
+    archive.mkdir()
+    (tmp_path / "ids").mkdir()
+    for path in (crawl / "files").iterdir():
+        lines = []
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            if line.startswith(b'{"content"') and line.endswith(b"}") and b'"blob_id"' in line:
+                row = json.loads(line)
+                (archive / row["blob_id"]).write_bytes(gzip.compress(row.pop("content").encode(), mtime=0))
+                line = json.dumps({**row, "src_encoding": "UTF-8"}).encode()
+            lines.append(line)
+        (tmp_path / "ids" / path.name).write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
+    outcomes = {}
+    for name, folder in (("contents", crawl / "files"), ("ids", tmp_path / "ids")):
+        steps["fetch"] = {**steps["fetch"], "base": str(archive)}
+        settings = {**data, "steps": steps, "paths": sorted(str(path) for path in folder.iterdir())}
+        job = Job(name="data", output=tmp_path / name, inputs={}, seed=0)
+        executor = LocalExecutor(LocalExecutorConfig(workers=1))
+        summary = Recipe(typed.build(RecipeConfig, settings, "data")).run(dataclasses.replace(job, executor=executor))
+        table = pq.read_table(tmp_path / name / "documents", columns=["id", "text"])
+        outcomes[name] = (summary["funnel"], table.to_pylist(), summary["step_reports"]["fetch"]["tables"]["contents"])
+    assert outcomes["ids"][:2] == outcomes["contents"][:2]
+    assert set(outcomes["contents"][2]) == {"given with the row"}
+    assert outcomes["ids"][2] == {"fetched": outcomes["contents"][2]["given with the row"]}
