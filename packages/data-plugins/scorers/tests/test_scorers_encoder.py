@@ -225,6 +225,8 @@ def test_a_published_classifier_scores_as_its_card_says(
     ("model_class", "config_class", "settings"),
     [
         ("RobertaModel", "RobertaConfig", SHAPE),
+        ("XLMRobertaModel", "XLMRobertaConfig", SHAPE),
+        ("DebertaV2Model", "DebertaV2Config", SHAPE),
         ("ModernBertModel", "ModernBertConfig", SHAPE | {"classifier_pooling": "mean", "cls_token_id": 2}),
         ("DistilBertModel", "DistilBertConfig", {"dim": 32, "n_layers": 1, "n_heads": 2, "hidden_dim": 64}),
         ("ElectraModel", "ElectraConfig", SHAPE | {"embedding_size": 32}),
@@ -239,6 +241,16 @@ def test_heads_of_other_encoders_stand_on_kept_vectors(
     frozen = kind.encoder(kind.settings(), frozen=True)
     whole = kind.encoder(kind.settings())
     np.testing.assert_allclose(frozen.score_vectors(frozen.encode(texts)), whole.score(texts), atol=1e-4)
+
+
+def test_bfloat16_moves_scores_a_little(published, documents):
+    texts = [d.text for d in documents[:50]]
+    scores = []
+    for dtype in ("float32", "bfloat16"):
+        kind = EncoderKind(EncoderClassifierConfig(pretrained=published, dtype=dtype, **QUICK), seed=0)
+        scores.append(kind.open_foreign(published, None)[0].predict(texts, ["common"] * len(texts)))
+    assert 0 < np.abs(scores[0] - scores[1]).max() < 0.5
+    assert np.corrcoef(*scores)[0, 1] > 0.95
 
 
 def test_a_head_that_reads_more_is_refused(make_encoder):
