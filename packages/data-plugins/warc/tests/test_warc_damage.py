@@ -216,3 +216,38 @@ def test_the_accounts_hold_over_thousands_of_mutations(tmp_path, crawl):
         assert ledger["in"] >= 1
         total += ledger["in"]
     assert total > 5000
+
+
+class Counting(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    total = 0
+
+    def read(self, size=-1):
+        piece = super().read(size)
+        self.total += len(piece)
+        return piece
+
+
+@pytest.mark.parametrize("form", ["gzip", "plain", "whole"])
+def test_many_wrong_lengths_do_not_make_each_record_read_all_others(form):
+    """Every record claims to be endless; the work grows with the file, not with its square."""
+
+    def read_bytes(count: int) -> tuple[int, int]:
+        rng = random.Random(count)
+        records = [
+            b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:%d>\r\nContent-Length: 999999999\r\n\r\n" % number
+            + rng.randbytes(2000).hex().encode()
+            + b"\r\n\r\n"
+            for number in range(count)
+        ]
+        parts = [gzip.compress(one, 1) for one in records] if form == "gzip" else records
+        data = b"".join(parts)
+        stream = Counting(gzip.compress(data, 1) if form == "whole" else data)
+        found = list(Archive(stream, LIMIT).entries())
+        assert len(found) == count
+        assert {entry.problem for entry in found} == {"truncated record"}
+        return stream.total, len(stream.getvalue())
+
+    (few, _), (many, _) = read_bytes(1000), read_bytes(4000)
+    assert many < 6 * few

@@ -15,8 +15,9 @@ from smallwright_warc.containers import (
     GZIP_MAGIC,
     TRUNCATED,
     InflatedMember,
+    Member,
+    inspect_member,
     kind_of,
-    member_end,
     only_zeros,
 )
 from smallwright_warc.entries import BAD_HEADERS, WRONG_LENGTH, ArchiveEntry
@@ -59,18 +60,19 @@ def arc_records(stream: BinaryIO, limit: int, wanted: Wanted, start: int) -> Ite
             yield ArchiveEntry(place, problem=BAD_HEADERS)
             place = _next_member(stream, place, size)
             continue
-        end, damage = member_end(stream, place)
-        yield from _member(reader, stream, place, end, damage)
-        place = end if end is not None else _next_member(stream, place + 1, size)
+        member = inspect_member(stream, place)
+        yield from _member_entries(reader, stream, place, member)
+        place = member.end if member.end is not None else _next_member(stream, place + 1, size)
 
 
-def _member(
-    reader: "_Reader", stream: BinaryIO, place: int, end: int | None, damage: str | None
+def _member_entries(
+    reader: "_Reader", stream: BinaryIO, place: int, member: Member
 ) -> Generator[ArchiveEntry, None, None]:
     """Yield the records of one gzip member; its damage belongs to the last of them."""
+    end, damage = member.end, member.damage
     last: ArchiveEntry | None = None
     count = 0
-    for entry in reader.records(cast(BinaryIO, InflatedMember(stream, place)), 0):
+    for entry in reader.records(cast(BinaryIO, InflatedMember(stream, place, member.size)), 0):
         if last is not None:
             yield last
         entry.offset, entry.length = place, None

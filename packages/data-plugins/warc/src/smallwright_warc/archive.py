@@ -21,11 +21,12 @@ from smallwright_warc.containers import (
     TRUNCATED,
     ZSTD_MAGIC,
     InflatedMember,
+    Member,
     Window,
     frame_end,
     frame_is_sound,
+    inspect_member,
     kind_of,
-    member_end,
     next_record,
     only_zeros,
 )
@@ -122,6 +123,11 @@ class Archive:
         headers = {name.lower(): value for name, value in record.headers.to_tuples()}
         if not (declared := headers.get("content-length", "")).isdecimal() or int(declared) != length:
             return ArchiveEntry(offset, kind, headers, problem=BAD_HEADERS)
+        if self._kind == "plain" and length > self._size - offset:
+            return ArchiveEntry(offset, kind, headers, problem=TRUNCATED)  # without reading on to find it out
+        if self._kind == "gzip" and length > self._limit:
+            # Its member is looked at by itself: a wrong length must not make each of many records read all others.
+            return ArchiveEntry(offset, kind, headers, too_large=True, problem=TRUNCATED)
         reader = record.reader
         try:
             if length > self._limit or not self._wanted(kind, headers):
@@ -150,14 +156,15 @@ class Archive:
         what it had inflated before.
         """
         place = held.offset if held is not None else offset
-        end, damage = member_end(self._stream, place)
+        member = inspect_member(self._stream, place)
+        end = member.end
         if held is not None and error is None and held.problem is None and end == self._size:
             held.length = None if released else self._size - place
             yield held
             return None
         if held is None and only_zeros(self._stream, place):
             return None
-        yield from self._member_entries(place, end, damage, released)
+        yield from self._member_entries(place, member, released)
         following = end if end is not None else next_record(self._stream, place + 1, "gzip", self._size)
         if following is None or following >= self._size or self._is_member(following):
             return following
@@ -168,11 +175,10 @@ class Archive:
         yield ArchiveEntry(following, problem=TRUNCATED if cut else BAD_HEADERS)
         return next_record(self._stream, following, "gzip", self._size)
 
-    def _member_entries(
-        self, place: int, end: int | None, damage: str | None, released: int
-    ) -> Generator[ArchiveEntry, None, None]:
+    def _member_entries(self, place: int, member: Member, released: int) -> Generator[ArchiveEntry, None, None]:
         """Yield the entries of one gzip member but the first ``released``; its damage belongs to the last of them."""
-        content = cast(BinaryIO, InflatedMember(self._stream, place))
+        content = cast(BinaryIO, InflatedMember(self._stream, place, member.size))
+        end, damage = member.end, member.damage
         last: ArchiveEntry | None = None
         count = 0
         for entry in Archive(content, self._limit, self._wanted).entries():

@@ -5,6 +5,7 @@ alone; other tools compress a whole file as one.
 """
 
 import contextlib
+import dataclasses
 import io
 import re
 import zlib
@@ -73,22 +74,34 @@ class Window:
         return False
 
 
-def member_end(stream: BinaryIO, offset: int) -> tuple[int | None, str | None]:
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """What decompressing a gzip member showed."""
+
+    end: int | None = None
+    """Where it ends; None when it is damaged."""
+    size: int | None = None
+    """Bytes of its content; None when it is damaged."""
+    damage: str | None = None
+    """What is wrong with it."""
+
+
+def inspect_member(stream: BinaryIO, offset: int) -> Member:
     """Decompress one gzip member, in constant memory, and return where it ends, or what is wrong with it."""
     stream.seek(offset)
     inflater = zlib.decompressobj(31)
-    position = offset
+    position, size = offset, 0
     while piece := stream.read(CHUNK >> 4):
         position += len(piece)
         try:
             while piece and not inflater.eof:
-                inflater.decompress(piece, CHUNK)
+                size += len(inflater.decompress(piece, CHUNK))
                 piece = inflater.unconsumed_tail
         except zlib.error:
-            return None, CORRUPT_GZIP
+            return Member(damage=CORRUPT_GZIP)
         if inflater.eof:
-            return position - len(inflater.unused_data), None
-    return None, TRUNCATED
+            return Member(end=position - len(inflater.unused_data), size=size)
+    return Member(damage=TRUNCATED)
 
 
 def frame_end(stream: BinaryIO, offset: int, size: int) -> int | None:
@@ -203,16 +216,15 @@ class InflatedMember(io.RawIOBase):
     Args:
         stream: Seekable stream of the stored bytes.
         offset: Where the member begins.
+        size: How long its content is, where that is known.
     """
 
     WINDOW = 4 * CHUNK
 
-    def __init__(self, stream: BinaryIO, offset: int) -> None:
+    def __init__(self, stream: BinaryIO, offset: int, size: int | None) -> None:
         super().__init__()
-        self._stream, self._offset = stream, offset
-        self.problem: str | None = None
+        self._stream, self._offset, self._size = stream, offset, size
         self._restart()
-        self._size: int | None = None
 
     def _restart(self) -> None:
         self._inflater = zlib.decompressobj(31)
@@ -234,9 +246,11 @@ class InflatedMember(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0) -> int:
         if whence == 2:
-            while self._inflate():
-                self._position = self._start + len(self._buffer)
-            offset += self._start + len(self._buffer)
+            if self._size is None:
+                while self._inflate():
+                    self._position = self._start + len(self._buffer)
+                self._size = self._start + len(self._buffer)
+            offset += self._size
         elif whence == 1:
             offset += self._position
         if offset < self._start:
@@ -263,7 +277,7 @@ class InflatedMember(io.RawIOBase):
             self._pending = self._stream.read(CHUNK >> 4)
             self._source += len(self._pending)
             if not self._pending:
-                self._ended, self.problem = True, TRUNCATED
+                self._ended = True
                 return False
         before = self._inflater.copy()
         try:
@@ -278,7 +292,7 @@ class InflatedMember(io.RawIOBase):
 
     def _rescue(self, inflater: Any) -> None:
         """Take what comes out before the damage: zlib drops all of the piece in which it meets an error."""
-        self._ended, self.problem = True, CORRUPT_GZIP
+        self._ended = True
         with contextlib.suppress(zlib.error):
             for number in range(len(self._pending)):
                 self._keep(inflater.decompress(self._pending[number : number + 1]))
