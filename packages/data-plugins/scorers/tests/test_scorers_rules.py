@@ -223,7 +223,7 @@ def test_metadata_says_which_language_the_code_is(tmp_path, write_corpus, run_co
     found, _ = run_corpus_step(step, write_corpus(tmp_path / "corpus", documents), tmp_path / "work")
     scores = {document.id: document.metadata["first"] for document in found}
     assert scores["SQL"] > scores["Java"]
-    assert (tmp_path / "work" / "labels_first.report.json").is_file()
+    assert (tmp_path / "work" / "labels.report.json").is_file()
 
 
 @pytest.mark.parametrize(

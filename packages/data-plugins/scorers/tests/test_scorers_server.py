@@ -213,6 +213,33 @@ def test_labels_do_not_depend_on_concurrency(peer, tmp_path, write_corpus, run_c
         assert (tmp_path / "work1" / name).read_bytes() == (tmp_path / "work5" / name).read_bytes()
 
 
+@pytest.mark.parametrize("backend", ["server", "datatrove"])
+def test_labels_of_an_earlier_run_are_taken_again(peer, pages, tmp_path, write_corpus, run_corpus_step, backend):
+    documents = pages("well", "ramble", "refuse", "well", "well")
+    first, reports = write_corpus(tmp_path / "first", documents, 2), tmp_path / "reports"
+    before, _ = run_corpus_step(settings(peer, backend=backend), first, tmp_path / "work", reports)
+    asked = sum(peer.seen.values())
+    labels = [str(reports / "labels.jsonl.gz")]
+    changed = [*documents[:4], Document(text=documents[4].text + " now", id=documents[4].id, metadata={})]
+    second = write_corpus(tmp_path / "second", changed, 1)
+    after, _ = run_corpus_step(settings(peer, backend=backend, reuse=labels), second, tmp_path / "again")
+    # the refusal is asked about again, and the text that has changed
+    assert sum(peer.seen.values()) - asked == 2
+    assert {d.id: d.metadata for d in after} == {d.id: d.metadata for d in before}
+    assert json.loads((tmp_path / "again" / "labels.report.json").read_text())["reused"] == 3
+    # another prompt, temperature or model is another label
+    run_corpus_step(settings(peer, backend=backend, reuse=labels, temperature=0.5), second, tmp_path / "warmer")
+    assert json.loads((tmp_path / "warmer" / "labels.report.json").read_text())["reused"] == 0
+
+
+def test_what_is_no_file_of_labels_is_named(peer, pages, tmp_path, write_corpus, run_corpus_step):
+    corpus = write_corpus(tmp_path / "corpus", pages("well"))
+    (tmp_path / "text.jsonl.gz").write_text("no gzip")
+    for name in ("text.jsonl.gz", "missing.jsonl.gz"):
+        with pytest.raises(InputError, match=rf"data\.scorer\.reuse=.*{name}: not readable"):
+            run_corpus_step(settings(peer, reuse=[str(tmp_path / name)]), corpus, tmp_path / "work")
+
+
 def test_nobody_at_the_address_is_said_before_any_work(tmp_path, write_corpus, run_corpus_step, pages):
     config = build(
         ScoreLlmConfig,

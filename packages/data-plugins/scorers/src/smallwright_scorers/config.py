@@ -87,6 +87,9 @@ class ScoreLlmConfig(LabelConfig):
     prompt: str | None = setting(None, files=True)
     """Text file of your own with ``{document}`` in it, instead of the domain's prompt. Front matter can set ``scale``
     (highest score) and ``variants``."""
+    reuse: tuple[str, ...] | None = setting(None, identity=False)
+    """Labels of earlier runs (their ``reports/<step>/labels.jsonl.gz``), taken again where document, text, model,
+    prompt and sampling are the same."""
     max_chars: int = setting(12_000)
     """Characters of each document shown to the model; cut further when the context asks for it."""
     justification: bool = setting(True)

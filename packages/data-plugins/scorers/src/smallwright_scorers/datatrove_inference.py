@@ -35,19 +35,19 @@ class AskRank(PipelineStep):
     type = "scorer"
     name = "ask"
 
-    def __init__(self, config: Any, corpus: Path, work: Path) -> None:
+    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
         super().__init__()
-        self.config, self.corpus, self.work = config, corpus, work
+        self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
         from datatrove.pipeline.inference.types import ServerError
 
-        missing = LabelFiles(self.corpus, self.work, rank, world_size).missing()
+        missing = LabelFiles(self.labeller, self.corpus, self.work, rank, world_size).missing()
         first = next(missing, None)
         if first is None:
             return  # no server is started for nothing
-        runner = make_runner(self.config, self.work)
+        runner = make_runner(self.labeller.config, self.work)
         try:
             runner.run(self._documents(first, missing), rank, world_size)
         except ServerError as error:
@@ -65,7 +65,8 @@ class AskRank(PipelineStep):
         for item in itertools.chain([first], others):
             # DataTrove drops documents without a text, and keeps what it is given with every answer: the text travels
             # in the metadata, and is taken out when it was asked about
-            metadata = {"shard": item.shard, "document": item.id, "shown": item.text, "known": item.metadata}
+            about = {"shard": item.shard, "document": item.id, "hash": item.text_hash}
+            metadata = {**about, "shown": item.text, "known": item.metadata}
             yield Document(text="-", id=f"{item.shard}/{item.id}", metadata=metadata)
 
 
@@ -81,13 +82,15 @@ class CollectAnswers(PipelineStep):
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
-        labels = LabelFiles(self.corpus, self.work)
+        labels = LabelFiles(self.labeller, self.corpus, self.work)
         labels.clear()  # what an earlier, killed task of this pass wrote is among the answers
+        labels.take_earlier()
         for path in sorted((self.work / ANSWERS_FOLDER).glob("*.jsonl")):
             with open(path, encoding="utf-8") as file:
                 for line in file:
                     answer = json.loads(line)["metadata"]
-                    item = Item(id=answer["document"], text="", metadata={}, shard=answer["shard"])
+                    known = {"id": answer["document"], "shard": answer["shard"], "text_hash": answer["hash"]}
+                    item = Item(text="", metadata={}, **known)
                     labels.append(item, answer[RESULT][0])
         labels.close()
         store.write_json(self.work / SCORER_FILE, self.labeller.describe())

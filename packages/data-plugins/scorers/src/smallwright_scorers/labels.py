@@ -8,7 +8,6 @@ import dataclasses
 import gzip
 import itertools
 import json
-import shutil
 from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,18 +17,20 @@ from typing import Any
 import pyarrow.parquet as pq
 from core import store
 from core.data.documents import read_documents
-from core.data.steps import CorpusStep, Phase, Step, StepContext
+from core.data.steps import CorpusStep, Phase, Step
 from core.progress import ProgressWriter
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from smallwright_scorers.replies import LABELLED, NO_ANSWER, REFUSED
+from smallwright_scorers.reuse import EarlierLabels, text_hash
 from smallwright_scorers.sampling import Selection, id_hash
 
 __all__ = ["Item", "Labeller", "id_hash", "read_labels"]
 
 LABELS_FOLDER = "labels"
 SCORER_FILE = "scorer.json"
+REPORT_FILE = "labels.report.json"
 EXAMPLES = 3
 EXAMPLE_CHARS = 300
 
@@ -43,6 +44,7 @@ class Item:
     metadata: dict[str, Any]
     shard: str
     """Name of the file of documents, without its ending."""
+    text_hash: str
 
 
 class Labeller(CorpusStep):
@@ -67,9 +69,17 @@ class Labeller(CorpusStep):
         A record has ``label`` (int or None) and ``outcome``; further keys are kept (see :class:`AttachLabels`).
         """
 
+    def prepare(self, work: Path) -> None:
+        """Do what must be done once before any document is labelled."""
+        return
+
+    def prompt_tag(self, item: Item) -> str | None:
+        """Return the prompt that a document gets, where earlier labels can be taken again; else None."""
+        return None
+
     def phases(self, corpus: Path, work: Path) -> list[Phase]:
         return [
-            Phase(name="select", pipeline=[SelectSample(self.config, corpus, work)], tasks=1),
+            Phase(name="select", pipeline=[SelectSample(self, corpus, work)], tasks=1),
             *self.labelling(corpus, work),
             Phase(name="report", pipeline=[ReportLabels(self, corpus, work)], tasks=1),
         ]
@@ -88,14 +98,15 @@ class SelectSample(PipelineStep):
     type = "scorer"
     name = "select"
 
-    def __init__(self, config: Any, corpus: Path, work: Path) -> None:
+    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
         super().__init__()
-        self.config, self.corpus, self.work = config, corpus, work
+        self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
         self.work.mkdir(parents=True, exist_ok=True)
-        Selection.make(self.config, _heads(self.corpus)).save(self.work)
+        self.labeller.prepare(self.work)
+        Selection.make(self.labeller.config, _heads(self.corpus)).save(self.work)
 
 
 class LabelSample(PipelineStep):
@@ -112,7 +123,7 @@ class LabelSample(PipelineStep):
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
         wanted = sum(cell["wanted"] for bins in Selection.load(self.work).report().values() for cell in bins.values())
         progress = ProgressWriter()
-        labels = LabelFiles(self.corpus, self.work, rank, world_size)
+        labels = LabelFiles(self.labeller, self.corpus, self.work, rank, world_size)
         for done, (item, record) in enumerate(self.labeller.label(labels.missing()), start=1):
             labels.append(item, record)
             self.stat_update("labelled")
@@ -126,8 +137,10 @@ class LabelSample(PipelineStep):
 class LabelFiles:
     """The labels of the files of documents that a rank works on."""
 
-    def __init__(self, corpus: Path, work: Path, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, labeller: Labeller, corpus: Path, work: Path, rank: int = 0, world_size: int = 1) -> None:
+        self._labeller = labeller
         self._selection = Selection.load(work)
+        self._earlier = EarlierLabels(work)
         self._files = sorted(corpus.glob("*.parquet"))[rank::world_size]
         self._folder = work / LABELS_FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +156,28 @@ class LabelFiles:
             for document in read_documents(file):
                 if document.id not in done and self._selection.has(document):
                     done.add(document.id)
-                    yield Item(id=document.id, text=document.text, metadata=document.metadata, shard=file.stem)
+                    item = Item(
+                        id=document.id,
+                        text=document.text,
+                        metadata=document.metadata,
+                        shard=file.stem,
+                        text_hash=text_hash(document.text),
+                    )
+                    if not self._take(item):
+                        yield item
+
+    def take_earlier(self) -> None:
+        """Keep the labels of earlier runs for all documents that have them."""
+        if self._earlier:
+            for _ in self.missing():
+                pass
+
+    def _take(self, item: Item) -> bool:
+        tag = self._labeller.prompt_tag(item) if self._earlier else None
+        record = None if tag is None else self._earlier.find(item.id, item.text_hash, tag)
+        if record is not None:
+            self.append(item, record)
+        return record is not None
 
     def clear(self) -> None:
         """Forget all labels."""
@@ -153,7 +187,7 @@ class LabelFiles:
     def append(self, item: Item, record: dict[str, Any]) -> None:
         """Keep a label."""
         with open(self._folder / f"{item.shard}.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"id": item.id, **record}) + "\n")
+            file.write(json.dumps({"id": item.id, "text_hash": item.text_hash, **record}) + "\n")
 
     def close(self) -> None:
         """Put the labels in the order of ids, whatever the order of the answers was."""
@@ -176,12 +210,13 @@ class ReportLabels(PipelineStep):
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
         scorer = json.loads((self.work / SCORER_FILE).read_text(encoding="utf-8"))
         sampling = Selection.load(self.work).report()
-        key = self.labeller.config.key
-        name = "labels" if key == "label" else f"labels_{key}"
-        store.write_json(self.work / f"{name}.report.json", {**scorer, "sampling": sampling, **self._summary()})
+        report = {**scorer, "sampling": sampling, **self._summary()}
+        store.write_json(self.work / REPORT_FILE, report)
         context = self.labeller.context
         if context is not None and context.reports is not None:
-            self._leave(context, name, scorer)
+            context.reports.mkdir(parents=True, exist_ok=True)
+            store.write_json(context.reports / "labels.json", report)
+            self._leave(context.reports / "labels.jsonl.gz", scorer)
 
     def _summary(self) -> dict[str, Any]:
         labels: Counter[int] = Counter()
@@ -189,11 +224,12 @@ class ReportLabels(PipelineStep):
         retries: Counter[str] = Counter()
         prompts: dict[str, Counter[str]] = defaultdict(Counter)
         examples: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        truncated = 0
+        truncated = reused = 0
         for name, record in self._labels():
             outcome = record["outcome"]
             outcomes[outcome] += 1
             truncated += bool(record.get("truncated"))
+            reused += bool(record.get("reused"))
             retries.update(record.get("retries") or {})
             if record["label"] is not None:
                 labels[record["label"]] += 1
@@ -207,6 +243,7 @@ class ReportLabels(PipelineStep):
             "labels": {str(value): labels[value] for value in sorted(labels)},
             "labels_by_prompt": {tag: dict(sorted(counts.items())) for tag, counts in sorted(prompts.items())},
             "unlabelled": unlabelled,
+            "reused": reused,
             "truncated": truncated,
             "refused": outcomes[REFUSED],
             "failed": unlabelled - outcomes[REFUSED],
@@ -218,17 +255,13 @@ class ReportLabels(PipelineStep):
     def _labels(self) -> Iterator[tuple[str, dict[str, Any]]]:
         return itertools.chain.from_iterable(map(read_labels, sorted((self.work / LABELS_FOLDER).glob("*.jsonl"))))
 
-    def _leave(self, context: StepContext, name: str, scorer: dict[str, Any]) -> None:
-        assert context.reports is not None
-        context.reports.mkdir(parents=True, exist_ok=True)
+    def _leave(self, path: Path, scorer: dict[str, Any]) -> None:
         said = {key: scorer[key] for key in ("scorer", "sampling_settings") if key in scorer}
-        partial = context.reports / f"{name}.partial"
+        partial = path.with_suffix(".partial")
         with open(partial, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as file:
             for document, record in self._labels():
                 file.write(json.dumps({"id": document, **record, **said}).encode() + b"\n")
-        partial.replace(context.reports / f"{name}.jsonl.gz")
-        for report in self.work.glob(f"{name}.report.json"):
-            shutil.copyfile(report, context.reports / f"{name}.json")
+        partial.replace(path)
 
 
 class AttachLabels(Step):

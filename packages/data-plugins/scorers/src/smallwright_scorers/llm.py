@@ -13,6 +13,7 @@ from smallwright_scorers.asking import reply_tokens
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.labels import Item, Labeller
 from smallwright_scorers.prompting import Prompts
+from smallwright_scorers.reuse import index_labels
 
 
 class ScoreLlm(Labeller):
@@ -21,6 +22,7 @@ class ScoreLlm(Labeller):
     config: ScoreLlmConfig
     _served: Mapping[str, Any] = MappingProxyType({})
     """What a server said about its model."""
+    _known: Prompts | None = None
 
     def bind(self, context: StepContext) -> None:
         super().bind(context)
@@ -41,7 +43,7 @@ class ScoreLlm(Labeller):
             "scale": prompts.scale,
             "prompts": {prompt.tag: prompt.text for prompt in prompts.variants()},
             "sampling_settings": f"temperature={config.temperature} top_p={config.top_p} seed={config.seed} "
-            f"max_tokens={reply_tokens(config)}",
+            f"max_tokens={reply_tokens(config)} max_chars={config.max_chars} justification={config.justification}",
             **{key: getattr(config, key) for key in keys},
             **(
                 {"server": config.base_url, "served": dict(self._served)}
@@ -50,6 +52,15 @@ class ScoreLlm(Labeller):
             ),
         }
 
+    def prepare(self, work: Path) -> None:
+        if self.config.reuse:
+            index_labels(self.config.reuse, work, self.describe())
+
+    def prompt_tag(self, item: Item) -> str | None:
+        self._known = self._known or self._prompts()
+        prompt = self._known.of(item.metadata)
+        return None if prompt is None else prompt.tag
+
     def labelling(self, corpus: Path, work: Path) -> list[Phase]:
         if self.config.backend != "datatrove":
             return super().labelling(corpus, work)
@@ -57,7 +68,7 @@ class ScoreLlm(Labeller):
 
         ranks = self.config.ranks
         return [
-            Phase(name="ask", pipeline=[AskRank(self.config, corpus, work)], tasks=ranks),
+            Phase(name="ask", pipeline=[AskRank(self, corpus, work)], tasks=ranks),
             Phase(name="collect", pipeline=[CollectAnswers(self, corpus, work)], tasks=1),
         ]
 
