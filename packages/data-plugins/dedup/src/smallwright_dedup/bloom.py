@@ -45,30 +45,39 @@ class BloomFilter:
 
     def contains(self, hashes: np.ndarray) -> np.ndarray:
         """Return which of uint64 [n] are in the set: bool [n]."""
-        found = np.ones(len(hashes), dtype=bool)
-        for place, bit in self._places(hashes):
-            found &= (self._bytes[place] & bit) != 0
-        return found
+        return self.contains_at(self.places(hashes))
 
     def add(self, hashes: np.ndarray) -> None:
         """Put uint64 [n] into the set."""
-        for place, bit in self._places(hashes):
-            np.bitwise_or.at(self._bytes, place, bit)
+        self.add_at(self.places(hashes))
+
+    def places(self, hashes: np.ndarray) -> np.ndarray:
+        """Return the bits of uint64 [n], by double hashing (Kirsch and Mitzenmacher 2006): uint64 [hashers, n]."""
+        step = spread(hashes + np.uint64(1)) | np.uint64(1)
+        return (hashes + np.arange(self.hashers, dtype=np.uint64)[:, None] * step) % np.uint64(self.bits)
+
+    def contains_at(self, places: np.ndarray) -> np.ndarray:
+        """Return for which n all bits are set: bool [n]."""
+        return ((self._bytes[places >> np.uint64(3)] & self._masks(places)) != 0).all(axis=0)
+
+    def add_at(self, places: np.ndarray) -> None:
+        """Set the bits."""
+        places = places.ravel()
+        while len(places):  # of two bits in one byte, an assignment keeps one: come again for the other
+            masks = self._masks(places)
+            spots = places >> np.uint64(3)
+            self._bytes[spots] |= masks
+            places = places[(self._bytes[spots] & masks) == 0]
+
+    @staticmethod
+    def _masks(places: np.ndarray) -> np.ndarray:
+        return np.left_shift(np.uint8(1), (places & np.uint64(7)).astype(np.uint8))
 
     def share_set(self) -> float:
         """Return the share of bits that are set; to the power of ``hashers``, it is the false positive rate."""
         counts = np.array([bin(value).count("1") for value in range(256)], dtype=np.uint8)
         ones = sum(int(counts[part].sum()) for part in np.array_split(self._bytes, max(1, len(self._bytes) >> 24)))
         return ones / self.bits
-
-    def _places(self, hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield byte and bit for each hash function: double hashing (Kirsch and Mitzenmacher 2006)."""
-        step = spread(hashes + np.uint64(1)) | np.uint64(1)
-        current = hashes.copy()
-        for _ in range(self.hashers):
-            place = current % np.uint64(self.bits)
-            yield (place >> np.uint64(3)).astype(np.int64), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
-            current += step
 
 
 def filter_bits(expected: int, false_positive_rate: float) -> int:
@@ -160,31 +169,33 @@ def judge(lines: list[str], bloom: BloomFilter, config: BloomDedupConfig) -> tup
     hashes, ngram_starts = hash_ngrams(words, starts, config.ngram)
     # Texts below the least length have no n-gram; those between the two lengths have one, of all their words.
     counted = np.diff(starts) >= config.min_ngram
-    seen = bloom.contains(hashes)
+    places = bloom.places(hashes)
+    seen = bloom.contains_at(places)
     looked_for = hashes[np.repeat(counted, np.diff(ngram_starts))]
     own_repeats = len(np.unique(looked_for)) < len(looked_for)
     gone: list[int] = []
     stay: list[np.ndarray] = []
-    total = total_seen = 0
+    total = total_seen = added = 0
     for line in np.flatnonzero(counted).tolist():
         here = slice(ngram_starts[line], ngram_starts[line + 1])
         found = seen[here]
         if own_repeats:  # lines above may have brought what this one has
-            found = bloom.contains(hashes[here])
+            found = bloom.contains_at(places[:, here])
         total += len(found)
         total_seen += int(found.sum())
         if found.sum() / len(found) > config.threshold:
             gone.append(line)
         elif own_repeats:
-            bloom.add(hashes[here])
-            stay.append(hashes[here])
+            bloom.add_at(places[:, here])
+            added += len(found)
         else:
-            stay.append(hashes[here])
-    if stay and not own_repeats:
-        bloom.add(np.concatenate(stay))
+            stay.append(places[:, here])
+            added += len(found)
+    if stay:
+        bloom.add_at(np.concatenate(stay, axis=1))
     everything = config.remove == "both" and total > 0 and total_seen / total > config.threshold
     alone = config.remove == "document" and bool(gone)
-    return (None if everything or alone else gone), sum(map(len, stay))
+    return (None if everything or alone else gone), added
 
 
 class _Report(PipelineStep):

@@ -32,6 +32,7 @@ KEYS_PER_TASK = 2_000_000
 _READ = 500  # documents read from Parquet at a time
 
 SCOPES_COUNTED = 1000
+"""Scopes of a file that are counted for the report; documents of others count together."""
 
 Row = dict[str, Any]
 
@@ -98,7 +99,7 @@ class WriteKeys(PipelineStep):
             if self.lengths:
                 counted = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.uint32)
                 save_array(self.work / "lengths" / f"{file:06d}.npy", counted)
-            about = {"file": path.name, "documents": documents, "scopes": dict(scopes.most_common(SCOPES_COUNTED))}
+            about = {"file": path.name, "documents": documents, "scopes": dict(scopes)}
             save_json(self.work / "documents" / f"{file:06d}.json", about)
             self.stat_update("documents", value=documents)
 
@@ -111,7 +112,8 @@ class WriteKeys(PipelineStep):
                 keys, lengths = self.keys(rows)
                 if self.scope.key is not None:
                     scopes = [self.scope.of(row) for row in rows]
-                    counts.update(scopes)
+                    for scope in scopes:
+                        counts[scope if scope in counts or len(counts) < SCOPES_COUNTED else "(other)"] += 1
                     hashes = np.array([hash_text(scope) for scope in scopes], dtype=np.uint64)
                     keys = np.where(keys == 0, keys, np.maximum(keys ^ hashes[:, None], np.uint64(1)))
                 batches.append((keys, lengths))
@@ -157,7 +159,7 @@ class FindPairs(PipelineStep):
             keys, numbers = [], []
             bounds = (low + (high - low) * part // blocks for part in (block, block + 1))
             for run, start, end in self._slices(runs, *bounds):
-                keys.append(np.load(self.work / "keys" / run, mmap_mode="r")[start:end])
+                keys.append(np.array(np.load(self.work / "keys" / run, mmap_mode="r")[start:end]))
                 rows = np.load(self.work / "rows" / run, mmap_mode="r")[start:end]
                 numbers.append(number(int(run.partition("-")[0]), rows))
             merged = np.concatenate(keys) if keys else np.zeros(0, dtype=np.uint64)
