@@ -16,7 +16,9 @@ from fastwarc.stream_io import ZstdWriter
 from smallwright_warc.archive import Archive
 from smallwright_warc.config import DemoCrawlConfig, ReadWarcConfig
 from smallwright_warc.demo.crawl import DemoCrawl
-from smallwright_warc.page import record_id
+from smallwright_warc.entries import ArchiveEntry
+from smallwright_warc.extract import ExtractText
+from smallwright_warc.page import PageReader, document_of, record_id
 from smallwright_warc.read import ReadWarc
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED") or Path(__file__).parents[5] / "shared")
@@ -216,6 +218,53 @@ def test_the_accounts_hold_over_thousands_of_mutations(tmp_path, crawl):
         assert ledger["in"] >= 1
         total += ledger["in"]
     assert total > 5000
+
+
+def test_damaged_pages_pass_through_extraction(tmp_path, crawl):
+    """What survives reading is extracted or set aside, page by page."""
+    rng = random.Random(6)
+    plain = [gzip.decompress(member) for member in whole_members(crawl[0]) if len(member) < 20_000]
+    path = tmp_path / "damaged"
+    reads: list[int] = []
+
+    def documents():
+        for _ in range(40):
+            path.write_bytes(b"".join(damage(record, rng) if rng.random() < 0.7 else record for record in plain))
+            step = ReadWarc()
+            step.bind(StepContext(label="read", position=0, seed=0, files=(str(path),)))
+            yield from step.run(None)
+            reads.append(step._ledger.kept)
+
+    extractor = ExtractText()
+    kept = sum(1 for _ in extractor.run(documents()))
+    ledger = extractor._ledger.to_dict()
+    assert ledger["in"] == sum(reads) > 500
+    assert kept == ledger["kept"] > 400
+    assert not ledger["failed"]
+
+
+def test_responses_of_any_bytes_give_a_page_or_a_reason():
+    rng = random.Random(7)
+    bodies = [b"5\r\nhello\r\n0\r\n\r\n", gzip.compress(b"<p>a"), zlib.compress(b"<p>a"), b"<html><meta name=robots"]
+    heads = [
+        b"Content-Type: text/html; charset=utf-8\r\nX-Robots-Tag: noai",
+        b"Transfer-Encoding: chunked\r\nContent-Encoding: gzip",
+        b"Content-Encoding: deflate, br\r\nTDM-Reservation: 1",
+        b"Content-Type: text/html\r\nContent-Encoding: zstd",
+    ]
+    blocks = [b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body for head in heads for body in bodies]
+    pages = PageReader(ReadWarcConfig(max_record_bytes=10_000))
+    outcomes: Counter = Counter()
+    for number in range(4000):
+        block = blocks[number % len(blocks)]
+        for _ in range(rng.randint(1, 3)):
+            block = damage(block, rng)
+        entry = ArchiveEntry(0, "response", {"warc-target-uri": "http://a.example/"}, block)
+        aside = pages.fill(document_of(entry, "x"), entry)
+        outcomes[aside.reason if aside else "kept"] += 1
+    assert outcomes.total() == 4000
+    assert outcomes["kept"] > 300
+    assert outcomes["bad HTTP headers"] > 100
 
 
 class Counting(io.BytesIO):
