@@ -109,10 +109,15 @@ def remove_scripts(body: Any) -> None:
 def prune(body: Any, article: Any, comments: bool = True) -> None:
     """Remove what names or links show to be no running text."""
     total, running = _size(body), _running(body)
+    removed = None
     for node in body.query_selector_all("*").values():
         tag = node.tag
         if tag in NEVER_REMOVED or node.parent is None or node == article:
             continue
+        if removed is not None:
+            if removed.contains(node):
+                continue
+            removed = None
         size = None
         named = tag in NO_CONTENT_TAGS
         if not named and len(name := _name(node)) > 1:
@@ -121,12 +126,16 @@ def prune(body: Any, article: Any, comments: bool = True) -> None:
                 size = _size(node)
                 named = size < SHORT or _linked(node) > LINKED_WEAK * size
         if named:
-            if _running(node) <= KEPT_SHARE * running:
+            most = KEPT_SHARE * running
+            if (_size(node) if size is None else size) <= most or _running(node) <= most:
                 _remove(node)
+                removed = node
         elif tag in BLOCKS or tag in LINES:
             size = _size(node) if size is None else size
-            if size < KEPT_SHARE * total and _linked(node) > (LINKED_BLOCK if tag in BLOCKS else LINKED_LINE) * size:
+            share = LINKED_BLOCK if tag in BLOCKS else LINKED_LINE
+            if 0 < size < KEPT_SHARE * total and _linked(node) > share * size:
                 _remove(node)
+                removed = node
 
 
 def _remove(node: Any) -> None:
@@ -197,7 +206,7 @@ def _size(node: Any) -> int:
 
 
 def _linked(node: Any) -> int:
-    return sum(len(link.text or "") for link in node.query_selector_all("a").values())
+    return sum(len(link.text or "") for link in node.get_elements_by_tag_name("a").values())
 
 
 def _paragraphs(node: Any) -> list[tuple[Any, int]]:
