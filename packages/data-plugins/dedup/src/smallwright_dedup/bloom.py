@@ -143,9 +143,9 @@ class _Filter(PipelineStep):
             with partial.open("w") as cuts, pq.ParquetFile(path) as parquet:
                 row = 0
                 for batch in parquet.iter_batches(batch_size=_READ, columns=["text"]):
-                    for text in batch.column("text").to_pylist():
-                        lines = [text] if self.config.remove == "document" else text.split("\n")
-                        gone, added = judge(lines, bloom, self.config)
+                    texts = batch.column("text").to_pylist()
+                    for hashes, starts, counted in hash_lines(texts, self.config):
+                        gone, added = judge(hashes, starts, counted, bloom, self.config)
                         if gone is None or gone:
                             cuts.write(json.dumps([row, gone]) + "\n")
                         counts["ngrams_added"] += added
@@ -159,16 +159,29 @@ class _Filter(PipelineStep):
         save_json(self.work / "filters" / f"{rank:06d}.json", counts_and_rate)
 
 
-def judge(lines: list[str], bloom: BloomFilter, config: BloomDedupConfig) -> tuple[list[int] | None, int]:
-    """Decide on the lines of one document, and remember the n-grams of those that stay.
+def hash_lines(texts: list[str], config: BloomDedupConfig) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield for each text the hashes of its n-grams, uint64 [n]; where those of each line begin and the last one's end,
+    int64 [lines + 1]; and which lines are long enough to be looked at, bool [lines]. ``document`` has one line."""
+    lines = [[text] if config.remove == "document" else text.split("\n") for text in texts]
+    words, starts = hash_words([line for text in lines for line in text], verbatim=True)
+    hashes, ngram_starts = hash_ngrams(words, starts, config.ngram)
+    # Texts below the least length have no n-gram; those between the two lengths have one, of all their words.
+    counted = np.diff(starts) >= config.min_ngram
+    first = 0
+    for count in map(len, lines):
+        own = ngram_starts[first : first + count + 1]
+        yield hashes[own[0] : own[-1]], own - own[0], counted[first : first + count]
+        first += count
+
+
+def judge(
+    hashes: np.ndarray, ngram_starts: np.ndarray, counted: np.ndarray, bloom: BloomFilter, config: BloomDedupConfig
+) -> tuple[list[int] | None, int]:
+    """Decide on the lines of one document (see :func:`hash_lines`), and remember the n-grams of those that stay.
 
     Returns:
         The numbers of the lines that go, or None when the whole document goes; and how many n-grams were added.
     """
-    words, starts = hash_words(lines, verbatim=True)
-    hashes, ngram_starts = hash_ngrams(words, starts, config.ngram)
-    # Texts below the least length have no n-gram; those between the two lengths have one, of all their words.
-    counted = np.diff(starts) >= config.min_ngram
     places = bloom.places(hashes)
     seen = bloom.contains_at(places)
     looked_for = hashes[np.repeat(counted, np.diff(ngram_starts))]
