@@ -21,7 +21,7 @@ class RowsConfig:
     metadata: tuple[str, ...] | None = setting(None)
     """Other fields to keep in the document's metadata; null: all of them."""
     max_metadata_bytes: int = setting(16_384)
-    """Most bytes of other fields a document, as JSON. Fields that do not fit are left out and named in its
+    """Most bytes of other fields a document, names included. Fields that do not fit are left out and named in its
     ``left_out``."""
     max_row_bytes: int = setting(16 * 1024 * 1024)
     """Longest line, or text, in bytes; longer rows are set aside."""

@@ -231,6 +231,15 @@ def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: W
     if not numbers:
         return
     overlong = _overlong(batch, config)
+    if overlong is None:
+        chosen = batch if len(numbers) == batch.num_rows else batch.take([number - first for number in numbers])
+        try:
+            values = chosen.to_pylist()
+        except (UnicodeDecodeError, ValueError, OverflowError):
+            pass  # one of the rows; below each is asked alone
+        else:
+            yield from map(Row, numbers, values)
+            return
     for number in numbers:
         if overlong is not None and overlong[number - first]:
             yield _problem(number, TOO_LONG)

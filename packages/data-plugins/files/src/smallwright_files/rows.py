@@ -71,16 +71,12 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
     if row.values is None:
         text = row.raw[:SHOWN].decode("utf-8", "replace")
         return Document(text=text, id=identity, metadata={**place, "error": row.detail[:500]}), row.problem
-    text, rest = take(row.values, config.text)
-    given: Any = None
-    metadata: dict[str, Any] = {}
-    if config.id is not None:
-        given, rest = take(rest, config.id)
-    if config.url is not None:
-        url, rest = take(rest, config.url)
-        if isinstance(url, str) and url:
-            metadata["url"] = clean(url)
-    metadata |= _other_fields(rest, config)
+    rest = dict(row.values)
+    text = _pull(rest, config.text)
+    given = _pull(rest, config.id)
+    url = _pull(rest, config.url)
+    metadata: dict[str, Any] = {"url": clean(url)} if isinstance(url, str) and url else {}
+    _add_fields(metadata, rest, config)
     metadata |= place
     if given is not None and given != "" and isinstance(given, (str, int)):
         identity = clean(str(given))
@@ -93,6 +89,18 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
     return document, None
 
 
+def _pull(rest: dict[str, Any], path: str | None) -> Any:
+    """Take the field at a path out of ``rest``."""
+    if path is None:
+        return None
+    if path in rest:
+        return rest.pop(path)
+    found, left = take(rest, path)
+    rest.clear()
+    rest.update(left)
+    return found
+
+
 def clean(text: str) -> str:
     """Replace lone surrogates, which JSON can hold and UTF-8 cannot."""
     if text.isascii():
@@ -100,18 +108,21 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _other_fields(rest: Mapping[str, Any], config: RowsConfig) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+def _add_fields(metadata: dict[str, Any], rest: Mapping[str, Any], config: RowsConfig) -> None:
     left_out: list[str] = []
     room = config.max_metadata_bytes
     for key, value in rest.items():
         if value is None or (config.metadata is not None and key not in config.metadata):
             continue
-        size = 8 if isinstance(value, (bool, int, float)) else None
-        if size is None:
+        if isinstance(value, str):
+            value = clean(value)
+            size = len(value) if value.isascii() else len(value.encode())
+        elif isinstance(value, (bool, int, float)):
+            size = 8
+        else:
             encoded = _encode(value)
             size = room + 1 if encoded is None else len(encoded)
-            if encoded is not None and size <= room and not isinstance(value, str):
+            if encoded is not None and size <= room:
                 value = orjson.loads(encoded)
         size += len(key)
         if size > room:
@@ -123,10 +134,9 @@ def _other_fields(rest: Mapping[str, Any], config: RowsConfig) -> dict[str, Any]
             value = float(value)
         elif key == "score" and not isinstance(value, float):
             key = "original_score"
-        kept[clean(key)] = clean(value) if isinstance(value, str) else value
+        metadata.setdefault(clean(key), value)  # the field named as url comes before one called so
     if left_out:
-        kept["left_out"] = left_out[:20]
-    return kept
+        metadata["left_out"] = left_out[:20]
 
 
 def _encode(value: Any) -> bytes | None:
@@ -134,8 +144,6 @@ def _encode(value: Any) -> bytes | None:
     try:
         return orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, RecursionError):
-        if isinstance(value, str):
-            return orjson.dumps(clean(value))
         return None
 
 
