@@ -206,10 +206,12 @@ def _temporary_folder() -> Any:
         with contextlib.suppress(OSError), open(left / "lock", "a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    try:
-        with open(folder / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    made = Path(tempfile.mkdtemp(prefix=f"new-{prefix}", dir=parent))
+    folder = parent / made.name.removeprefix("new-")
+    with open(made / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made.rename(folder)  # only now may another run look at it
+        try:
             yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
