@@ -72,6 +72,12 @@ def test_a_column_that_is_not_there_is_named(tmp_path):
         parquet([tmp_path / "rows.parquet"])
 
 
+def test_references_need_no_text_column(tmp_path):
+    pq.write_table(pa.table({"blob_id": ["ab", "cd"]}), tmp_path / "rows.parquet")
+    documents, failed, _ = parquet([tmp_path / "rows.parquet"], without_text="keep")
+    assert ([(d.text, d.metadata["blob_id"]) for d in documents], failed) == ([("", "ab"), ("", "cd")], {})
+
+
 def test_rows_without_text_or_too_long(tmp_path):
     pq.write_table(pa.table({"text": ["a", None, "", "x" * 100]}), tmp_path / "rows.parquet")
     documents, failed, _ = parquet([tmp_path / "rows.parquet"], max_row_bytes=50)
