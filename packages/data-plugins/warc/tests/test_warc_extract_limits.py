@@ -54,7 +54,15 @@ def test_crashes_and_endless_loops_are_found_in_their_batch(tmp_path, monkeypatc
         "    return html\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    pages = [GOOD, GOOD + "CRASH", GOOD, GOOD + "LOOP", GOOD + "RAISE", GOOD + "CRASH", *[GOOD] * BATCH_PAGES]
+    pages = [
+        GOOD,
+        GOOD + "CRASH",
+        GOOD,
+        GOOD + "LOOP",
+        GOOD + "RAISE",
+        GOOD + "CRASH",
+        *[GOOD] * BATCH_PAGES["trafilatura"],
+    ]
     kept, ledger = run(pages, extractor="trafilatura", timeout_s=1)
     assert kept == [str(i) for i in range(len(pages)) if i not in (1, 3, 4, 5)]
     assert ledger["failed"] == {"crashed the extractor": 2, "time limit": 1, "KeyError": 1}

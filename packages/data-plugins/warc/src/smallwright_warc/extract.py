@@ -12,8 +12,10 @@ from smallwright_warc.extract_child import ExtractionChild, Outcome, outcome
 from smallwright_warc.extract_page import NO_TEXT, plain_text
 
 TOO_LARGE = "larger than the limit"
-BATCH_PAGES = 64
-BATCH_CHARACTERS = 2 << 20
+BATCH_PAGES = {"resiliparse": 64, "trafilatura": 8}
+BATCH_CHARACTERS = {"resiliparse": 2 << 20, "trafilatura": 1 << 19}
+"""Pages that travel to the child together: enough to make the way there cheap, and far from the time limit of one page,
+within which a batch must be done or is done again page by page."""
 
 
 class ExtractText(Step):
@@ -52,11 +54,13 @@ class ExtractText(Step):
             return
         with ExtractionChild(self.config) as child:
             batch: list[Document] = []
+            most_pages = BATCH_PAGES[self.config.extractor]
+            most_characters = BATCH_CHARACTERS[self.config.extractor]
             characters = 0
             for document in documents:
                 batch.append(document)
                 characters += len(document.text)
-                if len(batch) >= BATCH_PAGES or characters >= BATCH_CHARACTERS:
+                if len(batch) >= most_pages or characters >= most_characters:
                     yield from self._settle(batch, child.extract)
                     batch, characters = [], 0
             if batch:
