@@ -6,9 +6,10 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import fsspec
+from core.data.steps import batched
 
 from smallwright_warc.archive import Archive, Wanted
 from smallwright_warc.config import ReadIndexConfig, RefetchConfig
@@ -38,8 +39,17 @@ class Place:
     """Id of the record, where it is known; without it the first record at the offset is meant."""
 
 
+class Remote(NamedTuple):
+    """A place in a remote file."""
+
+    number: int
+    place: Place
+    path: str
+    """As its filesystem names it."""
+
+
 class Fetcher:
-    """Fetches the records of a batch, each file opened once, remote ranges several at a time.
+    """Fetches the records of a batch, each local file opened once, remote ranges several at a time.
 
     Args:
         config: Limits, retries and connections.
@@ -52,8 +62,10 @@ class Fetcher:
     def fetch(self, places: Iterable[Place]) -> Iterator[tuple[int, ArchiveEntry]]:
         """Yield (number of the place, its record), in the order of files and offsets, each place once.
 
-        What cannot be fetched is an entry with a ``problem``.
+        Local files come first, then ranges of remote ones, then remote records of unknown length. What cannot be
+        fetched is an entry with a ``problem``.
         """
+        remote: dict[int, tuple[Any, list[Remote]]] = {}
         numbered = sorted(enumerate(places), key=lambda item: (item[1].path, item[1].offset, item[0]))
         for path, group in itertools.groupby(numbered, key=lambda item: item[1].path):
             members = list[tuple[int, Place]]()
@@ -73,7 +85,10 @@ class Fetcher:
             if "file" in ((protocol,) if isinstance(protocol, str) else protocol):
                 yield from self._from_local(plain, members)
             else:
-                yield from self._from_remote(filesystem, plain, members)
+                items = remote.setdefault(id(filesystem), (filesystem, []))[1]
+                items += [Remote(number, place, plain) for number, place in members]
+        for filesystem, items in remote.values():
+            yield from self._from_remote(filesystem, items)
 
     def _from_local(self, path: str, members: list[tuple[int, Place]]) -> Iterator[tuple[int, ArchiveEntry]]:
         try:
@@ -113,33 +128,29 @@ class Fetcher:
             left = [item for item in left if item not in found]
         yield from _all(left, NOT_FOUND)
 
-    def _from_remote(
-        self, filesystem: Any, path: str, members: list[tuple[int, Place]]
-    ) -> Iterator[tuple[int, ArchiveEntry]]:
-        shared = [item for item in members if item[1].length is None]
-        ranged = [item for item in members if item[1].length is not None]
-        for start in range(0, len(ranged), self._config.connections):
-            batch = ranged[start : start + self._config.connections]
-            for (number, place), data in zip(batch, self._ranges(filesystem, path, batch), strict=True):
+    def _from_remote(self, filesystem: Any, items: list[Remote]) -> Iterator[tuple[int, ArchiveEntry]]:
+        for batch in batched((item for item in items if item.place.length is not None), self._config.connections):
+            for item, data in zip(batch, self._ranges(filesystem, batch), strict=True):
                 if isinstance(data, BaseException):
-                    yield number, _unreachable(place, data)
+                    yield item.number, _unreachable(item.place, data)
                 else:
-                    yield number, self._parse(data, place)
-        if shared:
-            yield from self._from_remote_stream(filesystem, path, shared)
+                    yield item.number, self._parse(data, item.place)
+        unbounded = (item for item in items if item.place.length is None)
+        for path, group in itertools.groupby(unbounded, key=lambda item: item.path):
+            yield from self._from_remote_stream(filesystem, path, [(item.number, item.place) for item in group])
 
-    def _ranges(self, filesystem: Any, path: str, batch: list[tuple[int, Place]]) -> list[Any]:
+    def _ranges(self, filesystem: Any, batch: list[Remote]) -> list[Any]:
         """Fetch ranges, those that failed again after a pause; return bytes or what went wrong of each."""
         results: list[Any] = [None] * len(batch)
         left = list(range(len(batch)))
         for attempt in range(self._config.retries + 1):
             if attempt:
                 time.sleep(min(self._config.backoff_seconds * 2 ** (attempt - 1), LONGEST_PAUSE_SECONDS))
-            places = [batch[number][1] for number in left]
-            starts = [place.offset for place in places]
-            ends = [place.offset + (place.length or 0) for place in places]
+            items = [batch[number] for number in left]
+            starts = [item.place.offset for item in items]
+            ends = [item.place.offset + (item.place.length or 0) for item in items]
             try:
-                fetched = filesystem.cat_ranges([path] * len(left), starts, ends, on_error="return")
+                fetched = filesystem.cat_ranges([item.path for item in items], starts, ends, on_error="return")
             except Exception as error:  # whatever a storage library raises, it counts for these records only
                 fetched = [error] * len(left)
             for number, data in zip(left, fetched, strict=True):
