@@ -128,7 +128,7 @@ class LabelSample(PipelineStep):
             labels.append(item, record)
             self.stat_update("labelled")
             if world_size == 1:
-                progress(done, max(wanted, done), unit="labels", note=self.labeller.config.key)
+                progress(done, wanted or None, unit="labels", note=self.labeller.config.key)
         labels.close()
         if rank == 0:
             store.write_json(self.work / SCORER_FILE, self.labeller.describe())
