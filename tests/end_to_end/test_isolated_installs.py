@@ -141,7 +141,12 @@ def test_core_alone_names_the_package_to_install(name, command):
 @pytest.mark.parametrize(
     ("plugin", "arguments", "missing", "package"),
     [
-        ("smallwright-data-finemath", ["+data=finemath"], "steps 'read_warc'", "smallwright-data-warc"),
+        (
+            "smallwright-data-finemath",
+            ["+data=finemath"],
+            "steps 'read_warc', 'url_filter'",
+            "smallwright-data-dedup smallwright-data-quality smallwright-data-scorers smallwright-data-warc",
+        ),
         (
             "smallwright-data-finemath",
             ["+data=finemath", "data.scorer=llm"],
@@ -155,7 +160,7 @@ def test_core_alone_names_the_package_to_install(name, command):
 def test_a_part_that_is_missing_is_named_with_its_package(plugin, arguments, missing, package, command):
     ended = command("run", *arguments, plugin=plugin)
     assert ended.returncode == 2
-    assert f"no installed plugin offers {missing}." in ended.stderr
+    assert f"no installed plugin offers {missing}" in ended.stderr
     assert ended.stderr.endswith(f"pip install {package}\n")
 
 

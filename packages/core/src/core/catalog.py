@@ -90,9 +90,9 @@ _ALIASES = {
 }
 
 
-def install_hint(kind: str, name: str) -> str:
-    """Return ``" Install it: pip install ..."`` when a first-party package brings ``name``, else where to look."""
-    package = PACKAGES.get((_ALIASES.get(kind, kind), name))
-    if package:
-        return f" Install it: pip install {package}"
+def install_hint(kind: str, *names: str) -> str:
+    """Return ``" Install it: pip install ..."`` when first-party packages bring the names, else where to look."""
+    packages = sorted({PACKAGES[key] for name in names if (key := (_ALIASES.get(kind, kind), name)) in PACKAGES})
+    if packages:
+        return f" Install {'it' if len(packages) == 1 else 'them'}: pip install {' '.join(packages)}"
     return " See what is installed: python -m core.plugins"

@@ -12,8 +12,9 @@ import fsspec
 
 from core import config as typed
 from core import fingerprint
+from core.catalog import install_hint
 from core.config import setting
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError, MissingPluginError, nearest
 from core.registry import Entry, Registry
 
 
@@ -75,6 +76,8 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
         MissingPluginError: a step that nothing installed offers.
         ConfigError: a wrong setting, named as ``data.steps.<label>.<key>``.
     """
+    known = set(registry.names("steps"))
+    missing = {}
     planned = []
     for label, node in recipe.steps.items():
         if node is None:
@@ -84,14 +87,22 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
                 f"{where}.steps.{label}={node!r}: expected settings, such as {{use: <step>, key: value}}."
             )
         settings = {**(node.get("like") or {}), **{key: value for key, value in node.items() if key != "like"}}
+        named = "use" in settings
         use = str(settings.pop("use", label))
-        others = set(recipe.steps) - {label}
-        if use == label and use not in registry.names("steps") and (guess := nearest(label, others)):
-            raise ConfigError(f"{where}.steps.{label}: no such step in the recipe.{guess}")
+        if use not in known:
+            if not named and (guess := nearest(label, set(recipe.steps) - {label})):
+                raise ConfigError(f"{where}.steps.{label}: no such step in the recipe.{guess}")
+            missing[label] = use
+            continue
         entry = registry.get("steps", use)
         config_class = entry.load_config()
         config = settings if config_class is None else typed.build(config_class, settings, f"{where}.steps.{label}")
         planned.append(PlannedStep(label=label, entry=entry, config=config))
+    if len(missing) > 1:
+        names = ", ".join(map(repr, dict.fromkeys(missing.values())))
+        raise MissingPluginError(f"no installed plugin offers steps {names}.{install_hint('steps', *missing.values())}")
+    for use in missing.values():
+        registry.get("steps", use)
     if not planned:
         raise ConfigError(f"{where}.steps is empty: a recipe needs at least a step that reads.")
     return planned

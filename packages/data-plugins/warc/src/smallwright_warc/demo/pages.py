@@ -40,7 +40,7 @@ REMOVED_BY = {
     "keep": (),
     "http": ("read_warc", "read_index"),
     "corrupt": ("read_warc", "read_index"),
-    "url": ("url_filter", "gopher_repetition", "gopher_quality"),
+    "url": ("url_filter", "gopher_quality"),
     "language": ("language",),
     "quality": ("gopher_quality", "c4_quality", "fineweb_quality", "threshold", "keep_probability", "top_fraction"),
     "repetition": ("gopher_repetition", "threshold", "keep_probability", "top_fraction"),
