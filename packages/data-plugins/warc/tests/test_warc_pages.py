@@ -79,6 +79,17 @@ def test_every_container_gives_the_same_pages(tmp_path, pack):
         assert set(lengths) == {None}
 
 
+def test_a_snapshot_is_named_by_the_path_where_that_is_asked_for(tmp_path):
+    folder = tmp_path / "CC-MAIN-2024-10" / "segments"
+    folder.mkdir(parents=True)
+    (named,), _ = read(folder, record(0), snapshot=r"CC-MAIN-\d{4}-\d{2}")
+    assert named.metadata["snapshot"] == "CC-MAIN-2024-10"
+    (other,), _ = read(tmp_path, record(0), snapshot=r"CC-MAIN-\d{4}-\d{2}")
+    assert "snapshot" not in other.metadata
+    with pytest.raises(ValueError, match="no regular expression"):
+        ReadWarcConfig(snapshot="(")
+
+
 def test_wet_records_are_plain_text_with_their_languages(tmp_path):
     text = "Escopete\nEl texto de la página, con acentos: año.".encode()
     data = record(1, "conversion", text, Content_Type="text/plain", WARC_Identified_Content_Language="spa,eng",

@@ -1,6 +1,7 @@
 """Settings of the steps and of the demonstration crawl."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from core.config import setting
@@ -24,6 +25,9 @@ class PageConfig:
     ``resource`` (a page without HTTP headers)."""
     opt_out_bytes: int = setting(32_768)
     """How far into a page's head ``<meta>`` elements with opt-out signals are looked for; 0: only HTTP headers are."""
+    snapshot: str | None = setting(None)
+    """Regular expression that finds the crawl's name in a file's path, such as ``CC-MAIN-\\d{4}-\\d{2}``; it goes to
+    ``metadata["snapshot"]``, for steps that work on one snapshot at a time. None: not wanted."""
     drop_opt_out: tuple[str, ...] = setting(())
     """Opt-out signals whose pages are set aside: ``noai``, ``noimageai``, ``noml``, ``noindex``, ``noarchive``,
     ``nosnippet``, ``tdm-reservation``. A signal given to one robot only counts too; ``gptbot:noindex`` counts for that
@@ -34,6 +38,11 @@ class PageConfig:
             raise ValueError(f"max_record_bytes={self.max_record_bytes}: must be at least 1.")
         if self.opt_out_bytes < 0:
             raise ValueError(f"opt_out_bytes={self.opt_out_bytes}: must be at least 0.")
+        if self.snapshot is not None:
+            try:
+                re.compile(self.snapshot)
+            except re.error as error:
+                raise ValueError(f"snapshot={self.snapshot}: no regular expression ({error}).") from None
         unknown = set(self.record_types) - set(RECORD_TYPES)
         if unknown or not self.record_types:
             given = ", ".join(sorted(unknown)) or "nothing"

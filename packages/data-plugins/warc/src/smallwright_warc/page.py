@@ -1,6 +1,7 @@
 """From a record of an archive to a document that holds the page, or to the reason why it is none."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -141,6 +142,11 @@ class PageStep(Step):
         super().__init__(config)
         self.config: PageConfig
         self.pages = PageReader(config)
+
+    def name_snapshot(self, document: Document, path: str) -> None:
+        """Write the name of the crawl that the file at ``path`` is of, where one is wanted and found."""
+        if self.config.snapshot is not None and (found := re.search(self.config.snapshot, path)):
+            document.metadata["snapshot"] = found[0]
 
     def page(self, document: Document, entry: ArchiveEntry) -> Iterator[Document]:
         """Yield ``document`` with its page, or set it aside; count its opt-out signals."""

@@ -58,6 +58,7 @@ class ReadWarc(PageStep):
                     offset = entry.offset
                     self.receive()
                     document = document_of(entry, name)
+                    self.name_snapshot(document, file)
                     if entry.problem is None and not self._listed(entry.kind, entry.headers):
                         NOT_LISTED.set_aside(self, document)
                     else:

@@ -89,6 +89,7 @@ class ReadIndex(PageStep):
         metadata = document.metadata
         metadata["url"] = metadata["url"] or row.url
         metadata["warc_path"] = row.filename
+        self.name_snapshot(document, row.filename)
         if row.time:
             metadata.setdefault("warc_date", row.time)
         if row.languages:
