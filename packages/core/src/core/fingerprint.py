@@ -4,6 +4,7 @@ import dataclasses
 import importlib.resources
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,14 @@ def identity(config: Any, registry: Registry, where: str) -> Any:
 
 
 def fingerprint(file: str) -> str:
-    """Name the content of a file: SHA-256 for a local file, the storage's own token for a remote one."""
+    """Name the content of a file: SHA-256 for a local file, the storage's own token for a remote one.
+
+    A file of a hub repository at a commit (``hf://datasets/<owner>/<name>@<commit>/...``) names its content itself.
+    """
     if "://" not in file:
         return _local_digest(Path(file))
+    if re.match(r"hf://[^@]+@[0-9a-f]{40}/", file):
+        return file
     filesystem, plain = fsspec.core.url_to_fs(file)
     return str(filesystem.ukey(plain))
 

@@ -215,12 +215,13 @@ class _Builder:
         steps = plan_steps(recipe, self.registry, where)
         content: dict[str, Any] = {"steps": {step.label: step.identity(self.registry) for step in steps}}
         inputs: dict[str, StageSpec] = {}
-        paths = recipe.paths
-        if paths is None and recipe.source is None and hasattr(steps[0].config, "inputs"):
-            paths = steps[0].config.inputs()
-        if paths is not None:
-            files = expand(paths, where)
-            recipe = dataclasses.replace(recipe, paths=files)
+        files = None
+        if recipe.paths is not None:
+            files = expand(recipe.paths, where)
+        elif recipe.source is None and hasattr(steps[0].config, "inputs"):
+            files = steps[0].config.inputs()
+        recipe = dataclasses.replace(recipe, files=files)
+        if files is not None:
             content["files"] = [fingerprint(file) for file in files]
         elif recipe.source is not None:
             settings = dict(recipe.source)

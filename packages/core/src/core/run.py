@@ -171,7 +171,7 @@ def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) 
     logs = run.directory / "logs"
     job_file, log_file = logs / f"{spec.name}.job.json", logs / f"{spec.name}.log"
     progress_file, error_file = logs / f"{spec.name}.progress", job_file.with_suffix(".error.json")
-    external = tuple(getattr(spec.config, "paths", None) or ()) if spec.kind == "data" else ()
+    external = tuple(getattr(spec.config, "files", None) or ()) if spec.kind == "data" else ()
     job_file.write_text(json.dumps(worker.describe(spec, root, spec.entry.kind, plugin_files, external), default=str))
     progress_file.write_text("")
     error_file.unlink(missing_ok=True)

@@ -29,6 +29,8 @@ class RecipeConfig:
     """Of the recipe, as :mod:`core.data.truth` knows it."""
     paths: tuple[str, ...] | str | None = None
     """Input files: paths, globs or URLs of anything fsspec opens. None: ``source`` makes them."""
+    files: tuple[str, ...] | None = setting(None, identity=False)
+    """The input files one by one. Set by planning, from ``paths`` or from what the reading step lists."""
     source: Mapping[str, Any] | None = None
     """``{name: <registered source>, ...settings}``, used when ``paths`` is None."""
     scorer: Mapping[str, Any] | None = None

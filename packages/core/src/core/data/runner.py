@@ -80,6 +80,8 @@ class Recipe:
         return summary
 
     def _files(self, job: Job) -> tuple[str, ...]:
+        if self.config.files is not None:
+            return self.config.files
         if self.config.paths is not None:
             return expand(self.config.paths)
         if "crawl" not in job.inputs:
