@@ -176,6 +176,10 @@ def test_several_recipes_give_a_corpus_each(command, toy, workdir):
     tokenizer = next(stage["artifact"] for stage in made["stages"] if stage["name"] == "tokenizer")
     inputs = store.read_manifest(workdir / tokenizer)["inputs"]
     assert set(inputs) == {"corpus-toy", "corpus-other"}
+    unclear = command("run", *recipes, *overrides, "data.steps.drop.word=x")
+    assert "say which one is meant: data.toy.steps or data.other.steps" in unclear.stderr
+    twice = command("run", "+data=[toy,toy]")
+    assert "an option is named twice" in twice.stderr
     alone = json.loads(command("plan", "+data=other", "data.source.lines=5", "--json").stdout)
     assert {row["status"] for row in alone["stages"]} == {"reused"}
 

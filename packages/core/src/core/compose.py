@@ -121,6 +121,8 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         prefix = "+"
         if group == "arch" and len(chosen) > 1:
             raise ConfigError(f"{override}: one architecture a run; start one run for each of {', '.join(chosen)}.")
+        if len(set(chosen)) < len(chosen):
+            raise ConfigError(f"{override}: an option is named twice.")
         if group == "data" and len(chosen) > 1:
             return [f"+data@data.{name}={name}" for name in chosen]
     return [f"{prefix}{group}{at}={value}"]
