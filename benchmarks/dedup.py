@@ -148,14 +148,15 @@ def kept_datatrove(corpus: Path, work: Path, default_splitter: bool = False) -> 
     )
     read = JsonlReader(str(corpus / "jsonl"))
     signatures, buckets, removed = (str(work / name) for name in ("signatures", "buckets", "removed"))
+    written = JsonlWriter(str(work / "out"), compression=None)
     with clock():
-        for pipeline, tasks in (
-            ([read, MinhashDedupSignature(signatures, config=config, language=language)], FILES),
-            ([MinhashDedupBuckets(input_folder=signatures, output_folder=buckets, config=config)], BANDS),
-            ([MinhashDedupCluster(input_folder=buckets, output_folder=removed, config=config)], 1),
-            ([read, MinhashDedupFilter(input_folder=removed), JsonlWriter(str(work / "out"), compression=None)], FILES),
+        for name, pipeline, tasks in (
+            ("1", [read, MinhashDedupSignature(signatures, config=config, language=language)], FILES),
+            ("2", [MinhashDedupBuckets(input_folder=signatures, output_folder=buckets, config=config)], BANDS),
+            ("3", [MinhashDedupCluster(input_folder=buckets, output_folder=removed, config=config)], 1),
+            ("4", [read, MinhashDedupFilter(input_folder=removed), written], FILES),
         ):
-            LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=None).run()
+            LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=str(work / "logs" / name)).run()
     return [int(json.loads(line)["id"]) for path in (work / "out").iterdir() for line in path.open()]
 
 
