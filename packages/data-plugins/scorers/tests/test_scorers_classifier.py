@@ -31,6 +31,7 @@ LESSON = """Adding fractions. Step 1: find a common denominator of {a}/{b} and 1
 Add. Therefore the sum has the denominator {b} × {c}. Practice: find x when x + {a} = {c}, and explain why. """
 SHOP = "Running shoes number {a}, now on sale for ${b}.99. Free shipping! Add to cart. Customers like {c} socks too. "
 NEWS = "The mayor said that {a} people came to the festival, {b} more than in the last {c} years, by the weather. "
+CONTEXT = StepContext(label="step", position=0, seed=0)
 KINDS = {"lesson": (LESSON, 5), "shop": (SHOP, 0), "news": (NEWS, 1)}
 
 
@@ -99,6 +100,7 @@ def test_evaluate_on_hand_made_scores():
     assert found[4] == (2, 1, pytest.approx(2 / 3))
     assert found[5] == (1, 1, pytest.approx(1.0))
     assert evaluate(np.array([0, 1]), np.array([0.0, 1.0]), 3)["binary_f1"] is None
+    assert evaluate(np.array([0, 1]), np.array([0.0, np.nan]), 3)["validation_labels"] == {"0": 1}
 
 
 def test_calibration_on_hand_made_scores():
@@ -259,7 +261,27 @@ def test_a_classifier_of_another_kind_is_refused(documents, tmp_path, write_corp
         step.bind(StepContext(label="step", position=0, seed=0))
 
 
-def test_labels_that_cannot_be_learned_are_refused(documents, tmp_path, write_corpus, run_corpus_step):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target": "good"}, "target=good: .* was trained with target=score"),
+        ({"by": "language"}, "by=language: .* was trained with by=None"),
+        ({"scale": 3}, "scale=3: .* was trained with scale=5"),
+    ],
+)
+def test_a_classifier_that_learned_another_thing_is_refused(tmp_path, settings, message):
+    write_index(tmp_path, LinearKind(ClassifierConfig(), seed=0), 5, {})
+    with pytest.raises(ConfigError, match=message):
+        Classifier(ClassifierConfig(pretrained=str(tmp_path), **settings)).bind(CONTEXT)
+
+
+def test_a_damaged_index_is_named(tmp_path):
+    (tmp_path / "classifier.json").write_text('{"kind": "lin')
+    with pytest.raises(InputError, match=r"its classifier\.json is damaged"):
+        Classifier(ClassifierConfig(pretrained=str(tmp_path))).bind(CONTEXT)
+
+
+def test_labels_that_cannot_be_learned_are_refused(documents, tmp_path, write_corpus, run_corpus_step, monkeypatch):
     def run(name, config, change):
         docs = [Document(text=d.text, id=d.id, metadata=dict(d.metadata)) for d in documents]
         for number, document in enumerate(docs):
@@ -274,6 +296,9 @@ def test_labels_that_cannot_be_learned_are_refused(documents, tmp_path, write_co
         run("high", ClassifierConfig(scale=3), lambda *_: None)
     with pytest.raises(UserError, match=r"different scales \(3, 5\)"):
         run("mixed", ClassifierConfig(), lambda n, metadata: metadata.update(label=1, label_scale=3 if n % 2 else 5))
+    with pytest.raises(UserError, match=r"data\.steps\.step\.by=page: more than 2 different values"):
+        monkeypatch.setattr("smallwright_scorers.classifier.MOST_GROUPS", 2)
+        run("many", ClassifierConfig(by="page"), lambda n, metadata: metadata.update(label=n % 2, page=n))
     with pytest.raises(UserError, match="binary_threshold=3: the labels go to 2 only"):
         run("low", ClassifierConfig(), lambda n, metadata: metadata.update(label=n % 3, label_scale=2))
 

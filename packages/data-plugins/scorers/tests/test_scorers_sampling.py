@@ -11,6 +11,7 @@ from datatrove.data import Document
 from hypothesis import given
 from hypothesis import strategies as st
 from smallwright_scorers.config import ScoreRulesConfig
+from smallwright_scorers.rules import ScoreRules
 from smallwright_scorers.sampling import ALL, MOST_STRATA, NO_SCORE, Selection, id_hash, quotas
 
 
@@ -53,6 +54,13 @@ def test_null_takes_all_and_a_corpus_may_be_smaller_than_the_sample():
 def test_each_stratum_gives_a_sample():
     found, _ = chosen(ScoreRulesConfig(sample=200, strata="language"), documents(5000))
     assert Counter(document.metadata["language"] for document in found) == {"Python": 200, "C": 200, "Rust": 200}
+
+
+def test_addresses_can_be_strata_and_ids_may_repeat(tmp_path, write_corpus, run_corpus_step):
+    made = [Document(text="3 + 4", id="same", metadata={"url": f"https://host/{n}"}) for n in range(3)]
+    step = ScoreRules(ScoreRulesConfig(sample=1, strata="url"))
+    found, _ = run_corpus_step(step, write_corpus(tmp_path / "corpus", made, 2), tmp_path / "work")
+    assert [document.metadata["label_scorer"] for document in found] == ["rules"] * 3
 
 
 def test_a_balanced_sample_has_as_many_of_each_rounded_score():

@@ -21,13 +21,14 @@ from datatrove.pipeline.base import PipelineStep
 from smallwright_scorers.classifier_config import CommonConfig
 from smallwright_scorers.evaluation import calibration_plot, evaluate, histogram, whole_score
 from smallwright_scorers.examples import CollectLabelled, Examples, read_examples
-from smallwright_scorers.model import COMMON, RESULT_FILE, Kind, Trained, keep, read_index, write_index
+from smallwright_scorers.model import COMMON, RESULT_FILE, Kind, Trained, check_settings, keep, read_index, write_index
 
 REPORT_FILE = "classifier.report.json"
 CLASSIFIER_FOLDER = "classifier"
 SCORING_BATCH = 1024
 SCORING_CHARACTERS = 16_000_000
 DECIMALS = 6
+MOST_GROUPS = 1000
 
 
 class ClassifierStep(CorpusStep):
@@ -45,7 +46,9 @@ class ClassifierStep(CorpusStep):
         super().bind(context)
         kind = self.kind()
         if self.config.pretrained is not None:
-            read_index(kind, self.config.pretrained)
+            known = read_index(kind, self.config.pretrained)
+            if known is not None:
+                check_settings(self.config, known)
         kind.check(context.label)
 
     def phases(self, corpus: Path, work: Path) -> list[Phase]:
@@ -181,7 +184,7 @@ class TrainClassifier(PipelineStep):
         """Measure a classifier that was trained elsewhere on all labels."""
         config: CommonConfig = self.kind.config
         trained = Trained(self.kind, str(config.pretrained))
-        report = {"pretrained": config.pretrained, "scale": trained.scale, "training_labels": {}}
+        report: dict[str, Any] = {"pretrained": config.pretrained, "scale": trained.scale, "training_labels": {}}
         if not len(examples):
             return report | {"note": "not measured: the documents have no labels"}
         scale = max(trained.scale, examples.scale)
@@ -200,7 +203,7 @@ class TrainClassifier(PipelineStep):
             for group, rows in _rows_by_group(examples).items()
         }
         by = {"by": config.by, "groups": tables} if config.by else {}
-        return report | measured | by | {"svg": calibration_plot(measured["calibration"], scale)}
+        return report | measured | by | {"svg": calibration_plot(measured.get("calibration", []), scale)}
 
     def _evaluate(self, examples: Examples, scores: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         return evaluate(examples.labels[rows], scores[rows], self._threshold, examples.scale)
@@ -214,6 +217,11 @@ class TrainClassifier(PipelineStep):
         if self.kind.config.by is None:
             return {}, {}
         groups = _rows_by_group(examples)
+        if len(groups) > MOST_GROUPS:
+            raise UserError(
+                f"data.steps.{self.context.label}.by={self.kind.config.by}: more than {MOST_GROUPS} different values; "
+                "name a metadata key with few, such as language."
+            )
         reasons = {}
         for group, rows in groups.items():
             if len(rows) < self.kind.config.min_labels:

@@ -46,6 +46,7 @@ def evaluate(labels: np.ndarray, scores: np.ndarray, threshold: int, scale: int 
     """Compare held-out labels with scores, both of shape (documents,).
 
     Args:
+        scores: Those that are no numbers are left out, as their documents are.
         threshold: Score from which a document counts as good in ``binary_*``.
         scale: Highest label.
 
@@ -54,6 +55,8 @@ def evaluate(labels: np.ndarray, scores: np.ndarray, threshold: int, scale: int 
         the threshold; ``by_threshold`` at every one; ``mean_absolute_error``; the confusion matrix, a row per label;
         ``calibration`` (see :func:`calibrate`).
     """
+    finite = np.isfinite(scores)
+    labels, scores = labels[finite], scores[finite]
     if not len(labels):
         return {"validation_labels": {}}
     whole = whole_score(scores, scale)

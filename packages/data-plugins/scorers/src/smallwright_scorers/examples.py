@@ -129,7 +129,8 @@ def read_examples(config: CommonConfig, work: Path, label: str) -> Examples:
         columns["place"] += [(shard, row) for row in range(table.num_rows)]
     usable = [i for i, value in enumerate(columns["label"]) if value is not None]
     unusable = len(columns["label"]) - len(usable)
-    usable.sort(key=lambda i: columns["order"][i])
+    # the label decides between copies of a document with different labels
+    usable.sort(key=lambda i: (columns["order"][i], columns["label"][i], columns["group"][i] or ""))
     labels = np.array([columns["label"][i] for i in usable], dtype=np.int64)
     scale = _scale(config, {columns["scale"][i] for i in usable}, labels, label)
     groups = [columns["group"][i] for i in usable]

@@ -22,7 +22,7 @@ from core.progress import ProgressWriter
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from smallwright_scorers.replies import LABELLED, NO_ANSWER, REFUSED
+from smallwright_scorers.replies import BAD_REQUEST, LABELLED, NO_ANSWER, REFUSED
 from smallwright_scorers.reuse import EarlierLabels, text_hash
 from smallwright_scorers.sampling import Selection, id_hash
 
@@ -33,6 +33,8 @@ SCORER_FILE = "scorer.json"
 REPORT_FILE = "labels.report.json"
 EXAMPLES = 3
 EXAMPLE_CHARS = 300
+ASKED_AGAIN = (NO_ANSWER, BAD_REQUEST)
+"""Outcomes that a run started again does not keep: they say more about the server than about the document."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,7 @@ class LabelFiles:
         """Yield the documents of the sample that have no label yet, each id once a shard."""
         for file in self._files:
             path = self._folder / f"{file.stem}.jsonl"
-            labels = {id: record for id, record in read_labels(path) if record["outcome"] != NO_ANSWER}
+            labels = {id: record for id, record in read_labels(path) if record["outcome"] not in ASKED_AGAIN}
             _write_labels(path, labels)  # drops a line that a kill cut off, and asks again where nobody answered
             done = set(labels)
             del labels
@@ -193,7 +195,8 @@ class LabelFiles:
         """Put the labels in the order of ids, whatever the order of the answers was."""
         for file in self._files:
             path = self._folder / f"{file.stem}.jsonl"
-            _write_labels(path, dict(sorted(read_labels(path))))
+            labels = dict(read_labels(path))
+            _write_labels(path, {id: labels[id] for id in sorted(labels)})
 
 
 class ReportLabels(PipelineStep):
@@ -319,12 +322,8 @@ def _write_labels(path: Path, labels: dict[str, dict[str, Any]]) -> None:
 def _heads(corpus: Path) -> Iterator[Document]:
     """Yield the documents of a corpus without their texts."""
     for path in sorted(corpus.glob("*.parquet")):
-        yield from _heads_of(path)
-
-
-def _heads_of(path: Path) -> Iterator[Document]:
-    """Yield ids and metadata of the documents of a Parquet file, without texts."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=10_000, columns=["id", "metadata"]):
-            for row in batch.to_pylist():
-                yield Document(text="-", id=row["id"], metadata=json.loads(row["metadata"] or "{}"))
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=10_000, columns=["id", "url", "metadata"]):
+                for row in batch.to_pylist():
+                    metadata = {**json.loads(row["metadata"] or "{}"), "url": row["url"]}
+                    yield Document(text="-", id=row["id"], metadata=metadata)

@@ -128,12 +128,33 @@ def read_index(kind: Kind, classifier: str) -> dict[str, Any] | None:
     path = Path(classifier) / INDEX_FILE
     if not path.is_file():
         return None
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if known["kind"] != kind.name:
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        of = known["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"pretrained={classifier}: its {INDEX_FILE} is damaged ({error}).") from error
+    if of != kind.name:
         raise ConfigError(
-            f"pretrained={classifier}: holds a classifier of kind {known['kind']}, not {kind.name}; choose its step."
+            f"pretrained={classifier}: holds a classifier of kind {of}, not {kind.name}; choose its step."
         )
     return known
+
+
+def check_settings(config: CommonConfig, known: dict[str, Any]) -> None:
+    """Refuse settings under which the scores of a trained classifier would not mean what they say.
+
+    Raises:
+        ConfigError: ``target``, ``by`` or ``scale`` is not that of ``known``, its ``classifier.json``.
+    """
+    given = {"target": config.target, "by": config.by}
+    if config.target == "score":
+        given["scale"] = config.scale
+    for name, value in given.items():
+        if value is not None and value != known.get(name):
+            raise ConfigError(
+                f"{name}={value}: the classifier pretrained={config.pretrained} was trained with {name}={known.get(name)}; "
+                "set that, or train another."
+            )
 
 
 class Trained:

@@ -5,6 +5,7 @@ judges are asked to write it: ``Score: 3``, ``**Educational score:** 3/5``, ``[R
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -113,7 +114,7 @@ def read_reply(text: str, scale: int, finish: str | None = None) -> dict[str, An
 def read_score(text: str, scale: int) -> float | None:
     """Return the number of the last score line of a text, or None. It may lie outside the scale."""
     last = _last_line(text)
-    if last is None or last["range"] or (last["of"] is not None and int(last["of"]) != scale):
+    if last is None or last["range"] or (last["of"] is not None and last["of"].lstrip("0") != str(scale)):
         return None
     return float(last["score"])
 
@@ -146,7 +147,9 @@ def _score(answer: str, scale: int) -> tuple[float | None, str | None]:
 def _number(value: Any) -> float | None:
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,3}(?:\.\d+)?\s*", value):
         return float(value)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 1e6 else math.inf
 
 
 def _without(outcome: str, text: str, reason: str | None) -> dict[str, Any]:

@@ -122,7 +122,9 @@ class Selection:
                     f"strata={config.strata}: more than {MOST_STRATA} different values; name a metadata key with few, "
                     "such as language."
                 )
-            bins.setdefault(score_bin, _Smallest(config.sample)).add(int(id_hash(document.id, "label"), 16))
+            if score_bin not in bins:
+                bins[score_bin] = _Smallest(config.sample)
+            bins[score_bin].add(int(id_hash(document.id, "label"), 16))
         if config.balance_by is not None and cells and not any(set(bins) - {NO_SCORE} for bins in cells.values()):
             raise UserError(
                 f"balance_by={config.balance_by}: no document has a number in metadata[{config.balance_by!r}]; put the "
