@@ -16,7 +16,7 @@ from core.errors import ConfigError, InputError
 from datatrove.data import Document
 from smallwright_dedup.benchmarks import Item, read_items
 from smallwright_dedup.config import DecontaminateConfig
-from smallwright_dedup.decontaminate import Decontaminate
+from smallwright_dedup.decontaminate import Decontaminate, names_in_reports
 from smallwright_dedup.matching import ItemIndex, TooManyMatches, longest_common_subsequence
 
 ITEM = "Natalia sold clips to forty eight of her friends in April and then she sold half as many clips in May"
@@ -131,6 +131,9 @@ def test_difflib_looks_at_windows_of_long_documents():
     assert cut
     assert [match.item.id for match in matches] == ["0"]
     assert matches[0].ratio == 1.0
+    beginning = " ".join(ITEM.split()[:11])
+    assert index.match(f"{filler} {beginning} {filler}", 0.9, 20_000, 2000) == ([], True)  # looked at, in a window
+    assert index.match(f"{filler} {filler}", 0.5, 20_000, 2000) == ([], False)  # long, but nothing to compare
 
 
 def test_a_page_of_repeated_items_is_given_up():
@@ -204,6 +207,40 @@ def test_report_lists_both_ways(tmp_path):
         "d3": ["toy:0"],
     }
     assert len(pq.read_table(tmp_path / "reports/matches")) == 4
+
+
+def test_benchmarks_whose_files_have_the_same_name_are_told_apart(tmp_path):
+    other = " ".join(f"term{i}" for i in range(30))
+    for folder, text in (("gsm", ITEM), ("math", other)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "test.jsonl").write_text(json.dumps({"question": text, "id": "algebra:7"}) + "\n")
+    files = tuple(str(tmp_path / folder / "test.jsonl") for folder in ("gsm", "math"))
+    step = Decontaminate(DecontaminateConfig(against=files))
+    step.bind(StepContext(label="clean", position=0, seed=0, reports=tmp_path / "reports"))
+    assert not list(step.run(iter([Document(text=f"{other} and {ITEM}", id="a")])))
+    report = step.report()
+    assert report["items_found"] == 2
+    assert report["items_found_by_benchmark"] == dict.fromkeys(files, 1)
+    assert names_in_reports(("a/gsm8k.jsonl", "package:tasks/math.jsonl", "mmlu")) == ("gsm8k", "math", "mmlu")
+
+
+def test_a_file_of_items_that_has_changed_is_read_again(tmp_path):
+    items = tmp_path / "items.txt"
+    for text in (ITEM, " ".join(f"term{i}" for i in range(20))):
+        items.write_text(text + "\n")
+        step = Decontaminate(DecontaminateConfig(against=(str(items),)))
+        step.bind(StepContext(label="clean", position=0, seed=0))
+        assert not list(step.run(iter([Document(text=text, id="a")])))
+
+
+def test_damaged_files_of_items_are_named(tmp_path):
+    whole = gzip.compress(json.dumps({"question": ITEM}).encode() * 1000)
+    for name, data in (("cut.jsonl.gz", whole[:-20]), ("none.jsonl.gz", b"no gzip"), ("latin.txt", b"caf\xe9\n")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match=rf"{name}, after line 0: cannot be read"):
+            list(read_items(tmp_path / name, "b"))
+    (tmp_path / "windows.jsonl").write_bytes(b'\xef\xbb\xbf{"question": "one"}\r\n{"question": "two"}\r\n')
+    assert [item.texts for item in read_items(tmp_path / "windows.jsonl", "b")] == [("one",), ("two",)]
 
 
 def test_a_benchmark_of_a_local_plugin_file(tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import importlib.resources
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,17 +88,16 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: no Parquet file ({error}).") from None
         return
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            if not line.strip():
-                continue
-            if path.suffix == ".txt":
-                yield number, {"text": line.strip()}
-                continue
-            try:
-                yield number, json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number + 1}: not a benchmark item ({error}).") from None
+    number = -1
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines):
+                if line.strip():
+                    yield number, {"text": line.strip()} if path.suffix == ".txt" else json.loads(line)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise InputError(f"{path}, after line {number + 1}: cannot be read ({error}).") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}, line {number + 1}: not a benchmark item ({error}).") from None
 
 
 def _texts(record: dict[str, Any]) -> tuple[str, ...]:

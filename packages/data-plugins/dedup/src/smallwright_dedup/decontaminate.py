@@ -62,7 +62,7 @@ class Decontaminate(DocumentStep):
     def process_document(self, document: Document) -> Document:
         config = self.config
         found, cut = self._index().match(document.text, config.least_ratio, config.max_checks, config.max_characters)
-        if found and cut:
+        if cut:
             self.count("decontaminate", "documents compared in part")
         if not found:
             return document
@@ -97,7 +97,7 @@ class Decontaminate(DocumentStep):
         with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
             for name in order:
                 file.write(json.dumps({"item": name, "documents": by_item[name]}) + "\n")
-        benchmarks = Counter(name.rpartition(":")[0] for name in order)
+        benchmarks = Counter(name.partition(":")[0] for name in order)
         return report | {
             "items_found": len(order),
             "items_found_by_benchmark": dict(benchmarks.most_common()),
@@ -121,13 +121,15 @@ class Decontaminate(DocumentStep):
         config = self.config
         paths = self._paths or tuple(resolve(name) for name in config.against)
         shortest = config.shortest if config.short_items == "exact" else None
-        names = tuple(map(_short_name, config.against))
-        return load_index(paths, names, config.fields, config.words_in_a_row, config.rule, shortest)
+        stamps = tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+        names = names_in_reports(config.against)
+        return load_index(paths, stamps, names, config.fields, config.words_in_a_row, config.rule, shortest)
 
 
 @functools.lru_cache(maxsize=4)
 def load_index(
     paths: tuple[Path, ...],
+    stamps: tuple[tuple[int, int], ...],
     names: tuple[str, ...],
     fields: tuple[str, ...] | None,
     ngram: int,
@@ -135,6 +137,9 @@ def load_index(
     shortest: int | None,
 ) -> ItemIndex:
     """Index the items of ``paths``, once per process: DataTrove copies a step for every shard.
+
+    Args:
+        stamps: Sizes and times of the files, so that one that has changed is read again.
 
     Raises:
         InputError: a file is no list of items, or none of the items is long enough to be found.
@@ -166,6 +171,9 @@ def _write_by_document(folder: Path) -> dict[str, list[str]]:
     return by_item
 
 
-def _short_name(name: str) -> str:
-    """Name a benchmark in reports: its registered name, or its file's name without endings."""
-    return name.replace(":", "/").rsplit("/", 1)[-1].split(".")[0]
+def names_in_reports(against: tuple[str, ...]) -> tuple[str, ...]:
+    """Name benchmarks: by the registered name, or the file's name without endings; where two would have the same name
+    (``gsm8k/test.jsonl``, ``math/test.jsonl``), by all that is given."""
+    full = [name.replace(":", "/") for name in against]
+    short = [name.rsplit("/", 1)[-1].split(".")[0] for name in full]
+    return tuple(one if short.count(one) == 1 else whole for one, whole in zip(short, full, strict=True))

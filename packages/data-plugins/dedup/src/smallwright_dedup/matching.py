@@ -75,7 +75,7 @@ class ItemIndex:
         self.hash_N, self.text_N, self.place_N = hash_N[order], text_N[order], place_N[order]
 
     def match(self, text: str, ratio: float, max_checks: int, max_characters: int) -> tuple[list[Match], bool]:
-        """Return the items found in a document, the best first; and whether a part of it was too long to compare.
+        """Return the items found in a document, the best first; and whether it was compared in windows only.
 
         Raises:
             TooManyMatches: more than ``max_checks`` comparisons.
@@ -106,7 +106,7 @@ class ItemIndex:
             if enough and (item.name not in best or found > best[item.name].ratio):
                 shared = " ".join(words[position : position + self.ngram])
                 best[item.name] = Match(item=item, ratio=found, words=shared)
-        cut = self.rule == "difflib" and sum(map(len, words)) + len(words) > max_characters
+        cut = self.rule == "difflib" and checks > 0 and sum(map(len, words)) + len(words) > max_characters
         return sorted(best.values(), key=lambda match: -match.ratio), cut
 
     def _candidates(self, document: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -218,8 +218,8 @@ def _marks() -> dict[int, None]:
 
 def _hash_ngrams(ids: np.ndarray, n: int) -> np.ndarray:
     """Return polynomial hashes of all n-grams of ``ids``, uint64 [len(ids) - n + 1]; arithmetic wraps."""
-    if len(ids) < max(n, 1):
-        return np.zeros(1 if n == 0 else 0, dtype=np.uint64)
+    if len(ids) < n:
+        return np.zeros(0, dtype=np.uint64)
     values = ids.astype(np.uint64) + np.uint64(2)
     hashes = np.zeros(len(ids) - n + 1, dtype=np.uint64)
     for offset in range(n):
