@@ -1,5 +1,6 @@
 """Embedding dedup with a small, randomly initialised encoder. About 10 seconds, most of it importing transformers."""
 
+import json
 import random
 
 import numpy as np
@@ -57,6 +58,7 @@ def test_removes_what_an_encoder_takes_for_the_same(tmp_path, write, run, encode
     kept, rejected = run(EmbeddingDedup(config), tmp_path / "in", tmp_path / "a")
     assert rejected == {f"d{i}": f"d{j}" for i, j in enumerate(source) if j is not None}
     assert {"d52", "d53"} <= set(kept)
+    assert json.loads((tmp_path / "a/work/clusters.report.json").read_text())["without_text"] == 2
     stored = np.load(tmp_path / "a/work/embeddings/000000.npy")
     assert np.allclose(np.linalg.norm(stored, axis=1), 1, atol=1e-5)
     monkeypatch.setattr(embeddings, "BLOCK", 7)

@@ -155,6 +155,8 @@ class FindClusters(PipelineStep):
         }
         if scopes:
             report["scopes"] = dict(scopes.most_common(LARGEST_SHOWN))
+        if any("without_text" in count for count in counts):
+            report["without_text"] = sum(count["without_text"] for count in counts)
         save_json(self.work / "clusters.report.json", report)
 
     def _members(self, numbers_D: np.ndarray, kept_D: np.ndarray, kept: np.int64) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from core.data.documents import read_documents
 from core.data.steps import CorpusStep, Phase, Step, StepContext, batched
 from core.errors import InputError, MissingPluginError
@@ -28,7 +29,7 @@ class EmbeddingDedup(CorpusStep):
     """Reject a document that is as near as ``threshold`` to an earlier one that is kept. Reason: ``same meaning``.
 
     Looked at are the ``neighbours`` nearest documents of each. Metadata ``duplicate_of`` names the kept one. A document
-    without a text (no ``text_key``, or an empty one) is near to nothing; the table of the report counts them.
+    without a text (no ``text_key``, or an empty one) is near to nothing; the report counts them.
     """
 
     config: EmbeddingDedupConfig
@@ -84,16 +85,31 @@ class _Embed(PipelineStep):
         encoder = Encoder(self.config) if files else None
         for file, path in files:
             assert encoder is not None
-            parts: list[np.ndarray] = []
-            without = 0
+            documents, without = self._embed(path, encoder, self.work / "embeddings" / f"{file:06d}.npy")
+            about = {"file": path.name, "documents": documents, "scopes": {}, "without_text": without}
+            save_json(self.work / "documents" / f"{file:06d}.json", about)
+
+    def _embed(self, path: Path, encoder: "Encoder", target: Path) -> tuple[int, int]:
+        """Write the embeddings of a file as they come; return its documents, and how many have no text."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        count = pq.read_metadata(path).num_rows
+        done = without = 0
+        with partial.open("wb") as stream:
             for batch in batched(read_documents(path), self.config.batch_size):
                 texts = [self._text(document) for document in batch]
                 without += texts.count("")
-                parts.append(encoder.encode(texts))
-            embeddings = np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
-            save_array(self.work / "embeddings" / f"{file:06d}.npy", embeddings)
-            about = {"file": path.name, "documents": len(embeddings), "scopes": {}, "without_text": without}
-            save_json(self.work / "documents" / f"{file:06d}.json", about)
+                embeddings_BD = encoder.encode(texts)
+                if not done:
+                    shape = {"descr": "<f4", "fortran_order": False, "shape": (count, embeddings_BD.shape[1])}
+                    np.lib.format.write_array_header_1_0(stream, shape)
+                stream.write(embeddings_BD.astype("<f4").tobytes())
+                done += len(batch)
+            if not done:
+                np.save(stream, np.zeros((0, 0), dtype=np.float32))
+        assert done == count, f"{path.name}: {done} documents, its footer says {count}"
+        partial.replace(target)
+        return done, without
 
     def _text(self, document: Document) -> str:
         if self.config.text_key is None:
