@@ -1,6 +1,6 @@
 """Removal of paragraphs and documents whose n-grams were seen before, as DCLM's Bloom filter does it (BFF).
 
-DCLM (arXiv 2406.11794, section 4.2 and the appendix on deduplication; code: mlfoundations/dclm, ``dedup/bff``) runs
+DCLM (arXiv 2406.11794, section 4.3 and the appendix on deduplication; code: mlfoundations/dclm, ``dedup/bff``) runs
 many threads over one filter, on files in random order, so that two runs differ; large corpora are split into shards,
 each with a filter of its own. Here one task goes through its files in order, so that a run gives the same documents
 again; with ``shards: n``, n tasks work in parallel, the r-th on every n-th file.

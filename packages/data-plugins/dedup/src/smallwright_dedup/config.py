@@ -67,7 +67,7 @@ class MinHashConfig:
     """Take every number for the same word, as DataTrove does. False keeps exercises apart that differ in numbers."""
     keep: Literal["first", "longest", "random"] = setting("first")
     """Which document of a cluster stays: the first in the order of files and rows, the one with most words, or one at
-    random (FineWeb), which depends on the seed only."""
+    random (FineWeb), which depends on the seed and on the documents' places in the corpus."""
     scope: str | None = setting(None)
     """Metadata key: only documents with the same value are duplicates, such as those of one snapshot (FineWeb, where
     deduplication over all snapshots was worse). None: the whole corpus."""
@@ -87,7 +87,7 @@ class MinHashConfig:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BloomDedupConfig:
     """Removal of paragraphs and documents most of whose n-grams were seen before, remembered in a Bloom filter: DCLM
-    (arXiv 2406.11794, section 4.2 and appendix on deduplication). Defaults are DCLM's."""
+    (arXiv 2406.11794, section 4.3 and appendix on deduplication). Defaults are DCLM's."""
 
     remove: Literal["paragraph", "document", "both"] = setting("both")
     """``paragraph``: lines whose n-grams were seen. ``document``: documents whose n-grams, across lines, were seen.
@@ -177,7 +177,7 @@ class DecontaminateConfig:
     """Comparisons per document; a page made of repeated item texts would take for ever. Past it, the document fails."""
     max_characters: int = setting(20_000)
     """``difflib`` compares a document that is longer only in windows of this size around each shared n-gram, because
-    its time grows with the square. Such comparisons are counted."""
+    its time grows with the square. Documents compared so are counted, whether an item was found or not."""
 
     def __post_init__(self) -> None:
         if not self.against:
