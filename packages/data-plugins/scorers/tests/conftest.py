@@ -173,6 +173,10 @@ class FailingPeer(BaseHTTPRequestHandler):
                     self.answer(400, {"error": {"message": "maximum context length is 512 tokens"}})
                 else:
                     self.complete(GOOD)
+            case "tell the key":
+                self.answer(400, {"error": f"wrong: {self.headers['Authorization']}"})
+            case "tell the key as nonsense":
+                self.send(200, self.headers["Authorization"].encode())
             case "bad request":
                 self.answer(400, {"error": {"message": "unknown field"}})
             case status:

@@ -296,8 +296,8 @@ def test_labels_that_cannot_be_learned_are_refused(documents, tmp_path, write_co
         run("high", ClassifierConfig(scale=3), lambda *_: None)
     with pytest.raises(UserError, match=r"different scales \(3, 5\)"):
         run("mixed", ClassifierConfig(), lambda n, metadata: metadata.update(label=1, label_scale=3 if n % 2 else 5))
+    monkeypatch.setattr("smallwright_scorers.classifier.MOST_GROUPS", 2)
     with pytest.raises(UserError, match=r"data\.steps\.step\.by=page: more than 2 different values"):
-        monkeypatch.setattr("smallwright_scorers.classifier.MOST_GROUPS", 2)
         run("many", ClassifierConfig(by="page"), lambda n, metadata: metadata.update(label=n % 2, page=n))
     with pytest.raises(UserError, match="binary_threshold=3: the labels go to 2 only"):
         run("low", ClassifierConfig(), lambda n, metadata: metadata.update(label=n % 3, label_scale=2))

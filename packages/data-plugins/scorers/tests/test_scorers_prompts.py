@@ -80,6 +80,8 @@ def test_own_prompts_set_their_scale_and_variants(tmp_path):
         ("---\n- 5\n---\n{document}", "front matter takes"),
         ("---\nscale: [\n---\n{document}", "no YAML"),
         ("---\nvariants: {a: b}\n---\n{document}", "variant a must be a mapping"),
+        ("---\nvariants: {a: {x: '{document}'}}\n---\n{x} {document}", "variant a must leave {document}"),
+        ("---\nvariants: {a: {document: x}}\n---\n{document}", "variant a must leave {document}"),
     ],
 )
 def test_a_wrong_prompt_file_is_refused_before_work(tmp_path, text, message):
@@ -105,6 +107,11 @@ def test_a_document_cannot_end_the_page_or_the_turn():
     assert cut
     assert text.startswith("a ")
     assert not any(token in text for token in ("</page>", "<|im_end|>", "[INST]", "<start_of_turn>"))
+    for other in ("</ PAGE >", "<page>", "<｜end▁of▁sentence｜>", "<eos>", "[SYSTEM_PROMPT]", "</pa</page>ge>"):
+        shown, _ = shown_text(f"a {other} b", 60)
+        assert other not in shown
+        assert "</page>" not in shown
+    assert shown_text("a <b> | <table> c < page 3 >", 60)[0] == "a <b> | <table> c < page 3 >"
     filled = Prompts("maths", None).of({}).filled("{document} {score}", "Answer.")
     assert "{document} {score}" in filled  # what stands in a page is not filled in again
     assert filled.endswith("Answer.")

@@ -51,6 +51,34 @@ def test_answers_are_labels_with_where_they_come_from(label, peer, monkeypatch):
     assert request["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] == [0, 1, 2, 3, 4, 5]
 
 
+def test_the_key_is_neither_kept_nor_shown(label, peer, monkeypatch, tmp_path):
+    monkeypatch.setenv("JUDGE_KEY", " s3cret\n")
+    _, report = label("tell the key", "tell the key as nonsense", api_key_env="JUDGE_KEY", retries=0)
+    assert peer.keys == {"Bearer s3cret"}
+    assert (
+        report["examples"]["request refused by the server"][0]["detail"] == 'HTTP 400: {"error": "wrong: Bearer ***"}'
+    )
+    assert report["examples"]["no answer"][0]["detail"] == "malformed response: Bearer ***"
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert left
+    assert not [path for path in left if b"s3cret" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base_url": "https://user:s3cret@host/v1"},
+        {"base_url": "https://host/v1?key=s3cret"},
+        {"base_url": "https://user:s3cret@host:x/v1"},
+        {"base_url": "https://host/v1", "api_key_env": "sk-s3cret"},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_refused_and_not_shown(given):
+    with pytest.raises(ConfigError, match="api_key_env") as raised:
+        build(ScoreLlmConfig, {"backend": "server", "model": "judge", **given}, "data.scorer")
+    assert "s3cret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("order", "kind"),
     [
@@ -254,7 +282,8 @@ def test_nobody_at_the_address_is_said_before_any_work(tmp_path, write_corpus, r
     ("given", "message"),
     [
         ({"backend": "server"}, "base_url: backend=server needs it"),
-        ({"backend": "server", "base_url": "localhost:8000"}, "must start with http"),
+        ({"backend": "server", "base_url": "localhost:8000"}, "starts with http"),
+        ({"backend": "server", "base_url": "http://host:port/v1"}, "starts with http"),
         ({"base_url": "http://x/v1"}, "is for backend=server"),
         ({"structured": False}, "structured=false"),
         ({"timeout": 0.0}, "timeout=0.0"),

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 from core.config import setting
 from core.errors import ConfigError
@@ -14,6 +15,19 @@ def _at_least(config: object, **least: float) -> None:
         value = getattr(config, name)
         if value is not None and value < low:
             raise ConfigError(f"{name}={value}: must be at least {low}.")
+
+
+def _check_address(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        secret = parts.username is not None or bool(parts.query)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        secret, known = "@" in base_url, False
+    if secret:  # the address is shown and kept; this message must not show it
+        raise ConfigError("base_url: must hold no key or password; name an environment variable in api_key_env.")
+    if not known:
+        raise ConfigError(f"base_url={base_url}: must be an address that starts with http:// or https://.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,18 +197,25 @@ class ScoreLlmConfig(LabelConfig):
             raise ConfigError("structured=false: is for servers; the engine in this process is always constrained.")
         if self.backend == "server" and self.base_url is None:
             raise ConfigError("base_url: backend=server needs it, such as base_url=http://localhost:8000/v1.")
-        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            raise ConfigError(f"base_url={self.base_url}: must start with http:// or https://.")
+        if self.base_url is not None:
+            _check_address(self.base_url)
+        # a key given by mistake must not be shown
+        if self.api_key_env is not None and not self.api_key_env.isidentifier():
+            raise ConfigError("api_key_env: must be the name of an environment variable that holds the key.")
 
     def api_key(self) -> str | None:
         """Return the server's key.
 
         Raises:
-            ConfigError: the environment variable is not set.
+            ConfigError: the environment variable is not set, or holds what cannot be sent.
         """
         if self.api_key_env is None:
             return None
-        key = os.environ.get(self.api_key_env)
+        key = os.environ.get(self.api_key_env, "").strip()
         if not key:
             raise ConfigError(f"api_key_env={self.api_key_env}: this environment variable is not set.")
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(
+                f"api_key_env={self.api_key_env}: its value cannot be a key; it has other signs than ASCII."
+            )
         return key

@@ -152,8 +152,8 @@ def check_settings(config: CommonConfig, known: dict[str, Any]) -> None:
     for name, value in given.items():
         if value is not None and value != known.get(name):
             raise ConfigError(
-                f"{name}={value}: the classifier pretrained={config.pretrained} was trained with {name}={known.get(name)}; "
-                "set that, or train another."
+                f"{name}={value}: the classifier pretrained={config.pretrained} was trained with "
+                f"{name}={known.get(name)}; set that, or train another."
             )
 
 

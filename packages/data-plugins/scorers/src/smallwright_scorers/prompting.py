@@ -29,8 +29,13 @@ FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 DEFAULT_SCALE = 5
 LARGEST_SCALE = 10
 DOMAINS = ("maths", "maths_3", "education", "code")
-# Control tokens of common chat formats. A page that holds them could end the turn and start another.
-CONTROL_TOKENS = re.compile(r"<\|[^|<>\s]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|</page>")
+# Control tokens of common chat formats, and the marks around the page in our prompts. A page that holds them could end
+# the turn, or the page, and go on as if it were we who speak.
+CONTROL_TOKENS = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|\[/?(?:INST|SYSTEM_PROMPT)\]|<</?SYS>>|</?s>|<[be]os>|"
+    r"<(?:start|end)_of_turn>|<\s{0,9}/?\s{0,9}page\s{0,9}>",
+    re.I,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +107,8 @@ class Prompts:
             for other in own.pop("names", [variant]):
                 self._names[_plain(str(other))] = str(variant)
             filled = _put_in(_put_in(body, own), own)  # a value may use another one
+            if filled.count(PLACEHOLDER) != 1:
+                raise InputError(f"prompt {name}: variant {variant} must leave {PLACEHOLDER} in it exactly once.")
             self._prompts[str(variant)] = Prompt(name=f"{stem}/{variant}", text=filled, scale=self.scale)
         if not variants:
             self._prompts[""] = Prompt(name=stem, text=body, scale=self.scale)

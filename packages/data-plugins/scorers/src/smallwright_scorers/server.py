@@ -38,7 +38,7 @@ class Connection:
                 f"data.scorer.backend=server needs httpx ({error}): pip install 'smallwright-data-scorers[server]'."
             ) from None
         self._httpx = httpx
-        self._model, self._timeout, self._chat = model, timeout, chat
+        self._model, self._key, self._timeout, self._chat = model, key, timeout, chat
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/") + "/",
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -57,7 +57,7 @@ class Connection:
             listed = response.json()["data"]
             return [model for model in listed if isinstance(model, dict)]
         except (self._httpx.TransportError, TimeoutError) as error:
-            raise Failure("connection", detail=f"{type(error).__name__} {error}".strip()) from error
+            raise Failure("connection", detail=self._without_key(f"{type(error).__name__} {error}")) from None
         except (ValueError, KeyError, TypeError):
             return []
 
@@ -76,12 +76,19 @@ class Connection:
         except (self._httpx.TimeoutException, TimeoutError) as error:
             raise Failure("timeout") from error
         except (self._httpx.TransportError, self._httpx.DecodingError) as error:
-            raise Failure("connection", detail=f"{type(error).__name__} {error}".strip()) from error
+            raise Failure("connection", detail=self._without_key(f"{type(error).__name__} {error}")) from None
         if response.status_code != 200:
-            detail = response.text[:DETAIL_CHARS]
+            detail = self._without_key(response.text)
             wait = _seconds(response.headers.get("retry-after"))
             raise Failure(f"HTTP {response.status_code}", status=response.status_code, detail=detail, retry_after=wait)
-        return read_completion(response.content, self._chat)
+        try:
+            return read_completion(response.content, self._chat)
+        except Failure as failure:
+            raise Failure(failure.kind, detail=self._without_key(failure.detail)) from None
+
+    def _without_key(self, said: str) -> str:
+        """What failed is kept with the labels and shown; some servers repeat the key they were sent."""
+        return (said.replace(self._key, "***") if self._key else said).strip()[:DETAIL_CHARS]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -102,7 +109,7 @@ def read_completion(body: bytes, chat: bool) -> Completion:
         else:
             text, refusal = choice["text"] or "", None
         return Completion(text=str(text), finish=choice.get("finish_reason"), refusal=refusal)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise Failure("malformed response", detail=body[:200].decode("utf-8", "replace")) from error
 
 

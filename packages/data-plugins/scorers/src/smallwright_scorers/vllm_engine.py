@@ -91,9 +91,9 @@ class _Engine:
                 f"dtype={config.dtype}: {_first_line(error)}"
             ) from error
         self._tokenizer = self._llm.get_tokenizer()
-        self._specials = sorted(
-            {*self._tokenizer.all_special_tokens, *self._tokenizer.get_added_vocab()}, key=len, reverse=True
-        )
+        added = {*self._tokenizer.all_special_tokens, *self._tokenizer.get_added_vocab()}
+        # runs of blanks that some tokenizers add are no control tokens: code needs them
+        self._specials = sorted(filter(str.strip, added), key=lambda token: (-len(token), token))
         if config.justification:
             constraint = StructuredOutputsParams(regex=reply_pattern(scale, config.justification_chars))
             self._reply_tokens = config.justification_chars + STRUCTURE_CHARS + 1
