@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from core import config as typed
@@ -58,8 +59,15 @@ def test_text_with_limits_and_cuts(tmp_path):
     assert failed == {"truncated compressed stream": 1}
     path.write_bytes(b"")
     assert run(ReadText(ReadTextConfig()), [path])[1] == {"no text": 1}
-    with pytest.raises(ConfigError, match="encoding=utf-9: unknown"):
-        typed.build(ReadTextConfig, {"encoding": "utf-9"}, "data.steps.read")
+    path.write_bytes(b"\xef\xbb\xbfone\r\nline\r\n\r\ntwo\r\n")  # as editors on Windows write it
+    documents, _, _ = run(ReadText(ReadTextConfig(split="blocks")), [path])
+    assert [document.text for document in documents] == ["one\nline", "two"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "rot13", "utf-16", "utf-16-be", "utf-32"])
+def test_encodings_that_lines_cannot_be_told_in_are_refused(encoding):
+    with pytest.raises(ConfigError, match=f"encoding={encoding}: "):
+        typed.build(ReadTextConfig, {"encoding": encoding}, "data.steps.read")
 
 
 @pytest.fixture
@@ -117,8 +125,10 @@ def test_a_damaged_artifact_is_counted_and_a_wrong_one_refused(artifact, tmp_pat
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
     assert again(artifact)[1] == {"broken Parquet": 1}
-    import pyarrow as pa
-
+    odd = pa.table({"id": ["a", "b"], "text": ["x", "y"], "url": ["", ""], "metadata": ['["no", "object"]', "{}"]})
+    pq.write_table(odd, path)
+    documents, failed, _ = again(artifact)
+    assert ([document.id for document in documents], failed) == (["b"], {"invalid metadata": 1})
     pq.write_table(pa.table({"text": ["a"]}), path)
     with pytest.raises(InputError, match=r"is no documents file of an artifact .it lacks id, url, metadata."):
         again(artifact)

@@ -14,7 +14,9 @@ from core import config as typed
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
 from smallwright_files.config import ReadHubConfig, ReadParquetConfig
+from smallwright_files.formats import READERS, kind_of
 from smallwright_files.read import ReadHub, ReadParquet
+from smallwright_files.streams import open_storage
 
 
 def run(step, files, world_size=1):
@@ -76,6 +78,15 @@ def test_references_need_no_text_column(tmp_path):
     pq.write_table(pa.table({"blob_id": ["ab", "cd"]}), tmp_path / "rows.parquet")
     documents, failed, _ = parquet([tmp_path / "rows.parquet"], without_text="keep")
     assert ([(d.text, d.metadata["blob_id"]) for d in documents], failed) == ([("", "ab"), ("", "cd")], {})
+
+
+def test_the_name_of_a_folder_does_not_make_commas_tabs(tmp_path):
+    path = tmp_path / "old.tsv" / "rows.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"text,n\r\na,1\r\n")
+    with open_storage(str(path)) as storage:
+        (row,) = READERS[kind_of(str(path))](storage, ReadParquetConfig(), lambda number: True, str(path))
+    assert row.values == {"text": "a", "n": "1"}
 
 
 def test_rows_without_text_or_too_long(tmp_path):

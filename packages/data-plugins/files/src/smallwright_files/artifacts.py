@@ -14,7 +14,7 @@ from datatrove.data import Document
 
 from smallwright_files.config import ReadDocumentsConfig
 from smallwright_files.formats import BATCH_ROWS, BROKEN_PARQUET
-from smallwright_files.listing import parts_of, short_names
+from smallwright_files.listing import check_local, parts_of, short_names
 from smallwright_files.streams import Storage, open_storage
 
 COLUMNS = ("id", "text", "url", "metadata")
@@ -39,12 +39,8 @@ class ReadDocuments(Step):
     def bind(self, context: StepContext) -> None:
         """Check that the files are an artifact's, before any work."""
         super().bind(context)
-        for file in context.files:
-            if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
-                raise InputError(f"data.paths: {file} is not a file.")
-        for file in self.config.url_files:
-            if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
-                raise InputError(f"data.steps.{context.label}.url_files: {file} is not a file.")
+        check_local(context.files, "data.paths")
+        check_local(self.config.url_files, f"data.steps.{context.label}.url_files")
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         """Yield the chosen documents of this rank's files."""
@@ -69,7 +65,9 @@ class ReadDocuments(Step):
         self.count("read again", "chosen")
         try:
             metadata = json.loads(row["metadata"] or "{}")
-        except ValueError as error:
+            if not isinstance(metadata, dict):
+                raise TypeError("the metadata is no object")
+        except (ValueError, TypeError, RecursionError) as error:
             self.fail(Document(text="", id=place, metadata={"error": str(error)[:500]}), "invalid metadata")
             return
         metadata["url"] = row["url"]

@@ -1,6 +1,5 @@
 """Settings of the reading steps."""
 
-import codecs
 import dataclasses
 from typing import Literal
 
@@ -82,7 +81,8 @@ class ReadTextConfig:
     split: Literal["file", "blocks"] = setting("file")
     """A document is a file, or each block of lines between blank lines."""
     encoding: str = setting("utf-8")
-    """Character encoding of the files; text that is not in it is set aside."""
+    """Character encoding of the files, one in which a line ends with the byte of ASCII (not utf-16); text that is not
+    in it is set aside."""
     max_document_bytes: int = setting(16 * 1024 * 1024)
     """Longest document in bytes; longer ones are set aside."""
 
@@ -90,9 +90,13 @@ class ReadTextConfig:
         if self.max_document_bytes < 1:
             raise ConfigError(f"max_document_bytes={self.max_document_bytes}: must be at least 1.")
         try:
-            codecs.lookup(self.encoding)
+            line_end = b"\r\n".decode(self.encoding)
         except LookupError:
             raise ConfigError(f"encoding={self.encoding}: unknown; such as utf-8 or latin-1.") from None
+        except UnicodeError:
+            line_end = ""
+        if line_end != "\r\n":
+            raise ConfigError(f"encoding={self.encoding}: has other line ends than ASCII; convert the files to utf-8.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,7 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
         except BrokenStream as broken:
             ending.append(broken)
 
-    reader = csv.reader(text(), delimiter="\t" if ".tsv" in file else ",", strict=True)
+    reader = csv.reader(text(), delimiter="\t" if kind_of(file) == ".tsv" else ",", strict=True)
     header: list[str] | None = None
     number = 0
     while True:
@@ -192,9 +192,8 @@ def read_arrow(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) 
         columns = _columns(opened.schema.names, config, file)
         for batch in batches:
             batch = batch.select(columns) if columns is not None else batch
-            batch.validate(
-                full=True
-            )  # Arrow trusts the offsets in a file; a wrong one reads memory that is not its own
+            # Arrow trusts the offsets in a file; a wrong one reads memory that is not its own.
+            batch.validate(full=True)
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 piece = batch.slice(start, BATCH_ROWS)
                 yield from _batch_rows(piece, number, config, wanted)

@@ -25,6 +25,17 @@ def artifact_files(artifact: str | None, folder: str) -> tuple[str, ...]:
     return tuple(filesystem.unstrip_protocol(path).removeprefix("file://") for path in found)
 
 
+def check_local(files: Sequence[str], setting: str) -> None:
+    """Check that those of ``files`` that are not behind a protocol exist.
+
+    Raises:
+        InputError: one does not; ``setting`` says where it was given.
+    """
+    for file in files:
+        if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
+            raise InputError(f"{setting}: {file} is not a file.")
+
+
 def short_names(files: Sequence[str]) -> dict[str, str]:
     """Return names that tell the files apart and do not depend on where they lie: paths below their common folder."""
     parts = {file: file.rstrip("/").split("/") for file in files}

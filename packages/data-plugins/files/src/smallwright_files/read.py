@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-import fsspec
 from core.data.steps import Step, StepContext
-from core.errors import InputError
 from datatrove.data import Document
 
 from smallwright_files import formats
 from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig, RowsConfig
-from smallwright_files.listing import parts_of, short_names
+from smallwright_files.listing import check_local, parts_of, short_names
 from smallwright_files.rows import Row, to_document
 from smallwright_files.streams import open_storage
 
@@ -35,9 +33,7 @@ class ReadRows(Step, Generic[Config]):
     def bind(self, context: StepContext) -> None:
         """Check that local input files exist, before any work."""
         super().bind(context)
-        for file in context.files:
-            if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
-                raise InputError(f"data.paths: {file} is not a file.")
+        check_local(context.files, "data.paths")
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         """Yield the documents of this rank's rows."""

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-import fsspec
 from core.data.steps import Step, StepContext
-from core.errors import InputError
 from datatrove.data import Document
 
 from smallwright_files.config import ReadTextConfig
-from smallwright_files.listing import parts_of, short_names
+from smallwright_files.listing import check_local, parts_of, short_names
 from smallwright_files.rows import NO_TEXT, SHOWN, TOO_LONG, clean
 from smallwright_files.streams import BrokenStream, chunks, lines, open_storage
 
@@ -29,9 +27,7 @@ class ReadText(Step):
     def bind(self, context: StepContext) -> None:
         """Check that local input files exist, before any work."""
         super().bind(context)
-        for file in context.files:
-            if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
-                raise InputError(f"data.paths: {file} is not a file.")
+        check_local(context.files, "data.paths")
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         """Yield the documents of this rank's files."""
@@ -46,8 +42,8 @@ class ReadText(Step):
         self.receive()
         identity = name if self.config.split == "file" else f"{name}:{number}"
         try:
-            text = data.decode(self.config.encoding)
-        except (UnicodeDecodeError, UnicodeError):
+            text = data.decode(self.config.encoding).removeprefix("\ufeff")
+        except UnicodeError:
             text = data[:SHOWN].decode("utf-8", "replace")
             problem = problem or "not in the encoding"
         document = Document(text=clean(text), id=identity, metadata={"file": name, "row": number})
