@@ -31,7 +31,7 @@ def test_every_rank_labels_its_shards_whatever_fails(peer, pages, tmp_path, writ
     step = settings(peer, ranks=ranks, retries=2)
     phases = step.phases(corpus, tmp_path / "work")
     assert [(phase.name, phase.tasks) for phase in phases] == [
-        ("select", 1), ("ask", ranks), ("collect", 1), ("report", 1),
+        ("select", 1), (f"ask-{ranks or 'files'}-3", ranks), ("collect", 1), ("report", 1),
     ]  # fmt: skip
     found, _ = run_corpus_step(step, corpus, tmp_path / "work")
     by_order = {document.id.partition("-")[2]: document.metadata for document in found}
@@ -46,7 +46,7 @@ def test_every_rank_labels_its_shards_whatever_fails(peer, pages, tmp_path, writ
     assert (report["documents"], report["refused"]) == (18, 2)
     assert report["outcomes"] == {"labelled": 12, "no answer": 2, "refused": 2, "reply cut off": 2}
     assert report["retries"]["HTTP 429"] == report["retries"]["malformed response"] == 2
-    answers = sorted(path.name.split("_")[0] for path in (tmp_path / "work/answers").iterdir())
+    answers = sorted(path.name.split("_")[0] for path in tmp_path.glob("work/*-3/answers/*"))
     assert set(answers) == {f"{rank:05d}" for rank in range(ranks or 4)}
     assert max(Counter(answers).values()) > 1  # more than one chunk a rank
 
@@ -79,6 +79,20 @@ def test_a_killed_process_goes_on_where_it_was(peer, pages, tmp_path, write_corp
     assert [document.metadata["label"] for document in found] == [4] * 40
     # only what was in flight, and what was answered and not yet written, is asked again
     assert sum(peer.seen.values()) <= 40 + 4
+
+
+@pytest.mark.parametrize("change", [{"ranks": 1}, {"chunk": 2}])
+def test_a_killed_run_may_go_on_with_other_ranks_and_chunks(
+    peer, pages, tmp_path, write_corpus, run_corpus_step, change
+):
+    corpus = write_corpus(tmp_path / "corpus", pages(*["well"] * 10), 2)
+    step = settings(peer, ranks=2)
+    select, ask, *_ = step.phases(corpus, tmp_path / "work")
+    list(select.pipeline[0].run())
+    list(ask.pipeline[0].run(rank=0, world_size=2))
+    assert sum(peer.seen.values()) == 5
+    found, _ = run_corpus_step(settings(peer, **{"ranks": 2, **change}), corpus, tmp_path / "work")
+    assert [document.metadata.get("label") for document in found] == [4] * 10
 
 
 def test_a_wrong_key_or_model_ends_the_run_in_one_line(peer, pages, tmp_path, write_corpus, run_corpus_step):

@@ -103,7 +103,7 @@ def test_ranks_share_a_real_server(address, corpus, tmp_path, run_corpus_step):
         run_corpus_step, corpus, tmp_path, backend="datatrove", base_url=address, model="judge", justification=False
     )
     check(found, report)
-    assert len(list((tmp_path / "answers").glob("*.jsonl"))) == 2
+    assert len(list(tmp_path.glob("files-1000/answers/*.jsonl"))) == 2
 
 
 def test_a_rank_starts_a_real_server_and_ends_it(model, corpus, tmp_path, run_corpus_step, monkeypatch):

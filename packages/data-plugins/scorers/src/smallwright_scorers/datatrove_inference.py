@@ -29,6 +29,14 @@ SERVERS_FOLDER = "servers"
 RESULT = "rollout_results"
 
 
+def division(config: Any) -> str:
+    """Name how the questions are divided over ranks and chunks.
+
+    DataTrove counts finished chunks of a rank, so answers of a killed run are of use only to one that divides alike.
+    """
+    return f"{config.ranks or 'files'}-{config.chunk}"
+
+
 class AskRank(PipelineStep):
     """The asking pass: rank r asks about the sampled documents of its shards and leaves answers in chunks."""
 
@@ -85,7 +93,8 @@ class CollectAnswers(PipelineStep):
         labels = LabelFiles(self.labeller, self.corpus, self.work)
         labels.clear()  # what an earlier, killed task of this pass wrote is among the answers
         labels.take_earlier()
-        for path in sorted((self.work / ANSWERS_FOLDER).glob("*.jsonl")):
+        folder = self.work / division(self.labeller.config) / ANSWERS_FOLDER
+        for path in sorted(folder.glob("*.jsonl")):
             with open(path, encoding="utf-8") as file:
                 for line in file:
                     answer = json.loads(line)["metadata"]
@@ -121,6 +130,7 @@ def make_runner(config: Any, work: Path) -> Any:
         def _init_server(self, rank: int) -> Any:
             return make_server(self.config, rank, config)
 
+    divided = work / division(config)
     inference = InferenceConfig(
         server_type="endpoint" if config.base_url else "vllm",
         model_name_or_path=str(Path(config.model).expanduser()) if config.model.startswith("~") else config.model,
@@ -140,9 +150,9 @@ def make_runner(config: Any, work: Path) -> Any:
         rollout_fn=Rollout(config),
         config=inference,
         output_writer=JsonlWriter(
-            str(work / ANSWERS_FOLDER), output_filename="${rank}_chunk_${chunk_index}.jsonl", compression=None
+            str(divided / ANSWERS_FOLDER), output_filename="${rank}_chunk_${chunk_index}.jsonl", compression=None
         ),
-        checkpoints_local_dir=str(work / CHECKPOINTS_FOLDER),
+        checkpoints_local_dir=str(divided / CHECKPOINTS_FOLDER),
         records_per_chunk=config.chunk,
         metadata_key=RESULT,
     )

@@ -64,11 +64,11 @@ class ScoreLlm(Labeller):
     def labelling(self, corpus: Path, work: Path) -> list[Phase]:
         if self.config.backend != "datatrove":
             return super().labelling(corpus, work)
-        from smallwright_scorers.datatrove_inference import AskRank, CollectAnswers
+        from smallwright_scorers.datatrove_inference import AskRank, CollectAnswers, division
 
-        ranks = self.config.ranks
+        asking = f"ask-{division(self.config)}"  # ranks marked as finished are those of this division
         return [
-            Phase(name="ask", pipeline=[AskRank(self, corpus, work)], tasks=ranks),
+            Phase(name=asking, pipeline=[AskRank(self, corpus, work)], tasks=self.config.ranks),
             Phase(name="collect", pipeline=[CollectAnswers(self, corpus, work)], tasks=1),
         ]
 
