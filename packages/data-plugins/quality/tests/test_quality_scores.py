@@ -148,6 +148,12 @@ def test_top_fraction_keeps_ties_and_fails_documents_without_a_number(tmp_path):
     assert sorted(done.aside.values()) == ["NoNumberToCompare"] * 3 + ["below the best share"] * 5
 
 
+def test_top_fraction_keeps_at_least_the_best_document(tmp_path):
+    done = run_on_corpus(TopFraction(TopFractionConfig(fraction=1e-9)), tmp_path, [{"score": 1.0}, {"score": 2.0}])
+    assert list(done.kept) == ["1"]
+    assert done.report["threshold"] == 2.0
+
+
 def crawl():
     """Pages (url, score): 12 good ones of 100 on big, 1 of 5 on small, none on bad; odd URLs."""
     rows = [{"url": f"https://www.big.org/{i}", "score": 2.5 if i < 12 else 0.1} for i in range(100)]

@@ -98,8 +98,8 @@ class WordsConfig:
     """How the text is cut into words."""
 
     words: Literal["fast", "spacy"] = setting("fast")
-    """``fast``: for languages with spaces. ``spacy``: DataTrove's default, which the published recipes used; about a
-    tenth of the speed; needs the extra ``spacy``."""
+    """``fast``: for languages with spaces. ``spacy``: DataTrove's default, which the published recipes used; many
+    times slower (``benchmarks/README.md``); needs the extra ``spacy``."""
     language: str = setting("eng")
     """ISO 639-3 code of the ``spacy`` tokenizer."""
 

@@ -81,7 +81,7 @@ class _FindThreshold(PipelineStep):
         documents = sum(path.stat().st_size for path in (self.work / "numbers").glob("*.f8")) // 8
         found: dict[str, Any] = {"key": self.config.key, "fraction": self.config.fraction, "documents": documents}
         if documents:
-            wanted = math.ceil(round(documents * self.config.fraction, 6))
+            wanted = max(1, math.ceil(round(documents * self.config.fraction, 6)))
             threshold = self._number_at(wanted)
             kept = sum(int(np.count_nonzero(np.ascontiguousarray(chunk) >= threshold)) for chunk in self._chunks())
             found |= {"threshold": threshold, "kept": kept, "kept_share": kept / documents}
