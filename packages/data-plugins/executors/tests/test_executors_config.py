@@ -46,6 +46,18 @@ def test_a_wrong_setting_is_named(config, values, said):
         typed.build(config, values, "executor")
 
 
+def test_shards_that_turn_out_to_be_finished_are_not_submitted(monkeypatch, tmp_path):
+    for command in ("sbatch", "squeue", "scancel", "scontrol"):  # none of them may be needed
+        (tmp_path / command).write_text("#!/bin/false\n")
+        (tmp_path / command).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    slurm = SlurmExecutor(SlurmConfig(**SLURM))
+    pipeline = slurm._executor([], 2, tmp_path / "logs")
+    for rank in range(2):
+        pipeline.mark_rank_as_completed(rank)
+    assert slurm._submit(pipeline) == []
+
+
 def test_without_slurms_commands_the_run_ends_before_any_work(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="there is no sbatch here"):

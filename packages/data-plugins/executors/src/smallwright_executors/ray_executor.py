@@ -44,7 +44,7 @@ class RayExecutor(Executor):
         """See :meth:`core.data.executor.Executor.run`.
 
         Raises:
-            ConfigError: no cluster, or none with room for one task.
+            ConfigError: no cluster, or this machine has no room for one task.
             InputError: the worker of one shard died again and again.
         """
         memory = self.config.memory_gb or 0.0

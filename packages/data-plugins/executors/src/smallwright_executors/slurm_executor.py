@@ -45,7 +45,7 @@ class SlurmExecutor(Executor):
 
     def __init__(self, config: Any, plugin_files: tuple[str, ...] = ()) -> None:
         super().__init__(config, plugin_files)
-        for command in ("sbatch", "squeue", "scontrol"):
+        for command in ("sbatch", "squeue", "scancel", "scontrol"):
             if shutil.which(command) is None:
                 raise ConfigError(
                     f"executor=slurm: there is no {command} here. Start the run where Slurm's commands work, or choose "
@@ -67,11 +67,13 @@ class SlurmExecutor(Executor):
                 f"{logs.name}: jobs of an earlier run are in the queue; waiting for them (scancel --name={queue.name})"
             )
             self._wait(queue, marks)
-        ranks = marks.incomplete()
-        if not ranks:
+        if not marks.incomplete():
             return
         shutil.rmtree(logs / "failures", ignore_errors=True)
-        self._submit(executor)
+        ranks = self._submit(executor)
+        if not ranks:
+            marks.incomplete()
+            return
         _say(
             f"{logs.name}: {len(ranks)} shards in Slurm job {', '.join(executor.job_ids)}; they go on when this "
             f"process ends. To stop them: scancel --name={queue.name}"
@@ -117,7 +119,8 @@ class SlurmExecutor(Executor):
         executor.plugin_files = self.plugin_files
         return executor
 
-    def _submit(self, executor: "_Pipeline") -> None:
+    def _submit(self, executor: "_Pipeline") -> list[int]:
+        """Submit the unfinished ranks and return them: marks of an earlier run may have been seen only now."""
         for variable in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
             del os.environ[variable]  # of a job that this process runs in: they would contradict the new job's own
         try:
@@ -129,6 +132,11 @@ class SlurmExecutor(Executor):
             raise ConfigError(
                 f"Slurm refused the job: {said}. Change executor's settings; the script is {script}"
             ) from error
+        if not executor.job_ids:
+            return []
+        with executor.logging_dir.open("ranks_to_run.json", "r") as file:
+            ranks: list[int] = json.load(file)
+        return ranks
 
     def _wait(self, queue: Queue, marks: "_Marks") -> None:
         """Return when every shard is finished, or no job is left."""
@@ -182,12 +190,12 @@ class _Pipeline(Travelling, SlurmPipelineExecutor):
         return self.job_ids[-1] if self.job_ids else None
 
     @job_id.setter
-    def job_id(self, value: str | None) -> None:
+    def job_id(self, value: str | int | None) -> None:
         self.job_ids: list[str]
         if value is None:
             self.job_ids = []
-        else:
-            self.job_ids.append(value)
+        elif value != -1:  # DataTrove's way of saying that there is nothing to submit
+            self.job_ids.append(str(value))
 
     def launch_merge_stats(self) -> None:
         """Submit no job that adds up statistics: core has its own, and it would wait for ever when a shard fails."""
