@@ -1,8 +1,8 @@
 """The steps ``classifier``, ``classifier_fasttext`` and ``classifier_encoder``.
 
-Each learns from the labelled documents of the corpus (or takes a trained classifier), reports how good it is on
-held-out labels, and scores every document. What they share stands here; a :class:`~smallwright_scorers.model.Kind` is
-what makes them different.
+Each learns from the labelled documents of the corpus or from files, or takes a trained classifier, reports how good it
+is on held-out labels, and scores every document. What they share stands here; a
+:class:`~smallwright_scorers.model.Kind` is what makes them different.
 """
 
 import json
@@ -20,7 +20,8 @@ from datatrove.pipeline.base import PipelineStep
 
 from smallwright_scorers.classifier_config import CommonConfig
 from smallwright_scorers.evaluation import calibration_plot, evaluate, histogram, whole_score
-from smallwright_scorers.examples import CollectLabelled, Examples, read_examples
+from smallwright_scorers.example_files import collecting
+from smallwright_scorers.examples import Examples, read_examples
 from smallwright_scorers.model import COMMON, RESULT_FILE, Kind, Trained, check_settings, keep, read_index, write_index
 
 REPORT_FILE = "classifier.report.json"
@@ -55,7 +56,7 @@ class ClassifierStep(CorpusStep):
         kind = self.kind()
         train = TrainClassifier(kind, work, self._context)
         return [
-            Phase(name="collect", pipeline=[CollectLabelled(self.config, corpus, work)]),
+            *collecting(self.config, corpus, work, self._context.label),
             *([] if self.config.pretrained else kind.phases(work)),
             Phase(name="train", pipeline=[train], tasks=1),
         ]
@@ -111,7 +112,7 @@ class TrainClassifier(PipelineStep):
         examples = read_examples(config, self.work, self.context.label)
         report: dict[str, Any] = {
             "model": self.kind.about,
-            "labels": config.labels,
+            "labels": config.labels if config.good_files is None else None,
             "key": config.key,
             "target": config.target,
             "labelled_by": examples.scorers,
@@ -232,6 +233,14 @@ class TrainClassifier(PipelineStep):
 
     def _refuse_hopeless(self, examples: Examples) -> None:
         config, step = self.kind.config, self.context.label
+        if config.good_files is not None:
+            good, bad = int((examples.labels == 1).sum()), int((examples.labels == 0).sum())
+            if good + bad < config.min_labels or not good or not bad:
+                raise UserError(
+                    f"{step}: {good} good and {bad} bad texts, too few to train on (min_labels={config.min_labels}). "
+                    "Give more in good_files, and in bad_files or the corpus."
+                )
+            return
         if len(examples) < config.min_labels:
             raise UserError(
                 f"{step}: {len(examples)} documents with {config.labels!r}, too few to train on "

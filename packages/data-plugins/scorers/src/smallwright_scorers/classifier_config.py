@@ -20,6 +20,11 @@ class CommonConfig:
     target: Literal["score", "good"] = setting("score")
     """``score`` learns the label's value. ``good`` learns whether the label is at least ``binary_threshold``, and the
     score is from 0 to 1, as DCLM's (§4.4)."""
+    good_files: tuple[str, ...] | None = setting(None, files=True)
+    """With ``target: good``: JSONL or Parquet files (fsspec paths) whose field ``text`` holds good texts, to learn from
+    instead of labels. DCLM took OpenHermes 2.5 and high-scoring posts of r/ExplainLikeImFive (§4.4)."""
+    bad_files: tuple[str, ...] | None = setting(None, files=True)
+    """The same with bad texts. Null: as many documents of the corpus, by hash; DCLM took random pages (§4.4)."""
     by: str | None = setting(None)
     """Metadata key of a group, such as ``language``: a classifier each, as Stack-Edu has one for each of 15 programming
     languages (SmolLM2 §3.4). A group with too few labels gets the classifier of all labels."""
@@ -43,6 +48,16 @@ class CommonConfig:
             raise ConfigError(f"binary_threshold={self.binary_threshold}: must be from 1 to scale={self.scale}.")
         if self.scale is not None and self.scale > 100:
             raise ConfigError(f"scale={self.scale}: must be at most 100.")
+        if self.good_files is not None:
+            if self.target != "good":
+                raise ConfigError("good_files: teach what is good or not; set target=good.")
+            if self.by is not None:
+                raise ConfigError(f"by={self.by}: a classifier for each group needs labels; leave good_files out.")
+        if self.bad_files is not None and self.good_files is None:
+            raise ConfigError("bad_files: needs good_files beside it.")
+        for name in ("good_files", "bad_files"):
+            if getattr(self, name) == ():
+                raise ConfigError(f"{name}: is empty; name a file, or leave it out.")
         for name in ("labels", "key"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: is empty; name a metadata key.")

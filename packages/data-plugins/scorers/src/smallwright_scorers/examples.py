@@ -77,7 +77,7 @@ class CollectLabelled(PipelineStep):
             text = row["text"][: config.max_chars]
             rows.append(
                 {
-                    "order": id_hash(row["id"], "split") + _hash(text),
+                    "order": place_in_order(row["id"], text),
                     "label": _whole(label),
                     "scale": _text(known.get(f"{config.labels}_scale")),
                     "scorer": _text(known.get(f"{config.labels}_scorer")) or "unknown",
@@ -105,14 +105,14 @@ class Examples:
     scorers: dict[str, int]
     """Examples by who labelled them."""
     unusable: int
-    """Labels that are no whole number; left out."""
+    """Labels that are no whole number, and records of files without a text; left out."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 def read_examples(config: CommonConfig, work: Path, label: str) -> Examples:
-    """Read what :class:`CollectLabelled` wrote, and split it.
+    """Read what was collected in ``<work>/labelled``, and split it.
 
     Args:
         label: Name of the step, for messages.
@@ -132,11 +132,13 @@ def read_examples(config: CommonConfig, work: Path, label: str) -> Examples:
     # the label decides between copies of a document with different labels
     usable.sort(key=lambda i: (columns["order"][i], columns["label"][i], columns["group"][i] or ""))
     labels = np.array([columns["label"][i] for i in usable], dtype=np.int64)
-    scale = _scale(config, {columns["scale"][i] for i in usable}, labels, label)
+    scale = 1
+    if config.good_files is None:
+        scale = _scale(config, {columns["scale"][i] for i in usable}, labels, label)
+        if config.target == "good":
+            labels, scale = (labels >= config.binary_threshold).astype(np.int64), 1
     groups = [columns["group"][i] for i in usable]
     places = np.array([columns["place"][i] for i in usable], dtype=np.int64).reshape(-1, 2)
-    if config.target == "good":
-        labels, scale = (labels >= config.binary_threshold).astype(np.int64), 1
     return Examples(
         labels=labels,
         groups=groups,
@@ -239,5 +241,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)[:200]
 
 
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).hexdigest()
+def place_in_order(name: str, text: str) -> str:
+    """Return what examples are sorted by: a hash of the id, then of the text, for ids that occur more than once."""
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).hexdigest()
+    return id_hash(name, "split") + digest

@@ -64,7 +64,7 @@ def quotas(available: Mapping[str, int], sample: int, shares: Mapping[str, float
     return given
 
 
-class _Smallest:
+class Smallest:
     """The ``limit`` smallest of the hashes seen, in a buffer of twice that size."""
 
     def __init__(self, limit: int) -> None:
@@ -113,7 +113,7 @@ class Selection:
         """
         if config.sample is None:
             return cls(strata=config.strata, balance_by=config.balance_by, cells=None)
-        cells: dict[str, dict[str, _Smallest]] = {}
+        cells: dict[str, dict[str, Smallest]] = {}
         for document in documents:
             stratum, score_bin = _cell(document, config.strata, config.balance_by)
             bins = cells.setdefault(stratum, {})
@@ -123,7 +123,7 @@ class Selection:
                     "such as language."
                 )
             if score_bin not in bins:
-                bins[score_bin] = _Smallest(config.sample)
+                bins[score_bin] = Smallest(config.sample)
             bins[score_bin].add(int(id_hash(document.id, "label"), 16))
         if config.balance_by is not None and cells and not any(set(bins) - {NO_SCORE} for bins in cells.values()):
             raise UserError(
