@@ -136,6 +136,17 @@ def test_difflib_looks_at_windows_of_long_documents():
     assert index.match(f"{filler} {filler}", 0.5, 20_000, 2000) == ([], False)  # long, but nothing to compare
 
 
+def test_difflib_finds_an_item_that_a_window_cuts():
+    item = [f"question{i:03d}" for i in range(40)]
+    index = difflib_index([" ".join(item)])
+    filler = [f"x{i:05d}" for i in range(2000)]
+    quoted, edited = item[:10], [*item[:10], *(word + "s" for word in item[10:])]
+    text = " ".join([*filler[:1000], *quoted, *filler[1000:1110], *edited, *filler[1110:]])
+    places = [place.start() for place in re.finditer("question000", text)]
+    assert places[0] + 1000 > places[1] > places[0] + 1000 - len(" ".join(item))  # the first one's window ends here
+    assert [match.item.id for match in index.match(text, 0.9, 20_000, 2000)[0]] == ["0"]
+
+
 def test_a_page_of_repeated_items_is_given_up():
     index = ItemIndex([Item(benchmark="b", id=str(i), texts=(f"{ITEM} {i}",)) for i in range(300)], 13, "lcs", None)
     with pytest.raises(TooManyMatches):

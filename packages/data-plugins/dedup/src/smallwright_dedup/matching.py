@@ -153,20 +153,21 @@ class ItemIndex:
         """Characters in matching blocks, over those of the item, in the whole document or in windows of it."""
         text = " ".join(words)
         starts = np.cumsum([0, *(len(word) + 1 for word in words)])
-        compared: dict[int, int] = {}  # item text -> end of the last part of the document that was compared
+        whole = len(text) <= max_characters
+        compared: dict[int, int] = {}  # item text -> up to where the next one need not be compared: it lay in a window
         substrings: dict[int, set[str]] = {}
 
         def compare(number: int, position: int, place: int) -> float | None:
-            at = int(starts[position])
+            at, item = int(starts[position]), self.texts[number][2]
             if at < compared.get(number, 0):
                 return None
-            start = 0 if len(text) <= max_characters else max(0, at - max_characters // 2)
-            compared[number] = start + max_characters
+            start = 0 if whole else max(0, at - max_characters // 2)
+            compared[number] = len(text) if whole else max(at + 1, start + max_characters - len(item))
             window = text[start : start + max_characters]
             if start not in substrings:
                 substrings.clear()
                 substrings[start] = {window[i : i + LEAST_BLOCK] for i in range(len(window) - LEAST_BLOCK + 1)}
-            return difflib_ratio(window, self.texts[number][2], substrings[start], ratio)
+            return difflib_ratio(window, item, substrings[start], ratio)
 
         return compare
 
