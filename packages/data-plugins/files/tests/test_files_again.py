@@ -112,7 +112,7 @@ def test_rejected_documents_are_chosen_by_step_outcome_reason_and_url(artifact, 
     }  # fmt: skip
     assert tables == {"chosen": 2, "not chosen": 5}
     assert [d.id for d in again(artifact, folder="rejected", outcomes=["failed"])[0]] == ["r5"]
-    (tmp_path / "urls.txt").write_text("http://r.example/4\n\nhttp://k.example/1\n")
+    (tmp_path / "urls.txt").write_bytes(b"\xef\xbb\xbfhttp://r.example/4\r\n\r\nhttp://k.example/1\r\nhttp://\xff/\r\n")
     settings = {"urls": ["http://r.example/2"], "url_files": [str(tmp_path / "urls.txt")]}
     assert [d.id for d in again(artifact, folder="rejected", **settings)[0]] == ["r2", "r4"]
     assert [d.id for d in again(artifact, **settings)[0]] == ["k1"]

@@ -71,6 +71,11 @@ def test_url_lists_come_from_files(tmp_path):
     listed.write_bytes(gzip.compress(b"# hosts\n\nbad.example\n"))
     step = UrlFilter(settings.UrlFilterConfig(domain_files=(str(listed),)))
     assert apply(step, "text", url="https://a.bad.example/x")[1] == {"domain": 1}
+    windows = tmp_path / "windows.txt"
+    windows.write_bytes(b"\xef\xbb\xbfbad.example\r\nworse.example\r\n")
+    step = UrlFilter(settings.UrlFilterConfig(domain_files=(str(windows),)))
+    for host in ("bad", "worse"):
+        assert apply(step, "text", url=f"https://{host}.example/")[1] == {"domain": 1}
     with pytest.raises(InputError, match="cannot read this list"):
         UrlFilter(settings.UrlFilterConfig(url_files=(str(tmp_path / "none.txt"),)))
 

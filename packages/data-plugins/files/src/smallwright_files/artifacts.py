@@ -94,7 +94,7 @@ class ReadDocuments(Step):
             return None
         wanted = {_digest(url) for url in self.config.urls or ()}
         for file in self.config.url_files:
-            with fsspec.open(file, "rt", encoding="utf-8", compression="infer") as stream:
+            with fsspec.open(file, "rt", encoding="utf-8-sig", errors="replace", compression="infer") as stream:
                 wanted |= {_digest(line.strip()) for line in stream if line.strip()}
         return wanted
 

@@ -58,7 +58,7 @@ def entries_of_files(paths: Iterable[str]) -> Iterator[str]:
     """
     for path in paths:
         try:
-            with fsspec.open(path, "rt", encoding="utf-8", compression="infer") as file:
+            with fsspec.open(path, "rt", encoding="utf-8-sig", compression="infer") as file:
                 yield from entries(file)
         except (OSError, ValueError, ImportError) as error:
             cause = getattr(error, "strerror", None) or error
