@@ -8,14 +8,15 @@ from core.errors import ConfigError
 from datatrove.data import Document
 
 from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract_child import ExtractionChild, Outcome, outcome
+from smallwright_warc.extract_child import Outcome, child_of_this_process, outcome
 from smallwright_warc.extract_page import NO_TEXT, plain_text
 
 TOO_LARGE = "larger than the limit"
 BATCH_PAGES = {"resiliparse": 64, "trafilatura": 8}
-BATCH_CHARACTERS = {"resiliparse": 2 << 20, "trafilatura": 1 << 19}
-"""Pages that travel to the child together: enough to make the way there cheap, and far from the time limit of one page,
-within which a batch must be done or is done again page by page."""
+BATCH_CHARACTERS = 1 << 18
+"""Pages that travel to the child together: enough to make the way there cheap, little enough to stay in the processor's
+caches on the way, and far from the time limit of one page, within which a batch must be done or is done again page by
+page."""
 
 
 class ExtractText(Step):
@@ -52,19 +53,18 @@ class ExtractText(Step):
             for document in documents:
                 yield from self._settle([document], self._here)
             return
-        with ExtractionChild(self.config) as child:
-            batch: list[Document] = []
-            most_pages = BATCH_PAGES[self.config.extractor]
-            most_characters = BATCH_CHARACTERS[self.config.extractor]
-            characters = 0
-            for document in documents:
-                batch.append(document)
-                characters += len(document.text)
-                if len(batch) >= most_pages or characters >= most_characters:
-                    yield from self._settle(batch, child.extract)
-                    batch, characters = [], 0
-            if batch:
+        child = child_of_this_process(self.config)
+        batch: list[Document] = []
+        most_pages = BATCH_PAGES[self.config.extractor]
+        characters = 0
+        for document in documents:
+            batch.append(document)
+            characters += len(document.text)
+            if len(batch) >= most_pages or characters >= BATCH_CHARACTERS:
                 yield from self._settle(batch, child.extract)
+                batch, characters = [], 0
+        if batch:
+            yield from self._settle(batch, child.extract)
 
     def _here(self, pages: list[str]) -> list[Outcome]:
         return [outcome(page, self.config) for page in pages]

@@ -9,6 +9,7 @@ Run as ``python -m smallwright_warc.extract_child <settings as JSON> <parent's p
 :class:`ExtractionChild`. Both sides speak marshal, length first: plain values, nothing that could run.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import json
@@ -49,6 +50,17 @@ class Outcome:
     error: str = ""
 
 
+_children: dict[ExtractTextConfig, "ExtractionChild"] = {}
+
+
+def child_of_this_process(config: ExtractTextConfig) -> "ExtractionChild":
+    """Return the child with these settings, which serves this process until it ends: starting one takes a while."""
+    if config not in _children:
+        _children[config] = ExtractionChild(config)
+        atexit.register(_children[config].close)
+    return _children[config]
+
+
 class _ChildError(Exception):
     """The child did not answer; the message is the countable reason."""
 
@@ -70,6 +82,10 @@ class ExtractionChild:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process."""
         self._stop()
         self._errors.close()
 
@@ -156,11 +172,13 @@ class ExtractionChild:
 
 def _send(descriptor: int, value: list[str], deadline: float) -> None:
     data = marshal.dumps(value)
-    view = memoryview(HEADER.pack(len(data)) + data)
-    while view:
-        _wait([], [descriptor], deadline)
-        with contextlib.suppress(BlockingIOError):
-            view = view[os.write(descriptor, view) :]
+    for part in (HEADER.pack(len(data)), data):
+        view = memoryview(part)
+        while view:
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                _wait([], [descriptor], deadline)
 
 
 def _receive(descriptor: int, deadline: float) -> list:

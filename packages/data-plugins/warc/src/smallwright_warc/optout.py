@@ -17,8 +17,8 @@ EQUIVALENT = {"none": "noindex", "nocache": "noarchive"}
 MAX_HEADER = 4096
 MAX_META = 500
 _META = re.compile(rb"<meta\s([^<>]{1,2000})")
-_HINT = re.compile(rb"no(?:index|ai|imageai|ml|archive|snippet|cache|ne)\b|tdm-reservation")
-"""A word of every signal."""
+_HINT = re.compile(rb"<meta\s[^<>]{0,2000}?(?:no(?:index|ai|imageai|ml|archive|snippet|cache|ne)\b|tdm-reservation)")
+"""A meta element with a word of a signal: few pages have one, and they are told by one search."""
 _ATTRIBUTE = re.compile(r"""([a-z][a-z-]{0,30})\s{0,5}=\s{0,5}(?:"([^"]{0,500})"|'([^']{0,500})'|([^\s"'>]{1,500}))""")
 _ROBOT = re.compile(
     r"robots|[a-z0-9_-]{0,40}bot(?:-[a-z]{1,20})?|slurp|bingpreview|google-extended|anthropic-ai|claude-web|cohere-ai"
@@ -54,14 +54,12 @@ def _add_metas(found: set[str], head: bytes) -> None:
     for mark in (b"</head", b"<body"):
         if (end := head.find(mark)) >= 0:
             head = head[:end]
-    metas = [meta for meta in _META.findall(head)[:MAX_META] if _HINT.search(meta)]
-    if not metas:
+    if not _HINT.search(head):
         return
     if b"<!--" in head:
         first, *others = head.split(b"<!--")
         head = first + b"".join(part.partition(b"-->")[2] for part in others)
-        metas = _META.findall(head)[:MAX_META]
-    for meta in metas:
+    for meta in _META.findall(head)[:MAX_META]:
         attributes = _ATTRIBUTE.findall(meta.decode("latin-1"))
         values = {name: html.unescape(a or b or c) for name, a, b, c in attributes}
         name = (values.get("name") or values.get("http-equiv") or "").strip()
