@@ -5,6 +5,7 @@ queued. Here a pass is waited for, because the next one needs its files: see
 docs/decisions/0005-executors-beyond-one-machine.md.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -171,7 +172,7 @@ class SlurmExecutor(Executor):
             place = logs / "slurm_logs" / f"{task}.out"
             record = logs / "failures" / f"{rank:05d}.json"
             why = f"job {task} {state.name}"
-            if record.is_file():
+            with contextlib.suppress(OSError, ValueError):  # none, or cut off where the task was killed in writing it
                 why += f", {json.loads(record.read_text())}"
             lines.append(f"shard {rank} ({why}; log {place})")
             advice.add(ADVICE.get(state.name, "see the logs"))
