@@ -71,6 +71,12 @@ class _Lists:
         self.urls = HashedSet([*config.urls, *entries_of_files(config.url_files)])
 
 
+@functools.lru_cache(maxsize=1)
+def _lists(config: DomainRecallConfig, work: Path) -> _Lists:
+    """Read the lists once per process; with other contents a run has another ``work``."""
+    return _Lists(config)
+
+
 def _url(document: Document) -> str:
     return str(document.metadata.get("url") or "")
 
@@ -132,7 +138,7 @@ class _DecideDomains(PipelineStep):
             for row in table.to_pylist():
                 pages[row["domain"]] += row["pages"]
                 good[row["domain"]] += row["good"]
-        lists = _Lists(self.config)
+        lists = _lists(self.config, self.work)
         rows = [
             {"domain": domain, "pages": pages[domain], "good": good[domain], "rule": rule}
             for domain in sorted(pages)
@@ -209,7 +215,7 @@ class _Recall(DocumentStep):
         self.lists: _Lists | None = None
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
-        self.rules, self.lists = _qualifying(self.work), _Lists(self.config)
+        self.rules, self.lists = _qualifying(self.work), _lists(self.config, self.work)
         return super().process(documents, rank, world_size)
 
     def process_document(self, document: Document) -> Document:
