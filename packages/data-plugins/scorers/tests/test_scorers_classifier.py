@@ -265,12 +265,13 @@ def test_a_classifier_of_another_kind_is_refused(documents, tmp_path, write_corp
     ("settings", "message"),
     [
         ({"target": "good"}, "target=good: .* was trained with target=score"),
-        ({"by": "language"}, "by=language: .* was trained with by=None"),
+        ({"by": "language"}, "by=language: .* was trained with by=source"),
         ({"scale": 3}, "scale=3: .* was trained with scale=5"),
     ],
 )
 def test_a_classifier_that_learned_another_thing_is_refused(tmp_path, settings, message):
-    write_index(tmp_path, LinearKind(ClassifierConfig(), seed=0), 5, {})
+    write_index(tmp_path, LinearKind(ClassifierConfig(by="source"), seed=0), 5, {})
+    Classifier(ClassifierConfig(pretrained=str(tmp_path))).bind(CONTEXT)
     with pytest.raises(ConfigError, match=message):
         Classifier(ClassifierConfig(pretrained=str(tmp_path), **settings)).bind(CONTEXT)
 

@@ -66,7 +66,8 @@ def test_a_page_cannot_say_its_own_label(documents, tmp_path, write_corpus, run_
     corpus = write_corpus(tmp_path / "corpus", documents)
     scored, _ = run_corpus_step(FastTextClassifier(FastTextClassifierConfig(**SMALL)), corpus, tmp_path / "work")
     assert {d.metadata["int_score"] for d in scored if d.metadata.get("label") == 0} == {0}
-    assert to_line("a\x00b\n __LABEL__x __label__1\t", lowercase=True) == "a\x00b labelx label1"
+    assert to_line("a\x00b\n __LABEL__x __label__1\t", lowercase=True) == "a\x00b  labelx label1"
+    assert to_line(" a\xa0b\r\nc\u2028d\x0b__label__", lowercase=False) == "a\xa0b c d label"
     assert to_line("\ud800", lowercase=False) == "?"
 
 

@@ -46,7 +46,6 @@ def test_code_has_a_prompt_for_each_language_of_stack_edu():
 def test_prompts_without_variants_need_no_key():
     prompts = Prompts("maths", None)
     assert prompts.of({"language": "COBOL"}).name == "maths"
-    assert prompts.tagged(prompts.of({}).tag) == prompts.of({})
     with pytest.raises(ConfigError, match=r"prompt_by: prompt code has variants .*prompt_by=language"):
         Prompts("code", None)
 

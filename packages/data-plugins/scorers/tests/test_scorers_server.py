@@ -256,8 +256,8 @@ def test_labels_of_an_earlier_run_are_taken_again(peer, pages, tmp_path, write_c
     assert {d.id: d.metadata for d in after} == {d.id: d.metadata for d in before}
     assert json.loads((tmp_path / "again" / "labels.report.json").read_text())["reused"] == 3
     # another prompt, temperature or model is another label
-    run_corpus_step(settings(peer, backend=backend, reuse=labels, temperature=0.5), second, tmp_path / "warmer")
-    assert json.loads((tmp_path / "warmer" / "labels.report.json").read_text())["reused"] == 0
+    with pytest.raises(InputError, match=r"reuse: no label there was given by llm:judge with temperature=0\.5"):
+        run_corpus_step(settings(peer, backend=backend, reuse=labels, temperature=0.5), second, tmp_path / "warmer")
 
 
 def test_what_is_no_file_of_labels_is_named(peer, pages, tmp_path, write_corpus, run_corpus_step):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from core import store
 from core.data.steps import CorpusStep, Phase, Step, StepContext
 from core.errors import UserError
 from core.progress import ProgressWriter
@@ -119,10 +120,7 @@ class TrainClassifier(PipelineStep):
             "unusable_labels": examples.unusable,
         }
         report |= self._measure(examples) if config.pretrained else self._train(examples)
-        path = self.work / REPORT_FILE
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        store.write_json(self.work / REPORT_FILE, report)
         self.stat_update("labels", value=len(examples))
 
     def _train(self, examples: Examples) -> dict[str, Any]:

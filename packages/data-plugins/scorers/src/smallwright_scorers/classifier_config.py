@@ -6,13 +6,15 @@ from typing import Literal
 from core.config import setting
 from core.errors import ConfigError
 
+from smallwright_scorers.config import at_least
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommonConfig:
     """What every kind of classifier is told: which labels, which score, how to split and to measure."""
 
     labels: str = setting("label")
-    """Metadata key of the labels to learn from. A second pass of a recipe names its own."""
+    """Metadata key of the labels to learn from; not read with ``good_files``. A second pass names its own."""
     key: str = setting("score")
     """Metadata key of the score given to every document; ``int_<key>`` gets the rounded one."""
     scale: int | None = setting(None)
@@ -31,9 +33,11 @@ class CommonConfig:
     max_chars: int | None = setting(10_000)
     """Characters read of each document; null reads all."""
     validation_fraction: float = setting(0.1)
-    """Share of the labels of each value (and group) held out to measure the classifier. FineWeb-Edu held out 10 %."""
+    """Share of the labels of each value (and group) held out to measure the classifier. FineWeb-Edu's script holds out
+    10 %, its paper 50,000 of 460,000 (FineWeb §4)."""
     binary_threshold: int = setting(3)
-    """Score from which a document counts as good in the report's headline; the report has every other one too."""
+    """Score from which a document counts as good in the report's headline (the report has every other one too), and
+    from which a label is good with ``target: good``."""
     min_labels: int = setting(50)
     """Fewer labelled documents than this are refused, or in a group of ``by`` left to the common classifier."""
     pretrained: str | None = setting(None, files=True)
@@ -174,11 +178,3 @@ class EncoderClassifierConfig(CommonConfig):
         at_least(self, scoring_batch=1, threads=1)
         if not 0 < self.learning_rate <= 1:
             raise ConfigError(f"learning_rate={self.learning_rate}: must be above 0 and at most 1.")
-
-
-def at_least(config: object, **least: float) -> None:
-    """Raise a ConfigError for the first named setting that is below its least value; None passes."""
-    for name, low in least.items():
-        value = getattr(config, name)
-        if value is not None and value < low:
-            raise ConfigError(f"{name}={value}: must be at least {low}.")

@@ -10,7 +10,8 @@ from core.config import setting
 from core.errors import ConfigError
 
 
-def _at_least(config: object, **least: float) -> None:
+def at_least(config: object, **least: float) -> None:
+    """Raise a ConfigError for the first named setting that is below its least value; None passes."""
     for name, low in least.items():
         value = getattr(config, name)
         if value is not None and value < low:
@@ -54,7 +55,7 @@ class LabelConfig:
     documents gives all it has, and the others fill up."""
 
     def __post_init__(self) -> None:
-        _at_least(self, sample=1)
+        at_least(self, sample=1)
         if not self.key.isidentifier():
             raise ConfigError(f"key={self.key!r}: must be a name, such as label.")
         if self.balance_by is not None and self.sample is None:
@@ -83,7 +84,7 @@ class ScoreRulesConfig(LabelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least(self, max_chars=100)
+        at_least(self, max_chars=100)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ class ScoreLlmConfig(LabelConfig):
             raise ConfigError(
                 "model: not set. Name the model that labels the documents: data.scorer.model=<hub id or path>."
             )
-        _at_least(
+        at_least(
             self,
             max_chars=100,
             max_model_len=64,

@@ -16,10 +16,9 @@ from typing import Any
 from core import store
 from core.errors import MissingPluginError, UserError
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
 from smallwright_scorers.asking import BAD_STATUSES, Asker, Completion, Failure
-from smallwright_scorers.labels import SCORER_FILE, Item, LabelFiles, Labeller
+from smallwright_scorers.labels import SCORER_FILE, Item, LabelFiles, LabellingPass
 from smallwright_scorers.prompting import Prompts
 from smallwright_scorers.replies import NO_PROMPT
 
@@ -37,15 +36,10 @@ def division(config: Any) -> str:
     return f"{config.ranks or 'files'}-{config.chunk}"
 
 
-class AskRank(PipelineStep):
+class AskRank(LabellingPass):
     """The asking pass: rank r asks about the sampled documents of its shards and leaves answers in chunks."""
 
-    type = "scorer"
     name = "ask"
-
-    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
-        super().__init__()
-        self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
@@ -78,15 +72,10 @@ class AskRank(PipelineStep):
             yield Document(text="-", id=f"{item.shard}/{item.id}", metadata=metadata)
 
 
-class CollectAnswers(PipelineStep):
+class CollectAnswers(LabellingPass):
     """The collecting pass: one task puts the answers of all ranks into the labels files of their shards."""
 
-    type = "scorer"
     name = "collect"
-
-    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
-        super().__init__()
-        self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run

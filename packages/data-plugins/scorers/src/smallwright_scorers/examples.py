@@ -18,7 +18,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from smallwright_scorers.classifier_config import CommonConfig
-from smallwright_scorers.labels import id_hash
+from smallwright_scorers.sampling import id_hash
 
 LABELLED_FOLDER = "labelled"
 DEFAULT_SCALE = 5

@@ -33,7 +33,7 @@ LARGEST_SEED = 2**31 - 1
 
 def to_line(text: str, lowercase: bool) -> str:
     """Return a text as one line, as DCLM's scoring does; a page cannot pass for a labelled line."""
-    line = " ".join(text.split())
+    line = " ".join(text.strip().splitlines())
     line = line.lower() if lowercase else line
     return line.replace(LABEL, "label").encode("utf-8", "replace").decode("utf-8")
 

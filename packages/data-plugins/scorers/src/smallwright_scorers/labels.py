@@ -24,9 +24,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from smallwright_scorers.replies import BAD_REQUEST, LABELLED, NO_ANSWER, REFUSED
 from smallwright_scorers.reuse import EarlierLabels, text_hash
-from smallwright_scorers.sampling import Selection, id_hash
-
-__all__ = ["Item", "Labeller", "id_hash", "read_labels"]
+from smallwright_scorers.sampling import Selection
 
 LABELS_FOLDER = "labels"
 SCORER_FILE = "scorer.json"
@@ -94,15 +92,20 @@ class Labeller(CorpusStep):
         return AttachLabels(self.config.key, work)
 
 
-class SelectSample(PipelineStep):
-    """The pass that chooses which documents are labelled."""
+class LabellingPass(PipelineStep):
+    """A pass of a labeller over the written documents."""
 
     type = "scorer"
-    name = "select"
 
     def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
         super().__init__()
         self.labeller, self.corpus, self.work = labeller, corpus, work
+
+
+class SelectSample(LabellingPass):
+    """The pass that chooses which documents are labelled."""
+
+    name = "select"
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
@@ -111,15 +114,10 @@ class SelectSample(PipelineStep):
         Selection.make(self.labeller.config, _heads(self.corpus)).save(self.work)
 
 
-class LabelSample(PipelineStep):
+class LabelSample(LabellingPass):
     """The labelling pass: appends to the labels file of each document's shard."""
 
-    type = "scorer"
     name = "label"
-
-    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
-        super().__init__()
-        self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run
@@ -199,15 +197,10 @@ class LabelFiles:
             _write_labels(path, {id: labels[id] for id in sorted(labels)})
 
 
-class ReportLabels(PipelineStep):
+class ReportLabels(LabellingPass):
     """The pass that adds up the labels and leaves them, with who gave them, among the artifact's reports."""
 
-    type = "scorer"
     name = "report"
-
-    def __init__(self, labeller: Labeller, corpus: Path, work: Path) -> None:
-        super().__init__()
-        self.labeller, self.corpus, self.work = labeller, corpus, work
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         yield from data or ()  # nothing but what earlier steps of the pass do as they run

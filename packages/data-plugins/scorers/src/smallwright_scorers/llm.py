@@ -43,7 +43,9 @@ class ScoreLlm(Labeller):
             "scale": prompts.scale,
             "prompts": {prompt.tag: prompt.text for prompt in prompts.variants()},
             "sampling_settings": f"temperature={config.temperature} top_p={config.top_p} seed={config.seed} "
-            f"max_tokens={reply_tokens(config)} max_chars={config.max_chars} justification={config.justification}",
+            f"max_tokens={reply_tokens(config)} max_chars={config.max_chars} justification={config.justification} "
+            f"justification_chars={config.justification_chars} reask={config.reask} chat={config.chat} "
+            f"structured={'engine' if config.backend == 'vllm' else config.structured}",
             **{key: getattr(config, key) for key in keys},
             **(
                 {"server": config.base_url, "served": dict(self._served)}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from core import store
 from core.data.steps import Phase
 from core.errors import ConfigError, InputError
 
@@ -101,9 +102,7 @@ def write_index(classifier: Path, kind: Kind, scale: int, groups: dict[str, str]
         "groups": groups,
         "settings": kind.settings(),
     }
-    partial = classifier / f"{INDEX_FILE}.partial"
-    partial.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    partial.replace(classifier / INDEX_FILE)
+    store.write_json(classifier / INDEX_FILE, index)
 
 
 def keep(classifier: Path, target: Path) -> None:
@@ -150,7 +149,8 @@ def check_settings(config: CommonConfig, known: dict[str, Any]) -> None:
     if config.target == "score":
         given["scale"] = config.scale
     for name, value in given.items():
-        if value is not None and value != known.get(name):
+        one_for_all = name == "by" and known.get(name) is None
+        if value is not None and value != known.get(name) and not one_for_all:
             raise ConfigError(
                 f"{name}={value}: the classifier pretrained={config.pretrained} was trained with "
                 f"{name}={known.get(name)}; set that, or train another."

@@ -125,10 +125,6 @@ class Prompts:
         """Return all prompts that a document can get."""
         return tuple(self._prompts.values())
 
-    def tagged(self, tag: str) -> Prompt:
-        """Return the prompt of a tag."""
-        return next(prompt for prompt in self._prompts.values() if prompt.tag == tag)
-
 
 def _source(name: str) -> tuple[str, str]:
     own = files("smallwright_scorers.prompts").joinpath(f"{name}.md")

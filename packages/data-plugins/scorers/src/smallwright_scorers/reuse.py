@@ -25,15 +25,15 @@ def text_hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-def index_labels(paths: Sequence[str], work: Path, about: dict[str, Any]) -> int:
-    """Make an index of earlier labels in a folder; return how many can be used.
+def index_labels(paths: Sequence[str], work: Path, about: dict[str, Any]) -> None:
+    """Make an index of earlier labels in a folder.
 
     Args:
         paths: ``labels.jsonl.gz`` files, as runs leave them among their reports (fsspec paths).
         about: The scorer's description: labels of another ``scorer`` or other ``sampling_settings`` are left out.
 
     Raises:
-        InputError: a file is missing, or is no file of labels.
+        InputError: a file is missing or is no file of labels, or none of the labels was given like those of this run.
     """
     index = work / INDEX_FILE
     partial = index.with_suffix(".partial")
@@ -54,8 +54,12 @@ def index_labels(paths: Sequence[str], work: Path, about: dict[str, Any]) -> int
         count = database.execute("SELECT COUNT(*) FROM labels").fetchone()[0]
     finally:
         database.close()
+    if not count:  # or a run that was to cost little would ask about everything
+        raise InputError(
+            f"data.scorer.reuse: no label there was given by {about['scorer']} with {about['sampling_settings']}; "
+            "leave reuse out to label anew."
+        )
     partial.replace(index)
-    return int(count)
 
 
 def _rows(file: Any, about: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from core import store
 from core.errors import UserError
 from datatrove.data import Document
 
@@ -161,9 +162,7 @@ class Selection:
 
     def save(self, work: Path) -> None:
         """Write the selection into a folder."""
-        partial = work / f"{SELECTION_FILE}.partial"
-        partial.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
-        partial.replace(work / SELECTION_FILE)
+        store.write_json(work / SELECTION_FILE, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, work: Path) -> "Selection":
