@@ -106,10 +106,19 @@ def test_a_document_cannot_end_the_page_or_the_turn():
     assert cut
     assert text.startswith("a ")
     assert not any(token in text for token in ("</page>", "<|im_end|>", "[INST]", "<start_of_turn>"))
-    for other in ("</ PAGE >", "<page>", "<｜end▁of▁sentence｜>", "<eos>", "[SYSTEM_PROMPT]", "</pa</page>ge>"):
+    for other in (
+        "</ PAGE >",
+        "<page>",
+        "<｜end▁of▁sentence｜>",
+        "<eos>",
+        "[SYSTEM_PROMPT]",
+        "</pa</page>ge>",
+        "<<|x|>/page>",
+        "<|a<s>b|>",
+    ):
         shown, _ = shown_text(f"a {other} b", 60)
         assert other not in shown
-        assert "</page>" not in shown
+        assert shown_text(shown, 60)[0] == shown
     assert shown_text("a <b> | <table> c < page 3 >", 60)[0] == "a <b> | <table> c < page 3 >"
     filled = Prompts("maths", None).of({}).filled("{document} {score}", "Answer.")
     assert "{document} {score}" in filled  # what stands in a page is not filled in again

@@ -36,6 +36,8 @@ CONTROL_TOKENS = re.compile(
     r"<(?:start|end)_of_turn>|<\s{0,9}/?\s{0,9}page\s{0,9}>",
     re.I,
 )
+REMOVED = "\N{REPLACEMENT CHARACTER}"
+"""Stands where a mark was: with nothing or a blank there, what stood around it could make another one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Prompt:
 
 def shown_text(text: str, max_chars: int) -> tuple[str, bool]:
     """Return as much of a document as is shown, without control tokens, and whether it was cut."""
-    return CONTROL_TOKENS.sub(" ", text[:max_chars]), len(text) > max_chars
+    return CONTROL_TOKENS.sub(REMOVED, text[:max_chars]), len(text) > max_chars
 
 
 class Prompts:

@@ -16,7 +16,7 @@ from core.engines import vllm_environment
 from core.errors import ConfigError, MissingPluginError, UserError
 
 from smallwright_scorers.labels import Item
-from smallwright_scorers.prompting import Prompt, Prompts, shown_text
+from smallwright_scorers.prompting import REMOVED, Prompt, Prompts, shown_text
 from smallwright_scorers.replies import (
     ASK_DIGIT,
     NO_PROMPT,
@@ -153,7 +153,7 @@ class _Engine:
     def _defused(self, text: str) -> str:
         """Take the model's own control tokens out of a page: they could end the turn and start another."""
         for token in self._specials:
-            text = text.replace(token, " ")
+            text = text.replace(token, REMOVED)
         return text
 
     def _ids(self, content: str) -> list[int]:
