@@ -96,6 +96,8 @@ def test_missing_model_directory_and_prompt_are_named_before_work(tmp_path):
     context = StepContext(label="label", position=0, seed=0)
     with pytest.raises(InputError, match=r"data\.scorer\.model=/no/such"):
         ScoreLlm(ScoreLlmConfig(model="/no/such")).bind(context)
+    with pytest.raises(InputError, match=r"data\.scorer\.model=~/judge: there is no such directory"):
+        ScoreLlm(ScoreLlmConfig(model="~/judge")).bind(context)
     with pytest.raises(InputError, match=r"data\.scorer\.prompt=math.*Did you mean 'maths'"):
         ScoreLlm(ScoreLlmConfig(model="owner/name", prompt="math")).bind(context)
     (tmp_path / "picture.txt").write_bytes(b"\xff\xfe{document}")

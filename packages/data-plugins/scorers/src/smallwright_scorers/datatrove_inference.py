@@ -122,7 +122,7 @@ def make_runner(config: Any, work: Path) -> Any:
     divided = work / division(config)
     inference = InferenceConfig(
         server_type="endpoint" if config.base_url else "vllm",
-        model_name_or_path=str(Path(config.model).expanduser()) if config.model.startswith("~") else config.model,
+        model_name_or_path=config.model,
         model_max_context=config.max_model_len,
         use_chat=config.chat,
         endpoint_url=config.base_url,

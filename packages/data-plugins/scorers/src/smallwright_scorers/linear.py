@@ -32,7 +32,7 @@ SOLVER_TOLERANCE = 1e-6
 class Features:
     """Texts to sparse rows of hashed, logarithmic n-gram counts of length 1.
 
-    Written out here rather than taken from scikit-learn: as fast, and every worker is spared its import.
+    Written out here rather than taken from scikit-learn: every worker is spared its import.
     """
 
     word_ngrams: int

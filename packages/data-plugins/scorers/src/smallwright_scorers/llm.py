@@ -110,5 +110,5 @@ def resolved_revision(model: str, revision: str | None) -> str | None:
 
 
 def _folder(model: str) -> Path | None:
-    path = Path(model).expanduser()
+    path = Path(model)  # no "~": the identity of a run must see the content too
     return path if path.is_dir() else None

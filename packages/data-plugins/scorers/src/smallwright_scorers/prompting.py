@@ -132,7 +132,7 @@ def _source(name: str) -> tuple[str, str]:
     own = files("smallwright_scorers.prompts").joinpath(f"{name}.md")
     if re.fullmatch(r"\w+", name) and own.is_file():
         return name, own.read_text(encoding="utf-8")
-    path = Path(name).expanduser()
+    path = Path(name)  # no "~": the identity of a run must see the content too
     if path.is_file():
         try:
             return path.stem, path.read_text(encoding="utf-8")

@@ -8,7 +8,6 @@ tokens allowed.
 import gc
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from core.data.steps import batched
@@ -72,10 +71,9 @@ class _Engine:
             ) from None
         self._config = config
         eager = current_platform.is_cpu() if config.enforce_eager is None else config.enforce_eager
-        model = str(Path(config.model).expanduser()) if config.model.startswith("~") else config.model
         try:
             self._llm = LLM(
-                model=model,
+                model=config.model,
                 revision=config.revision,
                 dtype=config.dtype,
                 max_model_len=config.max_model_len,
