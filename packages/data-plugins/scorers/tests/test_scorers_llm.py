@@ -8,6 +8,7 @@ from core.errors import ConfigError
 from datatrove.data import Document
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm
+from smallwright_scorers.vllm_engine import control_tokens
 
 TEXTS = [
     "A fraction has a numerator and a denominator. Example: 3/4 + 1/4 = 1.",
@@ -55,6 +56,15 @@ def test_every_reply_of_a_random_model_is_a_score(
     assert (report["documents"], report["truncated"], report["refused"]) == (5, 1, 0)
     assert sum(report["labels"].values()) == len(found)
     assert all(("label_reason" in document.metadata) is justification for document in found)
+
+
+def test_blanks_that_a_tokenizer_adds_are_no_control_tokens():
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "</s>": 1}, unk_token="a"))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>")
+    tokenizer.add_tokens(["    ", "\n\n", "<tool>"])
+    assert control_tokens(tokenizer) == ["<tool>", "</s>"]
 
 
 def test_missing_model_is_named_with_its_key():

@@ -89,9 +89,7 @@ class _Engine:
                 f"dtype={config.dtype}: {_first_line(error)}"
             ) from error
         self._tokenizer = self._llm.get_tokenizer()
-        added = {*self._tokenizer.all_special_tokens, *self._tokenizer.get_added_vocab()}
-        # runs of blanks that some tokenizers add are no control tokens: code needs them
-        self._specials = sorted(filter(str.strip, added), key=lambda token: (-len(token), token))
+        self._specials = control_tokens(self._tokenizer)
         if config.justification:
             constraint = StructuredOutputsParams(regex=reply_pattern(scale, config.justification_chars))
             self._reply_tokens = config.justification_chars + STRUCTURE_CHARS + 1
@@ -160,6 +158,15 @@ class _Engine:
             chat = self._tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
             return self._tokenizer(str(chat), add_special_tokens=False)["input_ids"]
         return self._tokenizer(content + "\n")["input_ids"]
+
+
+def control_tokens(tokenizer: Any) -> list[str]:
+    """Return what a tokenizer reads as a token of its own, longest first.
+
+    Runs of blanks, which some tokenizers add, are left out: they control nothing, and code needs them.
+    """
+    added = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+    return sorted(filter(str.strip, added), key=lambda token: (-len(token), token))
 
 
 def _first_line(error: Exception) -> str:
