@@ -191,6 +191,19 @@ def test_the_whole_encoder_trains_where_asked(bert, documents, tmp_path, write_c
     assert [d.metadata["score"] for d in rescored] == [d.metadata["score"] for d in scored]
 
 
+def test_texts_of_files_are_encoded_like_labelled_documents(bert, documents, tmp_path, write_corpus, run_corpus_step):
+    sides = {side: [d.text for d in documents if (int(d.id) % 6 >= 3) == (side == "good")] for side in ("good", "bad")}
+    for side, texts in sides.items():
+        (tmp_path / f"{side}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    files = {f"{side}_files": (str(tmp_path / f"{side}.jsonl"),) for side in sides}
+    config = EncoderClassifierConfig(encoder=bert, target="good", **files, **QUICK)
+    corpus = write_corpus(tmp_path / "corpus", documents[:50], shards=2)
+    scored, _ = run_corpus_step(EncoderClassifier(config), corpus, tmp_path / "work")
+    assert report_of(tmp_path / "work")["labelled_by"] == {"bad_files": 120, "good_files": 120}
+    right = [(d.metadata["score"] >= 0.5) == (int(d.id) % 6 >= 3) for d in scored]
+    assert sum(right) > 0.8 * len(right)
+
+
 @pytest.fixture(scope="module")
 def published(bert, tokenizer, tmp_path_factory):
     """A model such as HuggingFaceTB/finemath-classifier: BERT with one regression output."""
