@@ -54,7 +54,7 @@ def only_error(ended, code):
         (["+data=finemath", "executor.workers=0"], "workers=0: must be at least 1, or -1"),
         (["+data=finemath", "data.scorer=llm"], "data.scorer.model=<hub id or path>"),
         (["+data=finemath", "data.paths=[nowhere.warc.gz]"], "data.paths: no file matches nowhere.warc.gz"),
-        (["+data=finemath", "data.paths=[.]"], "name its files: ./*.warc.gz"),
+        (["+data=finemath", "data.paths=[.]"], "name its files: ./*"),
         (["+data=finemath", "run_dir=/proc/nowhere"], "give another run_dir=<dir>"),
         (["+arch=gqa"], "add +data=<recipe>"),
         (["finemath"], "write finemath=<value>"),

@@ -177,7 +177,9 @@ def test_several_recipes_give_a_corpus_each(command, toy, workdir):
     inputs = store.read_manifest(workdir / tokenizer)["inputs"]
     assert set(inputs) == {"corpus-toy", "corpus-other"}
     unclear = command("run", *recipes, *overrides, "data.steps.drop.word=x")
-    assert "say which one is meant: data.toy.steps or data.other.steps" in unclear.stderr
+    assert "say which one is meant: data.toy.steps.drop.word or data.other.steps.drop.word" in unclear.stderr
+    assert "data.toy.paths or data.other.paths" in command("run", *recipes, *overrides, "data.paths=[x]").stderr
+    assert "Did you mean 'other'?" in command("run", *recipes, *overrides, "data.othr.paths=[x]").stderr
     twice = command("run", "+data=[toy,toy]")
     assert "an option is named twice" in twice.stderr
     alone = json.loads(command("plan", "+data=other", "data.source.lines=5", "--json").stdout)

@@ -68,6 +68,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         ConfigError: a key that does not exist, a malformed override, a value that is not set.
     """
     options = option_index(registry)
+    _refuse_unclear(overrides, options)
     normalised = [part for override in overrides for part in normalise(override, options, registry)]
     _install_search_path(registry)
     GlobalHydra.instance().clear()
@@ -126,6 +127,26 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         if group == "data" and len(chosen) > 1:
             return [f"+data@data.{name}={name}" for name in chosen]
     return [f"{prefix}{group}{at}={value}"]
+
+
+def _refuse_unclear(overrides: Sequence[str], options: dict[str, dict[str, str]]) -> None:
+    """Refuse a setting of ``data`` that does not say which one of several recipes it is for."""
+    recipes: list[str] = []
+    for override in overrides:
+        match = _OVERRIDE.match(override)
+        if match and match["key"] == "data" and match["value"] and "," in match["value"]:
+            recipes = [part.strip() for part in match["value"].strip("[]").split(",")]
+    for override in overrides if recipes else ():
+        first, _, rest = _key(override).replace("/", ".").partition(".")
+        recipe = rest.partition(".")[0]
+        if first != "data" or not rest or recipe in recipes:
+            continue
+        if recipe in options.get("data", {}) or nearest(recipe, recipes):
+            raise ConfigError(
+                f"{_key(override)}: this run's recipes are {', '.join(recipes)}.{nearest(recipe, recipes)}"
+            )
+        choices = " or ".join(f"data.{name}.{rest}" for name in recipes)
+        raise ConfigError(f"{_key(override)}: this run has several recipes; say which one is meant: {choices}.")
 
 
 def _flag_hint(key: str) -> str:

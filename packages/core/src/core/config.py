@@ -128,7 +128,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
-    return ConfigError(f"{where}={value!r}: expected {_show(hint)}, got {type(value).__name__}.")
+    listed = f" Write [{value}]." if typing.get_origin(hint) is tuple and isinstance(value, str) else ""
+    return ConfigError(f"{where}={value!r}: expected {_show(hint)}, got {type(value).__name__}.{listed}")
 
 
 def _show(hint: Any) -> str:

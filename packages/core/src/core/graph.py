@@ -193,10 +193,6 @@ class _Builder:
         """Return the data stages by role: ``corpus`` for one recipe, ``corpus-<recipe>`` for each of several."""
         node = self._node("data", "data")
         executor = self._executor()
-        recipes = [key for key, part in node.items() if isinstance(part, Mapping) and "steps" in part]
-        for key in node.keys() - set(recipes) if len(recipes) > 1 else ():
-            choices = " or ".join(f"data.{recipe}.{key}" for recipe in recipes)
-            raise ConfigError(f"data.{key}: this run has several recipes; say which one is meant: {choices}.")
         if "steps" in node or "corpus" in node or not all(isinstance(part, Mapping) for part in node.values()):
             return {"corpus": self._data("data", node, executor)}
         return {f"corpus-{label}": self._data(f"data.{label}", part, executor) for label, part in node.items()}

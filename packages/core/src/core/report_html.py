@@ -1,6 +1,7 @@
 """The HTML report: tables and inline SVG, readable without a network and without scripts."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence, Set
 from html import escape
 from typing import Any
@@ -23,6 +24,7 @@ pre.text{white-space:pre-wrap;max-height:24rem;overflow:auto;border-left:3px sol
 
 
 _LONGEST_TABLE = 30
+_NUMBERS = re.compile(r"\[\s*(?:(?:[-\d.e+]+|null),?\s*)+\]")
 
 
 def render(report: Mapping[str, Any]) -> str:
@@ -43,7 +45,7 @@ def _head(report: Mapping[str, Any]) -> str:
     tiles = []
     data, training = report.get("data"), report.get("pretrain")
     if data:
-        tiles.append((f"{data['documents']:,}", f"documents kept, {data['characters'] / 1e6:,.2f} M characters"))
+        tiles.append((f"{data['documents']:,}", f"documents kept, {_count(data['characters'])} characters"))
     if training:
         tiles += [
             (
@@ -190,10 +192,23 @@ def _truth(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     header = ["step", "set aside", "of them rightly", "precision", "should go", "recall"]
     shown = [
-        [row["step"], row["removed"], row["rightly"], _number(row["precision"]), row["wanted"], _number(row["recall"])]
+        [row["step"], row["removed"], row["rightly"], _share(row["precision"]), row["wanted"], _share(row["recall"])]
         for row in rows
     ]
-    return "<h4>Against the planted truth</h4>" + table(header, shown, numeric={1, 2, 3, 4, 5})
+    *steps, corpus = shown
+    kept = ["", "kept", "of them rightly", "precision", "should be kept", "recall"]
+    numeric = {1, 2, 3, 4, 5}
+    return (
+        "<h4>Against the planted truth</h4>"
+        '<p class="muted">The crawl says of each record which steps should remove it. Rightly: by any step. '
+        "Should go: of those that reached the step, those that it is meant for.</p>"
+        + table(header, steps, numeric)
+        + table(kept, [corpus], numeric)
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def _step_report(step: str, found: Mapping[str, Any]) -> str:
@@ -208,7 +223,7 @@ def _step_report(step: str, found: Mapping[str, Any]) -> str:
         parts.append(f"<figure>{found['svg']}</figure>")
     rest = {key: value for key, value in found.items() if key not in ("tables", "svg")}
     if rest:
-        parts.append(f"<pre>{escape(json.dumps(rest, indent=1, default=str)[:20_000])}</pre>")
+        parts.append(f"<pre>{escape(_readable(rest)[:20_000])}</pre>")
     return f"<details><summary>{escape(step)}</summary>{''.join(parts)}</details>"
 
 
@@ -305,6 +320,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Set[int
     head = "".join(cell("th", i, value) for i, value in enumerate(header))
     body = "".join(f"<tr>{''.join(cell('td', i, value) for i, value in enumerate(row))}</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _readable(value: Any) -> str:
+    """JSON with rounded numbers, and lists of numbers on a line each."""
+
+    def rounded(part: Any) -> Any:
+        if isinstance(part, float):
+            return float(f"{part:.4g}")
+        if isinstance(part, Mapping):
+            return {key: rounded(inner) for key, inner in part.items()}
+        return [rounded(inner) for inner in part] if isinstance(part, (list, tuple)) else part
+
+    text = json.dumps(rounded(value), indent=1, default=str, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
 
 
 def _number(value: Any) -> str:

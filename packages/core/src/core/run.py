@@ -12,6 +12,7 @@ run goes on where it stopped when the same command is given again.
 import argparse
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -105,12 +106,13 @@ def warn_about_broken(registry: Registry) -> None:
 def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
     name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
     root = Path(str(config["store"])).resolve()
-    directory = Path(config["run_dir"] or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{name}").resolve()
     try:
+        directory = _run_directory(config["run_dir"], str(name))
         (directory / "logs").mkdir(parents=True, exist_ok=True)
         (directory / "config.json").write_text(json.dumps(config, indent=2, default=str))
     except OSError as error:
-        raise InputError(f"{cannot_write(error, directory)} Or give another run_dir=<dir>.") from error
+        place = config["run_dir"] or Path("runs").resolve()
+        raise InputError(f"{cannot_write(error, place)} Or give another run_dir=<dir>.") from error
     run = Run(name=str(name), directory=directory, config=config)
     registry.hooks.run_started(run=run)
     started = time.monotonic()
@@ -134,6 +136,21 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         registry.hooks.run_finished(run=run)
     print(f"report: {paths['html']}")
     return 0 if failure is None else 1
+
+
+def _run_directory(given: str | None, name: str) -> Path:
+    """Return the folder of this run: the given one, or a new one that no run of the same second has."""
+    if given:
+        return Path(given).resolve()
+    base = Path(f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{name}").resolve()
+    for number in itertools.count(1):
+        directory = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return directory
+    raise AssertionError("unreachable")
 
 
 def _choice(config: Mapping[str, Any], group: str) -> str | None:
@@ -163,8 +180,16 @@ def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...])
             name=spec.name, status="failed", seconds=round(seconds, 3), artifact=str(artifact), error=message
         )
     seconds = time.monotonic() - started
-    print(f"{spec.name:16} {seconds:6.1f} s {artifact}")
+    print(f"{spec.name:16} {seconds:6.1f} s {artifact}{_outcome(artifact)}")
     return StageOutcome(name=spec.name, status="ran", seconds=round(seconds, 3), artifact=str(artifact))
+
+
+def _outcome(artifact: Path) -> str:
+    """What came out, in a few words, where there is something short to say."""
+    summary = (store.read_manifest(artifact) or {}).get("summary") or {}
+    if "documents" in summary and summary.get("funnel"):
+        return f"\n{'':18}{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records"
+    return ""
 
 
 def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) -> None:
@@ -212,7 +237,7 @@ def _reason(code: int, error_file: Path, log_file: Path) -> str:
     if shutil.disk_usage(log_file.parent).free < 64 * 1024:  # too little for the worker to say so itself
         return cannot_write(OSError(errno.ENOSPC, "full"), log_file.parent)
     tail = log_file.read_text(errors="replace").strip().splitlines()[-1:]
-    return f"it ended with code {code}: {' '.join(tail)}"
+    return f"it ended with code {code}: {' '.join(tail) or 'it left no word; is another run using this run_dir?'}"
 
 
 if __name__ == "__main__":

@@ -51,5 +51,5 @@ def test_extraction_language_and_dedup(steps):
 def test_the_educational_variant_adds_a_classifier_and_its_threshold():
     edu = recipe("fineweb_edu")
     assert edu.defaults[0] == "fineweb"
-    assert list(edu.steps) == ["label", "classifier", "threshold"]
+    assert list(edu.steps) == ["label", "classifier", "threshold", "statistics_kept"]
     assert (edu.steps.threshold.key, edu.steps.threshold.minimum) == ("int_score", 3)

@@ -60,7 +60,7 @@ def test_threshold():
     assert apply(step, score=3.0)[0] is not None
     assert apply(step, score=2.9)[1] == {"below the threshold": 1}
     assert apply(step, score=float("nan"))[1] == {"below the threshold": 1}
-    assert apply(step)[1] == {"NoNumberToCompare": 1}
+    assert apply(step)[1] == {"no number to compare": 1}
     step = Threshold(ThresholdConfig(minimum=None, maximum=0.5))
     assert apply(step, score=0.5)[0] is not None
     assert apply(step, score=0.6)[1] == {"above the threshold": 1}
@@ -145,7 +145,7 @@ def test_top_fraction_keeps_ties_and_fails_documents_without_a_number(tmp_path):
     done = run_on_corpus(TopFraction(TopFractionConfig(key="mark", fraction=0.2)), tmp_path, rows)
     assert sorted(done.kept) == [str(i) for i in range(6)]
     assert done.report["kept_share"] == 0.6
-    assert sorted(done.aside.values()) == ["NoNumberToCompare"] * 3 + ["below the best share"] * 5
+    assert sorted(done.aside.values()) == ["below the best share"] * 5 + ["no number to compare"] * 3
 
 
 def test_top_fraction_keeps_at_least_the_best_document(tmp_path):

@@ -116,6 +116,8 @@ def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]
     Raises:
         InputError: a path that does not exist, or a glob that matches nothing.
     """
+    if not paths:
+        raise InputError(f"{where}.paths is empty: name at least one file, or leave it out.")
     files: list[str] = []
     for path in (paths,) if isinstance(paths, str) else paths:
         try:
@@ -125,7 +127,7 @@ def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]
             else:
                 matches = [plain] if filesystem.isfile(plain) else []
                 if not matches and filesystem.isdir(plain):
-                    raise InputError(f"{where}.paths: {path} is a folder; name its files: {path.rstrip('/')}/*.warc.gz")
+                    raise InputError(f"{where}.paths: {path} is a folder; name its files: {path.rstrip('/')}/*")
         except (ImportError, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise

@@ -23,6 +23,7 @@ from core.errors import ConfigError, InputError
 from core.interfaces import Job
 
 SCORE_BINS = 25
+MOST_SHARDS = 99_999
 SCORE_RANGE = (0.0, 5.0)
 
 
@@ -55,6 +56,8 @@ class Recipe:
             )
             steps.append(made)
         shards = self.config.shards or len(files)
+        if shards > MOST_SHARDS:
+            raise InputError(f"{shards} shards: files of documents are numbered with five digits; make several runs.")
         labels = [step.label for step in planned]
         try:
             with job.executor or LocalExecutor(plugin_files=job.plugin_files) as executor:
@@ -239,5 +242,5 @@ def _nothing_left(funnel: list[dict[str, Any]], output: Path) -> str:
     return (
         f"no document is left after step {emptied['step']!r} ({emptied['in']} in: {reasons}). "
         f"Loosen data.steps.{emptied['step']}, give other data.paths, or look at what was set aside: "
-        f"{output / 'rejected'}"
+        f"python -m core.inspect {output}"
     )

@@ -191,7 +191,7 @@ class DocumentStep(Step):
                 self.reject(document, rejection.reason)
             except Exception as error:
                 document.metadata["error"] = f"{type(error).__name__}: {error}"[:500]
-                self.fail(document, type(error).__name__)
+                self.fail(document, getattr(error, "reason", type(error).__name__))
             else:
                 yield kept
 

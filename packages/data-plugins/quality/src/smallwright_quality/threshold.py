@@ -13,6 +13,8 @@ from smallwright_quality.config import KeepProbabilityConfig, ThresholdConfig
 class NoNumberToCompare(TypeError):
     """No number under the key: the step that gives it is missing, or stands after this one."""
 
+    reason = "no number to compare"
+
 
 def number_of(metadata: Mapping[str, Any], key: str) -> float:
     """Return the number ``metadata[key]``.
