@@ -188,8 +188,8 @@ def test_domain_recall_rules(tmp_path, monkeypatch, settings, expected, partitio
     done = run_on_corpus(DomainRecall(DomainRecallConfig(**settings)), tmp_path, rows)
     rules = [metadata["recalled_by"] for metadata in done.kept.values()]
     assert {rule: rules.count(rule) for rule in {*rules, *expected}} == expected
-    assert sorted(done.aside.values())[0] == "NoNumberToCompare"
-    assert set(done.aside.values()) <= {"NoNumberToCompare", "score and domain too low"}
+    assert sorted(done.aside.values())[0] == "no number to compare"
+    assert set(done.aside.values()) <= {"no number to compare", "score and domain too low"}
     assert sum(done.report["pages"].values()) == 125
     assert done.report["largest"][0]["domain"] == "big.org"
     assert (done.report["largest"][0]["pages"], done.report["largest"][0]["good"]) == (100, 12)
