@@ -189,6 +189,8 @@ def compare(documents: list[Document], folder: Path, arguments: argparse.Namespa
     name = "encoder e5-small size, speed only"
     rows[name] = {}
     scorers[name] = (_Encoding(step), max(8, arguments.scored // 32))
+    for trained, _ in scorers.values():
+        trained.scorer.predict(texts[:1], [COMMON])  # models are loaded when first wanted
     speeds: dict[str, list[float]] = {name: [] for name in scorers}
     for _ in range(arguments.rounds):
         for name, (trained, count) in scorers.items():
