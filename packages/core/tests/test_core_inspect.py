@@ -92,7 +92,7 @@ def test_the_terminal_and_the_page_cannot_be_taken_over(artifact, capsys, tmp_pa
 
 def test_a_run_shows_its_corpora_and_nonsense_one_line(artifact, capsys, tmp_path):
     run = tmp_path / "run"
-    run.mkdir()
+    (run / "logs").mkdir(parents=True)
     stages = [{"name": "data-toy", "artifact": str(artifact)}, {"name": "tokens", "artifact": "x"}]
     (run / "report.json").write_text(json.dumps({"stages": stages}))
     assert inspect.main([str(run)]) == 0
@@ -101,3 +101,14 @@ def test_a_run_shows_its_corpora_and_nonsense_one_line(artifact, capsys, tmp_pat
     assert "no such folder" in capsys.readouterr().err
     assert inspect.main([str(tmp_path)]) == 2
     assert "Give a folder store/data/<name>" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        inspect.main([str(run), "--samples", "-3"])
+    assert "must be at least 0" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_finished_shows_what_there_is(artifact, capsys, tmp_path):
+    logs = tmp_path / "unfinished" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "data.job.json").write_text(json.dumps({"output": str(artifact)}))
+    assert inspect.main([str(tmp_path / "unfinished")]) == 0
+    assert "toy-0123: 55 documents" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m core.inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("corpus", type=Path, help="folder of a data artifact (store/data/<name>) or of a run")
-    parser.add_argument("--samples", type=int, default=2, metavar="N", help="documents to show of each group (2)")
+    parser.add_argument(
+        "--samples", type=_at_least(0), default=2, metavar="N", help="documents to show of each group (2)"
+    )
     parser.add_argument("--step", metavar="LABEL", help="only what this step set aside")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of samples (0)")
-    parser.add_argument("--width", type=int, default=240, metavar="N", help="characters shown of each text (240)")
-    parser.add_argument("--limit", type=int, default=200_000, metavar="N", help="documents to read at most (200000)")
+    parser.add_argument(
+        "--width", type=_at_least(20), default=240, metavar="N", help="characters shown of each text (240)"
+    )
+    parser.add_argument(
+        "--limit", type=_at_least(1), default=200_000, metavar="N", help="read about so many documents, evenly (200000)"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page instead, with longer texts")
     options = parser.parse_args(arguments)
     try:
@@ -56,6 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BrokenPipeError, KeyboardInterrupt):
         return 130
     return 0
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value}: must be at least {least}")
+        return value
+
+    return number
 
 
 def _look(artifact: Path, options: argparse.Namespace) -> "Findings":
@@ -86,11 +102,13 @@ def _artifacts(corpus: Path) -> list[Path]:
     """Return the data artifacts that a path names."""
     if not corpus.is_dir():
         raise InputError(f"{corpus}: no such folder. Give store/data/<name>, or the folder of a run.")
-    report = corpus / "report.json"
-    if not report.is_file():
+    if not (corpus / "logs").is_dir():
         return [corpus]
-    stages = json.loads(report.read_text())["stages"]
+    jobs = sorted((corpus / "logs").glob("data*.job.json"))  # a run that is not finished has no report
+    report = corpus / "report.json"
+    stages = json.loads(report.read_text())["stages"] if report.is_file() else []
     found = [Path(stage["artifact"]) for stage in stages if stage["name"].split("-")[0] == "data"]
+    found = found or [Path(json.loads(job.read_text())["output"]) for job in jobs]
     if not found:
         raise InputError(f"{corpus}: this run has no data stage.")
     return found
@@ -103,9 +121,10 @@ def render(findings: "Findings", width: int) -> str:
     if findings.funnel:
         lines += ["", f"{'step':20} {'in':>9} {'kept':>9}  set aside"]
         for row in findings.funnel:
-            reasons = {**row["rejected"], **{f"FAILED {reason}": n for reason, n in row["failed"].items()}}
+            reasons = {**{f"FAILED: {reason}": n for reason, n in row["failed"].items()}, **row["rejected"]}
             shown = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-            lines.append(f"{row['step']:20} {row['in']:9,} {row['kept']:9,}  {shown}"[: _columns()])
+            head = f"{row['step']:20} {row['in']:9,} {row['kept']:9,}  "
+            lines += textwrap.wrap(head + shown, _columns(), subsequent_indent=" " * len(head)) or [head]
     for name, histogram in findings.scores.items():
         lines += ["", f"{name}: kept #, set aside .", *_bars(histogram)]
     for name, rows in findings.tables.items():

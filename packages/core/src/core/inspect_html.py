@@ -22,11 +22,12 @@ def _corpus(found: "Findings") -> str:
     parts = [f"<h1>{escape(found.name)}</h1><p>{found.documents:,} documents, kept and set aside.{looked}</p>"]
     if found.funnel:
         parts.append("<h2>Steps</h2>" + funnel_table(found.funnel))
+    parts.append("<h2>Samples</h2>")
+    parts += map(_group, found.groups)
     if found.scores:
-        parts.append("<h2>Scores</h2>")
-        parts += [
-            histogram(values, f"{name}: kept (blue), set aside (orange)") for name, values in found.scores.items()
-        ]
+        caption = "kept (blue), set aside (orange)"
+        charts = "".join(histogram(scores, f"{name}: {caption}") for name, scores in found.scores.items())
+        parts.append(f'<h2>Scores</h2><div class="charts">{charts}</div>')
     for name, rows in found.tables.items():
         shown = [[value, f"{kept:,}", f"{aside:,}"] for value, kept, aside in rows]
         parts.append(f"<h2>{escape(name.capitalize())}</h2>")
@@ -40,8 +41,6 @@ def _corpus(found: "Findings") -> str:
             )
             title = f"{cluster['size']:,} documents, found by {escape(cluster['step'])}"
             parts.append(f"<details><summary>{title}</summary>{sides}</details>")
-    parts.append("<h2>Samples</h2>")
-    parts += map(_group, found.groups)
     return "".join(parts)
 
 

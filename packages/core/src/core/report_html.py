@@ -16,6 +16,7 @@ td.n,th.n{text-align:right}.muted{color:var(--muted)}.failed{color:#c33;font-wei
 .bar{background:var(--accent);height:.8rem;min-width:1px}.bar.lost{background:var(--second)}
 figure{margin:1rem 0}figcaption{color:var(--muted);font-size:.9rem}svg{width:100%;height:auto}
 svg text{fill:currentColor;font-size:11px}pre{overflow-x:auto;font-size:.8rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:0 2rem}
 pre.text{white-space:pre-wrap;max-height:24rem;overflow:auto;border-left:3px solid var(--line);padding-left:.6rem}
 .tiles{display:flex;flex-wrap:wrap;gap:1rem}
 .tiles div{flex:1 1 9rem;border:1px solid var(--line);border-radius:.4rem;padding:.6rem}

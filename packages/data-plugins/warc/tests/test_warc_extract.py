@@ -50,3 +50,11 @@ def test_navigation_is_left_out_and_empty_pages_are_rejected():
 @pytest.mark.parametrize("tag", ["<div>", '<div a="</div>">', "<math><mrow>", "<table><tr><td>"])
 def test_a_hundred_thousand_levels_are_refused(tag):
     assert extract("<body>" + tag * 100_000 + "x")[1]["rejected"] == {"nested too deeply": 1}
+
+
+def test_text_is_not_extracted_twice():
+    step = ExtractText(ExtractTextConfig(isolate=False))
+    page = Document(text="<html><body><p>A page with a sentence to keep.</p></body></html>", id="1")
+    (document,) = step.run([page])
+    assert list(step.run([document])) == []
+    assert step._ledger.to_dict()["failed"] == {"text already extracted": 1}

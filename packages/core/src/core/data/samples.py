@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 
 from core import store
-from core.errors import InputError
+from core.errors import InputError, nearest
 
 KEPT = "kept"
 BINS = 20
+BATCH = 50
 LARGEST_CLUSTERS = 10
 LONGEST_TABLE = 30
 LENGTHS = (100, 300, 1000, 3000, 10_000, 30_000, 100_000)
@@ -82,7 +83,7 @@ def look(
         artifact: Folder with ``documents/`` or ``rejected/``.
         samples: Documents to show of each group.
         step: Look only at what this step set aside.
-        limit: Documents to read at most; of a larger corpus, row groups evenly spread over it.
+        limit: Documents to read at most; of a larger corpus, batches evenly spread over it.
         characters: Length to which the text of a sample is cut.
 
     Raises:
@@ -92,8 +93,8 @@ def look(
     aside_files = [p for p in sorted((artifact / "rejected").glob("*.parquet")) if step in (None, _label(p))]
     if not kept_files and not aside_files:
         steps = sorted({_label(path) for path in (artifact / "rejected").glob("*.parquet")})
-        there = f" Steps that set documents aside: {', '.join(steps)}." if steps else ""
-        what = f"step {step!r} set nothing aside" if step else "no documents/*.parquet or rejected/*.parquet"
+        there = f"{nearest(step or '', steps)} Steps: {', '.join(steps)}." if steps else ""
+        what = f"step {step!r} set nothing aside" if step else "nothing is written yet"
         raise InputError(f"{artifact}: {what}.{there} Give a folder store/data/<name> of a run.")
     collector = _Collector(samples, seed, characters)
     total = sum(pq.read_metadata(path).num_rows for path in (*kept_files, *aside_files))
@@ -179,6 +180,8 @@ class _Collector:
         found = {}
         for name, sides in sorted(self._scores.items()):
             values = [*sides[False], *sides[True]]
+            if len(set(values)) == 1:  # a constant, such as the scale of the labels
+                continue
             low, high = min(0.0, *values), max(5.0 if max(values) > 1 else 1.0, *values)
             number = BINS
             if all(value == int(value) for value in values) and high - low < BINS:
@@ -224,7 +227,7 @@ def _rows(path: Path, aside: bool, every: int) -> Iterator[dict[str, Any]]:
     """Yield every n-th batch of rows."""
     columns = ["id", "text", "url", "score", "metadata", *(("step", "outcome", "reason") if aside else ())]
     with pq.ParquetFile(path) as file:
-        for number, batch in enumerate(file.iter_batches(batch_size=200, columns=columns)):
+        for number, batch in enumerate(file.iter_batches(batch_size=BATCH, columns=columns)):
             if number % every == 0:
                 yield from batch.to_pylist()
 

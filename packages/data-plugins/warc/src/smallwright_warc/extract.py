@@ -10,7 +10,9 @@ from datatrove.data import Document
 from smallwright_warc.config import ExtractTextConfig
 from smallwright_warc.extract_child import Outcome, child_of_this_process, outcome
 from smallwright_warc.extract_page import NO_TEXT, plain_text
+from smallwright_warc.page import EXTRACTED
 
+NOT_A_PAGE = "text already extracted"
 TOO_LARGE = "larger than the limit"
 BATCH_PAGES = {"resiliparse": 64, "trafilatura": 8}
 BATCH_CHARACTERS = 1 << 18
@@ -25,7 +27,8 @@ class ExtractText(Step):
     The title, where there is one, goes to ``metadata["title"]``, the number of formulas found in markup to
     ``metadata["formulas"]``. Pages are rejected as ``larger than the limit``, ``nested too deeply``, ``no text`` or
     ``only boilerplate``, and fail with ``time limit``, ``memory limit``, ``crashed the extractor`` or the name of an
-    error. A page that fails keeps the first thousand characters of its source.
+    error. A document that another ``extract_text`` has had fails with ``text already extracted``; ``refetch`` gives it
+    its page again. A page that fails keeps the first thousand characters of its source.
     """
 
     type = "extractor"
@@ -94,6 +97,9 @@ class ExtractText(Step):
 
     def _without_extractor(self, document: Document) -> Outcome | None:
         """The outcome for pages that need no extractor; None for the others."""
+        if document.metadata.get(EXTRACTED):
+            return Outcome(document.text, failed=NOT_A_PAGE)
+        document.metadata[EXTRACTED] = True
         source, limit = document.text, self.config.max_page_bytes
         if len(source) > limit or (4 * len(source) > limit and len(source.encode("utf-8", "replace")) > limit):
             return Outcome(source[:1000], rejected=TOO_LARGE)

@@ -10,7 +10,7 @@ from datatrove.data import Document
 from smallwright_warc.config import RefetchConfig
 from smallwright_warc.entries import ArchiveEntry
 from smallwright_warc.fetch import Fetcher, Place
-from smallwright_warc.page import Aside, PageStep
+from smallwright_warc.page import EXTRACTED, Aside, PageStep
 from smallwright_warc.read_index import join
 from smallwright_warc.urls import normalize_url
 
@@ -94,4 +94,5 @@ class Refetch(PageStep):
         known = str(document.metadata.get("url") or "")
         if entry.problem is None and url and known and normalize_url(url) != normalize_url(known):
             return OTHER_PAGE
+        document.metadata.pop(EXTRACTED, None)
         return self.pages.fill(document, entry)
