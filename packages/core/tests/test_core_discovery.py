@@ -142,3 +142,13 @@ def test_the_install_hints_agree_with_what_first_party_plugins_register(monkeypa
     for entry in registry.entries():
         if entry.kind == "steps" and entry.distribution.startswith("smallwright-"):
             assert catalog.PACKAGES[entry.kind, entry.name] == entry.distribution
+
+
+def test_the_settings_of_a_name_are_shown(command):
+    shown = command("plugins", "show", "drop")
+    assert shown.returncode == 0, shown.stderr
+    assert "drop (steps) of" in shown.stdout
+    assert "word required" in shown.stdout or "word = " in shown.stdout
+    unknown = command("plugins", "show", "drpo")
+    assert unknown.returncode == 2
+    assert "Did you mean 'drop'?" in unknown.stderr

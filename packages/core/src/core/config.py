@@ -56,7 +56,7 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in converted:
             raise ConfigError(
-                f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{_show(hints[name])}>."
+                f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{show_type(hints[name])}>."
             )
     try:
         return cls(**converted)
@@ -129,10 +129,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
     listed = f" Write [{value}]." if typing.get_origin(hint) is tuple and isinstance(value, str) else ""
-    return ConfigError(f"{where}={value!r}: expected {_show(hint)}, got {type(value).__name__}.{listed}")
+    return ConfigError(f"{where}={value!r}: expected {show_type(hint)}, got {type(value).__name__}.{listed}")
 
 
-def _show(hint: Any) -> str:
+def show_type(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         return f"settings ({', '.join(f.name for f in dataclasses.fields(hint))})"
     plain = typing.get_origin(hint) is None and hasattr(hint, "__name__")

@@ -1,16 +1,18 @@
-"""List installed plugins: name, kind, version, status and what each offers.
+"""List installed plugins: name, kind, version, status and what each offers; or show the settings of one thing.
 
 python -m core.plugins
 python -m core.plugins --json
+python -m core.plugins show minhash
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from core import compose, discovery
+from core import compose, discovery, settings_help
 from core.errors import UserError
 from core.registry import Registry
 
@@ -20,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m core.plugins", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("command", nargs="?", choices=["show"], help="show: what a registered name does and takes")
+    parser.add_argument("name", nargs="?", help="the name to show, such as minhash or gqa")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--plugin", action="append", default=[], metavar="FILE", help="load hooks from a local Python file"
@@ -28,10 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         registry = discovery.load(options.plugin)
+        if options.command == "show":
+            if options.name is None:
+                parser.error("show: which name?")
+            print("\n\n".join(map(settings_help.render, settings_help.find(registry, options.name))), flush=True)
+            return 0
         rows = describe(registry)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read our output has gone, as in ``| head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     print(json.dumps(rows, indent=2) if options.json else render(rows))
     if options.traceback:
         for record in registry.plugins:
