@@ -6,7 +6,8 @@ a child, many at a time; a batch that takes too long, or whose child dies, is do
 fails again is the one to blame.
 
 Run as ``python -m smallwright_warc.extract_child <settings as JSON> <parent's process id>`` by
-:class:`ExtractionChild`. Both sides speak marshal, length first: plain values, nothing that could run.
+:class:`ExtractionChild`. Pages go there as UTF-8, answers come back as marshal, lengths first: plain values, nothing
+that could run.
 """
 
 import atexit
@@ -108,7 +109,7 @@ class ExtractionChild:
         if self._process is None:
             self._start()
         try:
-            _send(self._requests, list(pages), time.monotonic() + self._config.timeout_s)
+            _send(self._requests, pages, time.monotonic() + self._config.timeout_s)
             answer = _receive(self._answers, time.monotonic() + self._config.timeout_s)
         except TimeoutError:
             self._stop()
@@ -170,15 +171,16 @@ class ExtractionChild:
         return self._errors.read(1 << 16).decode("utf-8", "replace")
 
 
-def _send(descriptor: int, value: list[str], deadline: float) -> None:
-    data = marshal.dumps(value)
-    for part in (HEADER.pack(len(data)), data):
-        view = memoryview(part)
-        while view:
-            try:
-                view = view[os.write(descriptor, view) :]
-            except BlockingIOError:
-                _wait([], [descriptor], deadline)
+def _send(descriptor: int, pages: Sequence[str], deadline: float) -> None:
+    """Write the number of pages, then each one's length in bytes, then the pages."""
+    encoded = [page.encode("utf-8", "surrogatepass") for page in pages]
+    lengths = [HEADER.pack(number) for number in (len(encoded), *map(len, encoded))]
+    view = memoryview(b"".join((*lengths, *encoded)))
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            _wait([], [descriptor], deadline)
 
 
 def _receive(descriptor: int, deadline: float) -> list:
@@ -251,7 +253,9 @@ def _serve(settings: str, parent: str) -> None:
     with os.fdopen(answers, "wb") as stream:
         _answer(stream, [])
         while header := requests.read(HEADER.size):
-            pages = marshal.loads(requests.read(HEADER.unpack(header)[0]))
+            count = HEADER.unpack(header)[0]
+            lengths = [length for (length,) in HEADER.iter_unpack(requests.read(count * HEADER.size))]
+            pages = (requests.read(length).decode("utf-8", "surrogatepass") for length in lengths)
             _answer(stream, [tuple(vars(outcome(page, config)).values()) for page in pages])
 
 

@@ -17,8 +17,8 @@ EQUIVALENT = {"none": "noindex", "nocache": "noarchive"}
 MAX_HEADER = 4096
 MAX_META = 500
 _META = re.compile(rb"<meta\s([^<>]{1,2000})")
-_HINT = re.compile(rb"<meta\s[^<>]{0,2000}?(?:no(?:index|ai|imageai|ml|archive|snippet|cache|ne)\b|tdm-reservation)")
-"""A meta element with a word of a signal: few pages have one, and they are told by one search."""
+_HINT = re.compile(rb"no(?:index|ai|imageai|ml|archive|snippet|cache|ne)\b|tdm-reservation")
+"""A word of every signal."""
 _ATTRIBUTE = re.compile(r"""([a-z][a-z-]{0,30})\s{0,5}=\s{0,5}(?:"([^"]{0,500})"|'([^']{0,500})'|([^\s"'>]{1,500}))""")
 _ROBOT = re.compile(
     r"robots|[a-z0-9_-]{0,40}bot(?:-[a-z]{1,20})?|slurp|bingpreview|google-extended|anthropic-ai|claude-web|cohere-ai"
@@ -54,7 +54,7 @@ def _add_metas(found: set[str], head: bytes) -> None:
     for mark in (b"</head", b"<body"):
         if (end := head.find(mark)) >= 0:
             head = head[:end]
-    if not _HINT.search(head):
+    if not any(_HINT.search(meta) for meta in _META.findall(head)[:MAX_META]):
         return
     if b"<!--" in head:
         first, *others = head.split(b"<!--")
