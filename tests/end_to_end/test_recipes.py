@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from core import graph
+from core.compose import compose
+from core.data.recipe import plan_steps
+from core.discovery import load
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED") or Path(__file__).parents[3] / "shared")
 PAGES = sorted(path for kind in ("articles", "segments") for path in SHARED.glob(f"data/extract_{kind}/html/*"))
@@ -41,6 +45,24 @@ def run(folder, *arguments):
     assert all(later["in"] == earlier["kept"] for earlier, later in itertools.pairwise(report["funnel"]))
     assert report["funnel"][-1]["kept"] == report["data"]["documents"] > 0
     return report
+
+
+@pytest.mark.parametrize("recipe", ["dclm_edu", "finemath", "finemath_4plus", "fineweb_edu", "stack_edu"])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        ["data.classifier=fasttext"],
+        ["data.classifier=encoder", "data.classifier.encoder=intfloat/multilingual-e5-small"],
+        ["data.scorer=llm", "data.scorer.model=owner/model"],
+    ],
+    ids=["fasttext", "encoder", "llm"],
+)
+def test_every_scorer_and_classifier_can_be_chosen(recipe, choice):
+    registry = load()
+    stages = graph.build(compose([f"+data={recipe}", *choice], registry), registry)
+    chosen = {"fasttext": "classifier_fasttext", "encoder": "classifier_encoder", "llm": "score_llm"}
+    uses = {step.entry.name for step in plan_steps(stages[-1].config, registry)}
+    assert {chosen[name] for name in chosen if name in choice[0]} <= uses
 
 
 @pytest.mark.slow
