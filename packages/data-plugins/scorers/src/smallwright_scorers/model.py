@@ -145,7 +145,7 @@ def check_settings(config: CommonConfig, known: dict[str, Any]) -> None:
     Raises:
         ConfigError: ``target``, ``by`` or ``scale`` is not that of ``known``, its ``classifier.json``.
     """
-    given = {"target": config.target, "by": config.by}
+    given: dict[str, str | int | None] = {"target": config.target, "by": config.by}
     if config.target == "score":
         given["scale"] = config.scale
     for name, value in given.items():
