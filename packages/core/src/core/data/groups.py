@@ -1,7 +1,7 @@
 """Whole-corpus steps that decide about a document by the others that share its key, in bounded memory.
 
-The first phase writes, for every file of the corpus, what is needed to decide: the hash of the key, the row, and a
-few values. The second splits the keys into partitions, each decided by a task of its own that holds one partition in
+The first phase writes, for every file of the corpus, what is needed to decide: the key, the row, and a few values. The
+second splits the keys into partitions by their hash, each decided by a task of its own that holds one partition in
 memory. The pass that follows reads, file by file, which rows go. Files and partitions are the units of work, so the
 outcome does not depend on the number of workers.
 """

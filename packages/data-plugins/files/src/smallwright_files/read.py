@@ -1,5 +1,6 @@
 """The steps that read rows: ``read_jsonl``, ``read_parquet`` and ``read_hub``."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
@@ -62,9 +63,9 @@ class ReadRows(Step, Generic[Config]):
         with open_storage(file) as storage:
             yield from self.reader(file)(storage, self.config, wanted, file)
 
+    @abstractmethod
     def reader(self, file: str) -> formats.Reader:
         """Return what reads this file."""
-        raise NotImplementedError
 
     def about(self, file: str) -> dict[str, Any]:
         """Return further metadata of the documents of a file."""

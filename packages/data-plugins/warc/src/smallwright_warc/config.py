@@ -64,14 +64,9 @@ class ReadWarcConfig(PageConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadIndexConfig(PageConfig):
-    """Settings of ``read_index``."""
+class FetchConfig(PageConfig):
+    """Settings of the steps that fetch single records."""
 
-    prefix: str | None = setting(None)
-    """What stands before an index's file names: a folder, ``s3://...`` or ``https://data.commoncrawl.org/``; None: the
-    folder of the index file."""
-    batch_rows: int = setting(10_000)
-    """Rows looked at together; a batch is read in the order of files and offsets, each file opened once."""
     connections: int = setting(16, identity=False)
     """Records of remote files fetched at a time."""
     retries: int = setting(5, identity=False)
@@ -81,13 +76,30 @@ class ReadIndexConfig(PageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fetching(self)
+        if self.connections < 1:
+            raise ValueError(f"connections={self.connections}: must be at least 1.")
+        if self.retries < 0 or self.backoff_seconds < 0:
+            raise ValueError(f"retries={self.retries}, backoff_seconds={self.backoff_seconds}: must be at least 0.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadIndexConfig(FetchConfig):
+    """Settings of ``read_index``."""
+
+    prefix: str | None = setting(None)
+    """What stands before an index's file names: a folder, ``s3://...`` or ``https://data.commoncrawl.org/``; None: the
+    folder of the index file."""
+    batch_rows: int = setting(10_000)
+    """Rows looked at together; a batch is read in the order of files and offsets, each file opened once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.batch_rows < 1:
             raise ValueError(f"batch_rows={self.batch_rows}: must be at least 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RefetchConfig(PageConfig):
+class RefetchConfig(FetchConfig):
     """Settings of ``refetch``."""
 
     paths: tuple[str, ...] = setting((), files=True)
@@ -96,30 +108,11 @@ class RefetchConfig(PageConfig):
     """What stands before the ``warc_path`` of documents that came from an index; None: they are found by file name."""
     batch_documents: int = setting(200)
     """Documents looked at together; in a batch, records are read in the order of files and offsets."""
-    connections: int = setting(16, identity=False)
-    """Records of remote files fetched at a time."""
-    retries: int = setting(5, identity=False)
-    """How often a fetch that failed for the network's sake is tried again."""
-    backoff_seconds: float = setting(1.0, identity=False)
-    """Pause before the first retry; it doubles each time, up to a minute."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fetching(self)
         if self.batch_documents < 1:
             raise ValueError(f"batch_documents={self.batch_documents}: must be at least 1.")
-
-
-def check_fetching(config: ReadIndexConfig | RefetchConfig) -> None:
-    """Check the settings that :class:`ReadIndexConfig` and :class:`RefetchConfig` share.
-
-    Raises:
-        ValueError: one of them is out of range.
-    """
-    if config.connections < 1:
-        raise ValueError(f"connections={config.connections}: must be at least 1.")
-    if config.retries < 0 or config.backoff_seconds < 0:
-        raise ValueError(f"retries={config.retries}, backoff_seconds={config.backoff_seconds}: must be at least 0.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import fsspec
 from core.data.steps import batched
 
 from smallwright_warc.archive import Archive, Wanted
-from smallwright_warc.config import ReadIndexConfig, RefetchConfig
+from smallwright_warc.config import FetchConfig
 from smallwright_warc.containers import READ_ERRORS
 from smallwright_warc.entries import EMPTY, NOT_WARC, ArchiveEntry
 from smallwright_warc.page import record_id
@@ -56,7 +56,7 @@ class Fetcher:
         wanted: Which records' blocks are read.
     """
 
-    def __init__(self, config: ReadIndexConfig | RefetchConfig, wanted: Wanted) -> None:
+    def __init__(self, config: FetchConfig, wanted: Wanted) -> None:
         self._config, self._wanted = config, wanted
 
     def fetch(self, places: Iterable[Place]) -> Iterator[tuple[int, ArchiveEntry]]:
