@@ -119,7 +119,7 @@ def variants() -> dict[str, Callable[[str], str]]:
 
     def run_ours(settings: dict) -> Callable[[str], str]:
         config = ExtractTextConfig(**settings)
-        return lambda html: extract_page(html, config).text
+        return lambda html: extract_page(html.encode(), config).text
 
     return {
         **{f"Trafilatura {name}": run_trafilatura(options) for name, options in TRAFILATURA.items()},

@@ -70,9 +70,9 @@ def test_crashes_and_endless_loops_are_found_in_their_batch(tmp_path, monkeypatc
 
 def test_a_child_killed_from_outside_costs_no_page():
     with ExtractionChild(ExtractTextConfig()) as child:
-        assert not child.extract([GOOD])[0].failed
+        assert not child.extract([GOOD.encode()])[0].failed
         os.kill(child._process.pid, signal.SIGKILL)
-        assert [outcome.failed for outcome in child.extract([GOOD, GOOD])] == ["", ""]
+        assert [outcome.failed for outcome in child.extract([GOOD.encode()] * 2)] == ["", ""]
 
 
 def test_the_child_ends_with_a_killed_parent():
@@ -81,7 +81,7 @@ def test_the_child_ends_with_a_killed_parent():
         "from smallwright_warc.config import ExtractTextConfig\n"
         "from smallwright_warc.extract_child import ExtractionChild\n"
         "child = ExtractionChild(ExtractTextConfig()).__enter__()\n"
-        "child.extract(['<p>x'])\n"
+        "child.extract([b'<p>x'])\n"
         "print(child._process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )

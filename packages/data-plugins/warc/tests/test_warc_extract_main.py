@@ -24,7 +24,7 @@ CODE = "def f(x):\n    if x &lt; 3:\n\n        return 1\n    return 2"
 
 def extract(inside: str, **settings) -> str:
     return extract_page(
-        f"<html><body><article>{TEXT}{inside}{TEXT}</article></body></html>", ExtractTextConfig(**settings)
+        f"<html><body><article>{TEXT}{inside}{TEXT}</article></body></html>".encode(), ExtractTextConfig(**settings)
     ).text
 
 
@@ -64,8 +64,8 @@ def test_the_precise_rules_keep_the_article_alone():
         <h3>Read also</h3><ul><li><a href=1>Another story that you may like</a></li></ul></div>
       <div class="sidebar"><p>{"Words of a widget that nobody came for. " * 5}</p></div>
       <ol class="comment-list"><li><p>{"A reader has an opinion. " * 5}</p></li></ol></div></body>"""
-    fast = extract_page(html, ExtractTextConfig()).text
-    precise = extract_page(html, ExtractTextConfig(quality="precise")).text
+    fast = extract_page(html.encode(), ExtractTextConfig()).text
+    precise = extract_page(html.encode(), ExtractTextConfig(quality="precise")).text
     assert precise.startswith("The lead says")
     assert precise.count("Sentence") == fast.count("Sentence") == 9
     for unwanted in ("Home", "Share this", "Another story", "Read also", "widget", "opinion"):
@@ -77,12 +77,12 @@ def test_the_precise_rules_keep_the_article_alone():
 def test_little_text_falls_back_to_looser_rules():
     text = "Warm socks for cold feet. " * 8
     html = f'<body><div class="shop"><h1>Socks</h1><div class="info-box">{text}</div></div></body>'
-    assert "Warm socks" in extract_page(html, ExtractTextConfig(quality="precise")).text
+    assert "Warm socks" in extract_page(html.encode(), ExtractTextConfig(quality="precise")).text
 
 
 def test_pages_of_nothing_but_boilerplate_are_told_from_empty_ones():
-    nothing = extract_page("<body><script>x()</script></body>", ExtractTextConfig())
-    links = extract_page("<body><nav><a href=1>Home</a></nav><footer>Imprint</footer></body>", ExtractTextConfig())
+    nothing = extract_page(b"<body><script>x()</script></body>", ExtractTextConfig())
+    links = extract_page(b"<body><nav><a href=1>Home</a></nav><footer>Imprint</footer></body>", ExtractTextConfig())
     assert (nothing.reason, links.reason) == ("no text", "only boilerplate")
 
 
@@ -120,6 +120,6 @@ def test_the_precise_rules_are_at_least_as_good_as_trafilatura_on_real_pages():
         ("extract_segments", quality.read_segments, quality.sum_up_segments),
     ):
         pages = [(quality.decoded(page), truth) for _, page, truth in read(SHARED / name)]
-        ours = sum_up([(truth, extract_page(html, config).text) for html, truth in pages])
+        ours = sum_up([(truth, extract_page(html.encode(), config).text) for html, truth in pages])
         theirs = sum_up([(truth, trafilatura.extract(html, include_comments=False) or "") for html, truth in pages])
         assert ours["F1"] >= theirs["F1"], name

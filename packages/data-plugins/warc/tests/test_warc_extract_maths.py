@@ -68,7 +68,7 @@ def test_endless_mathml_is_cut_off():
 )  # fmt: skip
 def test_every_form_of_formula_becomes_latex(extractor, markup, text):
     html = f"<html><body><article>{BEFORE}<p>We know that {markup} holds here and everywhere else.</p>{BEFORE}</article></body></html>"
-    page = extract_page(html, ExtractTextConfig(extractor=extractor))
+    page = extract_page(html.encode(), ExtractTextConfig(extractor=extractor))
     assert f"We know that {text} holds here" in " ".join(page.text.split())
     assert page.formulas == 1
 
@@ -76,9 +76,9 @@ def test_every_form_of_formula_becomes_latex(extractor, markup, text):
 def test_delimiters_are_made_one_kind_where_the_page_typesets():
     body = r"<p>So \(x^2\), \[y_1\] and [tex]z[/tex] and $latex w$ hold.</p>"
     settings = ExtractTextConfig()
-    page = extract_page(f"<script src=/MathJax.js></script><body>{body}", settings)
+    page = extract_page(f"<script src=/MathJax.js></script><body>{body}".encode(), settings)
     assert (page.text, page.formulas) == ("So $x^2$, $$y_1$$ and $z$ and $w$ hold.", 4)
-    assert r"\(x^2\)" in extract_page(r"<body><p>A regular expression: \(x^2\)</p>", settings).text
-    off = extract_page(f"<script src=/MathJax.js></script><body>{body}", ExtractTextConfig(math=False))
+    assert r"\(x^2\)" in extract_page(rb"<body><p>A regular expression: \(x^2\)</p>", settings).text
+    off = extract_page(f"<script src=/MathJax.js></script><body>{body}".encode(), ExtractTextConfig(math=False))
     assert r"\(x^2\)" in off.text
     assert off.formulas == 0

@@ -9,6 +9,29 @@ UNMARKED = ((b"<\0!\0", "utf-16-le"), (b"<\0h\0", "utf-16-le"), (b"\0<\0!", "utf
 """How a page in UTF-16 begins that has no byte order mark."""
 
 
+class Utf8Text(str):
+    """Text that keeps the UTF-8 it was decoded from: extraction wants that, and encoding anew is a tenth of its time."""
+
+    __slots__ = ("utf8",)
+    utf8: bytes
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Utf8Text":
+        """Decode strictly.
+
+        Raises:
+            UnicodeDecodeError: ``data`` is no UTF-8.
+        """
+        text = cls(data, "utf-8")
+        text.utf8 = data
+        return text
+
+
+def utf8_of(text: str) -> bytes:
+    """Return ``text`` in UTF-8; lone surrogates become question marks."""
+    return text.utf8 if isinstance(text, Utf8Text) else text.encode("utf-8", "replace")
+
+
 def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
     """Decode a page and return its text and the charset used.
 
@@ -27,9 +50,9 @@ def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
             return data.decode(name, "replace"), name
     declared_codec = _codec(declared)
     if data.isascii() and declared_codec in (None, "utf-8", "cp1252") and b"\x1b$" not in data:
-        return data.decode("ascii"), "utf-8"
+        return Utf8Text.decode(data), "utf-8"
     if not data.isascii():
-        text = _decode(data, "utf-8")
+        text = _decode_utf8(data)
         if text is not None and not text.isascii():
             return text, "utf-8"
     from_meta = detect_encoding(data, from_html_meta=True) if b"<meta" in data[:4096].lower() else None
@@ -47,6 +70,13 @@ def _codec(label: str) -> str | None:
         return name if name and codecs.lookup(name) else None
     except LookupError:
         return None
+
+
+def _decode_utf8(data: bytes) -> str | None:
+    try:
+        return Utf8Text.decode(data)
+    except UnicodeDecodeError as error:
+        return _decode(data, "utf-8") if error.start > len(data) - 4 else None
 
 
 def _decode(data: bytes, name: str) -> str | None:

@@ -7,6 +7,7 @@ from core.data.steps import Step, StepContext
 from core.errors import ConfigError
 from datatrove.data import Document
 
+from smallwright_warc.charset import utf8_of
 from smallwright_warc.config import ExtractTextConfig
 from smallwright_warc.extract_child import Outcome, child_of_this_process, outcome
 from smallwright_warc.extract_page import NO_TEXT, plain_text
@@ -15,10 +16,9 @@ from smallwright_warc.page import EXTRACTED
 NOT_A_PAGE = "text already extracted"
 TOO_LARGE = "larger than the limit"
 BATCH_PAGES = {"resiliparse": 64, "trafilatura": 8}
-BATCH_CHARACTERS = 1 << 18
-"""Pages that travel to the child together: enough to make the way there cheap, little enough to stay in the processor's
-caches on the way, and far from the time limit of one page, within which a batch must be done or is done again page by
-page."""
+BATCH_CHARACTERS = 1 << 20
+"""Pages that go to the child together: enough to make the way there cheap, little enough to stay in the processor's
+caches, and far from the time limit of one page, within which a batch must be done or is done again page by page."""
 
 
 class ExtractText(Step):
@@ -69,13 +69,13 @@ class ExtractText(Step):
         if batch:
             yield from self._settle(batch, child.extract)
 
-    def _here(self, pages: list[str]) -> list[Outcome]:
+    def _here(self, pages: list[bytes]) -> list[Outcome]:
         return [outcome(page, self.config) for page in pages]
 
-    def _settle(self, batch: list[Document], extract: Callable[[list[str]], list[Outcome]]) -> Iterator[Document]:
+    def _settle(self, batch: list[Document], extract: Callable[[list[bytes]], list[Outcome]]) -> Iterator[Document]:
         """Extract the pages of ``batch`` and yield the kept ones; set the others aside."""
         outcomes = [self._without_extractor(document) for document in batch]
-        pages = [document.text for document, known in zip(batch, outcomes, strict=True) if known is None]
+        pages = [utf8_of(document.text) for document, known in zip(batch, outcomes, strict=True) if known is None]
         extracted = iter(extract(pages) if pages else ())
         for document, known in zip(batch, outcomes, strict=True):
             result = next(extracted) if known is None else known

@@ -5,9 +5,9 @@ time can grow with the square of the number of attributes of one tag, or of the 
 a child, many at a time; a batch that takes too long, or whose child dies, is done again page by page, and the page that
 fails again is the one to blame.
 
-Run as ``python -m smallwright_warc.extract_child <settings as JSON> <parent's process id>`` by
-:class:`ExtractionChild`. Pages go there as UTF-8, answers come back as marshal, lengths first: plain values, nothing
-that could run.
+Run as ``python -m smallwright_warc.extract_child <settings as JSON> <parent's process id> <descriptor of pages>`` by
+:class:`ExtractionChild`. Pages go there through memory that both map, as UTF-8; answers come back through a pipe as
+marshal: plain values, nothing that could run.
 """
 
 import atexit
@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import json
 import marshal
+import mmap
 import os
 import select
 import signal
@@ -23,14 +24,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from smallwright_warc.config import ExtractTextConfig
 
 HEADER = struct.Struct("<Q")
+LENGTH = struct.Struct("<Q")
 READY_S = 120.0
 """Time for a child to start: imports on a busy machine."""
 PIPE_BYTES = 1 << 20
+SHARED_BYTES = 1 << 22
 
 TIME_LIMIT = "time limit"
 MEMORY_LIMIT = "memory limit"
@@ -77,6 +80,7 @@ class ExtractionChild:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._answers = -1
+        self._pages = _SharedPages(_anonymous_file())
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
 
     def __enter__(self) -> "ExtractionChild":
@@ -88,10 +92,11 @@ class ExtractionChild:
     def close(self) -> None:
         """End the child process."""
         self._stop()
+        self._pages.close()
         self._errors.close()
 
-    def extract(self, pages: Sequence[str]) -> list[Outcome]:
-        """Return one outcome for each page of HTML."""
+    def extract(self, pages: Sequence[bytes]) -> list[Outcome]:
+        """Return one outcome for each page of HTML in UTF-8."""
         try:
             return self._ask(pages)
         except _ChildError:
@@ -99,17 +104,18 @@ class ExtractionChild:
                 return [self._alone(pages[0])]
         return [self._alone(page) for page in pages]
 
-    def _alone(self, page: str) -> Outcome:
+    def _alone(self, page: bytes) -> Outcome:
         try:
             return self._ask([page])[0]
         except _ChildError as error:
             return Outcome(failed=str(error))
 
-    def _ask(self, pages: Sequence[str]) -> list[Outcome]:
+    def _ask(self, pages: Sequence[bytes]) -> list[Outcome]:
         if self._process is None:
             self._start()
         try:
-            _send(self._requests, pages, time.monotonic() + self._config.timeout_s)
+            self._pages.put(pages)
+            os.write(self._requests, HEADER.pack(len(pages)))
             answer = _receive(self._answers, time.monotonic() + self._config.timeout_s)
         except TimeoutError:
             self._stop()
@@ -126,21 +132,21 @@ class ExtractionChild:
         self._answers, child_writes = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "smallwright_warc.extract_child", settings, str(os.getpid())],
+                [sys.executable, "-m", "smallwright_warc.extract_child", settings, str(os.getpid())]
+                + [str(self._pages.descriptor)],
                 stdin=child_reads,
                 stdout=child_writes,
                 stderr=self._errors,
+                pass_fds=[self._pages.descriptor],
             )
         finally:
             os.close(child_reads)
             os.close(child_writes)
-        os.set_blocking(self._requests, False)
         if sys.platform == "linux":
             import fcntl
 
-            for pipe in (self._requests, self._answers):
-                with contextlib.suppress(OSError):  # an unprivileged user may have used up its allowance of pipe memory
-                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            with contextlib.suppress(OSError):  # an unprivileged user may have used up its allowance of pipe memory
+                fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             _receive(self._answers, time.monotonic() + READY_S)
         except (TimeoutError, OSError, EOFError) as error:
@@ -171,23 +177,63 @@ class ExtractionChild:
         return self._errors.read(1 << 16).decode("utf-8", "replace")
 
 
-def _send(descriptor: int, pages: Sequence[str], deadline: float) -> None:
-    """Write the number of pages, then each one's length in bytes, then the pages."""
-    encoded = [page.encode("utf-8", "surrogatepass") for page in pages]
-    lengths = [HEADER.pack(number) for number in (len(encoded), *map(len, encoded))]
-    view = memoryview(b"".join((*lengths, *encoded)))
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            _wait([], [descriptor], deadline)
+class _SharedPages:
+    """Pages in memory that two processes map: how many bytes each has, then the pages.
+
+    Args:
+        descriptor: A file without a name; it grows with the largest batch.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._map: mmap.mmap | None = None
+
+    def put(self, pages: Sequence[bytes]) -> None:
+        """Write ``pages``, over what was there."""
+        head = b"".join(LENGTH.pack(len(page)) for page in pages)
+        needed = len(head) + sum(map(len, pages))
+        if self._map is None or len(self._map) < needed:
+            os.ftruncate(self.descriptor, max(needed, SHARED_BYTES))
+        shared = self._at_least(needed)
+        position = 0
+        for piece in (head, *pages):
+            shared[position : position + len(piece)] = piece
+            position += len(piece)
+
+    def take(self, count: int) -> Iterator[bytes]:
+        """Yield the pages of a batch of ``count``."""
+        position = count * LENGTH.size
+        lengths = [length for (length,) in LENGTH.iter_unpack(self._at_least(position)[:position])]
+        shared = self._at_least(position + sum(lengths))
+        for length in lengths:
+            yield shared[position : position + length]
+            position += length
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if self._map is not None:
+            self._map.close()
+        os.close(self.descriptor)
+
+    def _at_least(self, size: int) -> mmap.mmap:
+        if self._map is None or len(self._map) < size:
+            self._map = mmap.mmap(self.descriptor, 0)
+        return self._map
+
+
+def _anonymous_file() -> int:
+    if sys.platform == "linux":
+        return os.memfd_create("pages")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _receive(descriptor: int, deadline: float) -> list:
     def read(size: int) -> bytearray:
         data = bytearray()
         while len(data) < size:
-            _wait([descriptor], [], deadline)
+            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError
             piece = os.read(descriptor, min(PIPE_BYTES, size - len(data)))
             if not piece:
                 raise EOFError
@@ -197,22 +243,17 @@ def _receive(descriptor: int, deadline: float) -> list:
     return marshal.loads(read(HEADER.unpack(read(HEADER.size))[0]))
 
 
-def _wait(reading: list[int], writing: list[int], deadline: float) -> None:
-    if not any(select.select(reading, writing, [], max(0.0, deadline - time.monotonic()))):
-        raise TimeoutError
-
-
-def outcome(html: str, config: ExtractTextConfig) -> Outcome:
-    """Extract one page here, in this process; an error becomes a failure with the error's name."""
+def outcome(page: bytes, config: ExtractTextConfig) -> Outcome:
+    """Extract one page, HTML in UTF-8, here, in this process; an error becomes a failure with the error's name."""
     from smallwright_warc.extract_page import extract_page
 
     try:
-        page = extract_page(html, config)
+        result = extract_page(page, config)
     except Exception as error:  # whatever an extractor raises is about this page
         name = type(error).__name__
         starved = isinstance(error, MemoryError) or (name == "HTMLParserException" and _memory_was_short())
         return Outcome(failed=MEMORY_LIMIT if starved else name, error=f"{name}: {error}"[:500])
-    return Outcome(page.text, page.title, page.formulas, page.reason)
+    return Outcome(result.text, result.title, result.formulas, result.reason)
 
 
 _short_from_kb = 0
@@ -240,23 +281,22 @@ def _status_kb(field: str) -> int:
         return next(int(line.split()[1]) for line in file if line.startswith(f"{field}:"))
 
 
-def _serve(settings: str, parent: str) -> None:
+def _serve(settings: str, parent: str, descriptor: str) -> None:
     from core.process import die_with_parent
 
     die_with_parent(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, also when both get Ctrl-C
     config = ExtractTextConfig(**json.loads(settings))
+    pages = _SharedPages(int(descriptor))
     answers, requests = os.dup(sys.stdout.fileno()), sys.stdin.buffer
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
-    outcome("<html><body><p>Extractors load what they need with the first page.</p></body></html>", config)
+    outcome(b"<html><body><p>Extractors load what they need with the first page.</p></body></html>", config)
     limit_memory(config.max_memory_mb)
     with os.fdopen(answers, "wb") as stream:
         _answer(stream, [])
         while header := requests.read(HEADER.size):
-            count = HEADER.unpack(header)[0]
-            lengths = [length for (length,) in HEADER.iter_unpack(requests.read(count * HEADER.size))]
-            pages = (requests.read(length).decode("utf-8", "surrogatepass") for length in lengths)
-            _answer(stream, [tuple(vars(outcome(page, config)).values()) for page in pages])
+            batch = pages.take(HEADER.unpack(header)[0])
+            _answer(stream, [tuple(vars(outcome(page, config)).values()) for page in batch])
 
 
 def _answer(stream, value: list) -> None:

@@ -34,16 +34,19 @@ class PageText:
     """Why the page is rejected; empty for pages that are kept."""
 
 
-def extract_page(html: str, config: ExtractTextConfig) -> PageText:
+def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
     """Extract the main text of a page.
 
     Pages that have text, but none that is not boilerplate, are rejected as ``only boilerplate`` (OpenWebMath §3.2).
+
+    Args:
+        page: HTML in UTF-8, whatever charset it says it is in; other bytes become U+FFFD.
     """
+    html = page.decode("utf-8", "replace")
     tree = HTMLTree.parse(html)
     if tree.body is None:
         return PageText("", reason=NO_TEXT)
-    many = len(html) > 3 * TAGS_WITHOUT_DEPTH_CHECK and html.count("<") > TAGS_WITHOUT_DEPTH_CHECK
-    if many and is_deeper(tree, config.max_depth):
+    if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
     title = " ".join((tree.title or "").split())[:300]
     formulas = keep_maths(tree) if config.math else 0
