@@ -1,0 +1,1 @@
+"""Decoder-only language models of composable parts; a library for architecture plugins."""

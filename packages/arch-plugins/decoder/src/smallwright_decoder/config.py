@@ -1,0 +1,201 @@
+"""Dimensions and parts of a decoder; keys are Hugging Face's where Hugging Face has them.
+
+Light: planning reads these and counts parameters without torch.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from core.config import setting
+from core.errors import ConfigError
+
+ACTIVATIONS = ("silu", "gelu", "relu2")
+MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """A pre-norm decoder with RoPE and gated feed-forward networks, and the parts that can be added to it.
+
+    A plugin subclasses this, sets its defaults and lists its named sizes in ``SIZES``.
+    """
+
+    size: str | None = setting(None, identity=False)
+    """Named set of the values below; the name itself does not change the model."""
+    hidden_size: int
+    """Width of the residual stream."""
+    intermediate_size: int
+    """Width of the gated feed-forward."""
+    num_hidden_layers: int
+    num_attention_heads: int
+    """Query heads."""
+    num_key_value_heads: int
+    """Key/value heads; equal to the query heads for multi-head attention."""
+    head_dim: int | None = None
+    """Width of one head; None: hidden_size / num_attention_heads."""
+    vocab_size: int | None = None
+    """Rows of the embedding; None: the tokenizer's."""
+    max_position_embeddings: int = 2048
+    """Longest sequence in tokens that the model claims to serve."""
+    rope_theta: float = 10000.0
+    """Base of the rotary position embedding."""
+    rope_scaling: Literal["none", "yarn", "dynamic", "llama3"] = "none"
+    """How positions beyond ``rope_original_max_position`` are reached (YaRN: arXiv 2309.00071)."""
+    rope_factor: float = 1.0
+    """How many times the original length; 1 where ``rope_scaling`` is none."""
+    rope_original_max_position: int | None = None
+    """Length in tokens before scaling; None: max_position_embeddings / rope_factor."""
+    rms_norm_eps: float = 1e-5
+    tie_word_embeddings: bool = True
+    """Use the embedding as output head."""
+    initializer_range: float = 0.02
+    """Standard deviation of the initial weights."""
+    init_scheme: Literal["depth_scaled", "constant"] = "depth_scaled"
+    """``depth_scaled``: projections back into the residual stream start smaller by sqrt(2 * layers), as nanotron
+    does for SmolLM2; ``constant``: the same deviation everywhere."""
+    qk_norm: bool = False
+    """RMSNorm over each head of queries and keys, before RoPE (Qwen3)."""
+    qkv_bias: bool = False
+    """Biases of the query, key and value projections (Qwen2)."""
+    sliding_window: int | None = None
+    """Tokens that a token of a local layer sees, itself included; None: all layers are global."""
+    global_interval: int | None = None
+    """With ``sliding_window``: every n-th layer is global (6 is Gemma 3's 5 to 1); None: all layers are local."""
+    nope_interval: int | None = None
+    """Every n-th layer has no position embedding (SmolLM3: 4); None: all have RoPE."""
+    ffn_groups: Mapping[str, str] | None = None
+    """Layers that share one feed-forward: a name for each group and its layers, as ``{middle: 2-19, ends: "0,21"}`` or
+    ``{all: all}``. Layers in no group have their own. None: no layer shares."""
+    activation: str = "silu"
+    """Of the feed-forward's gate: silu, gelu, relu2, or ``module:function`` of an importable module."""
+    series_activation: int = 1
+    """Terms n of the series-informed activation sum_i act(a_i x + b_i), with learned a and b (PanGu-pi, arXiv
+    2312.17276, section 4.2); 1: the plain activation, nothing learned."""
+    augmented_shortcuts: int = 0
+    """Learned paths T_i beside attention, in bottleneck form (PanGu-pi, arXiv 2312.17276, section 4.1)."""
+    shortcut_reduction: int = 32
+    """A shortcut's bottleneck is hidden_size / this wide."""
+    shortcut_zero_init: bool = True
+    """Shortcuts add nothing at first: the logits are those of the model without them."""
+
+    def __post_init__(self) -> None:
+        for key in (field.name for field in dataclasses.fields(self)):
+            value = getattr(self, key)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            least = 0 if key == "augmented_shortcuts" else None
+            if number and not (math.isfinite(value) and (value > 0 or value == least)):
+                raise ConfigError(f"{key}={value}: must be a finite number above 0.")
+        if self.hidden_size % self.num_attention_heads and self.head_dim is None:
+            raise ConfigError(
+                f"num_attention_heads={self.num_attention_heads}: must divide hidden_size={self.hidden_size} where "
+                f"head_dim is not set. Use a hidden_size such as "
+                f"{_multiple(self.hidden_size, self.num_attention_heads)}, or set head_dim."
+            )
+        if self.num_attention_heads % self.num_key_value_heads:
+            divisors = [n for n in range(1, self.num_attention_heads + 1) if self.num_attention_heads % n == 0]
+            raise ConfigError(
+                f"num_key_value_heads={self.num_key_value_heads}: must divide "
+                f"num_attention_heads={self.num_attention_heads}. Use one of {divisors}."
+            )
+        if self.resolved_head_dim % 2:
+            raise ConfigError(
+                f"head_dim={self.resolved_head_dim}: must be even, RoPE rotates pairs. "
+                f"Use head_dim={self.resolved_head_dim + 1} or other heads."
+            )
+        if self.global_interval is not None and self.sliding_window is None:
+            raise ConfigError(f"global_interval={self.global_interval}: without sliding_window all layers are global.")
+        if (self.rope_scaling == "none") != (self.rope_factor == 1.0):
+            raise ConfigError(
+                f"rope_factor={self.rope_factor} with rope_scaling={self.rope_scaling}: a factor above 1 needs a "
+                "scaling, and a scaling a factor above 1. Set both."
+            )
+        if self.augmented_shortcuts and self.hidden_size % self.shortcut_reduction:
+            raise ConfigError(
+                f"shortcut_reduction={self.shortcut_reduction}: must divide hidden_size={self.hidden_size}."
+            )
+        if self.activation not in ACTIVATIONS and not MODULE_FUNCTION.fullmatch(self.activation):
+            raise ConfigError(f"activation={self.activation}: must be one of {', '.join(ACTIVATIONS)}, or module:function.")
+        self.layer_groups  # noqa: B018 - refuses bad groups
+
+    @property
+    def resolved_head_dim(self) -> int:
+        """Width of one head."""
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    @property
+    def resolved_vocab_size(self) -> int:
+        """Rows of the embedding.
+
+        Raises:
+            ConfigError: while neither the configuration nor a tokenizer has given it.
+        """
+        if self.vocab_size is None:
+            raise ConfigError("arch.vocab_size: not known. Choose a tokenizer, or set arch.vocab_size=<rows>.")
+        return self.vocab_size
+
+    @property
+    def residual_std(self) -> float:
+        """Initial deviation of projections into the residual stream (attention output, FFN down)."""
+        scale = (2 * self.num_hidden_layers) ** 0.5 if self.init_scheme == "depth_scaled" else 1.0
+        return self.initializer_range / scale
+
+    @property
+    def layer_types(self) -> list[str]:
+        """For each layer ``full_attention`` or ``sliding_attention``, Hugging Face's words."""
+        every = self.global_interval
+        return [
+            "full_attention"
+            if self.sliding_window is None or (every is not None and (layer + 1) % every == 0)
+            else "sliding_attention"
+            for layer in range(self.num_hidden_layers)
+        ]
+
+    @property
+    def rope_layers(self) -> list[bool]:
+        """For each layer whether it has RoPE."""
+        every = self.nope_interval
+        return [every is None or (layer + 1) % every != 0 for layer in range(self.num_hidden_layers)]
+
+    @property
+    def layer_groups(self) -> list[str | None]:
+        """For each layer the name of the group whose feed-forward it uses; None: its own.
+
+        Raises:
+            ConfigError: a group names layers that do not exist, or that another group has, or is badly named.
+        """
+        groups: list[str | None] = [None] * self.num_hidden_layers
+        for name, layers in (self.ffn_groups or {}).items():
+            if not re.fullmatch(r"[a-z_]\w*", name):
+                raise ConfigError(f"ffn_groups.{name}: a name is made of letters, digits and underscores.")
+            for layer in _layers(name, str(layers), self.num_hidden_layers):
+                if groups[layer] is not None:
+                    raise ConfigError(f"ffn_groups.{name}={layers}: layer {layer} is in group {groups[layer]} already.")
+                groups[layer] = name
+        return groups
+
+    @property
+    def stored_feed_forwards(self) -> int:
+        """Feed-forward networks that are stored: one a group, one for each layer in no group."""
+        groups = self.layer_groups
+        return len(set(groups) - {None}) + groups.count(None)
+
+
+def _layers(name: str, text: str, of: int) -> list[int]:
+    """Return the layers that ``0-3,7`` or ``all`` names."""
+    found: list[int] = []
+    for part in (f"0-{of - 1}" if text == "all" else text).split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last < of:
+            raise ConfigError(
+                f"ffn_groups.{name}={text}: give layers from 0 to {of - 1} as 'all', '2-{of - 1}' or '0,{of - 1}'."
+            )
+        found += range(first, last + 1)
+    return found
+
+
+def _multiple(value: int, of: int) -> int:
+    return -(-value // of) * of
