@@ -1,8 +1,8 @@
 """Tokens/s of training steps: TorchTitan's trainer as a recipe uses it, against a plain PyTorch loop, in one run.
 
-The plain model has the same shape, attention, packed documents, allocator, threads, precision and compilation, one fused
-AdamW and clipping; no sharding, no configuration, no metrics. With ``--shared`` the comparison is of our model with one shared
-feed-forward and of the same shape without sharing. Rounds are interleaved; medians count.
+The plain model has the same shape, attention, packed documents, allocator, threads, precision and compilation, one
+fused AdamW and clipping; no sharding, no configuration, no metrics. With ``--shared`` the comparison is of our model
+with one shared feed-forward and of the same shape without sharing. Rounds are interleaved; medians count.
 
     python benchmarks/pretrain_step.py
     python benchmarks/pretrain_step.py --compile
