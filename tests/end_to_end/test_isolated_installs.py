@@ -1,7 +1,7 @@
-"""Each package can be installed beside core alone, from its wheel, and says which package brings what is missing.
+"""Each plugin can be installed beside core and its libraries alone, from wheels, and says which package is missing.
 
 The environment has core's wheel, links to everything third-party, and none of the workspace's editable installs; each
-plugin's wheel is installed in a folder of its own, which PYTHONPATH adds.
+other wheel is installed in a folder of its own, which PYTHONPATH adds.
 """
 
 import ast
@@ -25,7 +25,12 @@ PACKAGES = {
     for pattern in ("packages/*/pyproject.toml", "packages/*/*/pyproject.toml")
     for path in sorted(REPOSITORY.glob(pattern))
 }
-PLUGINS = [name for name in PACKAGES if name != "smallwright-core"]
+PLUGINS = [
+    name
+    for name, folder in PACKAGES.items()
+    if name != "smallwright-core" and "[project.entry-points.smallwright]" in (folder / "pyproject.toml").read_text()
+]
+"""The others are libraries, which a plugin's dependencies bring."""
 CHOICES = {
     "smallwright-arch-gqa": "+arch=gqa",
     "smallwright-arch-shared-ffn": "+arch=shared_ffn",
@@ -83,7 +88,9 @@ def command(site, tmp_path):
             key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))
         }
         if plugin is not None:
-            environment["PYTHONPATH"] = str(site / plugin)
+            needed = {re.match(r"[\w-]+", line)[0] for line in project(plugin).get("dependencies", [])}
+            libraries = sorted(needed & (PACKAGES.keys() - {"smallwright-core"}))
+            environment["PYTHONPATH"] = os.pathsep.join(str(site / name) for name in (plugin, *libraries))
         python = site / "venv" / "bin" / "python"
         return subprocess.run(
             [python, "-m", f"core.{name}", *arguments],
