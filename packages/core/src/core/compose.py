@@ -20,6 +20,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core import local_options
 from core.catalog import PACKAGES
 from core.errors import ConfigError, MissingPluginError, nearest
 from core.registry import Registry
@@ -57,6 +58,7 @@ def option_index(registry: Registry, folder: Path | None = None) -> dict[str, di
     local = folder or Path(LOCAL_CONFIG_FOLDER)
     if local.is_dir():
         walk(local, "", str(local))
+    local_options.add(registry, index)
     return index
 
 

@@ -6,6 +6,7 @@ every hook call with its results, ``SMALLWRIGHT_STRICT=1`` makes a broken plugin
 """
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -56,8 +57,10 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         path = Path(file)
         if not path.is_file():
             raise ConfigError(f"--plugin {path}: no such file.")
-        described = {"name": path.stem, "distribution": str(path), "version": "local file", "module": str(path)}
-        _load_one(registry, manager, functools.partial(_load_file, path), described)
+        # The content is the version: what an edited file makes is another artifact.
+        version = f"local file {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+        described = {"name": path.stem, "distribution": path.name, "version": version, "module": str(path)}
+        _load_one(registry, manager, functools.partial(_load_file, path), {**described, "local": True})
         if registry.plugins[-1].status == "failed":
             raise ConfigError(f"--plugin {path}: {registry.plugins[-1].reason}")
     if os.environ.get("SMALLWRIGHT_STRICT"):
@@ -68,7 +71,7 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
 
 
 def _load_one(
-    registry: Registry, manager: pluggy.PluginManager, load_module: Callable[[], Any], described: dict[str, str]
+    registry: Registry, manager: pluggy.PluginManager, load_module: Callable[[], Any], described: dict[str, Any]
 ) -> None:
     api_version = None
     module = None
@@ -106,7 +109,7 @@ def _check_api_version(stated: Any) -> None:
         raise _VersionMismatch(f"built for plugin API {stated}, this core has {PLUGIN_API_VERSION}: {side}")
 
 
-def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleType, described: dict[str, str]) -> None:
+def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleType, described: dict[str, Any]) -> None:
     """Call the plugin's own register hooks, and keep nothing of a plugin that fails half-way."""
     found: list[Entry] = []
     packages: list[str] = []

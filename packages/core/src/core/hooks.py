@@ -126,14 +126,6 @@ def register_evaluators(register: Register) -> None:
 
 
 @hookspec
-def register_mixture_policies(register: Register) -> None:
-    """Name rules that map (training stage, scores, mixture) to the next mixture.
-
-    Target: a callable class; consulted by trainers that train in several stages.
-    """
-
-
-@hookspec
 def run_started(run: Any) -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 

@@ -6,6 +6,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
+
+PLUGIN_FILES_VARIABLE = "SMALLWRIGHT_PLUGIN_FILES"
+"""Environment variable of every process of a stage: the files given with ``--plugin``, absolute, os.pathsep between."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -28,6 +32,16 @@ def die_with_parent(parent: int | None = None) -> None:
             os._exit(1)
         return
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def plugin_files_environment(files: Iterable[str | os.PathLike[str]]) -> dict[str, str]:
+    """Return the variable that tells child processes of engines where the run's local plugin files are.
+
+    A rank or an engine that loads a model by a name such as ``mine:activation`` puts the folders of these files where
+    ``import`` finds them.
+    """
+    paths = [os.path.abspath(file) for file in files]
+    return {PLUGIN_FILES_VARIABLE: os.pathsep.join(paths)} if paths else {}
 
 
 def _watch(parent: int) -> None:

@@ -22,7 +22,6 @@ KINDS = (
     "trainers",
     "posttrainers",
     "evaluators",
-    "mixture_policies",
 )
 
 
@@ -35,7 +34,7 @@ class Entry:
     target: str
     config: str | None
     plugin: str
-    """Name of the plugin: its entry point, or the path of a local file."""
+    """Name of the plugin: its entry point, or the stem of a local file."""
     distribution: str
     version: str
 
@@ -86,6 +85,8 @@ class PluginRecord:
     traceback: str = ""
     api_version: int | None = None
     module: str = ""
+    local: bool = False
+    """Whether it is a file given with ``--plugin``."""
 
 
 class Registry:

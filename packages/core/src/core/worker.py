@@ -21,7 +21,7 @@ from core import config as typed
 from core import discovery, store
 from core.errors import InputError, UserError, cannot_write
 from core.interfaces import Job
-from core.process import die_with_parent
+from core.process import die_with_parent, plugin_files_environment
 from core.progress import ProgressWriter
 
 
@@ -46,6 +46,7 @@ def main(job_file: Path) -> int:
 def _run(description: dict[str, Any]) -> None:
     started = time.time()
     plugin_files = tuple(description["plugin_files"])
+    os.environ.update(plugin_files_environment(plugin_files))
     registry = discovery.load(plugin_files)
     entry = registry.get(description["registry_kind"], description["implementation"])
     config_class = entry.load_config()
