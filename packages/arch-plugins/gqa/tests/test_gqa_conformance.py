@@ -1,0 +1,7 @@
+"""``gqa`` holds what every architecture must."""
+
+from core.testing import ArchitectureConformance
+
+
+class TestGQA(ArchitectureConformance):
+    plugin = "gqa"

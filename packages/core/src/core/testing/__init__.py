@@ -1,0 +1,23 @@
+"""The conformance kit: what every plugin of a kind must hold, as test classes for pytest.
+
+::
+
+    from core.testing import ArchitectureConformance
+
+    class TestMine(ArchitectureConformance):
+        plugin = "mine"
+
+Needs ``smallwright-core[testing]``. Engines are imported where a test uses them. See ``docs/conformance.md``.
+"""
+
+import pytest
+
+# The kit's own assertions show their values, as those of a test module do. Before the modules are imported.
+pytest.register_assert_rewrite(
+    *(f"core.testing.{module}" for module in ("base", "architecture", "learning", "steps", "stages"))
+)
+
+from core.testing.architecture import ArchitectureConformance  # noqa: E402
+from core.testing.base import Conformance  # noqa: E402
+
+__all__ = ["ArchitectureConformance", "Conformance"]
