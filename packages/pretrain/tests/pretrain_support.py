@@ -53,6 +53,7 @@ class TinyConfig:
     num_hidden_layers: int = 2
     num_attention_heads: int = 2
     num_key_value_heads: int = 1
+    tie_word_embeddings: bool = False
     break_adapter: bool = False
 
 

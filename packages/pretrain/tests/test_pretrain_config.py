@@ -11,7 +11,7 @@ from core.interfaces import Job
 from omegaconf import OmegaConf
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.plan import memory_bytes
+from smallwright_pretrain.plan import memory_parts
 from smallwright_pretrain.trainer import TorchTitanPretrain
 
 
@@ -62,19 +62,38 @@ def test_planning_imports_no_torch_and_counts_tokens():
 
 def test_memory_follows_states_and_activations():
     tiny = Tiny(TinyConfig())
-    one = memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32), tiny)
-    states = 16 * tiny.parameters()
-    activations = one - states
-    assert activations > 0
-    assert (
-        memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32, nproc=2), tiny)
-        == states // 2 + activations // 2
-    )
-    assert (
-        memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32, micro_batch_size=4), tiny)
-        == states + activations // 4
-    )
-    assert memory_bytes(TorchTitanConfig(global_batch_size=16, seq_len=32, activation_checkpoint="full"), tiny) < one
+    settings = {"global_batch_size": 16, "seq_len": 32}
+    one = memory_parts(TorchTitanConfig(**settings), tiny)
+    weights = 4 * tiny.parameters()
+    assert (one["weights"], one["gradients"], one["optimizer"], one["gathered"]) == (weights, weights, 2 * weights, 0)
+    assert one["logits"] == 16 * 32 * 3 * 4 * 64
+    two = memory_parts(TorchTitanConfig(**settings, nproc=2), tiny)
+    shared_out = ("weights", "gradients", "optimizer", "activations", "logits")
+    assert {name: two[name] * 2 for name in shared_out} == {name: one[name] for name in shared_out}
+    # Both blocks and the embeddings are whole while they compute: all matrices, in float32.
+    assert two["gathered"] == 4 * (tiny.executed_parameters() + 64 * 64)
+    whole = memory_parts(TorchTitanConfig(**settings, nproc=2, replicate=2), tiny)
+    assert (whole["weights"], whole["gathered"]) == (weights, 0)
+    small = memory_parts(TorchTitanConfig(**settings, micro_batch_size=4), tiny)
+    assert small["activations"] * 4 == one["activations"] > 0
+    full = memory_parts(TorchTitanConfig(**settings, activation_checkpoint="full"), tiny)
+    half = memory_parts(TorchTitanConfig(**settings, activation_checkpoint="selective"), tiny)
+    assert full["activations"] < one["activations"] == 2 * half["activations"]
+    bfloat16 = memory_parts(TorchTitanConfig(**settings, precision="bfloat16"), tiny)
+    assert bfloat16["activations"] * 2 == one["activations"]
+    cpu = memory_parts(TorchTitanConfig(**settings, device="cpu"), tiny)
+    assert cpu["activations"] - one["activations"] == 16 * 32 * 2 * (2 * 2 * 32) * 4
+
+
+def test_a_plan_for_other_hardware_changes_ranks_and_device_only():
+    tiny = Tiny(TinyConfig())
+    trainer = TorchTitanPretrain(TorchTitanConfig(global_batch_size=16, seq_len=32))
+    eight, one = trainer.on(8, "cuda").plan(tiny), trainer.plan(tiny)
+    assert (eight["ranks"], one["ranks"]) == (8, 1)
+    assert eight["memory_bytes"] == sum(eight["memory"].values()) < one["memory_bytes"]
+    assert {eight[key] == one[key] for key in ("tokens", "seq_len", "batch_tokens", "learning_rate")} == {True}
+    with pytest.raises(ConfigError, match=r"global_batch_size=16: not divisible by nproc=3\. Use 18"):
+        trainer.on(3, "cuda")
 
 
 def test_a_sequence_longer_than_the_file_is_refused_before_any_process_starts(tmp_path):

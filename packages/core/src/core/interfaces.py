@@ -107,8 +107,15 @@ class TrainerStage(Stage, Protocol):
     """
 
     def plan(self, architecture: "Architecture") -> dict[str, Any]:
-        """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work."""
+        """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
+
+        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
+        per optimizer step) and ``learning_rate``.
+        """
         ...
+
+    # Optional: ``on(self, ranks, device) -> TrainerStage``, the same training on that many ranks of ``"cuda"`` or
+    # ``"cpu"``: lets ``core.plan --device`` say what other hardware would need.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,6 +169,35 @@ class Architecture(ABC):
     @abstractmethod
     def attention_width(self) -> int:
         """Sum over layers of query heads times head dimension."""
+
+    def embedding_parameters(self) -> int:
+        """Stored parameters of the input embedding and, unless it is tied to that, of the output head.
+
+        Read from Hugging Face's keys ``hidden_size``, ``vocab_size``, ``tie_word_embeddings``; override where a
+        configuration has others.
+        """
+        tables = 1 if getattr(self.config, "tie_word_embeddings", True) else 2
+        return int(tables * self.config.vocab_size * self.config.hidden_size)
+
+    def kv_cache_bytes(self, tokens: int, bytes_per_value: int = 2) -> int | None:
+        """Bytes of the keys and values that one sequence of ``tokens`` keeps while it is generated.
+
+        A layer whose entry in ``layer_types`` is ``sliding_attention`` keeps ``sliding_window`` tokens at most. Read
+        from Hugging Face's keys; None where the configuration lacks ``num_hidden_layers`` or ``num_key_value_heads``.
+
+        Args:
+            tokens: Context in tokens.
+            bytes_per_value: Of the cache's dtype: 2 for bfloat16.
+        """
+        config = self.config
+        layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_key_value_heads", None)
+        if layers is None or heads is None:
+            return None
+        head_dim = getattr(config, "resolved_head_dim", None) or config.hidden_size // config.num_attention_heads
+        window = getattr(config, "sliding_window", None) or tokens
+        types = getattr(config, "layer_types", None) or ["full_attention"] * layers
+        kept = sum(min(tokens, window) if kind == "sliding_attention" else tokens for kind in types)
+        return int(2 * heads * head_dim * kept * bytes_per_value)
 
     @abstractmethod
     def hf_config(self) -> Any:

@@ -1,40 +1,81 @@
-"""How much memory a run takes, estimated without doing any of it."""
+"""What a run takes, estimated without doing any of it."""
+
+from typing import Any
 
 from core.interfaces import Architecture
 
 from smallwright_pretrain.config import TorchTitanConfig
 
-STATE_BYTES_PER_PARAMETER = 16
-"""float32 weight, gradient and AdamW's two moments, four bytes each, sharded over the ranks of a replica."""
+FLOAT32 = 4
+"""Bytes of what is kept of a parameter: weight, gradient and each of AdamW's two moments are float32."""
 
 
-def memory_bytes(config: TorchTitanConfig, architecture: Architecture) -> int:
-    """Estimate the bytes that one rank needs for training.
+def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]:
+    """Return what :meth:`core.interfaces.TrainerStage.plan` asks for."""
+    memory = memory_parts(config, architecture)
+    return {
+        "tokens": config.tokens,
+        "seq_len": config.seq_len,
+        "memory_bytes": sum(memory.values()),
+        "memory": memory,
+        "ranks": config.nproc,
+        "batch_tokens": config.global_batch_size * config.seq_len,
+        "learning_rate": config.learning_rate,
+        "precision": config.precision,
+    }
 
-    States are sharded by FSDP. Activations are what a pre-norm block with gated feed-forward keeps for the backward
-    pass, per token: 4 values of the residual width (two norms, their outputs), 8 of the attention width (queries,
-    keys, values before and after rotation, output) and 5 of the feed-forward width; with a CPU's attention also
-    two scores per head and position; and three float32 values per vocabulary entry for the loss. "full" activation
-    checkpointing keeps one value of the residual width per block, and one block's activations.
+
+def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[str, int]:
+    """Estimate what fills the memory of one rank, in bytes by name.
+
+    ``weights``, ``gradients`` and ``optimizer`` are sharded by FSDP2 over the ranks of a replica. ``gathered`` are the
+    whole weights of the units that compute, in the precision of the products: two blocks (FSDP2 fetches the next one
+    while one computes) and what belongs to the model itself, embeddings included; on one rank of float32 nothing is
+    gathered. ``activations`` are what a pre-norm block with gated feed-forward keeps for the backward pass, per token:
+    4 values of the residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before
+    and after rotation, output) and 5 of the feed-forward width; with a CPU's attention also two scores per head and
+    position. "full" activation checkpointing keeps one value of the residual width per block, and one block's
+    activations. ``logits`` are three float32 values per vocabulary entry for the loss.
     """
+    parameters = architecture.parameters()
+    shard = FLOAT32 * parameters * config.replicate // config.nproc
+    rows = config.rows_per_forward * config.seq_len
+    vocab = getattr(architecture.config, "vocab_size", None) or 0
+    return {
+        "weights": shard,
+        "gradients": shard,
+        "optimizer": 2 * shard,
+        "gathered": _gathered(config, architecture),
+        "activations": rows * _activations_per_token(config, architecture),
+        "logits": rows * 3 * FLOAT32 * vocab,
+    }
+
+
+def _gathered(config: TorchTitanConfig, architecture: Architecture) -> int:
+    width = _width(config)
+    if config.nproc // config.replicate == 1 and width == FLOAT32:
+        return 0
+    layers = getattr(architecture.config, "num_hidden_layers", 1)
+    head = (getattr(architecture.config, "vocab_size", None) or 0) * getattr(architecture.config, "hidden_size", 0)
+    block = (architecture.executed_parameters() - head) // layers  # with the feed-forward, shared or not
+    return width * (architecture.embedding_parameters() + min(2, layers) * block)
+
+
+def _activations_per_token(config: TorchTitanConfig, architecture: Architecture) -> int:
     sizes = architecture.config
     hidden = getattr(sizes, "hidden_size", 0)
     feed_forward = getattr(sizes, "intermediate_size", 4 * hidden)
     layers = getattr(sizes, "num_hidden_layers", 1)
-    heads = getattr(sizes, "num_attention_heads", 1)
-    vocab = getattr(sizes, "vocab_size", None) or 0
-    width = 2 if config.precision == "bfloat16" else 4
-    rows = config.rows_per_forward * config.seq_len
-
     attention = architecture.attention_width() // max(layers, 1)
     values = 4 * hidden + 8 * attention + 5 * feed_forward
     if config.device == "cpu":
-        values += 2 * heads * config.seq_len
+        values += 2 * getattr(sizes, "num_attention_heads", 1) * config.seq_len
     if config.activation_checkpoint == "full":
-        per_token = (layers * hidden + values) * width
-    elif config.activation_checkpoint == "selective":
-        per_token = layers * values * width // 2
-    else:
-        per_token = layers * values * width
-    states = STATE_BYTES_PER_PARAMETER * architecture.parameters() * config.replicate // config.nproc
-    return states + rows * (per_token + 3 * 4 * vocab)
+        return int((layers * hidden + values) * _width(config))
+    kept = int(layers * values * _width(config))
+    return kept // 2 if config.activation_checkpoint == "selective" else kept
+
+
+def _width(config: TorchTitanConfig) -> int:
+    """Bytes of a value of a matrix product."""
+    return 2 if config.precision == "bfloat16" else FLOAT32

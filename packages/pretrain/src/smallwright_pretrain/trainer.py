@@ -1,5 +1,6 @@
 """The stage ``pretrain``: check, start the ranks, compare engines, report. Light: no torch in this process."""
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -16,7 +17,7 @@ from core.interfaces import Architecture, Job, TokensMeta
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import REFERENCE_FILE, SUMMARY_FILE, Launch, run_child, run_ranks
-from smallwright_pretrain.plan import memory_bytes
+from smallwright_pretrain.plan import plan
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
@@ -44,12 +45,16 @@ class TorchTitanPretrain:
         }
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
-        """Return ``tokens``, ``seq_len`` and ``memory_bytes`` per rank; see :func:`plan.memory_bytes`."""
-        return {
-            "tokens": self.config.tokens,
-            "seq_len": self.config.seq_len,
-            "memory_bytes": memory_bytes(self.config, architecture),
-        }
+        """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
+        return plan(self.config, architecture)
+
+    def on(self, ranks: int, device: str) -> "TorchTitanPretrain":
+        """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning.
+
+        Raises:
+            core.errors.ConfigError: the global batch is not divisible by the ranks.
+        """
+        return TorchTitanPretrain(dataclasses.replace(self.config, nproc=ranks, device=device))
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train ``job.architecture`` on the ``tokens`` input and leave a Model in ``job.output``.

@@ -1,0 +1,78 @@
+"""Named devices, and what a training run takes on them: tokens per second, hours, money.
+
+Time rests on two assumptions that a user can replace: the share of the peak that training reaches (MFU), and a price.
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+from core.errors import ConfigError, nearest
+
+MFU = 0.4
+"""Model FLOPs utilisation that time is computed with unless one is given. An assumption: MobiLlama's 14,500 tokens/s
+and GPU (arXiv 2402.16840) are 0.38 of an A100 by executed parameters."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Device:
+    """One kind of device."""
+
+    name: str
+    kind: Literal["cuda", "cpu"]
+    peak_flops: float
+    """Dense matrix products per second in bfloat16 with float32 accumulation; of the CPU, in float32."""
+    memory_bytes: int
+    """A data sheet's GB taken as 10^9 bytes, the lower reading."""
+    price: float
+    """US dollars an hour. An assumption, of the order that clouds rent at; ``--price`` replaces it."""
+
+
+_TABLE = (
+    # NVIDIA H100 data sheet, SXM: 1,979 teraFLOPS bf16 with sparsity, dense is half; 80 GB.
+    Device(name="h100", kind="cuda", peak_flops=989.5e12, memory_bytes=80 * 10**9, price=3.00),
+    # NVIDIA H200 data sheet, SXM: 1,979 teraFLOPS bf16 with sparsity, dense is half; 141 GB.
+    Device(name="h200", kind="cuda", peak_flops=989.5e12, memory_bytes=141 * 10**9, price=3.80),
+    # NVIDIA DGX B200 data sheet: 4.5 petaFLOPS bf16 a GPU with sparsity, dense is half; 180 GB.
+    Device(name="b200", kind="cuda", peak_flops=2.25e15, memory_bytes=180 * 10**9, price=5.50),
+    # NVIDIA A100 data sheet: 312 teraFLOPS bf16 dense; 80 GB, and the first ones 40 GB.
+    Device(name="a100-80gb", kind="cuda", peak_flops=312e12, memory_bytes=80 * 10**9, price=1.80),
+    Device(name="a100-40gb", kind="cuda", peak_flops=312e12, memory_bytes=40 * 10**9, price=1.30),
+    # NVIDIA L40S data sheet: 362.05 teraFLOPS bf16, 733 with sparsity; 48 GB.
+    Device(name="l40s", kind="cuda", peak_flops=362.05e12, memory_bytes=48 * 10**9, price=1.00),
+    # NVIDIA Ada GPU architecture white paper, appendix A: RTX 4090, 165.2 teraFLOPS bf16 with FP32 accumulate; 24 GB.
+    Device(name="rtx4090", kind="cuda", peak_flops=165.2e12, memory_bytes=24 * 10**9, price=0.40),
+    # Arithmetic, no data sheet: 2 cores x 2.5 GHz x 32 float32 operations a cycle (two 256-bit fused multiply-adds).
+    Device(name="cpu-2core", kind="cpu", peak_flops=160e9, memory_bytes=8 * 10**9, price=0.08),
+)
+DEVICES = {device.name: device for device in _TABLE}
+
+
+def device(name: str) -> Device:
+    """Return a device by name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in DEVICES:
+        raise ConfigError(f"--device {name}: unknown.{nearest(name, DEVICES)} Devices: {', '.join(DEVICES)}, or all.")
+    return DEVICES[name]
+
+
+def cost(
+    device: Device, *, devices: int, flops_per_token: float, tokens: int, mfu: float = MFU, price: float | None = None
+) -> dict[str, Any]:
+    """Return ``tokens_per_second`` (of all devices), ``hours`` and ``money`` (US dollars) of a training run.
+
+    Scaling over devices is taken as linear: what communication costs belongs into ``mfu``.
+
+    Args:
+        flops_per_token: Training FLOPs per token, forward and backward.
+        price: US dollars an hour and device; None: the table's.
+    """
+    speed = devices * device.peak_flops * mfu / flops_per_token
+    hours = tokens / speed / 3600
+    return {
+        "tokens_per_second": speed,
+        "hours": hours,
+        "money": hours * devices * (device.price if price is None else price),
+    }
