@@ -117,7 +117,8 @@ class DecoderConfig:
                 f"shortcut_reduction={self.shortcut_reduction}: must divide hidden_size={self.hidden_size}."
             )
         if self.activation not in ACTIVATIONS and not MODULE_FUNCTION.fullmatch(self.activation):
-            raise ConfigError(f"activation={self.activation}: must be one of {', '.join(ACTIVATIONS)}, or module:function.")
+            known = ", ".join(ACTIVATIONS)
+            raise ConfigError(f"activation={self.activation}: must be one of {known}, or module:function.")
         self.layer_groups  # noqa: B018 - refuses bad groups
 
     @property
@@ -135,6 +136,11 @@ class DecoderConfig:
         if self.vocab_size is None:
             raise ConfigError("arch.vocab_size: not known. Choose a tokenizer, or set arch.vocab_size=<rows>.")
         return self.vocab_size
+
+    @property
+    def original_max_position(self) -> int:
+        """Length in tokens that ``rope_scaling`` scales from."""
+        return self.rope_original_max_position or int(self.max_position_embeddings / self.rope_factor)
 
     @property
     def residual_std(self) -> float:

@@ -1,0 +1,108 @@
+"""The counts of a decoder, and its four faces; plugins subclass this with a configuration of their own."""
+
+from typing import Any
+
+from core.interfaces import Architecture
+
+from smallwright_decoder.config import DecoderConfig
+
+
+class DecoderArchitecture(Architecture):
+    """A pre-norm decoder of composable parts, see :class:`smallwright_decoder.config.DecoderConfig`."""
+
+    config: DecoderConfig
+
+    def _attention(self) -> int:
+        """Weights of one layer's four projections."""
+        c = self.config
+        heads = c.num_attention_heads + c.num_key_value_heads
+        return 2 * c.hidden_size * heads * c.resolved_head_dim
+
+    def _attention_vectors(self) -> int:
+        """Biases and head norms of one layer's attention: stored, and multiplied with no matrix."""
+        c = self.config
+        biases = (c.num_attention_heads + 2 * c.num_key_value_heads) * c.resolved_head_dim if c.qkv_bias else 0
+        return biases + (2 * c.resolved_head_dim if c.qk_norm else 0)
+
+    def _shortcuts(self) -> int:
+        """Weights of one layer's shortcuts, down and up."""
+        c = self.config
+        return c.augmented_shortcuts * 2 * c.hidden_size * (c.hidden_size // c.shortcut_reduction)
+
+    def _feed_forward(self) -> int:
+        """Weights of one feed-forward's three projections."""
+        return 3 * self.config.hidden_size * self.config.intermediate_size
+
+    def _embedding(self) -> int:
+        return self.config.resolved_vocab_size * self.config.hidden_size
+
+    def parameters(self) -> int:
+        """Stored parameters; a tied embedding counts once, and so does a feed-forward that layers share."""
+        c = self.config
+        layer = self._attention() + self._attention_vectors() + self._shortcuts() + 2 * c.hidden_size
+        series = 2 * c.series_activation if c.series_activation > 1 else 0
+        return (
+            self._embedding() * (1 if c.tie_word_embeddings else 2)
+            + c.num_hidden_layers * layer
+            + c.stored_feed_forwards * (self._feed_forward() + series)
+            + c.hidden_size
+        )
+
+    def executed_parameters(self) -> int:
+        """Matmul weights used per token: of every layer, whether it shares its feed-forward or not, and the head's."""
+        layer = self._attention() + self._shortcuts() + self._feed_forward()
+        return self.config.num_hidden_layers * layer + self._embedding()
+
+    def attention_width(self) -> int:
+        """Layers times query heads times head dimension."""
+        c = self.config
+        return c.num_hidden_layers * c.num_attention_heads * c.resolved_head_dim
+
+    def flops_per_token(self, seq_len: int) -> float:
+        """Training FLOPs per token: 6 per executed parameter, and 12 per key that a token sees, layer and query width.
+
+        A token of a causal sequence of T tokens sees T / 2 others on average, and w - w^2 / 2T where its layer has a
+        window of w: with w = T that is the same.
+        """
+        c = self.config
+        sums = 0.0
+        for kind in c.layer_types:
+            window = c.sliding_window if kind == "sliding_attention" else None
+            short = window is not None and window < seq_len
+            sums += window * (2 - window / seq_len) if short and window else seq_len
+        return 6.0 * self.executed_parameters() + 6.0 * c.num_attention_heads * c.resolved_head_dim * sums
+
+    def hf_config(self) -> Any:
+        """Return the configuration of a stock class where one computes the same, else a ``SmallwrightConfig``."""
+        from smallwright_decoder.hf_choice import hf_config
+
+        return hf_config(self.config)
+
+    def hf_model_class(self) -> type:
+        """Return a stock class where one computes the same, else ``SmallwrightForCausalLM``."""
+        from smallwright_decoder.hf_choice import hf_model_class
+
+        return hf_model_class(self.config)
+
+    def titan_config(self, *, inner_attention: Any, seq_len: int) -> Any:
+        """Return a ``DecoderModel.Config`` of these parts.
+
+        Raises:
+            core.errors.ConfigError: ``seq_len`` is longer than what the positions reach, or the activation cannot be
+                imported.
+        """
+        from smallwright_decoder.titan import decoder_config
+
+        return decoder_config(self, inner_attention=inner_attention, seq_len=seq_len)
+
+    def state_dict_adapter(self) -> type:
+        """Return the adapter between TorchTitan's names and Hugging Face's."""
+        from smallwright_decoder.adapter import DecoderStateDictAdapter
+
+        return DecoderStateDictAdapter
+
+    def vllm_architecture(self) -> str:
+        """Return vLLM's class of the stock model, else the one that this library's entry point registers."""
+        from smallwright_decoder.hf_choice import stock_model
+
+        return stock_model(self.config) or "SmallwrightForCausalLM"

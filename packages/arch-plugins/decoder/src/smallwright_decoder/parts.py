@@ -1,0 +1,131 @@
+"""Parts of the TorchTitan face that TorchTitan does not have.
+
+Shape suffixes: B batch, L sequence, D hidden, R bottleneck of a shortcut, F feed-forward, N heads, H head size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn as nn
+from torchtitan.models.common import CosSinRoPE, Linear
+from torchtitan.models.common.feed_forward import FeedForward
+from torchtitan.models.common.rope import RoPE
+from torchtitan.protocols.module import Module
+
+Elementwise = Callable[[torch.Tensor], torch.Tensor]
+
+
+class ScaledRoPE(CosSinRoPE):
+    """Rotary positions with given frequencies, so that they are the ones that Transformers computes.
+
+    TorchTitan's own YaRN leaves the factor on attention to the model, and its cosines and sines have no Llama scaling.
+    """
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(CosSinRoPE.Config):
+        """``inverse_frequencies`` in radians per token, one for each pair of dimensions."""
+
+        inverse_frequencies: tuple[float, ...]
+        attention_factor: float = 1.0
+        """Factor on cosines and sines, and so its square on attention scores (YaRN, arXiv 2309.00071, section 3.4)."""
+
+    def _precompute_cache(self) -> torch.Tensor:
+        config = self.config
+        assert isinstance(config, ScaledRoPE.Config)
+        frequencies = torch.tensor(config.inverse_frequencies, dtype=torch.float32)
+        angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), frequencies)
+        angles = torch.cat([angles, angles], dim=-1)
+        return torch.cat([angles.cos(), angles.sin()], dim=-1) * config.attention_factor
+
+
+class NoRoPE(RoPE):
+    """No positions: a layer that tells tokens apart by their content only (NoPE, arXiv 2305.19466)."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(RoPE.Config):
+        """A RoPE's, for TorchTitan sets the sequence length of every layer's."""
+
+    def __init__(self, config: Config) -> None:
+        super(RoPE, self).__init__()
+        self.config = config
+
+    def _init_self_buffers(self, *, buffer_device: torch.device | None = None) -> None:
+        """There is no cache."""
+
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, positions: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``query`` and ``key``, shapes (B, L, N, H), as they are."""
+        return query, key
+
+
+def first_term_leads(scale: torch.Tensor, *, std: float) -> None:
+    """Fill the scales of a series with (1, normal, ...): next to the plain activation, and no two terms alike."""
+    # As TorchTitan does for fused projections: whole tensors, copied into a shard where ``scale`` is one.
+    rest = scale.new_empty(scale.shape[0] - 1)
+    nn.init.normal_(rest, std=std)
+    with torch.no_grad():
+        scale.copy_(torch.cat([scale.new_ones(1), rest]))
+
+
+class SeriesActivation(Module):
+    """The series-informed activation sum_i act(scale_i z + shift_i) (PanGu-pi, arXiv 2312.17276, section 4.2)."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(Module.Config):
+        terms: int
+        function: Elementwise
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.function = config.function
+        self.scale = nn.Parameter(torch.empty(config.terms))
+        self.shift = nn.Parameter(torch.empty(config.terms))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the sum over terms, in the shape of ``z``."""
+        scales, shifts = self.scale.unbind(), self.shift.unbind()
+        out = self.function(scales[0] * z + shifts[0])
+        for scale, shift in zip(scales[1:], shifts[1:], strict=True):
+            out = out + self.function(scale * z + shift)
+        return out
+
+
+class GatedFeedForward(FeedForward):
+    """TorchTitan's SwiGLU with another activation of the gate, plain or in series.
+
+    The series stands inside the gate, before the product; the paper does not say where it stands in a gated network.
+    """
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(FeedForward.Config):
+        activation: Elementwise | SeriesActivation.Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        series = isinstance(config.activation, SeriesActivation.Config)
+        self.activation = config.activation.build() if series else config.activation  # type: ignore[union-attr]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the update of the residual stream, shape (B, L, D)."""
+        return self.w2(self.activation(self.w1(x)) * self.w3(x))
+
+
+class AugmentedShortcut(Module):
+    """A path T beside attention, as a bottleneck: up(gelu(down(x))) (PanGu-pi, arXiv 2312.17276, section 4.1)."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(Module.Config):
+        down: Linear.Config
+        up: Linear.Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.down = config.down.build()
+        self.up = config.up.build()
+
+    def forward(self, x_BLD: torch.Tensor) -> torch.Tensor:
+        """Return what is added to the residual stream, shape (B, L, D)."""
+        bottleneck_BLR = nn.functional.gelu(self.down(x_BLD))
+        return self.up(bottleneck_BLR)
