@@ -6,6 +6,7 @@ shards; a killed run goes on with the others.
 
 import contextlib
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,8 @@ def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
                         documents += len(rows)
                         characters += sum(len(row["text"]) for row in rows)
                     for score in (row["score"] for row in rows if row["score"] is not None):
+                        if math.isnan(score):  # files made elsewhere have it, and it has no place in a histogram
+                            continue
                         low, high = SCORE_RANGE
                         place = int((min(max(score, low), high) - low) / (high - low) * SCORE_BINS)
                         histogram[name][min(place, SCORE_BINS - 1)] += 1

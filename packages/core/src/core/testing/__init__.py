@@ -19,5 +19,6 @@ pytest.register_assert_rewrite(
 
 from core.testing.architecture import ArchitectureConformance  # noqa: E402
 from core.testing.base import Conformance  # noqa: E402
+from core.testing.steps import StepConformance  # noqa: E402
 
-__all__ = ["ArchitectureConformance", "Conformance"]
+__all__ = ["ArchitectureConformance", "Conformance", "StepConformance"]
