@@ -16,7 +16,16 @@ from smallwright_gqa.architecture import GQA
 from smallwright_gqa.config import GQAConfig
 from torchtitan.models.common.attention import ScaledDotProductAttention
 
-PUBLISHED = {"smollm2-135m": 134_515_008, "smollm2-360m": 361_821_120, "smollm2-1.7b": 1_711_376_384}
+STORED = {
+    "nano": 1_443_456,  # with 2,048 ids
+    "smollm2-135m": 134_515_008,
+    "smollm2-360m": 361_821_120,
+    "smollm2-1.7b": 1_711_376_384,
+    "llama-3.2-1b": 1_235_814_400,
+    "qwen2.5-0.5b": 494_032_768,
+    "qwen3-0.6b": 596_049_920,
+}
+STOCK = {"qwen2.5-0.5b": "Qwen2ForCausalLM", "qwen3-0.6b": "Qwen3ForCausalLM"}
 
 
 def gqa(**values) -> GQA:
@@ -29,9 +38,23 @@ def test_both_engines_hold_the_counted_parameters(size):
     with torch.device("meta"):
         hf = architecture.hf_model_class()(architecture.hf_config())
         titan = architecture.titan_config(inner_attention=ScaledDotProductAttention.Config(), seq_len=64).build()
-    assert architecture.parameters() == PUBLISHED.get(size, 1_443_456)
+    assert architecture.parameters() == STORED[size]
+    assert type(hf).__name__ == architecture.vllm_architecture() == STOCK.get(size, "LlamaForCausalLM")
     assert hf.num_parameters() == architecture.parameters()
     assert sum(parameter.numel() for parameter in titan.parameters()) == architecture.parameters()
+
+
+def test_llama_3_2_scales_its_positions_as_published():
+    architecture = gqa(size="llama-3.2-1b")
+    assert architecture.hf_config().rope_parameters == {
+        "rope_type": "llama3",
+        "rope_theta": 500000.0,
+        "factor": 32.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    }
+    assert architecture.hf_config().max_position_embeddings == 131072
 
 
 def test_untied_embeddings_and_free_head_dim_are_counted():

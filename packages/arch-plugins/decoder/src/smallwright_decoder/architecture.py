@@ -36,13 +36,17 @@ class DecoderArchitecture(Architecture):
     def _embedding(self) -> int:
         return self.config.resolved_vocab_size * self.config.hidden_size
 
+    def embedding_parameters(self) -> int:
+        """Stored parameters of the input embedding and, unless it is tied to that, of the output head."""
+        return self._embedding() * (1 if self.config.tie_word_embeddings else 2)
+
     def parameters(self) -> int:
         """Stored parameters; a tied embedding counts once, and so does a feed-forward that layers share."""
         c = self.config
         layer = self._attention() + self._attention_vectors() + self._shortcuts() + 2 * c.hidden_size
         series = 2 * c.series_activation if c.series_activation > 1 else 0
         return (
-            self._embedding() * (1 if c.tie_word_embeddings else 2)
+            self.embedding_parameters()
             + c.num_hidden_layers * layer
             + c.stored_feed_forwards * (self._feed_forward() + series)
             + c.hidden_size

@@ -14,6 +14,12 @@ from core.errors import ConfigError
 
 ACTIVATIONS = ("silu", "gelu", "relu2")
 MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+GROUP = re.compile(r"[a-z][a-z0-9_]*")
+# A group is an attribute of a torch.nn.ModuleDict, which has these already.
+TAKEN = re.compile(
+    "apply|bfloat16|buffers|children|clear|compile|cpu|cuda|double|eval|float|forward|half|ipu|items|keys|modules|mtia|"
+    "parameters|pop|to|train|training|type|update|values|xpu"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +72,7 @@ class DecoderConfig:
     """With ``sliding_window``: every n-th layer is global (6 is Gemma 3's 5 to 1); None: all layers are local."""
     nope_interval: int | None = None
     """Every n-th layer has no position embedding (SmolLM3: 4); None: all have RoPE."""
-    ffn_groups: Mapping[str, str] | None = None
+    ffn_groups: Mapping[str, str | int] | None = None
     """Layers that share one feed-forward: a name for each group and its layers, as ``{middle: 2-19, ends: "0,21"}`` or
     ``{all: all}``. Layers in no group have their own. None: no layer shares."""
     activation: str = "silu"
@@ -107,11 +113,7 @@ class DecoderConfig:
             )
         if self.global_interval is not None and self.sliding_window is None:
             raise ConfigError(f"global_interval={self.global_interval}: without sliding_window all layers are global.")
-        if (self.rope_scaling == "none") != (self.rope_factor == 1.0):
-            raise ConfigError(
-                f"rope_factor={self.rope_factor} with rope_scaling={self.rope_scaling}: a factor above 1 needs a "
-                "scaling, and a scaling a factor above 1. Set both."
-            )
+        self._check_rope()
         if self.augmented_shortcuts and self.hidden_size % self.shortcut_reduction:
             raise ConfigError(
                 f"shortcut_reduction={self.shortcut_reduction}: must divide hidden_size={self.hidden_size}."
@@ -120,6 +122,22 @@ class DecoderConfig:
             known = ", ".join(ACTIVATIONS)
             raise ConfigError(f"activation={self.activation}: must be one of {known}, or module:function.")
         self.layer_groups  # noqa: B018 - refuses bad groups
+
+    def _check_rope(self) -> None:
+        scaled = self.rope_scaling != "none"
+        if scaled != (self.rope_factor > 1) or self.rope_factor < 1:
+            raise ConfigError(
+                f"rope_factor={self.rope_factor} with rope_scaling={self.rope_scaling}: a factor above 1 needs a "
+                "scaling, and a scaling a factor above 1. Set both."
+            )
+        original = self.rope_original_max_position
+        if original is not None and not scaled:
+            raise ConfigError(f"rope_original_max_position={original}: without rope_scaling there is nothing to scale.")
+        if not 1 <= self.original_max_position <= self.max_position_embeddings:
+            raise ConfigError(
+                f"rope_original_max_position={self.original_max_position}: must be from 1 to "
+                f"max_position_embeddings={self.max_position_embeddings}. Set one of the two."
+            )
 
     @property
     def resolved_head_dim(self) -> int:
@@ -174,8 +192,10 @@ class DecoderConfig:
         """
         groups: list[str | None] = [None] * self.num_hidden_layers
         for name, layers in (self.ffn_groups or {}).items():
-            if not re.fullmatch(r"[a-z_]\w*", name):
-                raise ConfigError(f"ffn_groups.{name}: a name is made of letters, digits and underscores.")
+            if not GROUP.fullmatch(name):
+                raise ConfigError(f"ffn_groups.{name}: a name is made of small letters, digits and underscores.")
+            if TAKEN.fullmatch(name):
+                raise ConfigError(f"ffn_groups.{name}: PyTorch has another use for this name. Use {name}_layers.")
             for layer in _layers(name, str(layers), self.num_hidden_layers):
                 if groups[layer] is not None:
                     raise ConfigError(f"ffn_groups.{name}={layers}: layer {layer} is in group {groups[layer]} already.")

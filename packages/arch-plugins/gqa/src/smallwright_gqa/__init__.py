@@ -1,1 +1,1 @@
-"""Llama-style decoder with grouped-query attention (GQA), in the sizes of SmolLM2."""
+"""Llama-style decoder with grouped-query attention (GQA), in the sizes of published models."""
