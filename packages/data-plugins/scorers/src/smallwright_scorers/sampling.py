@@ -175,6 +175,8 @@ def _cell(document: Document, strata: str | None, balance_by: str | None) -> tup
     if balance_by is None:
         return stratum, ALL
     score = document.metadata.get(balance_by)
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+    if isinstance(score, bool) or not isinstance(score, (int, float)):
+        return stratum, NO_SCORE
+    if isinstance(score, float) and not math.isfinite(score):  # of an int, isfinite fails when no float can hold it
         return stratum, NO_SCORE
     return stratum, str(round(min(max(score, 0), LARGEST_BIN)))
