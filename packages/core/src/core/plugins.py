@@ -1,8 +1,10 @@
-"""List installed plugins: name, kind, version, status and what each offers; or show the settings of one thing.
+"""List installed plugins: name, kind, version, status and what each offers; show the settings of one name; or write the
+package of a new plugin.
 
-python -m core.plugins
-python -m core.plugins --json
-python -m core.plugins show minhash
+    python -m core.plugins
+    python -m core.plugins --json
+    python -m core.plugins show minhash
+    python -m core.plugins new arch mine
 """
 
 import argparse
@@ -10,32 +12,25 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from core import compose, discovery, settings_help
+from core import compose, discovery, new_plugin, settings_help
 from core.errors import UserError
 from core.registry import Registry
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 1 when a plugin is broken."""
-    parser = argparse.ArgumentParser(
-        prog="python -m core.plugins", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", nargs="?", choices=["show"], help="show: what a registered name does and takes")
-    parser.add_argument("name", nargs="?", help="the name to show, such as minhash or gqa")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE", help="load hooks from a local Python file"
-    )
-    parser.add_argument("--traceback", action="store_true", help="show why broken plugins fail")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         registry = discovery.load(options.plugin)
         if options.command == "show":
-            if options.name is None:
-                parser.error("show: which name?")
             print("\n\n".join(map(settings_help.render, settings_help.find(registry, options.name))), flush=True)
+            return 0
+        if options.command == "new":
+            folder = new_plugin.create(options.kind, options.name, Path(options.into), registry)
+            print(_next_commands(options.kind, options.name, folder), flush=True)
             return 0
         rows = describe(registry)
     except UserError as error:
@@ -50,6 +45,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if record.traceback:
                 print(f"\n{record.distribution} {record.version}\n{record.traceback}", file=sys.stderr)
     return 1 if any(row["status"] == "failed" for row in rows) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m core.plugins", description=__doc__, formatter_class=formatter)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--traceback", action="store_true", help="show why broken plugins fail")
+    local: dict[str, Any] = {"action": "append", "metavar": "FILE", "help": "load hooks from a local Python file"}
+    parser.add_argument("--plugin", default=[], **local)
+    commands = parser.add_subparsers(dest="command", metavar="show | new")
+    show = commands.add_parser("show", help="what a registered name does, and its settings")
+    show.add_argument("name", help="the name, such as minhash or gqa")
+    show.add_argument("--plugin", default=argparse.SUPPRESS, **local)
+    kinds = "\n".join(f"  {kind:10} {about.about}" for kind, about in new_plugin.KINDS.items())
+    new = commands.add_parser(
+        "new",
+        help="write the package of a new plugin",
+        description=f"Write a package that works as it is: install it, run its tests, change it.\n\nkinds:\n{kinds}",
+        formatter_class=formatter,
+    )
+    new.add_argument("kind", metavar="kind", choices=list(new_plugin.KINDS), help=", ".join(new_plugin.KINDS))
+    new.add_argument("name", help="small letters, digits and underscores, such as my_filter")
+    new.add_argument("--into", default=".", metavar="DIR", help="folder that gets the package's folder; default: here")
+    return parser
+
+
+def _next_commands(kind: str, name: str, folder: Path) -> str:
+    use = new_plugin.KINDS[kind].use.format(name=name)
+    return (
+        f"wrote {folder}\n\n"
+        f"python -m pip install --no-deps --no-build-isolation -e {folder}\n"
+        f"python -m pytest {folder}\n"
+        f"python -m core.run {use}"
+    )
 
 
 def describe(registry: Registry) -> list[dict[str, Any]]:

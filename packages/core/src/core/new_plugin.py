@@ -1,0 +1,156 @@
+"""Write a new plugin package from a template: ``python -m core.plugins new <kind> <name>``.
+
+A template is a folder of files ending in ``.tmpl``, in ``core/templates/<kind>/``. In paths and text, ``plugin_name``,
+``plugin-name`` and ``PluginName`` stand for the name, ``CORE_RANGE`` for the versions of core that it is written for.
+"""
+
+import dataclasses
+import importlib.metadata
+import importlib.resources
+import importlib.util
+import keyword
+import re
+import shutil
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from core import compose
+from core.errors import ConfigError, InputError, cannot_write
+from core.registry import Registry
+
+ENDING = ".tmpl"
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of plugin that has a template."""
+
+    registry: str
+    """Kind of the name that it registers."""
+    group: str | None
+    """Config group of its option; None: it has none."""
+    package: str
+    """Middle of the distribution's name."""
+    about: str
+    use: str
+    """Arguments of core.run that use it."""
+
+
+KINDS = {
+    "arch": Kind(
+        registry="architectures",
+        group="arch",
+        package="arch",
+        about="an architecture on the composable decoder, with an activation of its own",
+        use="+arch={name} +data=finemath",
+    ),
+    "data": Kind(
+        registry="sources",
+        group="data",
+        package="data",
+        about="a data recipe with a source that makes its raw files",
+        use="+data={name}",
+    ),
+    "step": Kind(
+        registry="steps",
+        group=None,
+        package="data",
+        about="a step of data recipes that keeps or rejects documents",
+        use="+data=finemath '+data.steps.{name}={{}}'",
+    ),
+    "posttrain": Kind(
+        registry="posttrainers",
+        group="posttrain",
+        package="posttrain",
+        about="a post-training method with its own loss",
+        use="+arch=gqa +data=finemath +posttrain={name}",
+    ),
+    "eval": Kind(
+        registry="evaluators",
+        group="eval",
+        package="eval",
+        about="an evaluation of the trained model",
+        use="+arch=gqa +data=finemath eval={name}",
+    ),
+}
+
+
+def create(kind: str, name: str, into: Path, registry: Registry) -> Path:
+    """Write the package and return its folder, ``<into>/smallwright-<kind>-<name>``.
+
+    Raises:
+        ConfigError: an unknown kind, a bad name, or one that is taken.
+        InputError: the folder exists already, or cannot be written.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"new {kind}: no such kind. Kinds: {', '.join(KINDS)}.")
+    check_name(kind, name, registry)
+    folder = into / f"smallwright-{KINDS[kind].package}-{name.replace('_', '-')}"
+    if folder.exists():
+        raise InputError(f"{folder} exists already: choose another name, or another folder with --into <dir>.")
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        _write(importlib.resources.files("core") / "templates" / kind, partial, _words(name))
+        partial.rename(folder)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(cannot_write(error, folder)) from error
+    return folder
+
+
+def check_name(kind: str, name: str, registry: Registry) -> None:
+    """Refuse a name that cannot be a module's, or that something installed has.
+
+    Raises:
+        ConfigError: with what is wrong and what to do.
+    """
+    if not NAME.fullmatch(name) or keyword.iskeyword(name):
+        example = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
+        hint = f" {example}" if NAME.fullmatch(example) and not keyword.iskeyword(example) else " my_plugin"
+        raise ConfigError(f"name {name!r}: use small letters, digits and single underscores, such as{hint}.")
+    chosen = KINDS[kind]
+    for entry in registry.entries():
+        if (entry.kind, entry.name) == (chosen.registry, name):
+            raise ConfigError(f"{kind} {name!r} is registered already, by {entry.origin}: choose another name.")
+    offered = compose.option_index(registry).get(chosen.group or "", {})
+    if name in offered:
+        raise ConfigError(f"{chosen.group}={name} is offered already, by {offered[name]}: choose another name.")
+    for record in registry.plugins:
+        if record.name == name and not record.local:
+            raise ConfigError(f"a plugin {name!r} is installed already ({record.distribution}): choose another name.")
+    if importlib.util.find_spec(f"smallwright_{name}") is not None:
+        raise ConfigError(f"a package smallwright_{name} is installed already: choose another name.")
+
+
+def _words(name: str) -> dict[str, str]:
+    major, minor = importlib.metadata.version("smallwright-core").split(".")[:2]
+    return {
+        "plugin_name": name,
+        "plugin-name": name.replace("_", "-"),
+        "PluginName": "".join(part.capitalize() for part in name.split("_")),
+        "CORE_RANGE": f">={major}.{minor},<{_next_breaking(int(major), int(minor))}",
+    }
+
+
+def _next_breaking(major: int, minor: int) -> str:
+    """The next version that may break a plugin: before 1.0 the next minor one."""
+    return f"{major + 1}" if major else f"0.{minor + 1}"
+
+
+def _write(template: Traversable, folder: Path, words: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for item in template.iterdir():
+        name = _replace(item.name, words)
+        if item.is_dir():
+            _write(item, folder / name, words)
+        elif name.endswith(ENDING):
+            text = _replace(item.read_text(encoding="utf-8"), words)
+            (folder / name.removesuffix(ENDING)).write_text(text, encoding="utf-8")
+
+
+def _replace(text: str, words: dict[str, str]) -> str:
+    for placeholder, word in words.items():
+        text = text.replace(placeholder, word)
+    return text
