@@ -1,0 +1,1 @@
+"""PanGu-pi: a decoder with more nonlinearity for few parameters."""
