@@ -3,118 +3,33 @@
 import dataclasses
 import json
 from importlib.resources import files
-from types import SimpleNamespace
 
 import pytest
 import torch
 from core.config import build
 from core.errors import ConfigError, InputError, UserError
-from core.interfaces import Job
+from inherited_support import IDS, SOURCE, architecture, inherit
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from smallwright_inherited_init import conf
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.family import Dimensions, select_layers
+from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.inherit import InheritedInit
-from transformers import LlamaConfig, LlamaForCausalLM
-
-SOURCE = {
-    "vocab_size": 96,
-    "hidden_size": 32,
-    "intermediate_size": 24,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    "tie_word_embeddings": True,
-    "bos_token_id": None,
-    "eos_token_id": 3,
-}
-IDS = torch.randint(0, 96, (2, 20), generator=torch.Generator().manual_seed(0))
-
-
-def architecture(**values):
-    """A child architecture: all that an initializer asks of one."""
-    return SimpleNamespace(
-        hf_config=lambda: LlamaConfig(**{**SOURCE, "eos_token_id": None, **values}),
-        hf_model_class=lambda: LlamaForCausalLM,
-    )
-
-
-@pytest.fixture
-def source(tmp_path):
-    """A model artifact with random weights, and a tokenizer of the right size."""
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(**SOURCE)).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" in name:
-                parameter.uniform_(0.5, 1.5)
-    model.save_pretrained(tmp_path / "source" / "hf")
-    tokenizer = {"model": {"vocab": {f"t{i}": i for i in range(96)}}}
-    (tmp_path / "source" / "hf" / "tokenizer.json").write_text(json.dumps(tokenizer))
-    return SimpleNamespace(model=model, path=tmp_path / "source", hf=tmp_path / "source" / "hf")
-
-
-def inherit(parent, child, tmp_path, inputs=None, **settings):
-    job = Job(
-        name="init",
-        output=tmp_path / "child",
-        inputs={"source": parent.path, **(inputs or {})},
-        seed=0,
-        architecture=child,
-    )
-    job.output.mkdir(exist_ok=True)
-    summary = InheritedInit(build(InheritedInitConfig, settings, "arch.initializer")).run(job)
-    return summary, child.hf_model_class().from_pretrained(job.output / "hf").eval()
+from smallwright_inherited_init.layer_rules import select_layers
 
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_keeping_everything_keeps_every_bit(source, tmp_path, tied):
     summary, child = inherit(source, architecture(tie_word_embeddings=tied), tmp_path)
     assert torch.equal(child(IDS).logits, source.model(IDS).logits)
+    assert summary["vocabulary"] == {"copied": 96, "mean_of_pieces": 0, "mean_of_all": 0, "of": 96}
     assert summary["importance"]["neurons.0"] == {"kept": 24, "of": 24, "share": 1.0}
     assert summary["layers"] == [0, 1, 2, 3, 4, 5]
     assert child.config.eos_token_id == 3
     assert (tmp_path / "child" / "hf" / "tokenizer.json").is_file()
+    page = (tmp_path / "child" / summary["pages"]["importance of layers, heads, neurons and channels"]).read_text()
+    assert page.count("<svg") == 5  # layers, query heads, key/value heads, neurons, channels
     assert inherit(source, architecture(tie_word_embeddings=tied), tmp_path)[0] == summary  # over an older attempt
-
-
-@pytest.mark.parametrize("norm", ["l1", "l2"])
-def test_dead_parts_are_dropped_first(source, tmp_path, norm):
-    """Parts that do nothing are planted; a child without them computes the same."""
-    neurons, head, channels, layers = [3, 4, 11], 2, [0, 7, 21, 30, 31, 12, 13, 14], [2, 3]
-    with torch.no_grad():
-        for layer in source.model.model.layers:
-            layer.mlp.gate_proj.weight[neurons] = 0
-            layer.mlp.up_proj.weight[neurons] = 0
-            layer.mlp.down_proj.weight[:, neurons] = 0
-            layer.self_attn.q_proj.weight[head * 8 : head * 8 + 8] = 0  # a query head of each group
-            layer.self_attn.q_proj.weight[:8] = 0
-            layer.self_attn.o_proj.weight[:, head * 8 : head * 8 + 8] = 0
-            layer.self_attn.o_proj.weight[:, :8] = 0
-        for index in layers:
-            source.model.model.layers[index].mlp.down_proj.weight.zero_()
-            source.model.model.layers[index].self_attn.o_proj.weight.zero_()
-    smaller = {"num_attention_heads": 2, "intermediate_size": 21, "num_hidden_layers": 4}
-    source.model.save_pretrained(source.hf)
-    summary, child = inherit(source, architecture(**smaller), tmp_path, neurons=norm)
-    assert torch.allclose(child(IDS).logits, source.model(IDS).logits, atol=1e-5)
-    kept = json.loads((tmp_path / "child" / "inherited.json").read_text())
-    assert summary["layers"] == [0, 1, 4, 5]
-    assert summary["importance"]["neurons.5"] == {"kept": 21, "of": 24, "share": 1.0}
-    assert set(range(24)) - set(kept["neurons.1"]["indices"]) == set(neurons)
-    assert kept["query_heads.0"]["indices"] == [1, 3]
-
-    with torch.no_grad():
-        for name, parameter in source.model.named_parameters():
-            dims = 0 if parameter.ndim == 1 or "o_proj" in name or "down_proj" in name else 1
-            parameter.index_fill_(dims, torch.tensor(channels), 0.0)
-    source.model.save_pretrained(source.hf)
-    inherit(source, architecture(hidden_size=24, **smaller), tmp_path, neurons=norm)
-    kept = json.loads((tmp_path / "child" / "inherited.json").read_text())
-    assert set(range(32)) - set(kept["channels"]["indices"]) == set(channels)
 
 
 def test_coupled_weights_come_from_the_same_indices(source, tmp_path):
@@ -141,10 +56,10 @@ def test_coupled_weights_come_from_the_same_indices(source, tmp_path):
 
 
 def test_layer_rules():
-    assert select_layers("first_last", 6, 4) == [0, 1, 4, 5]
-    assert select_layers("first_last", 30, 5) == [0, 1, 2, 28, 29]
-    assert select_layers("first_last", 4, 1) == [0]
-    assert select_layers((1, 3), 4, 2) == [1, 3]
+    assert select_layers("first_last", 6, 4).kept == [0, 1, 4, 5]
+    assert select_layers("first_last", 30, 5).kept == [0, 1, 2, 28, 29]
+    assert select_layers("first_last", 4, 1).kept == [0]
+    assert select_layers((1, 3), 4, 2).kept == [1, 3]
     with pytest.raises(UserError, match=r"num_hidden_layers=3 .* layers 0 to 3"):
         select_layers((1, 3), 4, 3)
     with pytest.raises(ConfigError, match="rising"):
@@ -154,14 +69,14 @@ def test_layer_rules():
 @pytest.mark.parametrize(
     ("child", "message"),
     [
-        ({"vocab_size": 128}, "arch.vocab_size=128: the source has 96"),
         ({"hidden_size": 64}, "arch.hidden_size=64: larger than the source's 32"),
         ({"num_hidden_layers": 7}, "arch.num_hidden_layers=7: larger than the source's 6"),
         ({"head_dim": 16}, "arch.head_dim=16: the source was trained with 8"),
         ({"num_key_value_heads": 1}, "Set arch.num_key_value_heads to 2 or more"),
         ({"rms_norm_eps": 1e-3}, "arch.rms_norm_eps=0.001: the source was trained with 1e-06"),
         ({"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}, "Set arch.rope_theta=10000.0"),
-        ({"mlp_bias": True}, "bias-free"),
+        ({"mlp_bias": True}, "mlp_bias=true"),
+        ({"hidden_act": "gelu"}, "arch.activation=gelu: the source was trained with silu"),
     ],
 )
 def test_a_child_that_is_no_part_is_refused(source, tmp_path, child, message):
@@ -177,7 +92,7 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
         ({name: weight for name, weight in weights.items() if name != gate}, f"missing weights: {gate} [24, 32]"),
         (
             {**weights, "model.layers.2.gate.weight": torch.zeros(3)},
-            "weights of no Llama: model.layers.2.gate.weight [3]",
+            "weights that config.json has no place for: model.layers.2.gate.weight [3]",
         ),
         ({**weights, gate: torch.zeros(24, 8)}, f"shape is not config.json's: {gate} [24, 8]"),
     ]:
@@ -185,10 +100,19 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
         with pytest.raises(InputError) as error:
             inherit(source, architecture(), tmp_path)
         assert message in str(error.value)
-    (tmp_path / "tokenizer").mkdir()
-    (tmp_path / "tokenizer" / "tokenizer.json").write_text('{"model": {"vocab": {"other": 0}}}')
-    with pytest.raises(UserError, match="embedding rows mean other tokens"):
-        inherit(source, architecture(), tmp_path, inputs={"tokenizer": tmp_path / "tokenizer"})
+    for bad in (float("nan"), float("inf")):
+        broken = {**weights, gate: weights[gate].clone()}
+        broken[gate][3, 4] = bad
+        save_file(broken, source.hf / "model.safetensors")
+        with pytest.raises(InputError, match=r"NaN or infinite weights: .*gate_proj.weight \[24, 32\]"):
+            inherit(source, architecture(), tmp_path)
+    (source.hf / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(InputError, match="cannot be read"):
+        inherit(source, architecture(), tmp_path)
+    (source.hf / "model.safetensors").rename(source.hf / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"pytorch_model\.bin is a pickle"):
+        inherit(source, architecture(), tmp_path)
+    save_file(weights, source.hf / "model.safetensors")
     with pytest.raises(UserError, match="revision=<commit>"):
         inherit(source, architecture(), tmp_path, source="someone/some-model")
     with pytest.raises(InputError, match="no such directory"):
@@ -212,30 +136,6 @@ def test_source_may_be_given_as_a_directory(source, tmp_path):
         assert summary["stored_parameters"] < summary["source_parameters"] == source.model.num_parameters()
 
 
-def test_shared_feed_forward_is_cut_once(source, tmp_path):
-    shared_ffn = pytest.importorskip("smallwright_shared_ffn.architecture", reason="shared_ffn is not installed")
-    from smallwright_shared_ffn.config import SharedFFNConfig
-
-    def shared(**values):
-        keys = {key: SOURCE[key] for key in SOURCE if not key.endswith("token_id")}
-        config = build(SharedFFNConfig, {**keys, "rms_norm_eps": 1e-6, **values}, "arch")
-        return shared_ffn.SharedFFN(config)
-
-    torch.manual_seed(0)
-    parent = shared().hf_model_class()(shared().hf_config()).eval()
-    parent.save_pretrained(source.hf)
-    _, whole = inherit(source, shared(), tmp_path)
-    assert torch.equal(whole(IDS).logits, parent(IDS).logits)
-    summary, child = inherit(source, shared(num_hidden_layers=4, intermediate_size=16), tmp_path)
-    assert summary["importance"]["neurons"]["kept"] == 16
-    assert child.num_parameters() == shared(num_hidden_layers=4, intermediate_size=16).parameters()
-    _, plain = inherit(source, architecture(), tmp_path)
-    assert torch.equal(plain(IDS).logits, parent(IDS).logits)
-    source.model.save_pretrained(source.hf)
-    with pytest.raises(UserError, match="one feed-forward per layer"):
-        inherit(source, shared(), tmp_path)
-
-
 def test_planning_refuses_before_the_source_is_trained():
     gqa = pytest.importorskip("smallwright_gqa.architecture", reason="gqa is not installed")
     from smallwright_gqa.config import GQAConfig
@@ -253,9 +153,24 @@ def test_planning_refuses_before_the_source_is_trained():
         InheritedInit(InheritedInitConfig(layers=(0, 1))).check(nano(), nano())
 
 
+def test_rules_that_measure_ask_for_tokens(source, tmp_path):
+    assert not InheritedInit(InheritedInitConfig()).reads_tokens
+    for settings in ({"layers": "perplexity"}, {"neurons": "taylor"}):
+        assert InheritedInit(InheritedInitConfig(**settings)).reads_tokens
+        ((key, value),) = settings.items()
+        with pytest.raises(UserError, match=f"arch.initializer.{key}={value}: measured on the run's tokens"):
+            inherit(source, architecture(num_hidden_layers=4), tmp_path, **settings)
+
+
+def test_too_few_tokens_are_refused(source, tokens, tmp_path):
+    settings = {"neurons": "taylor", "calibration_length": 30_000}
+    with pytest.raises(UserError, match="calibration_length=30000: the run has 20000 training tokens"):
+        inherit(source, architecture(intermediate_size=8), tmp_path, {"tokens": tokens}, **settings)
+
+
 def test_released_configuration_format_is_read(tmp_path):
     """SmolLM2's files have RoPE's base at the top level, as transformers 4 wrote it."""
-    from smallwright_inherited_init.family import read_config
+    from smallwright_inherited_init.source import read_config
 
     values = {**SOURCE, "model_type": "llama", "rope_theta": 100000, "rope_scaling": None, "torch_dtype": "bfloat16"}
     (tmp_path / "config.json").write_text(json.dumps(values))

@@ -4,6 +4,7 @@ Identities are addressed by input: they are known before any work, so that plann
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,18 @@ class ArchitectureChoice:
         return self.entry.load()(self.config)
 
     def label(self) -> str:
+        """Return ``gqa-nano``, and what was set otherwise than the size has it: ``gqa-nano-num_hidden_layers-4``."""
         size = getattr(self.config, "size", None)
-        return f"{self.entry.name}-{size}" if size else self.entry.name
+        if not size:
+            return self.entry.name
+        own = typed.identity(self.config)
+        named = typed.identity(
+            typed.build(type(self.config), {"size": size, "vocab_size": own.get("vocab_size")}, "arch")
+        )
+        changed = [key for key, value in own.items() if value != named[key]]
+        shown = [f"{key}-{own[key]}" if isinstance(own[key], (int, float, str)) else key for key in changed[:3]]
+        more = [f"and-{len(changed) - 3}-more"] if len(changed) > 3 else []
+        return "-".join([self.entry.name, size, *(re.sub(r"[^\w.-]", "_", part) for part in shown + more)])
 
     def identity(self) -> dict[str, Any]:
         values = typed.identity(self.config)
@@ -281,10 +292,13 @@ class _Builder:
         """Add the initializer and, where no source is named, the training of the source model."""
         entry = self.registry.get("initializers", str(settings.pop("name", "")))
         config = _config(entry, settings, "arch.initializer")
+        initializer = entry.load()(config)
         inputs = {"tokenizer": tokenizer}
+        if getattr(initializer, "reads_tokens", False):
+            inputs["tokens"] = tokens
         if getattr(config, "source", None) is None:
-            source_arch = self._architecture({"name": arch["name"], "size": config.source_size}, tokenizer)
-            initializer = entry.load()(config)
+            source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
+            source_arch = self._architecture(source, tokenizer)
             if hasattr(initializer, "check"):  # an impossible child is no reason to train its source first
                 initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence, Set
 from html import escape
+from pathlib import Path
 from typing import Any
 
 _STYLE = """
@@ -30,7 +31,7 @@ _NUMBERS = re.compile(r"\[\s*(?:(?:[-\d.e+]+|null),?\s*)+\]")
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the whole page."""
-    sections = (_head, _evaluation, _training, _alignment, _funnel, _stages, _lineage, _configuration)
+    sections = (_head, _evaluation, _initialization, _training, _alignment, _funnel, _stages, _lineage, _configuration)
     body = "\n".join(filter(None, (section(report) for section in sections)))
     return document(report["name"], body)
 
@@ -90,6 +91,24 @@ def _evaluation(report: Mapping[str, Any]) -> str:
         )
     header = ["model", "task", "metric", "value", "std. error", "chance", "errors over chance", "n", "engine"]
     return "<h2>Evaluation</h2>" + table(header, rows, numeric={3, 4, 5, 6, 7})
+
+
+def _initialization(report: Mapping[str, Any]) -> str:
+    """What the model started from, where an initializer made it, with links to the pages in its artifact."""
+    summary = report.get("init")
+    if not summary:
+        return ""
+    facts = [
+        [key.replace("_", " "), _number(value) if isinstance(value, (int, float)) else _readable(value)]
+        for key, value in summary.items()
+        if key not in ("importance", "pages")
+    ]
+    artifact = next(Path(row["artifact"]) for row in report["stages"] if row["name"] == "init")
+    links = [
+        f'<p><a href="{escape((artifact / page).resolve().as_uri())}">{escape(title)}</a></p>'
+        for title, page in (summary.get("pages") or {}).items()
+    ]
+    return "<h2>Starting weights</h2>" + table(["", ""], facts) + "".join(links)
 
 
 def _training(report: Mapping[str, Any]) -> str:

@@ -1,30 +1,78 @@
 """Settings of parameter inheritance."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from core.config import setting
 from core.errors import ConfigError
 
+MEASURED_LAYERS = ("block_influence", "perplexity", "contiguous")
+MEASURED_STRUCTURES = ("taylor", "activation", "fisher", "mask")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InheritedInitConfig:
-    """Which model to inherit from, and which of its parts to keep."""
+    """Which model to inherit from, and by which rules to keep its parts."""
 
     source: str | None = setting(None, files=True)
     """Directory of a model, or its id on the Hugging Face hub; None: the run trains ``source_size`` first."""
     revision: str | None = None
     """Commit of a source on the hub; its files are then always the same."""
-    source_size: str = "nano"
+    source_size: str | None = "nano"
     """Size of the architecture to train as source, when ``source`` is None."""
-    layers: Literal["first_last"] | tuple[int, ...] = "first_last"
-    """``first_last``: the first and the last layers, half each (the first of an odd number): middle layers are the
-    most redundant. Or a list of the source's layers, counted from 0."""
-    neurons: Literal["l2", "l1"] = "l2"
-    """Norm of the weights by which feed-forward neurons, attention heads and hidden channels are ranked."""
+    source_arch: Mapping[str, Any] | None = None
+    """Other settings of the source to train, when ``source`` is None: ``{series_activation: 2}``. What the child has
+    and its source lacks is refused."""
+    layers: Literal["first_last", "block_influence", "perplexity", "contiguous"] | tuple[int, ...] = "first_last"
+    """Which layers are kept. ``first_last``: half from each end (the first of an odd number), as middle layers are the
+    most redundant (PanGu-pi Pro). ``block_influence``: those that turn the hidden state most (ShortGPT, arXiv
+    2403.03853). ``perplexity``: those without which the loss is highest (Shortened LLaMA, arXiv 2402.02834).
+    ``contiguous``: all but the run of neighbours whose removal costs least loss (Minitron, arXiv 2408.11796). Or a
+    list of the source's layers, counted from 0."""
+    neurons: Literal["l2", "l1", "taylor", "activation", "fisher", "mask"] = "l2"
+    """How feed-forward neurons, attention heads and hidden channels are ranked. ``l1``, ``l2``: norm of their weights.
+    ``taylor``: |weight * gradient|, summed. ``fisher``: squared gradients, summed. ``activation``: size of what they
+    put out (Minitron, section 3). ``mask``: gates learned under a constraint on the target shape (Sheared LLaMA,
+    arXiv 2310.06694). All but the norms are measured on the run's tokens."""
+    key_value_heads: Literal["rank", "mean"] = "rank"
+    """Fewer key/value heads than the source: the highest ranked with their query heads, or ``mean``: neighbours are
+    averaged and query heads stay (arXiv 2305.13245, section 2.1)."""
+    shared_ffn: Literal["refuse", "mean"] = "refuse"
+    """A feed-forward that several layers of the child share, of layers that have one each: refused, or ``mean``: their
+    weights are averaged (the "Average" initialization of Relaxed Recursive Transformers, arXiv 2410.20672)."""
+    vocabulary: Literal["by_token", "same"] = "by_token"
+    """A source with another tokenizer: ``by_token`` copies the rows of tokens that both have and gives every other
+    token the mean of its pieces' rows (Fast Vocabulary Transfer, arXiv 2402.09977); ``same`` refuses it."""
+    calibration_sequences: int = 32
+    """Windows of the run's training tokens on which the rules that need data measure."""
+    calibration_length: int = 256
+    """Tokens of a window."""
+    mask_steps: int = 200
+    """Optimizer steps of the rule ``mask``; Sheared LLaMA took 3,200."""
+    mask_learning_rate: float = 0.1
+    """Of the gates and of the constraint's multipliers; Sheared LLaMA took 1.0 over its many more steps."""
 
     def __post_init__(self) -> None:
-        if self.layers != "first_last" and list(self.layers) != sorted(set(self.layers)):
+        if not isinstance(self.layers, str) and list(self.layers) != sorted(set(self.layers)):
             raise ConfigError(f"layers={list(self.layers)}: give rising layer numbers, each once.")
         if self.source is None and self.revision is not None:
             raise ConfigError(f"revision={self.revision}: names a commit of no source. Set source too.")
+        if self.source is not None and self.source_arch is not None:
+            raise ConfigError("source_arch: of a source to train, and source names a trained one. Set one of the two.")
+        for key, least in (("calibration_sequences", 1), ("calibration_length", 2), ("mask_steps", 1)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"{key}={getattr(self, key)}: must be at least {least}.")
+        if not self.mask_learning_rate > 0:
+            raise ConfigError(f"mask_learning_rate={self.mask_learning_rate}: must be above 0.")
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The settings whose rule needs calibration data, as ``layers=perplexity``."""
+        found = {"layers": self.layers in MEASURED_LAYERS, "neurons": self.neurons in MEASURED_STRUCTURES}
+        return tuple(f"{key}={getattr(self, key)}" for key, needs in found.items() if needs)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the stage needs the run's tokens."""
+        return bool(self.measured)

@@ -1,21 +1,26 @@
-"""The Llama family: dimensions of a model, and the names and shapes of its weights."""
+"""Models of the Llama kind: their dimensions and parts, and the names and shapes of their weights."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from core.errors import InputError, UserError
+from core.errors import UserError
 from core.interfaces import Architecture
 
-SHARED_FFN = "smallwright_shared_ffn"
-FAMILY = ("llama", SHARED_FFN)
+MODELS: Mapping[str, str] = {
+    "llama": "transformers:LlamaForCausalLM",
+    "mistral": "transformers:MistralForCausalLM",
+    "qwen2": "transformers:Qwen2ForCausalLM",
+    "qwen3": "transformers:Qwen3ForCausalLM",
+    "smallwright_decoder": "smallwright_decoder.hf:SmallwrightForCausalLM",
+    "smollm3": "transformers:SmolLM3ForCausalLM",
+}
+"""Model types that can be inherited from, and the class that computes each."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dimensions:
-    """What decides the shapes of a Llama's weights, under Hugging Face's names."""
+    """What decides the weights of a model of the Llama kind, and what must agree for them to mean the same."""
 
     hidden_size: int
     intermediate_size: int
@@ -25,55 +30,108 @@ class Dimensions:
     head_dim: int
     vocab_size: int
     tie_word_embeddings: bool
-    shared_ffn: bool
-    rope_theta: float
     rms_norm_eps: float
+    rope_theta: float
+    rope_scaling: str = "none"
+    """Kind and parameters of RoPE's scaling, as one comparable text."""
+    activation: str = "silu"
+    qk_norm: bool = False
+    qkv_bias: bool = False
+    windows: tuple[int | None, ...] = ()
+    """Sliding window of each layer; None: it sees everything before it."""
+    rope_layers: tuple[bool, ...] = ()
+    """Whether each layer has RoPE."""
+    ffn_groups: tuple[str | None, ...] = ()
+    """Group whose feed-forward each layer uses; None: its own."""
+    series_activation: int = 1
+    augmented_shortcuts: int = 0
+    shortcut_reduction: int = 32
 
     @classmethod
     def of(cls, config: Any, owner: str) -> "Dimensions":
-        """Read the dimensions of a Hugging Face configuration.
+        """Read a Hugging Face configuration; ``owner`` names it in messages.
 
         Raises:
-            core.errors.UserError: when the model is of another family or has biases.
+            core.errors.UserError: when the model is of another family or has biases beyond query, key and value.
         """
-        if config.model_type not in FAMILY:
-            raise UserError(
-                f"{owner}: model type {config.model_type!r} is not of the Llama family ({', '.join(FAMILY)})."
-            )
-        if config.attention_bias or config.mlp_bias or config.hidden_act != "silu":
-            raise UserError(
-                f"{owner}: has biases or hidden_act={config.hidden_act}; only bias-free SwiGLU is inherited."
-            )
-        rope = config.rope_parameters
-        if rope.get("rope_type", "default") != "default":
-            raise UserError(f"{owner}: scaled RoPE ({rope['rope_type']}) is not inherited. Give a source without it.")
-        names = {field.name for field in dataclasses.fields(cls)} - {"shared_ffn", "rope_theta"}
-        values = {name: getattr(config, name) for name in names}
-        return cls(**values, shared_ffn=config.model_type == SHARED_FFN, rope_theta=float(rope["rope_theta"]))
+        kind, layers = config.model_type, config.num_hidden_layers
+        if kind not in MODELS:
+            raise UserError(f"{owner}: model type {kind!r} is not of the Llama kind ({', '.join(MODELS)}).")
+        for key in ("attention_bias", "mlp_bias"):
+            if getattr(config, key, False):
+                raise UserError(
+                    f"{owner}: {key}=true: biases of the output and feed-forward projections are not inherited, only "
+                    "Qwen2's of query, key and value. Give a source without them."
+                )
+        rope = getattr(config, "rope_layers", None) or getattr(config, "no_rope_layers", None) or [True] * layers
+        groups = getattr(config, "ffn_groups", None) or [None] * layers
+        parameters = config.rope_parameters
+        same = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "vocab_size")
+        return cls(
+            **{key: getattr(config, key) for key in same},
+            num_hidden_layers=layers,
+            head_dim=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            tie_word_embeddings=bool(config.tie_word_embeddings),
+            rms_norm_eps=config.rms_norm_eps,
+            rope_theta=float(parameters["rope_theta"]),
+            rope_scaling=_scaling(parameters),
+            activation=getattr(config, "activation", None) or config.hidden_act,
+            qk_norm=kind == "qwen3" or bool(getattr(config, "qk_norm", False)),
+            qkv_bias=kind == "qwen2" or bool(getattr(config, "qkv_bias", False)),
+            windows=_windows(config),
+            rope_layers=tuple(map(bool, rope)),
+            ffn_groups=tuple(groups),
+            series_activation=getattr(config, "series_activation", 1),
+            augmented_shortcuts=getattr(config, "augmented_shortcuts", 0),
+            shortcut_reduction=getattr(config, "shortcut_reduction", 32),
+        )
 
     @classmethod
     def planned(cls, architecture: Architecture) -> "Dimensions":
-        """Read the dimensions of an architecture's settings, without importing an engine."""
+        """Read the settings of a :class:`smallwright_decoder.config.DecoderConfig`, without importing an engine.
+
+        Raises:
+            core.errors.UserError: when the architecture is of another kind.
+        """
         config = architecture.config
-        names = {field.name for field in dataclasses.fields(cls)} - {"shared_ffn", "head_dim"}
+        elsewhere = {"head_dim", "rope_scaling", "windows", "rope_layers", "ffn_groups"}
         try:
-            values = {name: getattr(config, name) for name in names}
+            values = {f.name: getattr(config, f.name) for f in dataclasses.fields(cls) if f.name not in elsewhere}
+            scaling = {"rope_type": config.rope_scaling, "factor": config.rope_factor}
+            scaling["original_max_position_embeddings"] = config.rope_original_max_position
+            return cls(
+                **values,
+                head_dim=config.resolved_head_dim,
+                rope_scaling=_scaling(scaling if config.rope_scaling != "none" else {}),
+                windows=_windows(config),
+                rope_layers=tuple(config.rope_layers),
+                ffn_groups=tuple(config.layer_groups),
+            )
         except AttributeError as error:
-            raise UserError(f"arch.name: inherited_init cuts models of the Llama family only ({error}).") from None
-        return cls(
-            **values,
-            head_dim=config.head_dim or config.hidden_size // config.num_attention_heads,
-            shared_ffn=architecture.vllm_architecture() == "SharedFFNForCausalLM",
-        )
+            raise UserError(f"arch.name: inherited_init cuts models of the Llama kind only ({error}).") from None
 
     def ffn(self, layer: int) -> str:
         """Return the prefix of the feed-forward weights that ``layer`` uses."""
-        return "model.shared_ffn" if self.shared_ffn else f"model.layers.{layer}.mlp"
+        group = self.ffn_groups[layer] if self.ffn_groups else None
+        return f"model.layers.{layer}.mlp" if group is None else f"model.shared_ffns.{group}"
+
+    def shortcuts(self, layer: int) -> list[str]:
+        """Return the prefixes of the weights of the learned paths beside the attention of ``layer``."""
+        return [f"model.layers.{layer}.attention_shortcuts.{i}" for i in range(self.augmented_shortcuts)]
+
+    @property
+    def queries_per_group(self) -> int:
+        """Query heads that share a key/value head."""
+        return self.num_attention_heads // self.num_key_value_heads
+
+    @property
+    def shortcut_width(self) -> int:
+        """Width of a shortcut's bottleneck."""
+        return self.hidden_size // self.shortcut_reduction
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every weight in the checkpoint, by Hugging Face's name."""
-        hidden, ffn = self.hidden_size, self.intermediate_size
-        query, key_value = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
+        hidden = self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {
             "model.embed_tokens.weight": (self.vocab_size, hidden),
             "model.norm.weight": (hidden,),
@@ -84,115 +142,56 @@ class Dimensions:
             prefix = f"model.layers.{layer}"
             shapes[f"{prefix}.input_layernorm.weight"] = (hidden,)
             shapes[f"{prefix}.post_attention_layernorm.weight"] = (hidden,)
-            shapes[f"{prefix}.self_attn.q_proj.weight"] = (query, hidden)
-            shapes[f"{prefix}.self_attn.k_proj.weight"] = (key_value, hidden)
-            shapes[f"{prefix}.self_attn.v_proj.weight"] = (key_value, hidden)
-            shapes[f"{prefix}.self_attn.o_proj.weight"] = (hidden, query)
-            shapes[f"{self.ffn(layer)}.gate_proj.weight"] = (ffn, hidden)
-            shapes[f"{self.ffn(layer)}.up_proj.weight"] = (ffn, hidden)
-            shapes[f"{self.ffn(layer)}.down_proj.weight"] = (hidden, ffn)
+            shapes.update(self._attention_shapes(f"{prefix}.self_attn"))
+            for shortcut in self.shortcuts(layer):
+                shapes[f"{shortcut}.down_proj.weight"] = (self.shortcut_width, hidden)
+                shapes[f"{shortcut}.up_proj.weight"] = (hidden, self.shortcut_width)
+            shapes.update(self._ffn_shapes(self.ffn(layer)))
+        return shapes
+
+    def _attention_shapes(self, prefix: str) -> dict[str, tuple[int, ...]]:
+        query, key_value = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
+        rows = {"q": query, "k": key_value, "v": key_value}
+        shapes: dict[str, tuple[int, ...]] = {f"{prefix}.o_proj.weight": (self.hidden_size, query)}
+        for part, size in rows.items():
+            shapes[f"{prefix}.{part}_proj.weight"] = (size, self.hidden_size)
+            if self.qkv_bias:
+                shapes[f"{prefix}.{part}_proj.bias"] = (size,)
+        if self.qk_norm:
+            shapes |= {f"{prefix}.{part}_norm.weight": (self.head_dim,) for part in "qk"}
+        return shapes
+
+    def _ffn_shapes(self, prefix: str) -> dict[str, tuple[int, ...]]:
+        hidden, ffn = self.hidden_size, self.intermediate_size
+        shapes: dict[str, tuple[int, ...]] = {
+            f"{prefix}.gate_proj.weight": (ffn, hidden),
+            f"{prefix}.up_proj.weight": (ffn, hidden),
+            f"{prefix}.down_proj.weight": (hidden, ffn),
+        }
+        if self.series_activation > 1:
+            shapes |= {f"{prefix}.act_fn.{part}": (self.series_activation,) for part in ("scale", "shift")}
         return shapes
 
 
-def check(source: Dimensions, child: Dimensions) -> None:
-    """Refuse a child that is no part of the source.
-
-    Raises:
-        core.errors.UserError: naming the dimension and both values.
-    """
-    if child.vocab_size != source.vocab_size:
-        raise UserError(
-            f"arch.vocab_size={child.vocab_size}: the source has {source.vocab_size} rows, inherited one by one. "
-            "Train the source with the same tokenizer, or use the source's."
-        )
-    for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"):
-        large, small = getattr(source, key), getattr(child, key)
-        if small > large:
-            raise UserError(f"arch.{key}={small}: larger than the source's {large}. Set it to {large} or less.")
-    for key in ("head_dim", "rope_theta", "rms_norm_eps"):
-        theirs, ours = getattr(source, key), getattr(child, key)
-        if ours != theirs:
-            raise UserError(f"arch.{key}={ours}: the source was trained with {theirs}. Set arch.{key}={theirs}.")
-    large = source.num_attention_heads // source.num_key_value_heads
-    small = child.num_attention_heads // child.num_key_value_heads
-    if small > large:
-        raise UserError(
-            f"arch.num_attention_heads={child.num_attention_heads} over arch.num_key_value_heads="
-            f"{child.num_key_value_heads}: {small} query heads share a key/value head, and the source has {large} to "
-            f"give. Set arch.num_key_value_heads to {-(-child.num_attention_heads // large)} or more."
-        )
-    if source.tie_word_embeddings is False and child.tie_word_embeddings:
-        raise UserError(
-            "arch.tie_word_embeddings=true: the source's embedding and head differ. Set arch.tie_word_embeddings=false."
-        )
-    if child.shared_ffn and not source.shared_ffn:
-        raise UserError(
-            "arch.name=shared_ffn: the source has one feed-forward per layer, and none of them fits all layers. "
-            "Give a source that shares its feed-forward."
-        )
+def _windows(config: Any) -> tuple[int | None, ...]:
+    """Return each layer's sliding window; a model without types of layers has it in all of them."""
+    window = getattr(config, "sliding_window", None)
+    types = getattr(config, "layer_types", None)
+    if types is None:
+        return (window,) * int(config.num_hidden_layers)
+    return tuple(window if kind == "sliding_attention" else None for kind in types)
 
 
-def select_layers(rule: str | tuple[int, ...], of: int, keep: int) -> list[int]:
-    """Return the source's layers to keep, rising.
-
-    Raises:
-        core.errors.UserError: when a list does not name ``keep`` layers of the source.
-    """
-    if rule == "first_last":
-        first = -(-keep // 2)
-        return [*range(first), *range(of - (keep - first), of)]
-    layers = list(rule)
-    if len(layers) != keep or not all(0 <= layer < of for layer in layers):  # type: ignore[operator]
-        raise UserError(
-            f"arch.initializer.layers={layers}: must name arch.num_hidden_layers={keep} of the source's "
-            f"layers 0 to {of - 1}."
-        )
-    return layers  # type: ignore[return-value]
-
-
-def read_config(directory: Path) -> Any:
-    """Return the ``LlamaConfig`` of an exported model, without running any code that comes with it."""
-    from transformers import LlamaConfig
-
-    path = directory / "config.json"
-    if not path.is_file():
-        raise InputError(f"{path}: not found. Give the directory of a model, or one that holds it as hf/.")
-    values = json.loads(path.read_text())
-    model_type = values.pop("model_type", None)
-    if model_type not in FAMILY:
-        raise InputError(f"{path}: model type {model_type!r} is not one of the Llama family's: {FAMILY}.")
-    values.pop("auto_map", None)
-    config = LlamaConfig(**values)
-    config.model_type = model_type  # type: ignore[misc]
-    return config
-
-
-def read_weights(directory: Path, dimensions: Dimensions) -> dict[str, Any]:
-    """Load the safetensors files of ``directory`` and check that they hold this model and nothing else.
-
-    Raises:
-        core.errors.InputError: naming missing, extra or misshapen weights.
-    """
-    from safetensors.torch import load_file
-
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
-        raise InputError(f"{directory}: no *.safetensors file. Export the source with safetensors.")
-    weights: dict[str, Any] = {}
-    for file in files:
-        weights.update(load_file(file))
-    if dimensions.tie_word_embeddings:
-        weights.pop("lm_head.weight", None)
-    expected = dimensions.shapes()
-    _refuse(directory, "missing weights", {name: expected[name] for name in expected.keys() - weights.keys()})
-    _refuse(directory, "weights of no Llama", {name: tuple(weights[name].shape) for name in weights.keys() - expected})
-    wrong = {name: tuple(weights[name].shape) for name in expected if tuple(weights[name].shape) != expected[name]}
-    _refuse(directory, "weights whose shape is not config.json's", wrong)
-    return weights
-
-
-def _refuse(directory: Path, what: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    if shapes:
-        shown = ", ".join(f"{name} {list(shape)}" for name, shape in sorted(shapes.items())[:4])
-        more = f" and {len(shapes) - 4} more" if len(shapes) > 4 else ""
-        raise InputError(f"{directory}: {what}: {shown}{more}. Use a complete checkpoint whose config.json is its own.")
+def _scaling(parameters: Mapping[str, Any]) -> str:
+    """Return RoPE's scaling as text that two configurations can be compared by."""
+    kind = parameters.get("rope_type") or "default"
+    if kind == "default":
+        return "none"
+    numbers = {
+        key: float(value)
+        for key, value in parameters.items()
+        if key != "rope_theta" and isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    if numbers.get("partial_rotary_factor") == 1.0:
+        del numbers["partial_rotary_factor"]
+    return f"{kind} ({', '.join(f'{key} {value:g}' for key, value in sorted(numbers.items()))})"

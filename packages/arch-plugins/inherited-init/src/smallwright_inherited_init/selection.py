@@ -1,26 +1,23 @@
-"""Which layers, heads, feed-forward neurons and hidden channels a smaller model keeps, and their weights.
+"""Which heads, feed-forward neurons and hidden channels a smaller model keeps, and their weights.
 
 Structures that are coupled share one index set: a feed-forward neuron is a row of the gate and up projections and a
-column of the down projection; a head is rows of query, key and value and columns of the output projection; a hidden
-channel runs through every matrix of the model. Indices stay in their order, so keeping everything changes nothing.
+column of the down projection; a head is rows of query, key and value, with their biases, and columns of the output
+projection; a hidden channel runs through every matrix of the model. Norms of queries and keys are of the head's
+dimension, which stays. Indices stay in their order, so keeping everything changes nothing.
 
-Shape suffixes: V vocabulary, H hidden channels, F feed-forward neurons, K key/value groups, Q query heads of a group,
+Shape suffixes: V vocabulary, H hidden channels, F feed-forward neurons, K key/value heads, Q query heads of one,
 D head dimension.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from smallwright_inherited_init.compatibility import ffn_members
 from smallwright_inherited_init.family import Dimensions
-
-ENERGY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "l1": torch.Tensor.abs,
-    "l2": torch.Tensor.square,
-}
-"""What a weight adds to the score of the structures that it belongs to; scores only rank, so no root is taken."""
+from smallwright_inherited_init.importance import NORM_NAMES, Importance
 
 
 def highest(scores: torch.Tensor, keep: int) -> torch.Tensor:
@@ -35,84 +32,130 @@ class Inheritance:
     weights: Mapping[str, torch.Tensor]
     source: Dimensions
     child: Dimensions
-    layers: list[int]
-    norm: str
-    """``l1`` or ``l2``."""
+    layers: Sequence[int]
+    """The source's layer for each of the child's."""
+    importance: Importance
+    pool_heads: bool = False
+    """Average neighbouring key/value heads instead of ranking them."""
+    vocabulary: Callable[[torch.Tensor], torch.Tensor] = lambda weight_VH: weight_VH
+    """Rows of the child's embedding and head out of the source's."""
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What was kept, for each structure: how many, of how many, and their share of the total score."""
+    scores: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    """What was ranked, by the keys of the report."""
 
     def build(self, progress: Callable[..., None]) -> dict[str, torch.Tensor]:
         """Return the child's weights under Hugging Face's names; ``progress`` is called once per layer."""
-        channels = self._keep("channels", self._channel_scores(), self.child.hidden_size)
+        channels = self._keep("channels", self.importance.channels, self.child.hidden_size)
         state = {"model.norm.weight": self.weights["model.norm.weight"][channels]}
         embedding_VH = self.weights["model.embed_tokens.weight"]
-        state["model.embed_tokens.weight"] = embedding_VH[:, channels]
+        state["model.embed_tokens.weight"] = self.vocabulary(embedding_VH)[:, channels]
         if not self.child.tie_word_embeddings:
-            state["lm_head.weight"] = self.weights.get("lm_head.weight", embedding_VH)[:, channels]
+            head_VH = self.weights.get("lm_head.weight", embedding_VH)
+            state["lm_head.weight"] = self.vocabulary(head_VH)[:, channels]
         for new, old in enumerate(self.layers):
             here, there = f"model.layers.{new}", f"model.layers.{old}"
-            for norm in ("input_layernorm", "post_attention_layernorm"):
+            for norm in NORM_NAMES:
                 state[f"{here}.{norm}.weight"] = self.weights[f"{there}.{norm}.weight"][channels]
-            self._attention(state, f"{here}.self_attn", f"{there}.self_attn", old, channels)
-            if f"{self.child.ffn(new)}.gate_proj.weight" not in state:
-                self._feed_forward(state, new, old, channels)
+            self._attention(state, new, old, channels)
+            for ours, theirs in zip(self.child.shortcuts(new), self.source.shortcuts(old), strict=True):
+                self._shortcut(state, ours, theirs, channels)
             progress(new + 1, len(self.layers), unit="layers")
+        for ffn, members in ffn_members(self.source, self.child, self.layers).items():
+            self._feed_forward(state, ffn, members, channels)
         return {name: weight.contiguous().clone() for name, weight in state.items()}
-
-    def _energy(self, weight: torch.Tensor) -> torch.Tensor:
-        return ENERGY[self.norm](weight.double())
 
     def _keep(self, what: str, scores: torch.Tensor, keep: int) -> torch.Tensor:
         kept = highest(scores, keep)
-        share = (scores[kept].sum() / scores.sum()).item() if scores.sum() > 0 else 1.0
+        self.scores[what] = scores.tolist()
+        total = scores.clamp(min=0).sum()  # learned gates can score below 0
+        share = (scores.clamp(min=0)[kept].sum() / total).item() if total > 0 else 1.0
         self.report[what] = {"kept": keep, "of": len(scores), "share": round(share, 6), "indices": kept.tolist()}
         return kept
 
-    def _channel_scores(self) -> torch.Tensor:
-        """Score of each hidden channel over every kept matrix that it runs through; shape (H,)."""
-        score_H = torch.zeros(self.source.hidden_size, dtype=torch.float64)
-        kept = {f"model.layers.{layer}." for layer in self.layers}
-        for name, weight in self.weights.items():
-            if name.startswith("model.layers.") and not name.startswith(tuple(kept)):
-                continue
-            along = 0 if weight.ndim == 1 or "o_proj" in name or "down_proj" in name else 1
-            energy = self._energy(weight)
-            score_H += energy if energy.ndim == 1 else energy.sum(1 - along)
-        return score_H
+    def _attention(self, state: dict[str, torch.Tensor], new: int, old: int, channels: torch.Tensor) -> None:
+        here, there = f"model.layers.{new}.self_attn", f"model.layers.{old}.self_attn"
+        groups, queries = self._heads(old)
+        query_rows = self._rows(queries)
+        output_HA = self.weights[f"{there}.o_proj.weight"]
+        state[f"{here}.o_proj.weight"] = output_HA[channels][:, query_rows]
+        for part in "qkv":
+            weight = self.weights[f"{there}.{part}_proj.weight"]
+            rows = weight[query_rows] if part == "q" else self._key_value(weight, groups)
+            state[f"{here}.{part}_proj.weight"] = rows[:, channels]
+            if self.source.qkv_bias:
+                bias = self.weights[f"{there}.{part}_proj.bias"]
+                state[f"{here}.{part}_proj.bias"] = bias[query_rows] if part == "q" else self._key_value(bias, groups)
+        if self.source.qk_norm:
+            for part in "qk":
+                state[f"{here}.{part}_norm.weight"] = self.weights[f"{there}.{part}_norm.weight"]
 
-    def _attention(
-        self, state: dict[str, torch.Tensor], here: str, there: str, layer: int, channels: torch.Tensor
-    ) -> None:
-        groups, dim = self.source.num_key_value_heads, self.source.head_dim
-        queries = self.source.num_attention_heads // groups
-        query, key, value, output = (self.weights[f"{there}.{part}_proj.weight"] for part in "qkvo")
-        query_score_KQ = self._energy(query).view(groups, queries, -1).sum(2)
-        query_score_KQ += self._energy(output).sum(0).view(groups, queries, dim).sum(2)
-        group_score_K = query_score_KQ.sum(1)
-        group_score_K += self._energy(key).view(groups, -1).sum(1) + self._energy(value).view(groups, -1).sum(1)
-
-        kept_groups = self._keep(f"key_value_heads.{layer}", group_score_K, self.child.num_key_value_heads)
-        per_group = self.child.num_attention_heads // self.child.num_key_value_heads
-        kept_queries = torch.cat([g * queries + highest(query_score_KQ[g], per_group) for g in kept_groups.tolist()])
-        self.report[f"query_heads.{layer}"] = {
-            "kept": len(kept_queries),
-            "of": groups * queries,
-            "indices": kept_queries.tolist(),
+    def _heads(self, old: int) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Return the kept key/value heads, None where neighbours are averaged, and the kept query heads."""
+        keep, per_group = self.child.num_key_value_heads, self.child.queries_per_group
+        score_KQ = self.importance.queries[old]
+        kept: torch.Tensor | None
+        if self.pool_heads:
+            kept, score_KQ = None, score_KQ.reshape(keep, -1)
+            pooled = self.source.num_key_value_heads // keep
+            self.report[f"key_value_heads.{old}"] = {"kept": keep, "of": keep * pooled, "means_of": pooled}
+            groups = list(range(keep))
+        else:
+            kept = self._keep(f"key_value_heads.{old}", self.importance.groups[old], keep)
+            groups = kept.tolist()
+        width = score_KQ.shape[1]
+        queries = torch.cat([group * width + highest(score_KQ[group], per_group) for group in groups])
+        self.scores[f"query_heads.{old}"] = score_KQ.flatten().tolist()
+        self.report[f"query_heads.{old}"] = {
+            "kept": len(queries),
+            "of": self.source.num_attention_heads,
+            "indices": queries.tolist(),
         }
-        query_rows, group_rows = (
-            (heads[:, None] * dim + torch.arange(dim)).flatten() for heads in (kept_queries, kept_groups)
-        )
-        state[f"{here}.q_proj.weight"] = query[query_rows][:, channels]
-        state[f"{here}.k_proj.weight"] = key[group_rows][:, channels]
-        state[f"{here}.v_proj.weight"] = value[group_rows][:, channels]
-        state[f"{here}.o_proj.weight"] = output[channels][:, query_rows]
+        return kept, queries
 
-    def _feed_forward(self, state: dict[str, torch.Tensor], new: int, old: int, channels: torch.Tensor) -> None:
-        there, here = self.source.ffn(old), self.child.ffn(new)
-        gate_FH, up_FH, down_HF = (self.weights[f"{there}.{part}_proj.weight"] for part in ("gate", "up", "down"))
-        score_F = self._energy(gate_FH).sum(1) + self._energy(up_FH).sum(1) + self._energy(down_HF).sum(0)
-        name = "neurons" if self.source.shared_ffn else f"neurons.{old}"
-        neurons = self._keep(name, score_F, self.child.intermediate_size)
-        state[f"{here}.gate_proj.weight"] = gate_FH[neurons][:, channels]
-        state[f"{here}.up_proj.weight"] = up_FH[neurons][:, channels]
-        state[f"{here}.down_proj.weight"] = down_HF[channels][:, neurons]
+    def _rows(self, heads: torch.Tensor) -> torch.Tensor:
+        dim = self.source.head_dim
+        return (heads[:, None] * dim + torch.arange(dim)).flatten()
+
+    def _key_value(self, weight: torch.Tensor, groups: torch.Tensor | None) -> torch.Tensor:
+        """Return a key or value weight, or bias, of the kept heads, or of the means of neighbours.
+
+        The mean is GQA's way to convert a multi-head checkpoint (Ainslie et al., arXiv 2305.13245, section 2.1).
+        """
+        if groups is not None:
+            return weight[self._rows(groups)]
+        keep, dim = self.child.num_key_value_heads, self.source.head_dim
+        if keep == self.source.num_key_value_heads:
+            return weight
+        heads = weight.float().view(keep, -1, dim, *weight.shape[1:])
+        return heads.mean(1).flatten(0, 1).to(weight.dtype)
+
+    def _shortcut(self, state: dict[str, torch.Tensor], here: str, there: str, channels: torch.Tensor) -> None:
+        kept = self._keep(
+            there.removeprefix("model.layers."), self.importance.bottlenecks[there], self.child.shortcut_width
+        )
+        state[f"{here}.down_proj.weight"] = self.weights[f"{there}.down_proj.weight"][kept][:, channels]
+        state[f"{here}.up_proj.weight"] = self.weights[f"{there}.up_proj.weight"][channels][:, kept]
+
+    def _feed_forward(
+        self, state: dict[str, torch.Tensor], here: str, members: Sequence[str], channels: torch.Tensor
+    ) -> None:
+        """Cut one feed-forward of the child out of one of the source, or out of the mean of several."""
+        score_F = torch.stack([self.importance.neurons[member] for member in members]).sum(0)
+        kept = self._keep(_neurons(members), score_F, self.child.intermediate_size)
+
+        def of(part: str) -> torch.Tensor:
+            found = [self.weights[f"{member}.{part}"] for member in members]
+            return found[0] if len(found) == 1 else torch.stack(found).float().mean(0).to(found[0].dtype)
+
+        state[f"{here}.gate_proj.weight"] = of("gate_proj.weight")[kept][:, channels]
+        state[f"{here}.up_proj.weight"] = of("up_proj.weight")[kept][:, channels]
+        state[f"{here}.down_proj.weight"] = of("down_proj.weight")[channels][:, kept]
+        if self.source.series_activation > 1:
+            state |= {f"{here}.act_fn.{part}": of(f"act_fn.{part}") for part in ("scale", "shift")}
+
+
+def _neurons(members: Sequence[str]) -> str:
+    """Return the report's key: ``neurons.3`` for layer 3's, ``neurons.middle`` for a group's."""
+    names = [member.removeprefix("model.").removeprefix("layers.").removesuffix(".mlp") for member in members]
+    return "neurons." + "+".join(name.removeprefix("shared_ffns.") for name in names)

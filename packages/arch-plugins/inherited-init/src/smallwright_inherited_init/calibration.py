@@ -1,0 +1,100 @@
+"""What the data-driven rules measure on: the source as a model, and windows of the run's training tokens.
+
+Shape suffixes: N windows, T tokens of a window, V vocabulary.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from core.errors import UserError
+from core.interfaces import Job, TokensMeta
+
+from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.source import model_class
+from smallwright_inherited_init.vocabulary import Vocabulary
+
+BATCH = 8
+"""Windows of a forward pass."""
+
+
+def windows(job: Job, config: InheritedInitConfig, vocabulary: Vocabulary | None) -> torch.Tensor:
+    """Return windows of the run's training tokens in the source's ids, shape (N, T), the same for the same seed.
+
+    The held-out tokens stay unseen. Where the source has a tokenizer of its own, the windows' text is encoded by it.
+
+    Args:
+        vocabulary: How the run's ids and the source's go together; None: they are the same.
+
+    Raises:
+        core.errors.UserError: when the stage has no tokens, or too few.
+    """
+    asked = ", ".join(f"arch.initializer.{rule}" for rule in config.measured)
+    if "tokens" not in job.inputs:
+        raise UserError(f"{asked}: measured on the run's tokens, and this stage has none. Use first_last and l2.")
+    tokens, length = job.inputs["tokens"], config.calibration_length
+    ids = np.memmap(tokens / "train.bin", dtype=f"<{_code(TokensMeta.load(tokens).dtype)}", mode="r")
+    if len(ids) < length:
+        raise UserError(
+            f"arch.initializer.calibration_length={length}: the run has {len(ids)} training tokens. Set it to "
+            f"{len(ids)} or less, or give more data."
+        )
+    generator = np.random.default_rng(job.seed)
+    starts = generator.integers(0, len(ids) - length + 1, config.calibration_sequences)
+    found_NT = torch.from_numpy(np.stack([ids[start : start + length].astype(np.int64) for start in starts]))
+    if vocabulary is None or vocabulary.unchanged:
+        return found_NT
+    return _windows_of(vocabulary.in_source_ids(found_NT.tolist()), length, asked)
+
+
+def _windows_of(ids: Sequence[int], length: int, asked: str) -> torch.Tensor:
+    count = len(ids) // length
+    if not count:
+        raise UserError(f"{asked}: the calibration windows are {len(ids)} of the source's tokens. Take more sequences.")
+    return torch.tensor(ids[: count * length]).view(count, length)
+
+
+def _code(dtype: str) -> str:
+    return {"uint16": "u2", "uint32": "u4"}[dtype]
+
+
+def load_model(config: Any, weights: Mapping[str, torch.Tensor]) -> Any:
+    """Return the source as a model in float32, on a GPU where there is one."""
+    model = model_class(config.model_type).from_pretrained(
+        None, config=config, state_dict=dict(weights), dtype=torch.float32
+    )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def batches(ids_NT: torch.Tensor, model: Any, size: int = BATCH) -> Iterator[torch.Tensor]:
+    """Yield the windows on the model's device, ``size`` at a time."""
+    for part in ids_NT.split(size):
+        yield part.to(model.device)
+
+
+def loss_of(model: Any, ids_NT: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy of the next tokens, in nats, with its graph."""
+    logits_NTV = model(input_ids=ids_NT, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits_NTV[:, :-1].flatten(0, 1).float(), ids_NT[:, 1:].flatten())
+
+
+@torch.no_grad()
+def mean_loss(model: Any, ids_NT: torch.Tensor) -> float:
+    """Return the mean loss over all windows, in nats per token."""
+    total = sum(loss_of(model, part).double().item() * len(part) for part in batches(ids_NT, model))
+    return total / len(ids_NT)
+
+
+@contextlib.contextmanager
+def without(model: Any, layers: Sequence[int]) -> Iterator[None]:
+    """Take layers out of the model for a while: the hidden state passes them unchanged."""
+    blocks = [model.model.layers[layer] for layer in layers]
+    for block in blocks:
+        block.forward = lambda hidden_states, *_, **__: hidden_states
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward

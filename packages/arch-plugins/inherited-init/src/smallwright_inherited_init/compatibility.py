@@ -1,0 +1,104 @@
+"""What a child can inherit from a source; everything else is refused with both values."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.errors import UserError
+
+from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.family import Dimensions
+
+CUT = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+SAME = ("head_dim", "rope_theta", "rope_scaling", "rms_norm_eps", "activation", "qk_norm", "qkv_bias")
+SAME_PARTS = ("series_activation", "augmented_shortcuts", "shortcut_reduction")
+
+
+def check(source: Dimensions, child: Dimensions, config: InheritedInitConfig) -> None:
+    """Refuse a child that is no part of the source.
+
+    Raises:
+        core.errors.UserError: naming the dimension and both values.
+    """
+    for key in CUT:
+        large, small = getattr(source, key), getattr(child, key)
+        if small > large:
+            raise UserError(f"arch.{key}={small}: larger than the source's {large}. Set it to {large} or less.")
+    for key in SAME + SAME_PARTS:
+        theirs, ours = getattr(source, key), getattr(child, key)
+        if key == "shortcut_reduction" and not source.augmented_shortcuts:
+            continue
+        if ours != theirs:
+            raise UserError(
+                f"arch.{key}={_show(ours)}: the source was trained with {_show(theirs)}. "
+                f"Set arch.{key}={_show(theirs)}."
+            )
+    _check_heads(source, child, config)
+    if source.tie_word_embeddings is False and child.tie_word_embeddings:
+        raise UserError(
+            "arch.tie_word_embeddings=true: the source's embedding and head differ. Set arch.tie_word_embeddings=false."
+        )
+
+
+def _check_heads(source: Dimensions, child: Dimensions, config: InheritedInitConfig) -> None:
+    """Refuse more query heads to a key/value head than the source, or its averages, have."""
+    large, small = source.queries_per_group, child.queries_per_group
+    if config.key_value_heads == "mean":
+        if source.num_key_value_heads % child.num_key_value_heads:
+            raise UserError(
+                f"arch.num_key_value_heads={child.num_key_value_heads}: must divide the source's "
+                f"{source.num_key_value_heads} to be the means of neighbours. Or set "
+                "arch.initializer.key_value_heads=rank."
+            )
+        large *= source.num_key_value_heads // child.num_key_value_heads
+    if small > large:
+        raise UserError(
+            f"arch.num_attention_heads={child.num_attention_heads} over arch.num_key_value_heads="
+            f"{child.num_key_value_heads}: {small} query heads share a key/value head, and the source has {large} to "
+            f"give. Set arch.num_key_value_heads to {-(-child.num_attention_heads // large)} or more, or "
+            "arch.initializer.key_value_heads=mean."
+        )
+
+
+def check_layers(source: Dimensions, child: Dimensions, layers: Sequence[int], config: InheritedInitConfig) -> None:
+    """Refuse kept layers that would run in another way than they were trained in.
+
+    Args:
+        layers: The source's layer for each of the child's.
+
+    Raises:
+        core.errors.UserError: naming both layers.
+    """
+    for new, old in enumerate(layers):
+        for what, theirs, ours in (
+            ("position embedding (arch.nope_interval)", source.rope_layers[old], child.rope_layers[new]),
+            ("sliding window (arch.sliding_window, arch.global_interval)", source.windows[old], child.windows[new]),
+        ):
+            if ours != theirs:
+                raise UserError(
+                    f"arch.initializer.layers={list(layers)}: layer {new} of the child has {what} {_show(ours)}, the "
+                    f"source's layer {old} was trained with {_show(theirs)}. Give a list of layers whose pattern is "
+                    "the child's."
+                )
+    if config.shared_ffn == "mean":
+        return
+    for group, members in ffn_members(source, child, layers).items():
+        if len(members) > 1:
+            raise UserError(
+                f"arch.ffn_groups: the layers of the child that share {group} would inherit it from "
+                f"{len(members)} feed-forward networks of the source, {', '.join(members)}, and none of them fits all. "
+                "Give a source that shares its feed-forward, or set arch.initializer.shared_ffn=mean."
+            )
+
+
+def ffn_members(source: Dimensions, child: Dimensions, layers: Sequence[int]) -> dict[str, list[str]]:
+    """Return the prefixes of the source's feed-forward networks that each of the child's comes from."""
+    members: dict[str, list[str]] = {}
+    for new, old in enumerate(layers):
+        found = members.setdefault(child.ffn(new), [])
+        if source.ffn(old) not in found:
+            found.append(source.ffn(old))
+    return members
+
+
+def _show(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)

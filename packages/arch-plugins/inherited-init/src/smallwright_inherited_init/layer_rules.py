@@ -1,0 +1,105 @@
+"""Which layers a smaller model keeps."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from core.errors import UserError
+
+from smallwright_inherited_init.calibration import batches, mean_loss, without
+
+Progress = Callable[..., None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerChoice:
+    """The kept layers, and what they were chosen by."""
+
+    kept: list[int]
+    rule: str
+    scores: list[float] | None = None
+    """Of each layer (for ``contiguous``: of each run of dropped layers, by its first); None: not measured."""
+    meaning: str = ""
+    """What a score is, with its unit."""
+    loss: float | None = None
+    """Loss of the whole source on the same windows, where scores are losses."""
+
+
+def select_layers(rule: str | tuple[int, ...], of: int, keep: int) -> LayerChoice:
+    """Choose without measuring: both ends, or the list that was given.
+
+    Raises:
+        core.errors.UserError: when a list does not name ``keep`` layers of the source.
+    """
+    if rule == "first_last":
+        first = -(-keep // 2)
+        return LayerChoice(kept=[*range(first), *range(of - (keep - first), of)], rule="first_last")
+    assert not isinstance(rule, str), f"{rule} must be measured"
+    layers = list(rule)
+    if len(layers) != keep or not all(0 <= layer < of for layer in layers):
+        raise UserError(
+            f"arch.initializer.layers={layers}: must name arch.num_hidden_layers={keep} of the source's "
+            f"layers 0 to {of - 1}."
+        )
+    return LayerChoice(kept=layers, rule="list")
+
+
+def measure_layers(rule: str, model: Any, ids_NT: torch.Tensor, keep: int, progress: Progress) -> LayerChoice:
+    """Choose by what the source does on calibration windows; of equals, the first layers are kept."""
+    if rule == "block_influence":
+        scores = block_influence(model, ids_NT)
+        return LayerChoice(
+            kept=_highest(scores, keep), rule=rule, scores=scores, meaning="block influence, 1 - mean cosine"
+        )
+    layers, loss = len(model.model.layers), mean_loss(model, ids_NT)
+    run = 1 if rule == "perplexity" else layers - keep
+    scores = losses_without(model, ids_NT, run, progress) if run else []
+    if rule == "perplexity":
+        meaning = "loss without the layer, nats per token"
+        return LayerChoice(kept=_highest(scores, keep), rule=rule, scores=scores, meaning=meaning, loss=loss)
+    first = min(range(len(scores)), key=lambda start: (scores[start], -start)) if scores else layers
+    kept = [layer for layer in range(layers) if not first <= layer < first + run]
+    meaning = f"loss without {run} layers from this one on, nats per token"
+    return LayerChoice(kept=kept, rule=rule, scores=scores, meaning=meaning, loss=loss)
+
+
+@torch.no_grad()
+def block_influence(model: Any, ids_NT: torch.Tensor) -> list[float]:
+    """Return for each layer 1 - E[cos(x, layer(x))] over tokens (ShortGPT, arXiv 2403.03853, section 2.3)."""
+    blocks = model.model.layers
+    cosine = [0.0] * len(blocks)
+
+    def watch(index: int) -> Callable[..., None]:
+        def hook(_: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            cosine[index] += torch.cosine_similarity(inputs[0].double(), output.double(), dim=-1).sum().item()
+
+        return hook
+
+    handles = [block.register_forward_hook(watch(index)) for index, block in enumerate(blocks)]
+    try:
+        for part in batches(ids_NT, model):
+            model(input_ids=part, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [1.0 - total / ids_NT.numel() for total in cosine]
+
+
+def losses_without(model: Any, ids_NT: torch.Tensor, run: int, progress: Progress) -> list[float]:
+    """Return the loss without each run of ``run`` neighbouring layers, by the first of them.
+
+    A run of 1 is Shortened LLaMA's measure (arXiv 2402.02834, section 3.2, as a loss instead of its exponential); a
+    longer one is Minitron's (arXiv 2408.11796, section 3).
+    """
+    starts = len(model.model.layers) - run + 1
+    losses = []
+    for start in range(starts):
+        with without(model, range(start, start + run)):
+            losses.append(mean_loss(model, ids_NT))
+        progress(start + 1, starts, unit="layers", note=f"loss {losses[-1]:.3f}")
+    return losses
+
+
+def _highest(scores: Sequence[float], keep: int) -> list[int]:
+    return sorted(sorted(range(len(scores)), key=lambda layer: -scores[layer])[:keep])
