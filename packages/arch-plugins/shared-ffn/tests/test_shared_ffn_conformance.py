@@ -1,7 +1,12 @@
-"""``shared_ffn`` holds what every architecture must."""
+"""``shared_ffn`` holds what every architecture must, shared by all layers and by groups."""
 
 from core.testing import ArchitectureConformance
 
 
 class TestSharedFFN(ArchitectureConformance):
     plugin = "shared_ffn"
+
+
+class TestGroups(ArchitectureConformance):
+    plugin = "shared_ffn"
+    settings = {"ffn_groups": {"middle": "1-3", "ends": "0,5"}}
