@@ -47,7 +47,9 @@ def register_steps(register: Register) -> None:
     """Name document transformations for data recipes.
 
     Target: a :class:`core.data.steps.Step` (or any DataTrove ``PipelineStep``), or a
-    :class:`core.data.steps.CorpusStep` for work that must see the whole corpus, such as MinHash.
+    :class:`core.data.steps.CorpusStep` for work that must see the whole corpus, such as MinHash. Its ``config`` may
+    have ``check(registry, where)``, called while planning: it imports nothing heavy, and raises a
+    :class:`core.errors.UserError` that starts with ``where`` for what would end the run later.
     """
 
 

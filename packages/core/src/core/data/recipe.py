@@ -76,7 +76,8 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
 
     Raises:
         MissingPluginError: a step that nothing installed offers.
-        ConfigError: a wrong setting, named as ``data.steps.<label>.<key>``.
+        UserError: a wrong setting, named as ``data.steps.<label>.<key>``, or what a configuration's own ``check``
+            finds missing before any work: a model's folder, a benchmark, a library.
     """
     known = set(registry.names("steps"))
     missing = {}
@@ -98,7 +99,10 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
             continue
         entry = registry.get("steps", use)
         config_class = entry.load_config()
-        config = settings if config_class is None else typed.build(config_class, settings, f"{where}.steps.{label}")
+        place = f"{where}.steps.{label}"
+        config = settings if config_class is None else typed.build(config_class, settings, place)
+        if hasattr(config, "check"):
+            config.check(registry, place)
         planned.append(PlannedStep(label=label, entry=entry, config=config))
     if len(missing) > 1:
         names = ", ".join(map(repr, dict.fromkeys(missing.values())))

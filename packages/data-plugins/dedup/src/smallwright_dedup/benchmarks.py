@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import importlib.resources
 import json
 import zlib
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from core.errors import InputError
 QUESTION_FIELDS = ("context", "question", "problem", "prompt", "instruction", "query", "text")
 """Where an item's question is looked for, in this order."""
 ANSWER_FIELDS = ("label", "answer")
-FILE_ENDINGS = (".jsonl", ".gz", ".parquet", ".txt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,35 +28,6 @@ class Item:
     @property
     def name(self) -> str:
         return f"{self.benchmark}:{self.id}"
-
-
-def resolve(name: str, plugin_files: tuple[str, ...] = ()) -> Path:
-    """Return the file of items called ``name``: a path, ``package:relative/path.jsonl``, or a registered benchmark.
-
-    Args:
-        plugin_files: Local plugin files, which may register benchmarks too.
-
-    Raises:
-        InputError: no such file or resource.
-        core.errors.ConfigError: no such benchmark; the message lists the registered ones.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    package, colon, relative = name.partition(":")
-    if colon:
-        try:
-            path = Path(str(importlib.resources.files(package))) / relative
-        except (ModuleNotFoundError, ValueError) as error:
-            raise InputError(f"against={name}: no package {package!r} ({error}).") from None
-    elif "/" in name or name.endswith(FILE_ENDINGS):
-        path = Path(name)
-    else:
-        from core import discovery
-
-        path = discovery.load(plugin_files).get("benchmarks", name).resource()
-    if not path.is_file():
-        raise InputError(f"against={name}: no file {path}.")
-    return path
 
 
 def read_items(path: Path, benchmark: str, fields: tuple[str, ...] | None = None) -> Iterator[Item]:

@@ -5,7 +5,11 @@ import re
 from typing import Literal
 
 from core.config import setting
-from core.errors import ConfigError
+from core.errors import ConfigError, UserError
+from core.fingerprint import check_local, check_modules
+from core.registry import Registry
+
+from smallwright_dedup.against import resolve
 
 
 def _check_scope(scope: str | None, pattern: str | None) -> None:
@@ -148,6 +152,12 @@ class EmbeddingDedupConfig:
         _check_positive(self, "max_length", "neighbours", "batch_size")
         _check_share(self, "threshold")
 
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a model that is not there and missing libraries, before any work."""
+        check_local(self.model, f"{where}.model")
+        libraries = {"torch": "torch", "transformers": "transformers"}
+        check_modules(where, libraries, "smallwright-data-dedup[embeddings]")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecontaminateConfig:
@@ -190,6 +200,15 @@ class DecontaminateConfig:
             raise ConfigError(f"max_characters={self.max_characters}: must be at least 1000.")
         if not 0 < self.least_ratio <= 1:
             raise ConfigError(f"ratio={self.ratio}: give a share above 0, at most 1.")
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a benchmark that nothing offers, before any work."""
+        for name in self.against:
+            try:
+                resolve(name, registry=registry)
+            except UserError as error:
+                reason = str(error).removeprefix(f"against={name}: ")
+                raise type(error)(f"{where}.against={name}: {reason}") from None
 
     @property
     def words_in_a_row(self) -> int:

@@ -6,10 +6,13 @@ Sources: "FineWeb" is arXiv 2406.17557, "Gopher" 2112.11446, "C4" JMLR 21/140, "
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from core.config import setting
-from core.errors import ConfigError
+from core.errors import ConfigError, InputError, nearest
+from core.fingerprint import check_modules
+from core.registry import Registry
 
 
 def _check_fractions(config: object, *names: str) -> None:
@@ -91,6 +94,26 @@ class LanguageConfig:
             raise ConfigError("margin_scale, max_rank and max_chars must be above 0.")
         if not 0 <= self.top_k <= 100:
             raise ConfigError(f"top_k={self.top_k}: give a number from 0 to 100.")
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse codes that resiliparse does not know, a model that is not there and a missing library."""
+        if self.backend == "fasttext":
+            if self.model is not None and not Path(self.model).is_file():
+                raise InputError(
+                    f"{where}.model={self.model}: no such file; lid.176.bin comes from https://fasttext.cc."
+                )
+            check_modules(where, {"fasttext": "fasttext"}, "smallwright-data-quality[fasttext]")
+        else:
+            self.check_codes(where)
+
+    def check_codes(self, where: str) -> None:
+        """Refuse codes that resiliparse does not know."""
+        from resiliparse.parse.lang import supported_langs
+
+        known = supported_langs()
+        for code in self.languages or ():
+            if code not in known:
+                raise ConfigError(f"{where}.languages: {code!r} is unknown to resiliparse.{nearest(code, known)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -344,6 +367,12 @@ class TokensConfig:
     def __post_init__(self) -> None:
         if self.bytes_per_token <= 0:
             raise ConfigError(f"bytes_per_token={self.bytes_per_token}: must be above 0.")
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a tokenizer that is not there."""
+        path = None if self.tokenizer is None else Path(self.tokenizer)
+        if path is not None and not path.is_file() and not (path / "tokenizer.json").is_file():
+            raise InputError(f"{where}.tokenizer={path}: no such file; give a tokenizer.json or a folder with one.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

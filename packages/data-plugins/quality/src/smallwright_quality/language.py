@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core.data.steps import DocumentStep, Rejection, StepContext
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError
 from datatrove.data import Document
 
 from smallwright_quality.config import LanguageConfig
@@ -37,13 +37,7 @@ class Language(DocumentStep):
         if self.config.backend == "fasttext":
             load_fasttext(str(self.config.model))
             return
-        from resiliparse.parse.lang import supported_langs
-
-        known = supported_langs()
-        for code in self.config.languages or ():
-            if code not in known:
-                key = f"data.steps.{context.label}.languages"
-                raise ConfigError(f"{key}: {code!r} is unknown to resiliparse.{nearest(code, known)}")
+        self.config.check_codes(f"data.steps.{context.label}")
 
     def process_document(self, document: Document) -> Document:
         config = self.config

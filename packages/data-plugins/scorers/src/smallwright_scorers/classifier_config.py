@@ -1,10 +1,13 @@
 """Settings of the classifiers: what all of them share, and one class for each kind."""
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 
 from core.config import setting
-from core.errors import ConfigError
+from core.errors import ConfigError, InputError
+from core.fingerprint import check_local, check_modules
+from core.registry import Registry
 
 from smallwright_scorers.config import at_least
 
@@ -66,6 +69,11 @@ class CommonConfig:
             if not getattr(self, name):
                 raise ConfigError(f"{name}: is empty; name a metadata key.")
 
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a trained classifier that is not there, before any work."""
+        if self.pretrained is not None:
+            check_local(self.pretrained, f"{where}.pretrained")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(CommonConfig):
@@ -120,6 +128,17 @@ class FastTextClassifierConfig(CommonConfig):
         at_least(self, word_ngrams=1, dim=1, epochs=1, buckets=1000, min_count=1)
         if not 0 < self.learning_rate <= 10:
             raise ConfigError(f"learning_rate={self.learning_rate}: must be above 0 and at most 10.")
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a trained classifier that is not there and missing libraries; there is no hub of such files."""
+        if self.pretrained is not None and not Path(self.pretrained).exists():
+            raise InputError(f"{where}.pretrained={self.pretrained}: no such file or folder.")
+        self.check_libraries(where)
+
+    def check_libraries(self, where: str) -> None:
+        """Refuse to score without fastText's reader, and to train without floret."""
+        libraries = {"fasttext": "fasttext-predict"} | ({} if self.pretrained else {"floret": "floret"})
+        check_modules(where, libraries, "smallwright-data-scorers[fasttext]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,3 +197,15 @@ class EncoderClassifierConfig(CommonConfig):
         at_least(self, scoring_batch=1, threads=1)
         if not 0 < self.learning_rate <= 1:
             raise ConfigError(f"learning_rate={self.learning_rate}: must be above 0 and at most 1.")
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse models that are not there and missing libraries; what a hub has is looked at when the step starts."""
+        super().check(registry, where)
+        if self.encoder is not None and self.pretrained is None:
+            check_local(self.encoder, f"{where}.encoder")
+        self.check_libraries(where)
+
+    def check_libraries(self, where: str) -> None:
+        """Refuse to work without what runs encoders."""
+        libraries = {"torch": "torch", "transformers": "transformers"}
+        check_modules(where, libraries, "smallwright-data-scorers[encoder]")

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from core.config import setting
 from core.errors import ConfigError
+from core.fingerprint import check_local, check_modules
+from core.registry import Registry
 
 
 def at_least(config: object, **least: float) -> None:
@@ -203,6 +205,16 @@ class ScoreLlmConfig(LabelConfig):
         # a key given by mistake must not be shown
         if self.api_key_env is not None and not self.api_key_env.isidentifier():
             raise ConfigError("api_key_env: must be the name of an environment variable that holds the key.")
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a model that is not there, a key that is not set and a missing engine, before any work."""
+        try:
+            self.api_key()
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error}") from None
+        if self.base_url is None:  # a server's names are its own
+            check_local(str(self.model), f"{where}.model")
+            check_modules(where, {"vllm": "vllm (without a GPU: extra cpu)"}, "smallwright-data-scorers[gpu]")
 
     def api_key(self) -> str | None:
         """Return the server's key.

@@ -5,7 +5,6 @@ encoded once, in a pass over the shards of its own, and the 20 epochs run over t
 transformers are in :mod:`smallwright_scorers.encoder_torch`.
 """
 
-import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 from core.data.steps import Phase
-from core.errors import ConfigError
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
@@ -45,12 +43,7 @@ class EncoderKind(Kind):
         self.about = f"{frozen} {config.pretrained or config.encoder}, one regression output"
 
     def check(self, step: str) -> None:
-        missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-        if missing:
-            raise ConfigError(
-                f"data.steps.{step}: {' and '.join(missing)} not installed. Install: "
-                "pip install 'smallwright-data-scorers[encoder]'"
-            )
+        self.config.check_libraries(f"data.steps.{step}")
         from smallwright_scorers import encoder_torch
 
         config = self.config

@@ -5,7 +5,6 @@ weights are fastText's, bit by bit. Its files have two settings more than fastTe
 fastText's files, which every fastText reads. ``fasttext`` scores: any package of that name, such as fasttext-predict.
 """
 
-import importlib.util
 import shutil
 import struct
 from collections.abc import Sequence
@@ -45,13 +44,7 @@ class FastTextKind(Kind):
     about = "fastText, supervised"
 
     def check(self, step: str) -> None:
-        needed = {"fasttext": "fasttext-predict"} | ({} if self.config.pretrained else {"floret": "floret"})
-        missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
-        if missing:
-            raise ConfigError(
-                f"data.steps.{step}: {' and '.join(missing)} not installed. Install: "
-                "pip install 'smallwright-data-scorers[fasttext]'"
-            )
+        self.config.check_libraries(f"data.steps.{step}")
         pretrained = self.config.pretrained
         if pretrained is not None and read_index(self, pretrained) is None and not Path(pretrained).is_file():
             raise InputError(f"data.steps.{step}.{_no_file(pretrained)}")

@@ -1,0 +1,108 @@
+"""``core.plan`` with the real plugins: published shares, shapes that can be trained, what is refused before work."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+OPEN = ["+arch=gqa", "arch.size=null", "+data=finemath"]
+
+
+def call(folder, *arguments):
+    command = [sys.executable, "-m", "core.plan", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def plan(folder, *arguments):
+    done = call(folder, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("vocab", "layers", "embeddings", "stored", "published"),
+    # PanGu-pi Pro (arXiv 2402.02791), tokenizer compression: 38.19 % with 100,883 entries, 18.07 % with 48,000.
+    [(100_883, 15, 361_564_672, 946_529_024, 38.19), (48_000, 20, 172_032_000, 951_983_872, 18.07)],
+)
+def test_the_embedding_share_of_pangu_pi_pro(vocab, layers, embeddings, stored, published, tmp_path):
+    shape = [f"arch.vocab_size={vocab}", f"arch.num_hidden_layers={layers}", "arch.hidden_size=1792"]
+    shape += ["arch.intermediate_size=4864", "arch.num_attention_heads=14", "arch.num_key_value_heads=14"]
+    planned = plan(tmp_path, *OPEN, *shape, "arch.tie_word_embeddings=false")
+    assert (planned["embedding_parameters"], planned["stored_parameters"]) == (embeddings, stored)
+    assert 100 * planned["embedding_share"] == pytest.approx(published, abs=0.01)
+
+
+def test_local_layers_keep_their_window_in_the_cache(tmp_path):
+    shape = ["arch.hidden_size=64", "arch.intermediate_size=96", "arch.num_hidden_layers=6"]
+    shape += ["arch.num_attention_heads=4", "arch.num_key_value_heads=2", "arch.max_position_embeddings=1000"]
+    whole = plan(tmp_path, *OPEN, *shape)["kv_cache"]
+    value = 2 * 2 * 16 * 2  # keys and values of two heads of 16, in two bytes
+    assert whole == {"bytes_per_token": 6 * value, "context": 1000, "bytes_at_context": 6 * 1000 * value}
+    local = plan(tmp_path, *OPEN, *shape, "arch.sliding_window=100", "arch.global_interval=3")["kv_cache"]
+    assert local["bytes_at_context"] == (2 * 1000 + 4 * 100) * value
+
+
+def test_a_shared_feed_forward_is_trained_by_what_it_stores(tmp_path):
+    planned = plan(tmp_path, "+arch=shared_ffn", "arch.size=mobillama-0.5b", "+data=finemath")
+    scaling = planned["scaling"]
+    assert scaling["tokens_per_parameter"] == planned["tokens"] / 534_865_920
+    assert scaling["tokens_per_executed_parameter"] == planned["tokens"] / 1_195_900_928
+    assert scaling["optimal_tokens"].keys() == {"printed", "TeX", "re-fit"}
+
+
+def test_other_hardware_shards_the_states(tmp_path):
+    arguments = ["+arch=gqa", "arch.size=smollm2-135m", "+data=finemath", "pretrain.global_batch_size=16"]
+    planned = plan(tmp_path, *arguments, "--device", "h100", "--devices", "1,8")
+    one, eight = planned["hardware"]
+    assert (one["devices"], eight["devices"]) == (1, 8)
+    assert one["memory_bytes"] > 4 * eight["memory_bytes"]
+    assert one["hours"] == pytest.approx(8 * eight["hours"])
+    assert one["money"] == pytest.approx(eight["money"])
+    assert one["float32_on_gpu"], "the default precision is no GPU's peak"
+    assert "add +hardware=gpu" in call(tmp_path, *arguments, "--device", "h100").stdout
+    refused = call(tmp_path, *arguments, "--device", "h100", "--devices", "3")
+    assert refused.stderr == ("error: --devices 3: pretrain.global_batch_size=16: not divisible by nproc=3. Use 18.\n")
+
+
+@pytest.mark.parametrize("arch", ["gqa", "shared_ffn"])
+def test_every_shape_of_a_grid_can_be_planned_as_it_is_printed(arch, tmp_path):
+    wanted = ["--budget", "20e6", "--vocab", "8000", "--width", "192-512", "--depth", "4-16", "--samples", "3"]
+    options = ["--grid", "--arch", arch, *wanted, "--head-dim", "64", "--width-multiple", "64"]
+    grid = plan(tmp_path, *options, "arch.max_position_embeddings=512")
+    assert len(grid["rows"]) == 3
+    for row in grid["rows"]:
+        assert abs(row["parameters"] - 20e6) <= 0.02 * 20e6
+        planned = plan(tmp_path, *row["overrides"], "+data=finemath")
+        assert planned["stored_parameters"] == row["parameters"]
+        assert planned["embedding_share"] == row["embedding_share"]
+        assert planned["kv_cache"]["context"] == 512, "other settings are repeated"
+    printed = call(tmp_path, *options, "arch.max_position_embeddings=512").stdout
+    assert " ".join(grid["rows"][0]["overrides"]) in printed
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.steps.decontaminate.against=[no_such]"], "data.steps.decontaminate.against=no_such: no installed"),
+        (["data.steps.decontaminate.against=[nobody:x.jsonl]"], "against=nobody:x.jsonl: no package 'nobody'"),
+        (["data.steps.language.languages=[enn]"], "data.steps.language.languages: 'enn' is unknown to resiliparse."),
+        (["data.steps.language.backend=fasttext", "data.steps.language.model=lid.176.bin"], "no such file"),
+        (["data.steps.classifier.pretrained=/nowhere"], "data.steps.classifier.pretrained=/nowhere: no such file"),
+        (["data.classifier=fasttext", "data.classifier.pretrained=dclm.bin"], "pretrained=dclm.bin: no such file"),
+        (["data.classifier=encoder", "data.classifier.encoder=./e5"], "encoder=./e5: no such file or folder"),
+        (["data.scorer=llm", "data.scorer.model=/models/llama"], "model=/models/llama: no such file or folder"),
+        (["data.steps.statistics.tokenizer=/nowhere"], "data.steps.statistics.tokenizer=/nowhere: no such file"),
+        (["data.steps.url_filter.url_files=[list.txt]"], "data.steps.url_filter.url_files: no such file: list.txt"),
+    ],
+)
+def test_what_would_end_the_run_is_refused_while_planning(overrides, message, tmp_path):
+    done = call(tmp_path, "+data=finemath", *overrides)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_servers_model_is_the_servers_to_know(tmp_path):
+    server = ["data.scorer.backend=server", "data.scorer.base_url=http://localhost:1/v1"]
+    assert plan(tmp_path, "+data=finemath", "data.scorer=llm", "data.scorer.model=/models/llama", *server)
