@@ -19,6 +19,14 @@ pytest.register_assert_rewrite(
 
 from core.testing.architecture import ArchitectureConformance  # noqa: E402
 from core.testing.base import Conformance  # noqa: E402
+from core.testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from core.testing.steps import StepConformance  # noqa: E402
 
-__all__ = ["ArchitectureConformance", "Conformance", "StepConformance"]
+__all__ = [
+    "ArchitectureConformance",
+    "Conformance",
+    "EvaluatorConformance",
+    "PosttrainConformance",
+    "StageConformance",
+    "StepConformance",
+]

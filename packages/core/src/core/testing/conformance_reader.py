@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from datatrove.data import Document
+
 from core.data.steps import Step
 from core.hooks import hookimpl
-from datatrove.data import Document
 
 PLUGIN_API_VERSION = 1
 
