@@ -17,8 +17,8 @@ from core.testing.training import mean_loss, train
 
 SLOPE = 1e-3
 """Largest share by which a slope may differ from its finite difference: TorchTitan's RoPE rounds to float32."""
-SLOPE_FLOOR = 1e-6
-"""Slopes that differ by less are the same."""
+SLOPE_FLOOR = 1e-4
+"""Slopes that differ by less are the same: that rounding is 4e-5 for tensors of two small numbers."""
 GRADIENT = 1e-4
 """Largest difference of gradients between engines or numbers of ranks, as a share of the tensor's largest."""
 NO_GRADIENT = 1e-3
