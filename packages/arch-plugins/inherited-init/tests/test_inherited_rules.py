@@ -48,23 +48,33 @@ def test_keeping_every_layer_by_any_rule_keeps_every_bit(trained, tokens, tmp_pa
 def test_dead_parts_are_dropped_first(trained, tokens, tmp_path, rule):
     """A child without the dead neurons and the dead key/value head computes what the source computes.
 
-    Learned masks drop by what the loss needs: where closing the living head costs nothing, either may stay.
+    Learned masks drop by what the loss needs: a living part may go first only where closing it costs nothing.
     """
     small = architecture(intermediate_size=21, num_attention_heads=2, num_key_value_heads=1)
     _, child = inherit(trained, small, tmp_path, {"tokens": tokens}, neurons=rule, **CALIBRATION)
     report, source = kept(tmp_path), Dimensions.of(trained.model.config, "source")
-    living, whole, needed = 1 - DEAD_GROUP, mean_loss(trained.model, HELD_OUT), []
+    whole = mean_loss(trained.model, HELD_OUT)
+
+    def cost(name, of, closed):
+        gate = torch.ones(1, of)
+        gate[0, sorted(closed)] = 0
+        with masks.gated(trained.model, source, range(6), {name: gate}):
+            return mean_loss(trained.model, HELD_OUT) - whole
+
+    living, right = 1 - DEAD_GROUP, 0
     for layer in range(6):
-        assert set(range(24)) - set(report[f"neurons.{layer}"]["indices"]) == set(DEAD_NEURONS)
-        gate = torch.ones(1, 2)
-        gate[0, living] = 0
-        with masks.gated(trained.model, source, range(6), {f"groups.{layer}": gate}):
-            needed.append(rule != "mask" or mean_loss(trained.model, HELD_OUT) > whole + 0.02)
-        if needed[-1]:
-            assert report[f"key_value_heads.{layer}"]["indices"] == [living]
+        neurons = set(range(24)) - set(report[f"neurons.{layer}"]["indices"]) - set(DEAD_NEURONS)
+        groups = {living} - set(report[f"key_value_heads.{layer}"]["indices"])
+        right += not neurons
+        if rule == "mask":
+            assert not neurons or cost(source.ffn(layer), 24, neurons) < 0.005
+            assert not groups or cost(f"groups.{layer}", 2, groups) < 0.005
+        else:
+            assert not neurons
+            assert not groups
             assert report[f"query_heads.{layer}"]["indices"] == [2 * living, 2 * living + 1]
-    assert any(needed)
-    if all(needed):
+    assert right >= 4
+    if rule != "mask":
         assert torch.allclose(child(IDS).logits, trained.model(IDS).logits, atol=1e-4)
 
 
@@ -99,7 +109,8 @@ def test_measures_of_layers(trained):
     assert block_influence(model, ids_NT)[0] == pytest.approx(first.item(), abs=1e-6)
     assert mean_loss(model, ids_NT) == pytest.approx(model(input_ids=ids_NT, labels=ids_NT).loss.item(), abs=1e-6)
     shallow = LlamaForCausalLM(LlamaConfig(**{**SOURCE, "num_hidden_layers": 4})).eval()
-    shallow.model.layers[:] = [model.model.layers[i] for i in (0, 1, 4, 5)]
+    shallow.model.load_state_dict(model.model.state_dict(), strict=False)
+    shallow.model.layers = torch.nn.ModuleList(model.model.layers[i] for i in (0, 1, 4, 5))
     with without(model, [2, 3]):
         assert mean_loss(model, ids_NT) == pytest.approx(mean_loss(shallow, ids_NT), abs=1e-6)
     losses = losses_without(model, ids_NT, 2, quiet)
@@ -112,14 +123,14 @@ def test_measures_of_layers(trained):
 
 @pytest.mark.parametrize("rule", LAYER_RULES)
 def test_rules_for_layers_beat_chance(trained, tokens, tmp_path, rule):
-    """The kept ends, and every measured choice, lose less than the median of all choices of as many layers."""
+    """The kept ends, and every measured choice, lose less than a random choice of as many layers does on average."""
     small = architecture(num_hidden_layers=4)
     _, child = inherit(trained, small, tmp_path, {"tokens": tokens}, layers=rule, **CALIBRATION)
     others = []
     for dropped in ((a, b) for a in range(6) for b in range(a)):
         with without(trained.model, dropped):
             others.append(mean_loss(trained.model, HELD_OUT))
-    assert mean_loss(child, HELD_OUT) < sorted(others)[len(others) // 2]
+    assert mean_loss(child, HELD_OUT) < sum(others) / len(others)
 
 
 @pytest.mark.parametrize("rule", STRUCTURE_RULES)
@@ -159,7 +170,7 @@ def test_closed_gates_compute_what_the_cut_model_computes(trained, tokens, tmp_p
     assert all(gates[f"queries.{layer}"].sum(1).tolist() == [1, 1] for layer in (0, 2, 3, 5))
     with without(trained.model, [1, 4]), masks.gated(trained.model, source, [0, 2, 3, 5], gates):
         masked = trained.model(IDS).logits
-    assert torch.allclose(masked, child(IDS).logits, atol=1e-5)
+    assert (masked - child(IDS).logits).abs().max() < 1e-5 * masked.abs().max()
 
 
 def test_hard_concrete_gates():

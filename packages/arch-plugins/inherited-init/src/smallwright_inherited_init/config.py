@@ -40,7 +40,7 @@ class InheritedInitConfig:
     averaged and query heads stay (arXiv 2305.13245, section 2.1)."""
     shared_ffn: Literal["refuse", "mean"] = "refuse"
     """A feed-forward that several layers of the child share, of layers that have one each: refused, or ``mean``: their
-    weights are averaged (the "Average" initialization of Relaxed Recursive Transformers, arXiv 2410.20672)."""
+    weights are averaged (as Relaxed Recursive Transformers, arXiv 2410.20672, start whole blocks that layers share)."""
     vocabulary: Literal["by_token", "same"] = "by_token"
     """A source with another tokenizer: ``by_token`` copies the rows of tokens that both have and gives every other
     token the mean of its pieces' rows (Fast Vocabulary Transfer, arXiv 2402.09977); ``same`` refuses it."""

@@ -83,7 +83,7 @@ def gated(model: Any, source: Dimensions, layers: Sequence[int], gates: Mapping[
     def norm(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         if CHANNELS not in gates:
             return output
-        gate_H, x_BTH = gates[CHANNELS][0], inputs[0]
+        gate_H, x_BTH = gates[CHANNELS][0], inputs[0].float()
         mean_square = x_BTH.square().sum(-1, keepdim=True) / (gate_H != 0).sum().clamp(min=1)
         return module.weight * (x_BTH * torch.rsqrt(mean_square + module.variance_epsilon)) * gate_H
 
