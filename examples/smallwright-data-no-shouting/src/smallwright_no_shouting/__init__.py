@@ -1,0 +1,1 @@
+"""The data step ``no_shouting``."""

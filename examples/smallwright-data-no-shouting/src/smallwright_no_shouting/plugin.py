@@ -1,0 +1,14 @@
+"""What this package adds to smallwright: the data step ``no_shouting``."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_steps(register):
+    register(
+        "no_shouting",
+        "smallwright_no_shouting.steps:NoShouting",
+        config="smallwright_no_shouting.config:NoShoutingConfig",
+    )
