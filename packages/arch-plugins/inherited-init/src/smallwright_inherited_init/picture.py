@@ -51,11 +51,11 @@ def render(
 
 def _layers(choice: LayerChoice, layers: int) -> str:
     kept = set(choice.kept)
-    values = choice.scores or [1.0] * layers
+    values = [score - (choice.loss or 0.0) for score in choice.scores] if choice.scores else [1.0] * layers
     if choice.rule == "contiguous" and choice.scores:
         chosen = [start for start in range(len(values)) if start not in kept][:1]
         kept = set(range(len(values))) - set(chosen)
-    loss = "" if choice.loss is None else f" The whole source: {choice.loss:.4g}."
+    loss = "" if choice.loss is None else f" Bars begin at the whole source's loss, {choice.loss:.4g}."
     caption = f"Layers by {choice.rule}: {choice.meaning or 'not measured'}.{loss}"
     figure = _strips([("layers", values, sorted(kept))], caption)
     header = ["layer", "kept", choice.meaning or "not measured"]
