@@ -10,7 +10,7 @@ UNMARKED = ((b"<\0!\0", "utf-16-le"), (b"<\0h\0", "utf-16-le"), (b"\0<\0!", "utf
 
 
 class Utf8Text(str):
-    """Text that keeps the UTF-8 it was decoded from: extraction wants that, and encoding anew is a tenth of its time."""
+    """Text that keeps the UTF-8 it was decoded from: extraction wants that, and encoding anew takes its time."""
 
     __slots__ = ("utf8",)
     utf8: bytes

@@ -126,14 +126,14 @@ class ExtractionChild:
 
     def _start(self) -> None:
         settings = json.dumps(dataclasses.asdict(self._config))
+        arguments = [settings, str(os.getpid()), str(self._pages.descriptor)]
         self._errors.seek(0)
         self._errors.truncate()
         child_reads, self._requests = os.pipe()
         self._answers, child_writes = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "smallwright_warc.extract_child", settings, str(os.getpid())]
-                + [str(self._pages.descriptor)],
+                [sys.executable, "-m", "smallwright_warc.extract_child", *arguments],
                 stdin=child_reads,
                 stdout=child_writes,
                 stderr=self._errors,
