@@ -52,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = compose.compose(options.overrides, registry)
         stages = graph.build(config, registry)
         result = plan(stages, Path(str(config["store"])), registry, _hardware(options))
+        print(json.dumps(result, indent=2, default=str) if options.json else render(result), flush=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read our output has gone, as in ``| head``
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    print(json.dumps(result, indent=2, default=str) if options.json else render(result))
     return 0
 
 

@@ -98,7 +98,7 @@ def _add_corpus(report: dict[str, Any], spec: StageSpec, summary: Mapping[str, A
     if "documents" in summary:
         data = report.setdefault("data", {"documents": 0, "characters": 0, "corpora": {}})
         data["documents"] += summary["documents"]
-        data["characters"] += summary["characters"]
+        data["characters"] += summary.get("characters", 0)
         data["corpora"][spec.label] = {key: value for key, value in summary.items() if key != "funnel"}
 
 
