@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from core.errors import InputError
+from safetensors.torch import load_file, save_file
 from smallwright_decoder.config import DecoderConfig
 from smallwright_decoder.hf import SmallwrightForCausalLM
 from smallwright_decoder.hf_choice import hf_config
@@ -92,3 +93,23 @@ def test_what_cannot_be_written_is_refused_in_one_line(tmp_path):
         materialise(tmp_path / "plain", tmp_path / "other")
     with pytest.raises(InputError, match="its own feed-forward already"):
         materialise(tmp_path / "unshared", tmp_path / "other")
+
+
+def test_weights_that_are_missing_are_refused_and_not_made_up(tmp_path):
+    saved(tmp_path / "shared")
+    file = tmp_path / "shared" / "model.safetensors"
+    weights = load_file(file)
+    del weights["model.shared_ffns.middle.up_proj.weight"]
+    save_file(weights, file)
+    with pytest.raises(InputError, match=r"no weights for model\.shared_ffns\.middle\.up_proj\.weight in"):
+        materialise(tmp_path / "shared", tmp_path / "plain")
+    file.write_bytes(b"cut off")
+    with pytest.raises(InputError, match="cannot be read"):
+        materialise(tmp_path / "shared", tmp_path / "plain")
+    file.unlink()
+    with pytest.raises(InputError, match="no weights for"):
+        materialise(tmp_path / "shared", tmp_path / "plain")
+    (tmp_path / "shared" / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: cannot be read"):
+        materialise(tmp_path / "shared", tmp_path / "plain")
+    assert not (tmp_path / "plain").exists()

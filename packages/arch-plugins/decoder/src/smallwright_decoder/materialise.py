@@ -6,6 +6,7 @@ The result is a stock Llama, Qwen2 or Qwen3 where sharing was all that made the 
 smallwright. Otherwise it is our class, whose groups are gone.
 """
 
+import copy
 import json
 import shutil
 import sys
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SHARED_PREFIX = "model.shared_ffns."
 NOT_COPIED = {"config.json", "hf.py", "model.safetensors.index.json"}
+WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
+"""Endings of files that hold weights; the new ones are safetensors only."""
 PARTS = (
     "qk_norm",
     "qkv_bias",
@@ -46,18 +49,15 @@ def materialise(source: Path, target: Path) -> int:
         Number of parameters written.
 
     Raises:
-        core.errors.InputError: ``source`` holds no model that shares, or ``target`` holds something.
+        core.errors.InputError: ``source`` holds no model that shares, or not all of its weights; or ``target`` holds
+            something.
     """
-    from safetensors.torch import load_file
-
     source, target = Path(source), Path(target)
     config = _shared_config(source)
     if target.exists() and any(target.iterdir()):
         raise InputError(f"{target}: not empty. Give a new directory.")
 
-    weights: dict[str, torch.Tensor] = {}
-    for file in sorted(source.glob("*.safetensors")):
-        weights.update(load_file(file))
+    weights = _weights(source, config)
     for name in [name for name in weights if name.startswith(SHARED_PREFIX)]:
         weight = weights.pop(name)
         group, part = name.removeprefix(SHARED_PREFIX).split(".", 1)
@@ -70,7 +70,7 @@ def materialise(source: Path, target: Path) -> int:
     model = model_class.from_pretrained(None, config=own_config, state_dict=weights, dtype=config.dtype or "auto")
     model.save_pretrained(target)
     for file in source.iterdir():
-        if file.is_file() and file.name not in NOT_COPIED and file.suffix != ".safetensors":
+        if file.is_file() and file.name not in NOT_COPIED and file.suffix not in WEIGHTS:
             shutil.copyfile(file, target / file.name)
     return model.num_parameters()
 
@@ -80,13 +80,40 @@ def _shared_config(source: Path) -> "SmallwrightConfig":
 
     if not (source / "config.json").is_file():
         raise InputError(f"{source}: no config.json. Give the hf/ directory of a model.")
-    values = json.loads((source / "config.json").read_text())
+    try:
+        values = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{source / 'config.json'}: cannot be read ({error}). Copy it again.") from error
     if values.get("model_type") != MODEL_TYPE:
         raise InputError(f"{source}: model type {values.get('model_type')!r}, not {MODEL_TYPE!r}: nothing is shared.")
     config = SmallwrightConfig(**values)
     if not any(config.ffn_groups):
         raise InputError(f"{source}: every layer has its own feed-forward already.")
     return config
+
+
+def _weights(source: Path, config: "SmallwrightConfig") -> "dict[str, torch.Tensor]":
+    """Read the weights; Transformers would fill in random numbers for those that are missing, with a warning only."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from smallwright_decoder.hf import SmallwrightForCausalLM
+
+    weights: dict[str, torch.Tensor] = {}
+    for file in sorted(source.glob("*.safetensors")):
+        try:
+            weights.update(load_file(file))
+        except SafetensorError as error:
+            raise InputError(f"{file}: cannot be read ({error}). Copy it again.") from error
+    with torch.device("meta"):
+        model = SmallwrightForCausalLM(copy.deepcopy(config))
+    if missing := sorted(name for name, _ in model.named_parameters() if name not in weights):
+        raise InputError(
+            f"{source}: no weights for {', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''} in its "
+            "*.safetensors files. Give a complete checkpoint."
+        )
+    return weights
 
 
 def _without_groups(config: "SmallwrightConfig") -> tuple[Any, Any]:
