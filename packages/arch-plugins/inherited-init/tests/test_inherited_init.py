@@ -120,6 +120,12 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
     (source.hf / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(InputError, match="'gpt2'"):
         inherit(source, architecture(), tmp_path)
+    (source.hf / "config.json").write_text('{"model_type": "lla')
+    with pytest.raises(InputError, match=r"config\.json: cannot be read \(Unterminated string"):
+        inherit(source, architecture(), tmp_path)
+    (source.hf / "config.json").write_text("[]")
+    with pytest.raises(InputError, match="model type 'None' is not of the Llama kind"):
+        inherit(source, architecture(), tmp_path)
 
 
 def test_untied_source_cannot_fill_a_tied_child(source, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from smallwright_inherited_init.calibration import batches, loss_of
+from smallwright_inherited_init.calibration import BATCH, batches, loss_of
 from smallwright_inherited_init.family import Dimensions
 
 NORMS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -180,7 +180,7 @@ def of_activations(
     try:
         for done, part in enumerate(batches(ids_NT, model)):
             model(input_ids=part, use_cache=False)
-            progress(done + 1, -(-len(ids_NT) // len(part)), unit="batches", note="activation")
+            progress(done + 1, -(-len(ids_NT) // BATCH), unit="batches", note="activation")
     finally:
         for handle in handles:
             handle.remove()

@@ -52,7 +52,7 @@ def _download(source: str, revision: str) -> Path:
     except Exception as error:
         raise InputError(
             f"arch.initializer.source={source}: neither a directory nor found on the hub "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})."
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
         ) from error
 
 
@@ -60,13 +60,16 @@ def read_config(directory: Path) -> Any:
     """Return the configuration of an exported model, without running any code that comes with it.
 
     Raises:
-        core.errors.InputError: when there is none, or the model is of another kind.
+        core.errors.InputError: when there is none, it is damaged, or the model is of another kind.
     """
     path = directory / "config.json"
     if not path.is_file():
         raise InputError(f"{path}: not found. Give the directory of a model, or one that holds it as hf/.")
-    values = json.loads(path.read_text())
-    model_type = values.get("model_type")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
+    model_type = str(values.get("model_type")) if isinstance(values, dict) else "None"
     if model_type not in MODELS:
         raise InputError(
             f"{path}: model type {model_type!r} is not of the Llama kind. Models of type {', '.join(MODELS)} can be "
