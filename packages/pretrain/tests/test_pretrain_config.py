@@ -1,5 +1,6 @@
 """Settings, their errors, the plan; and that none of it needs torch."""
 
+import dataclasses
 import subprocess
 import sys
 from importlib import resources
@@ -83,6 +84,32 @@ def test_memory_follows_states_and_activations():
     assert bfloat16["activations"] * 2 == one["activations"]
     cpu = memory_parts(TorchTitanConfig(**settings, device="cpu"), tiny)
     assert cpu["activations"] - one["activations"] == 16 * 32 * 2 * (2 * 2 * 32) * 4
+    assert (cpu["masks"], one["masks"]) == (16 * 32 * 32 * 4, 0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartsConfig(TinyConfig):
+    """With the decoder's keys of what else is kept for the backward pass."""
+
+    series_activation: int = 1
+    augmented_shortcuts: int = 0
+    shortcut_reduction: int = 32
+    layer_types: tuple[str, ...] = ()
+
+
+def test_memory_counts_the_parts_of_a_decoder():
+    config = TorchTitanConfig(global_batch_size=16, seq_len=32, device="cpu")
+
+    def memory(**parts):
+        return memory_parts(config, Tiny(PartsConfig(**parts)))
+
+    plain, rows = memory(), 16 * 32
+    series = memory(series_activation=2)
+    assert series["activations"] - plain["activations"] == rows * 2 * 2 * 96 * 4
+    shortcuts = memory(augmented_shortcuts=2, shortcut_reduction=8)
+    assert shortcuts["activations"] - plain["activations"] == rows * 2 * 2 * (2 * 64 // 8) * 4
+    local = memory(layer_types=("sliding_attention", "full_attention"))
+    assert local["masks"] == 2 * plain["masks"] == 2 * rows * 32 * 4
 
 
 def test_a_plan_for_other_hardware_changes_ranks_and_device_only():

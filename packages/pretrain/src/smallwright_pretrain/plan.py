@@ -34,8 +34,10 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     gathered. ``activations`` are what a pre-norm block with gated feed-forward keeps for the backward pass, per token:
     4 values of the residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before
     and after rotation, output) and 5 of the feed-forward width; with a CPU's attention also two scores per head and
-    position. "full" activation checkpointing keeps one value of the residual width per block, and one block's
-    activations. ``logits`` are three float32 values per vocabulary entry for the loss.
+    position. A series-informed activation of n terms keeps n more of the feed-forward width, each augmented shortcut
+    two of its bottleneck's. "full" activation checkpointing keeps one value of the residual width per block, and one
+    block's activations. ``masks`` are a CPU's additive masks of packed documents, one for each kind of layer; a GPU's
+    are block masks, too small to count. ``logits`` are three float32 values per vocabulary entry for the loss.
     """
     parameters = architecture.parameters()
     shard = FLOAT32 * parameters * config.replicate // config.nproc
@@ -47,6 +49,7 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
         "optimizer": 2 * shard,
         "gathered": _gathered(config, architecture),
         "activations": rows * _activations_per_token(config, architecture),
+        "masks": rows * _mask_bytes_per_token(config, architecture),
         "logits": rows * 3 * FLOAT32 * vocab,
     }
 
@@ -68,12 +71,22 @@ def _activations_per_token(config: TorchTitanConfig, architecture: Architecture)
     layers = getattr(sizes, "num_hidden_layers", 1)
     attention = architecture.attention_width() // max(layers, 1)
     values = 4 * hidden + 8 * attention + 5 * feed_forward
+    terms = getattr(sizes, "series_activation", 1)
+    values += terms * feed_forward if terms > 1 else 0
+    values += 2 * getattr(sizes, "augmented_shortcuts", 0) * (hidden // getattr(sizes, "shortcut_reduction", 1))
     if config.device == "cpu":
         values += 2 * getattr(sizes, "num_attention_heads", 1) * config.seq_len
     if config.activation_checkpoint == "full":
         return int((layers * hidden + values) * _width(config))
     kept = int(layers * values * _width(config))
     return kept // 2 if config.activation_checkpoint == "selective" else kept
+
+
+def _mask_bytes_per_token(config: TorchTitanConfig, architecture: Architecture) -> int:
+    if config.device != "cpu":
+        return 0
+    local = "sliding_attention" in getattr(architecture.config, "layer_types", ())
+    return (2 if local else 1) * config.seq_len * _width(config)
 
 
 def _width(config: TorchTitanConfig) -> int:
