@@ -39,6 +39,7 @@ def test_a_list_of_options_composes_them_side_by_side(registry, workdir, compose
         ("+hardware=gpu", MissingPluginError, ["hardware 'gpu'", "None is installed"]),
         ("pretrain.stepz=3", ConfigError, ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
         ("sed=1", ConfigError, ["sed: unknown key", "'seed'"]),
+        ("arch.size.middle=2-19", ConfigError, ["arch.size has no settings here", "'+arch.size.middle=2-19'"]),
         ("what is this", ConfigError, ["what is this"]),
         ("pretrain.steps", ConfigError, ["pretrain.steps=<value>"]),
     ],

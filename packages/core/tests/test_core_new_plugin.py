@@ -87,6 +87,8 @@ def test_the_package_says_in_its_yaml_what_its_dataclass_says(kind, registry, tm
         ("step", "9lives", "such as lives."),
         ("step", "../up", "such as up."),
         ("step", "", "such as my_plugin."),
+        ("arch", "null", "name 'null': YAML or Hydra reads it as a value, not a name. Use one such as null_arch."),
+        ("eval", "off", "Use one such as off_eval."),
         ("executors", "mine", "no such kind. Kinds: arch, data, step, posttrain, eval."),
     ],
 )

@@ -66,6 +66,8 @@ def test_a_trainer_that_says_little_is_planned_all_the_same(command, toy):
         (["--devices", "eight"], "--devices eight: give a number, or several as 8,64,256."),
         (["--devices", "0"], "--devices 0: must be at least 1."),
         (["--scale-lr", "1e-3", "0"], "--scale-lr 0.001 0: both must be above 0."),
+        (["--scale-lr", "1e-3", "nan"], "--scale-lr 0.001 nan: both must be above 0."),
+        (["--scale-lr-exponent", "nan"], "--scale-lr-exponent nan: must be a finite number."),
     ],
 )
 def test_wrong_options_are_one_line(command, toy, arguments, message):

@@ -107,6 +107,11 @@ def test_the_draw_depends_on_the_seed_alone():
     assert len(many["rows"]) == many["possible"]
 
 
+def test_a_sequence_of_no_tokens_is_refused():
+    with pytest.raises(ConfigError, match="--seq-len 0: must be at least 1"):
+        plan_grid.sample(space(), None, samples=1, seed=0, seq_len=0)
+
+
 def test_results_as_csv_and_json_give_the_same_correlations(tmp_path):
     shapes = [(9, 2560), (12, 2304), (15, 2304), (20, 1792), (28, 1536), (40, 1280)]
     rows = [{"depth": d, "width": w, "expansion": 2.5, "score": 40 + d / 10 - w / 1e4} for d, w in shapes]
@@ -155,6 +160,10 @@ def test_results_that_cannot_be_used_name_the_fix(text, message, tmp_path):
         (["--grid", "--budget", "1e9", "--vocab", "9", "--depth", "40-9"], "the smaller one first"),
         (["--grid", "--budget", "1e9", "--vocab", "9", "--head-dim", "3000"], "has whole heads of --head-dim 3000"),
         (["--grid", "--budget", "1e9", "--vocab", "9", "--arch", "tinny"], "arch 'tinny'"),
+        (
+            ["--grid", "--budget", "1e9", "--vocab", "9", "arch.hidden_size=64"],
+            "arch.hidden_size=64: --grid sets arch.hidden_size by --width",
+        ),
         (["--results", "nowhere.csv"], "--results nowhere.csv: cannot be read"),
     ],
 )

@@ -204,7 +204,11 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
             part, known = found
             if not known:
                 parent = key.rpartition(".")[0] or "the configuration"
-                return f"{key}: unknown key. {parent} has no settings here."
+                given = next(override for override in overrides if _key(override) == key)
+                return (
+                    f"{key}: unknown key. {parent} has no settings here; where it takes names of your own, put a + "
+                    f"before it: '+{given}'."
+                )
             return f"{key}: unknown key.{nearest(part, known)} Known keys: {', '.join(sorted(known))}."
     match = re.search(r"Could not find '([^']+)'", text)
     if match:

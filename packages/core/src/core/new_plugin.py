@@ -20,6 +20,8 @@ from core.registry import Registry
 
 ENDING = ".tmpl"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+VALUES = ("false", "inf", "nan", "no", "null", "off", "on", "true", "yes")
+"""Words that YAML or Hydra reads as a value, so that ``+arch=null`` would choose nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,10 @@ def check_name(kind: str, name: str, registry: Registry) -> None:
         example = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
         hint = f" {example}" if NAME.fullmatch(example) and not keyword.iskeyword(example) else " my_plugin"
         raise ConfigError(f"name {name!r}: use small letters, digits and single underscores, such as{hint}.")
+    if name in VALUES:
+        raise ConfigError(
+            f"name {name!r}: YAML or Hydra reads it as a value, not a name. Use one such as {name}_{kind}."
+        )
     chosen = KINDS[kind]
     for entry in registry.entries():
         if (entry.kind, entry.name) == (chosen.registry, name):

@@ -21,6 +21,15 @@ from core.rank_correlation import spearman
 from core.registry import Registry
 
 FACTORS = ("depth", "width", "expansion")
+SHAPE = {
+    "hidden_size": "--width",
+    "intermediate_size": "--expansion",
+    "num_hidden_layers": "--depth",
+    "num_attention_heads": "--head-dim",
+    "num_key_value_heads": "--heads-per-kv",
+    "vocab_size": "--vocab",
+}
+"""Settings of the drawn shape, and the option that decides each."""
 FEWEST_RESULTS = 4
 _MANY = 200_000
 
@@ -112,6 +121,10 @@ def family(name: str, overrides: Sequence[str], registry: Registry) -> Family:
     Raises:
         core.errors.UserError: there is none of that name, or an override is wrong.
     """
+    for override in overrides:
+        group, _, key = override.lstrip("+~").partition("=")[0].partition(".")
+        if group == "arch" and key in SHAPE:
+            raise ConfigError(f"{override}: --grid sets arch.{key} by {SHAPE[key]}. Leave it out, or give that option.")
     node = dict(compose.compose([f"+arch={name}", *overrides], registry)["arch"])
     entry = registry.get("architectures", str(node.pop("name", "")))
     config_class = entry.load_config()
@@ -163,6 +176,8 @@ def sample(space: Space, family: Family, *, samples: int, seed: int, seq_len: in
     """
     if samples < 1:
         raise ConfigError(f"--samples {samples}: must be at least 1.")
+    if seq_len < 1:
+        raise ConfigError(f"--seq-len {seq_len}: must be at least 1.")
     possible = fitting(space, family.build)
     drawn = random.Random(seed).sample(possible, min(samples, len(possible)))
     drawn.sort(key=lambda shape: (shape["num_hidden_layers"], shape["hidden_size"]))

@@ -1,6 +1,7 @@
 """What a plan says of a model and its training: counts, memory, what hardware takes, how far a run is trained."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,8 +38,10 @@ class Hardware:
         for count in self.counts:
             if count < 1:
                 raise ConfigError(f"--devices {count}: must be at least 1.")
-        if self.scale_lr is not None and not min(self.scale_lr) > 0:
+        if self.scale_lr is not None and not all(0 < value < math.inf for value in self.scale_lr):
             raise ConfigError(f"--scale-lr {self.scale_lr[0]:g} {self.scale_lr[1]:g}: both must be above 0.")
+        if not math.isfinite(self.scale_lr_exponent):
+            raise ConfigError(f"--scale-lr-exponent {self.scale_lr_exponent:g}: must be a finite number.")
 
 
 def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
