@@ -115,7 +115,7 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
     save_file(weights, source.hf / "model.safetensors")
     with pytest.raises(UserError, match="revision=<commit>"):
         inherit(source, architecture(), tmp_path, source="someone/some-model")
-    with pytest.raises(InputError, match="no such directory"):
+    with pytest.raises(UserError, match="no such directory"):
         inherit(source, architecture(), tmp_path, source="./nowhere")
     (source.hf / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(InputError, match="'gpt2'"):

@@ -229,6 +229,10 @@ def test_vocabularies_that_cannot_be_matched_are_refused(source, tmp_path):
         inherit(source, architecture(vocab_size=128), tmp_path)
     word_tokenizer(source.hf, [f"t{i}" for i in range(200)])
     ours = word_tokenizer(tmp_path / "tokenizer")
+    (source.hf / "tokenizer.json").rename(tmp_path / "theirs.json")
+    with pytest.raises(UserError, match=r"tokenizer\.json: not found, so it is not known which tokens"):
+        inherit(source, architecture(), tmp_path, {"tokenizer": ours})
+    (tmp_path / "theirs.json").rename(source.hf / "tokenizer.json")
     with pytest.raises(InputError, match="has id 199, and the source's embedding 96 rows"):
         inherit(source, architecture(), tmp_path, {"tokenizer": ours})
     (source.hf / "tokenizer.json").write_text("{}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from core.config import setting
@@ -60,11 +61,24 @@ class InheritedInitConfig:
             raise ConfigError(f"revision={self.revision}: names a commit of no source. Set source too.")
         if self.source is not None and self.source_arch is not None:
             raise ConfigError("source_arch: of a source to train, and source names a trained one. Set one of the two.")
+        if self.source is not None:
+            self._check_source(self.source)
         for key, least in (("calibration_sequences", 1), ("calibration_length", 2), ("mask_steps", 1)):
             if getattr(self, key) < least:
                 raise ConfigError(f"{key}={getattr(self, key)}: must be at least {least}.")
         if not self.mask_learning_rate > 0:
             raise ConfigError(f"mask_learning_rate={self.mask_learning_rate}: must be above 0.")
+
+    def _check_source(self, source: str) -> None:
+        """Refuse what is neither a directory nor a pinned model on the hub, before the data is made."""
+        if Path(source).expanduser().is_dir():
+            return
+        if source.count("/") != 1 or source.startswith((".", "/", "~")):
+            raise ConfigError(f"source={source}: no such directory.")
+        if self.revision is None:
+            raise ConfigError(
+                f"source={source}: no such directory. For a model on the hub, pin its commit: revision=<commit>."
+            )
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def find(config: InheritedInitConfig, job: Job) -> Path:
     """Return the Hugging Face directory to inherit from.
 
     Raises:
-        core.errors.UserError: when there is no source, or it is neither a directory nor on the hub.
+        core.errors.UserError: when there is no source, or the hub does not have it.
     """
     if config.source is None:
         if "source" not in job.inputs:
@@ -32,18 +32,10 @@ def find(config: InheritedInitConfig, job: Job) -> Path:
     path = Path(config.source).expanduser()
     if path.is_dir():
         return path / "hf" if (path / "hf").is_dir() else path
-    looks_like_a_hub_id = config.source.count("/") == 1 and not config.source.startswith((".", "/", "~"))
-    if not looks_like_a_hub_id:
-        raise InputError(f"arch.initializer.source={config.source}: no such directory.")
-    if config.revision is None:
-        raise UserError(
-            f"arch.initializer.source={config.source}: no such directory. For a model on the hub, pin its "
-            "commit: arch.initializer.revision=<commit>."
-        )
     return _download(config.source, config.revision)
 
 
-def _download(source: str, revision: str) -> Path:
+def _download(source: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt"]

@@ -60,7 +60,7 @@ def match(
 
     Args:
         tokenizer: Directory of the run's tokenizer; None where the stage has none.
-        source: Directory of the source; its ``tokenizer.json`` may be missing.
+        source: Directory of the source; its ``tokenizer.json`` may be missing where the run has none.
         rows: Rows of the child's embedding.
         source_rows: Rows of the source's embedding.
         source_eos: Id that ended the source's documents.
@@ -75,6 +75,11 @@ def match(
             raise UserError(
                 f"arch.vocab_size={rows}: the source has {source_rows} rows, and {source / 'tokenizer.json'} or the "
                 "run's is missing, so tokens cannot be matched. Give a source with its tokenizer."
+            )
+        if ours is not None and ours.is_file():
+            raise UserError(
+                f"{theirs}: not found, so it is not known which tokens the source's embedding has rows for. Put its "
+                "tokenizer there: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
             )
         return _unchanged(rows, source_rows)
     our_vocabulary, their_vocabulary = _load(ours), _load(theirs)
