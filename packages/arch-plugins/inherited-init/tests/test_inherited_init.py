@@ -117,6 +117,8 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
         inherit(source, architecture(), tmp_path, source="someone/some-model")
     with pytest.raises(UserError, match="no such directory"):
         inherit(source, architecture(), tmp_path, source="./nowhere")
+    with pytest.raises(UserError, match=r"no config\.json"):
+        inherit(source, architecture(), tmp_path, source=str(tmp_path))
     (source.hf / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(InputError, match="'gpt2'"):
         inherit(source, architecture(), tmp_path)
@@ -140,6 +142,24 @@ def test_source_may_be_given_as_a_directory(source, tmp_path):
         summary, _ = inherit(source, architecture(num_hidden_layers=2), tmp_path, source=str(path), layers=[0, 3])
         assert summary["layers"] == [0, 3]
         assert summary["stored_parameters"] < summary["source_parameters"] == source.model.num_parameters()
+
+
+def test_only_the_files_of_the_model_are_read(source, tmp_path):
+    weights = load_file(source.hf / "model.safetensors")
+    save_file({"layers.0.other.name": torch.zeros(2)}, source.hf / "consolidated.safetensors")
+    whole, _ = inherit(source, architecture(), tmp_path)
+    (source.hf / "model.safetensors").unlink()
+    names = sorted(weights)
+    parts = {"model-1-of-2.safetensors": names[:5], "model-2-of-2.safetensors": names[5:]}
+    for file, held in parts.items():
+        save_file({name: weights[name] for name in held}, source.hf / file)
+    index = {"weight_map": {name: file for file, held in parts.items() for name in held}}
+    (source.hf / "model.safetensors.index.json").write_text(json.dumps(index))
+    in_parts, _ = inherit(source, architecture(), tmp_path)
+    assert in_parts == whole
+    (source.hf / "model-1-of-2.safetensors").unlink()
+    with pytest.raises(InputError, match="names model-1-of-2"):
+        inherit(source, architecture(), tmp_path)
 
 
 def test_planning_refuses_before_the_source_is_trained():

@@ -30,6 +30,7 @@ from core.run import command_parser, warn_about_broken
 
 SPACE_OPTIONS = tuple(plan_grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
+RUN_OPTIONS = ("device", "devices", "price", "scale_lr")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,6 +133,10 @@ def _hardware(options: argparse.Namespace) -> Hardware:
 
 
 def _grid(options: argparse.Namespace, registry: Registry) -> dict[str, Any]:
+    for name in RUN_OPTIONS:
+        if getattr(options, name):
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option}: is of a run, not of --grid. Plan the chosen shape's command with it.")
     for name in ("budget", "vocab"):
         if getattr(options, name) is None:
             raise ConfigError(f"--grid: needs --{name}, such as --budget 1e9 --vocab 48000.")

@@ -71,7 +71,10 @@ class InheritedInitConfig:
 
     def _check_source(self, source: str) -> None:
         """Refuse what is neither a directory nor a pinned model on the hub, before the data is made."""
-        if Path(source).expanduser().is_dir():
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            if not any((place / "config.json").is_file() for place in (folder, folder / "hf")):
+                raise ConfigError(f"source={source}: no config.json. Give the directory of a model.")
             return
         if source.count("/") != 1 or source.startswith((".", "/", "~")):
             raise ConfigError(f"source={source}: no such directory.")

@@ -93,9 +93,7 @@ def read_weights(directory: Path, dimensions: Dimensions) -> dict[str, Any]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
-        raise InputError(f"{directory}: no *.safetensors file. {_advice(directory)}")
+    files = _weight_files(directory)
     weights: dict[str, Any] = {}
     for file in files:
         try:
@@ -114,6 +112,25 @@ def read_weights(directory: Path, dimensions: Dimensions) -> dict[str, Any]:
     _refuse(directory, "weights whose shape is not config.json's", wrong)
     _refuse(directory, "NaN or infinite weights", {n: found[n] for n, w in weights.items() if not w.isfinite().all()})
     return weights
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    """Return the files that Transformers would read: some repositories hold the same weights under other names too."""
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{index}: cannot be read ({error}). Copy or download it again.") from error
+        files = [directory / Path(name).name for name in sorted(names)]
+        if missing := [file.name for file in files if not file.is_file()]:
+            raise InputError(f"{index}: names {missing[0]}, which is not there. Copy or download it again.")
+        return files
+    whole = directory / "model.safetensors"
+    files = [whole] if whole.is_file() else sorted(directory.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{directory}: no *.safetensors file. {_advice(directory)}")
+    return files
 
 
 def _advice(directory: Path) -> str:

@@ -258,8 +258,7 @@ class ThresholdConfig:
     by: str | None = setting(None)
     """Name in the metadata of what ``minimums`` differ by, such as the programming language."""
     minimums: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """``minimum`` of single groups, the others have the general one. Stack-Edu: {Java: 2} with minimum 3 (SmolLM2,
-    appendix D)."""
+    """``minimum`` of single groups; the others have the general one (SmolLM2, appendix D: Java 2, others 3)."""
 
     def __post_init__(self) -> None:
         if self.minimum is None and self.maximum is None and not self.minimums:
@@ -304,8 +303,7 @@ class TopFractionConfig:
     key: str = setting("score")
     """Name in the document's metadata."""
     fraction: float = setting(0.1)
-    """Share of documents to keep (DCLM, section 4.4). Documents with the same value as the last one kept are kept
-    too."""
+    """Share of documents to keep (DCLM, section 4.4), and those with the same value as the last one kept."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
@@ -359,8 +357,7 @@ class TokensConfig:
     """How tokens are counted."""
 
     tokenizer: str | None = setting(None, files=True)
-    """A ``tokenizer.json``, or a folder with one. Null: tokens are estimated from the UTF-8 bytes, and the tables say
-    "estimated"."""
+    """A ``tokenizer.json``, or a folder with one. Null: estimated from the UTF-8 bytes; tables say "estimated"."""
     bytes_per_token: float = setting(4.5)
     """For the estimate: English web text with byte-level BPE of about 50,000 entries. Ours."""
 
