@@ -28,8 +28,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	for package in $(PACKAGES); do $(BIN)/mypy $$package/src || exit 1; done
 
+# Two tests at a time, each on one thread: twice as fast on two cores as one test on two threads. A file's tests stay
+# together, for they share models and servers.
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) store runs
