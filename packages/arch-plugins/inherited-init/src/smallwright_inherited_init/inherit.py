@@ -11,6 +11,7 @@ from core.interfaces import Architecture, Job
 from smallwright_inherited_init.compatibility import check, check_layers
 from smallwright_inherited_init.config import MEASURED_LAYERS, InheritedInitConfig
 from smallwright_inherited_init.family import Dimensions
+from smallwright_inherited_init.layer_choice import select_layers
 from smallwright_inherited_init.source import find, read_config, read_weights
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ class InheritedInit:
         Raises:
             core.errors.UserError: naming the dimension and both values.
         """
-        from smallwright_inherited_init.layer_rules import select_layers
-
         large, small = Dimensions.planned(source), Dimensions.planned(child)
         check(large, small, self.config)
         if self.config.layers not in MEASURED_LAYERS:

@@ -12,7 +12,8 @@ from smallwright_inherited_init import masks
 from smallwright_inherited_init.calibration import load_model, windows
 from smallwright_inherited_init.config import MEASURED_LAYERS, InheritedInitConfig
 from smallwright_inherited_init.family import Dimensions
-from smallwright_inherited_init.layer_rules import LayerChoice, measure_layers, select_layers
+from smallwright_inherited_init.layer_choice import LayerChoice, select_layers
+from smallwright_inherited_init.layer_rules import measure_layers
 from smallwright_inherited_init.vocabulary import Vocabulary
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.report_html import document, table
 
-from smallwright_inherited_init.layer_rules import LayerChoice
+from smallwright_inherited_init.layer_choice import LayerChoice
 
 LEFT, RIGHT, ROW, GAP = 110.0, 640.0, 34.0, 8.0
 """Where bars begin and end, height of a row and room between rows, in SVG units."""
