@@ -1,8 +1,13 @@
-"""State-dict adapter: TorchTitan's names to Hugging Face's and back. Tensors are the same, bit for bit."""
+"""State-dict adapter: TorchTitan's names to Hugging Face's and back. Tensors are the same, bit for bit.
 
-from collections.abc import Iterator
+Experts are the only ones that are put together: Transformers holds their gates and ups as one tensor.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from core.errors import InputError
 from torchtitan.models.common import Linear
 from torchtitan.protocols.state_dict_adapter import StateDictAdapter
@@ -11,6 +16,12 @@ from smallwright_decoder.parts import SeriesActivation
 
 Weight = tuple[str, str, tuple[int, ...]]
 """TorchTitan's name, Hugging Face's, and the shape."""
+
+GATE_AND_UP = ("w1_EFD", "w3_EFD")
+"""TorchTitan's names of what Transformers calls ``gate_up_proj``: an expert's gate, then its up."""
+EXPERT = re.compile(r"(.*\.)(?:mlp|block_sparse_moe)\.experts\.(\d+)\.(gate_proj|up_proj|down_proj|w[123])\.weight")
+PARTS = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+"""Mixtral's files call the projections so, and the mixture ``block_sparse_moe``."""
 
 
 class DecoderStateDictAdapter(StateDictAdapter):
@@ -30,7 +41,14 @@ class DecoderStateDictAdapter(StateDictAdapter):
             KeyError: a name is no weight of this model.
         """
         tied_head = "lm_head.weight" if self._tied else None
-        return {self._to_hf[name]: weight for name, weight in state_dict.items() if name != tied_head}
+        found: dict[str, Any] = {}
+        for name, weight in state_dict.items():
+            if name == tied_head or name.endswith(GATE_AND_UP[1]):
+                continue
+            if name.endswith(GATE_AND_UP[0]):
+                weight = torch.cat([weight, state_dict[name.replace(*GATE_AND_UP)]], dim=1)
+            found[self._to_hf[name]] = weight
+        return found
 
     def from_hf(self, hf_state_dict: dict[str, Any]) -> dict[str, Any]:
         """Return ``hf_state_dict`` under TorchTitan's names.
@@ -43,7 +61,7 @@ class DecoderStateDictAdapter(StateDictAdapter):
         ignored = {"lm_head.weight"} if self._tied else set()
         given = {
             name: weight
-            for name, weight in hf_state_dict.items()
+            for name, weight in _stacked(hf_state_dict).items()
             if name not in ignored and not name.endswith("rotary_emb.inv_freq")
         }
         if unknown := [name for name in given if name not in self._from_hf]:
@@ -56,7 +74,12 @@ class DecoderStateDictAdapter(StateDictAdapter):
                 raise InputError(
                     f"{name} has shape {tuple(weight.shape)}, this model's is {shape}. Give a model of these settings."
                 )
-        state = {self._from_hf[name][0]: weight for name, weight in given.items()}
+        state = {}
+        for name, weight in given.items():
+            titan = self._from_hf[name][0]
+            if titan.endswith(GATE_AND_UP[0]):
+                weight, state[titan.replace(*GATE_AND_UP)] = weight.chunk(2, dim=1)
+            state[titan] = weight
         if self._tied:
             state["lm_head.weight"] = state["tok_embeddings.weight"]
         return state
@@ -90,7 +113,9 @@ def _layer(titan: str, hf: str, layer: Any) -> Iterator[Weight]:
             yield from _norm(f"{titan}.attention.{part}", f"{hf}.self_attn.{part}", attention.qk_norm)
     yield from _norm(f"{titan}.attention_norm", f"{hf}.input_layernorm", layer.attention_norm)
     yield from _norm(f"{titan}.ffn_norm", f"{hf}.post_attention_layernorm", layer.ffn_norm)
-    if layer.ffn_group is None:
+    if layer.moe is not None:
+        yield from _mixture(f"{titan}.moe", f"{hf}.mlp", layer.moe)
+    elif layer.ffn_group is None:
         yield from _feed_forward(f"{titan}.feed_forward", f"{hf}.mlp", layer.feed_forward)
     for index, shortcut in enumerate(layer.shortcuts):
         names = f"{titan}.attention_shortcuts.{index}", f"{hf}.attention_shortcuts.{index}"
@@ -105,6 +130,47 @@ def _feed_forward(titan: str, hf: str, feed_forward: Any) -> Iterator[Weight]:
     if isinstance(series, SeriesActivation.Config):
         for part in ("scale", "shift"):
             yield f"{titan}.activation.{part}", f"{hf}.act_fn.{part}", (series.terms,)
+
+
+def _mixture(titan: str, hf: str, mixture: Any) -> Iterator[Weight]:
+    experts = mixture.routed_experts.inner_experts
+    E, D, F = experts.num_experts, experts.dim, experts.hidden_dim
+    names = f"{titan}.routed_experts.inner_experts", f"{hf}.experts"
+    yield f"{names[0]}.{GATE_AND_UP[0]}", f"{names[1]}.gate_up_proj", (E, 2 * F, D)
+    yield f"{names[0]}.w2_EDF", f"{names[1]}.down_proj", (E, D, F)
+    yield from _linear(f"{titan}.router.gate", f"{hf}.gate", mixture.router.gate)
+    if mixture.shared_experts is not None:
+        yield from _feed_forward(f"{titan}.shared_experts", f"{hf}.shared_expert", mixture.shared_experts)
+        yield from _linear(f"{titan}.shared_experts.gate", f"{hf}.shared_expert_gate", mixture.shared_experts.gate)
+
+
+def _stacked(hf_state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return weights as Transformers holds them; the files of its stock classes have each expert's by itself.
+
+    Raises:
+        core.errors.InputError: an expert, or one of its projections, is missing.
+    """
+    state: dict[str, Any] = {}
+    experts: dict[str, dict[str, dict[int, Any]]] = {}
+    for name, weight in hf_state_dict.items():
+        if match := EXPERT.fullmatch(name):
+            layer, number, part = match.groups()
+            experts.setdefault(f"{layer}mlp.experts", {}).setdefault(PARTS.get(part, part), {})[int(number)] = weight
+        else:
+            state[name.replace(".block_sparse_moe.gate.", ".mlp.gate.")] = weight
+    for prefix, parts in experts.items():
+        count = 1 + max(number for found in parts.values() for number in found)
+        if missing := [
+            f"{prefix}.{number}.{part}.weight"
+            for number in range(count)
+            for part in PARTS.values()
+            if number not in parts.get(part, {})
+        ]:
+            raise InputError(f"weights are missing: {_some(missing)}. Give all of a model of these settings.")
+        stacks = {part: torch.stack([parts[part][number] for number in range(count)]) for part in PARTS.values()}
+        state[f"{prefix}.gate_up_proj"] = torch.cat([stacks["gate_proj"], stacks["up_proj"]], dim=1)
+        state[f"{prefix}.down_proj"] = stacks["down_proj"]
+    return state
 
 
 def _linear(titan: str, hf: str, linear: Linear.Config) -> Iterator[Weight]:

@@ -33,6 +33,14 @@ class DecoderArchitecture(Architecture):
         """Weights of one feed-forward's three projections."""
         return 3 * self.config.hidden_size * self.config.intermediate_size
 
+    def _mixture(self, experts: int) -> int:
+        """Weights of one layer's router, shared expert and its gate, and of ``experts`` experts."""
+        c = self.config
+        router = c.hidden_size * (c.num_experts or 0)
+        shared = c.shared_expert_intermediate_size
+        beside = 3 * c.hidden_size * shared + c.hidden_size if shared else 0
+        return router + beside + experts * 3 * c.hidden_size * c.expert_size
+
     def _embedding(self) -> int:
         return self.config.resolved_vocab_size * self.config.hidden_size
 
@@ -41,7 +49,8 @@ class DecoderArchitecture(Architecture):
         return self._embedding() * (1 if self.config.tie_word_embeddings else 2)
 
     def parameters(self) -> int:
-        """Stored parameters; a tied embedding counts once, and so does a feed-forward that layers share."""
+        """Stored parameters; a tied embedding counts once, and so does a feed-forward that layers share; every expert
+        counts."""
         c = self.config
         layer = self._attention() + self._attention_vectors() + self._shortcuts() + 2 * c.hidden_size
         series = 2 * c.series_activation if c.series_activation > 1 else 0
@@ -49,13 +58,22 @@ class DecoderArchitecture(Architecture):
             self.embedding_parameters()
             + c.num_hidden_layers * layer
             + c.stored_feed_forwards * (self._feed_forward() + series)
+            + sum(c.moe_layers) * self._mixture(c.num_experts or 0)
             + c.hidden_size
         )
 
     def executed_parameters(self) -> int:
-        """Matmul weights used per token: of every layer, whether it shares its feed-forward or not, and the head's."""
-        layer = self._attention() + self._shortcuts() + self._feed_forward()
-        return self.config.num_hidden_layers * layer + self._embedding()
+        """Matmul weights used per token: of every layer, whether it shares its feed-forward or not, and the head's; of
+        experts those that one token uses, and the router."""
+        c = self.config
+        mixtures = sum(c.moe_layers)
+        feed_forwards = (c.num_hidden_layers - mixtures) * self._feed_forward()
+        return (
+            c.num_hidden_layers * (self._attention() + self._shortcuts())
+            + feed_forwards
+            + mixtures * self._mixture(c.num_experts_per_tok)
+            + self._embedding()
+        )
 
     def attention_width(self) -> int:
         """Layers times query heads times head dimension."""

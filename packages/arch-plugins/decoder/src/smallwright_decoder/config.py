@@ -86,12 +86,30 @@ class DecoderConfig:
     """A shortcut's bottleneck is hidden_size / this wide."""
     shortcut_zero_init: bool = True
     """Shortcuts add nothing at first: the logits are those of the model without them."""
+    num_experts: int | None = None
+    """Feed-forwards of a layer of which each token uses some (Shazeer et al., arXiv 1701.06538, section 2); None: one
+    dense feed-forward."""
+    num_experts_per_tok: int = 2
+    """Experts that a token uses: those with the highest softmax of the router (Mixtral, arXiv 2401.04088, section 2.1)."""
+    moe_intermediate_size: int | None = None
+    """Width of an expert; None: intermediate_size."""
+    shared_expert_intermediate_size: int | None = None
+    """Width of an expert that every token uses beside its own, through a learned sigmoid (Qwen1.5-MoE, after
+    DeepSeekMoE, arXiv 2401.06066, section 3.2); None: no shared expert."""
+    norm_topk_prob: bool = True
+    """Divide the weights of a token's experts by their sum (Mixtral, Qwen3); false: as they come from the softmax over
+    all experts (Qwen1.5-MoE)."""
+    mlp_only_layers: tuple[int, ...] = ()
+    """Layers, counted from 0, whose feed-forward is dense all the same."""
+    router_aux_loss_coef: float = 0.01
+    """Factor of the loss that balances the experts within each training sequence (DeepSeek-V2, arXiv 2405.04434,
+    section 2.2.3, equations 23 to 25), 0.01 as Switch Transformers' (arXiv 2101.03961, section 2.2); 0: none."""
 
     def __post_init__(self) -> None:
         for key in (field.name for field in dataclasses.fields(self)):
             value = getattr(self, key)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            least = 0 if key == "augmented_shortcuts" else None
+            least = 0 if key in ("augmented_shortcuts", "router_aux_loss_coef") else None
             if number and not (math.isfinite(value) and (value > 0 or value == least)):
                 raise ConfigError(f"{key}={value}: must be a finite number above 0.")
         if self.hidden_size % self.num_attention_heads and self.head_dim is None:
@@ -122,6 +140,41 @@ class DecoderConfig:
             known = ", ".join(ACTIVATIONS)
             raise ConfigError(f"activation={self.activation}: must be one of {known}, or module:function.")
         self.layer_groups  # noqa: B018 - refuses bad groups
+        self._check_experts()
+
+    def _check_experts(self) -> None:
+        if self.num_experts is None:
+            for key in ("moe_intermediate_size", "shared_expert_intermediate_size", "mlp_only_layers"):
+                if getattr(self, key):
+                    raise ConfigError(f"{key}={getattr(self, key)}: without num_experts there are no experts. Set it.")
+            return
+        experts = f"num_experts={self.num_experts}"
+        if self.num_experts_per_tok > self.num_experts:
+            raise ConfigError(
+                f"num_experts_per_tok={self.num_experts_per_tok}: a token cannot use more than all {experts}. "
+                f"Use {self.num_experts} or less."
+            )
+        if any(self.layer_groups):
+            raise ConfigError(f"{experts} with ffn_groups: layers share dense feed-forwards only. Set one of the two.")
+        if self.activation != "silu" or self.series_activation > 1:
+            raise ConfigError(
+                f"{experts} with activation={self.activation}, series_activation={self.series_activation}: experts "
+                "have the plain silu only. Set activation=silu and series_activation=1, or no experts."
+            )
+        for key in ("hidden_size", "expert_size"):
+            # The rows of a grouped matrix product in bfloat16 begin at multiples of 16 bytes.
+            if getattr(self, key) % 8:
+                name = "moe_intermediate_size" if key == "expert_size" else key
+                width = getattr(self, key)
+                raise ConfigError(f"{name}={width}: of experts, must be a multiple of 8. Use {_multiple(width, 8)}.")
+        dense = self.mlp_only_layers
+        if list(dense) != sorted(set(dense)) or any(not 0 <= layer < self.num_hidden_layers for layer in dense):
+            raise ConfigError(
+                f"mlp_only_layers={list(dense)}: give rising layer numbers from 0 to {self.num_hidden_layers - 1}, "
+                "each once."
+            )
+        if len(dense) == self.num_hidden_layers:
+            raise ConfigError(f"mlp_only_layers={list(dense)}: no layer is left for {experts}. Leave some out.")
 
     def _check_rope(self) -> None:
         scaled = self.rope_scaling != "none"
@@ -204,9 +257,21 @@ class DecoderConfig:
 
     @property
     def stored_feed_forwards(self) -> int:
-        """Feed-forward networks that are stored: one a group, one for each layer in no group."""
+        """Dense feed-forward networks that are stored: one a group, one for each layer in no group and without
+        experts."""
         groups = self.layer_groups
-        return len(set(groups) - {None}) + groups.count(None)
+        return len(set(groups) - {None}) + groups.count(None) - sum(self.moe_layers)
+
+    @property
+    def moe_layers(self) -> list[bool]:
+        """For each layer whether its feed-forward is a mixture of experts."""
+        dense = set(range(self.num_hidden_layers)) if self.num_experts is None else set(self.mlp_only_layers)
+        return [layer not in dense for layer in range(self.num_hidden_layers)]
+
+    @property
+    def expert_size(self) -> int:
+        """Width of an expert."""
+        return self.moe_intermediate_size or self.intermediate_size
 
 
 def _layers(name: str, text: str, of: int) -> list[int]:

@@ -30,12 +30,16 @@ from transformers.models.llama.modeling_llama import (
     apply_rotary_pos_emb,
     eager_attention_forward,
 )
+from transformers.models.qwen2_moe import modeling_qwen2_moe as qwen2_moe
+from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3_moe
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 # Shape suffixes: B batch, L sequence, H hidden, F feed-forward, N heads (K for keys and values), D head.
 
 MODEL_TYPE = "smallwright_decoder"
+EXPERTS = (qwen2_moe.Qwen2MoeExperts, qwen3_moe.Qwen3MoeExperts)
+ROUTERS = (qwen2_moe.Qwen2MoeTopKRouter, qwen3_moe.Qwen3MoeTopKRouter)
 
 
 @strict
@@ -60,6 +64,14 @@ class SmallwrightConfig(LlamaConfig):
     series_activation: int = 1
     augmented_shortcuts: int = 0
     shortcut_reduction: int = 32
+    num_experts: int = 0
+    """Experts of a layer; 0: all layers are dense. These keys are Qwen2-MoE's; no shared expert where its size is 0."""
+    num_experts_per_tok: int = 2
+    moe_intermediate_size: int = 0
+    norm_topk_prob: bool = True
+    shared_expert_intermediate_size: int = 0
+    mlp_only_layers: list[int] = dataclasses.field(default_factory=list)
+    router_aux_loss_coef: float = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         layers = self.num_hidden_layers
@@ -69,6 +81,11 @@ class SmallwrightConfig(LlamaConfig):
         self.hidden_act = self.activation
         self.base_model_tp_plan = self._tensor_parallel_plan()  # type: ignore[misc] # as PreTrainedConfig does
         super().__post_init__(**kwargs)
+
+    @property
+    def moe_layers(self) -> list[bool]:
+        """For each layer whether it has experts."""
+        return [self.num_experts > 0 and layer not in self.mlp_only_layers for layer in range(self.num_hidden_layers)]
 
     def _tensor_parallel_plan(self) -> dict[str, str]:
         """Return Llama's plan with the parts: what every rank holds whole has its gradients added up."""
@@ -249,7 +266,11 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
         self.attention_shortcuts = nn.ModuleList(AugmentedShortcut(config) for _ in range(config.augmented_shortcuts))
         self.input_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        if shared_ffn is None:
+        if config.moe_layers[layer_idx]:
+            shared = config.shared_expert_intermediate_size  # Qwen2-MoE always has one, Qwen3-MoE never
+            block = qwen2_moe.Qwen2MoeSparseMoeBlock if shared else qwen3_moe.Qwen3MoeSparseMoeBlock
+            self.mlp = block(config)  # type: ignore[assignment]
+        elif shared_ffn is None:
             self.mlp = SmallwrightMLP(config)  # type: ignore[assignment]
         else:
             # Past nn.Module's __setattr__, which would register it.
@@ -289,6 +310,9 @@ class SmallwrightPreTrainedModel(LlamaPreTrainedModel):
         elif isinstance(module, ShortcutOutput):
             # Nothing is added at first: the logits are those of the model without shortcuts.
             init.zeros_(module.weight)
+        elif isinstance(module, EXPERTS + ROUTERS):
+            for weight in module.parameters():
+                init.normal_(weight, std=self.config.initializer_range)
 
 
 class SmallwrightModel(SmallwrightPreTrainedModel, LlamaModel):

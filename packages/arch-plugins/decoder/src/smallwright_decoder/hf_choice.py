@@ -39,12 +39,26 @@ def _stock(config: Any, groups: Any, head_dim: int, rope_type: str) -> str | Non
     )
     if special:
         return None
+    if any(config.moe_layers):
+        return _stock_mixture(config, head_dim)
     if config.qk_norm:
         return "Qwen3ForCausalLM"
     if config.qkv_bias:  # vLLM's Qwen2 takes the width of a head from the other two
         return "Qwen2ForCausalLM" if head_dim * config.num_attention_heads == config.hidden_size else None
     # Llama's configuration refuses other dimensions, even with head_dim.
     return "LlamaForCausalLM" if config.hidden_size % config.num_attention_heads == 0 else None
+
+
+def _stock_mixture(config: Any, head_dim: int) -> str | None:
+    """Return the stock class with experts: one that has no other part, and lacks none, in Transformers and in vLLM."""
+    if config.shared_expert_intermediate_size:
+        # vLLM's Qwen2-MoE always has biases, and takes the width of a head from the other two.
+        fits = config.qkv_bias and not config.qk_norm and head_dim * config.num_attention_heads == config.hidden_size
+        return "Qwen2MoeForCausalLM" if fits else None
+    if config.qk_norm:
+        return "Qwen3MoeForCausalLM"
+    fits = config.norm_topk_prob and all(config.moe_layers) and not config.qkv_bias
+    return "MixtralForCausalLM" if fits else None
 
 
 def hf_model_class(config: DecoderConfig) -> type:
@@ -65,10 +79,14 @@ def hf_config(config: DecoderConfig) -> Any:
     if stock is None:
         return smallwright_config(config)
     dimensions = _dimensions(config) | {"architectures": [stock]}
-    if stock == "Qwen2ForCausalLM":
-        return transformers.Qwen2Config(**dimensions)
-    dimensions["head_dim"] = config.resolved_head_dim
-    return (transformers.Qwen3Config if stock == "Qwen3ForCausalLM" else transformers.LlamaConfig)(**dimensions)
+    if not stock.startswith("Qwen2"):
+        dimensions["head_dim"] = config.resolved_head_dim
+    if stock == "MixtralForCausalLM":
+        dimensions |= {"intermediate_size": config.expert_size, "num_local_experts": config.num_experts}
+        dimensions |= {key: getattr(config, key) for key in ("num_experts_per_tok", "router_aux_loss_coef")}
+    elif config.num_experts is not None:
+        dimensions |= _experts(config)
+    return getattr(transformers, stock).config_class(**dimensions)
 
 
 def smallwright_config(config: DecoderConfig) -> "SmallwrightConfig":
@@ -88,6 +106,7 @@ def smallwright_config(config: DecoderConfig) -> "SmallwrightConfig":
         series_activation=config.series_activation,
         augmented_shortcuts=config.augmented_shortcuts,
         shortcut_reduction=config.shortcut_reduction,
+        **(_experts(config) if config.num_experts is not None else {}),
         architectures=["SmallwrightForCausalLM"],
         auto_map={  # type: ignore[call-arg]
             "AutoConfig": "hf.SmallwrightConfig",
@@ -113,6 +132,19 @@ def _dimensions(config: DecoderConfig) -> dict[str, Any]:
         # Llama's defaults (1 and 2) would stop generation at two arbitrary words of another tokenizer.
         "bos_token_id": None,
         "eos_token_id": None,
+    }
+
+
+def _experts(config: DecoderConfig) -> dict[str, Any]:
+    shared = config.shared_expert_intermediate_size
+    return {
+        "num_experts": config.num_experts,
+        "num_experts_per_tok": config.num_experts_per_tok,
+        "moe_intermediate_size": config.expert_size,
+        "norm_topk_prob": config.norm_topk_prob,
+        "mlp_only_layers": list(config.mlp_only_layers),
+        "router_aux_loss_coef": config.router_aux_loss_coef,
+        **({} if shared is None else {"shared_expert_intermediate_size": shared}),
     }
 
 

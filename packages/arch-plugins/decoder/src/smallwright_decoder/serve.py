@@ -18,6 +18,7 @@ from vllm.model_executor.models.llama import (
     LlamaMLP,
     LlamaModel,
 )
+from vllm.model_executor.models.qwen3_moe import Qwen3MoeSparseMoeBlock
 from vllm.model_executor.models.utils import PPMissingLayer, WeightsMapper, extract_layer_index, maybe_prefix
 
 from smallwright_decoder import hf
@@ -125,8 +126,11 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
             AugmentedShortcut(config, quant_config, f"{prefix}.attention_shortcuts.{index}")
             for index in range(config.augmented_shortcuts)
         )
-        self.ffn_group = config.ffn_groups[extract_layer_index(prefix)]
-        if self.ffn_group is None:
+        layer = extract_layer_index(prefix)
+        self.ffn_group = config.ffn_groups[layer]
+        if config.moe_layers[layer]:
+            self.mlp = Qwen3MoeSparseMoeBlock(vllm_config, f"{prefix}.mlp")  # with a shared expert, where there is one
+        elif self.ffn_group is None:
             self.mlp = SmallwrightMLP(config, quant_config, f"{prefix}.mlp")
         self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)

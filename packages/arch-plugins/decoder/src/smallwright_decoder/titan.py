@@ -29,6 +29,7 @@ from torchtitan.models.llama3.model import Llama3Model
 from torchtitan.protocols.module import ModuleDict, ModuleList
 
 from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.experts import mixture_config, prepare_for_training
 from smallwright_decoder.parts import (
     AugmentedShortcut,
     GatedFeedForward,
@@ -56,14 +57,15 @@ def window_mask(mask_B1LL: torch.Tensor, window: int) -> torch.Tensor:
 
 
 class DecoderBlock(TransformerBlock):
-    """A pre-norm block whose feed-forward may be the model's, and beside whose attention may be shortcuts.
+    """A pre-norm block whose feed-forward may be the model's, or of experts, and beside whose attention may be shortcuts.
 
     h = x + attention(norm(x)) + sum_i T_i(norm(x));  out = h + ffn(norm(h)).
     """
 
     @dataclass(kw_only=True, slots=True)
     class Config(TransformerBlock.Config):
-        """A block's. Blocks of one ``ffn_group`` hold the same ``feed_forward`` object, and the model builds it."""
+        """A block's. Blocks of one ``ffn_group`` hold the same ``feed_forward`` object, and the model builds it; a block
+        of experts has ``moe`` instead."""
 
         ffn_group: str | None = None
         shortcuts: tuple[AugmentedShortcut.Config, ...] = ()
@@ -71,11 +73,14 @@ class DecoderBlock(TransformerBlock):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        assert config.feed_forward is not None
+        assert (config.feed_forward is None) != (config.moe is None)
         self.is_local = config.is_local
+        self.moe_enabled = config.moe is not None  # TorchTitan's name
         self.attention = config.attention.build()
         self._borrowed: tuple[FeedForward, ...] = ()
-        if config.ffn_group is None:
+        if config.moe is not None:
+            self.moe = config.moe.build()
+        elif config.ffn_group is None and config.feed_forward is not None:
             self.feed_forward = config.feed_forward.build()
         self.attention_norm = config.attention_norm.build()
         self.ffn_norm = config.ffn_norm.build()
@@ -107,7 +112,7 @@ class DecoderBlock(TransformerBlock):
         h_BLD = x_BLD + self.attention(normed_BLD, attention_masks, positions)
         for shortcut in self.attention_shortcuts:
             h_BLD = h_BLD + shortcut(normed_BLD)
-        feed_forward = self._borrowed[0] if self._borrowed else self.feed_forward
+        feed_forward: nn.Module = self._borrowed[0] if self._borrowed else self.moe if self.moe_enabled else self.feed_forward
         return h_BLD + feed_forward(self.ffn_norm(h_BLD))
 
 
@@ -147,6 +152,8 @@ class DecoderModel(Llama3Model):
                     f"tensor_parallel_degree={tensor}: shortcuts and activations of PanGu-pi are not split over tensor "
                     "parallel ranks. Set it to 1 and use FSDP."
                 )
+            if mixtures := [layer.moe for layer in self.layers if layer.moe is not None]:
+                prepare_for_training(mixtures, config)
             Llama3Model.Config.update_from_config(self, config=config, **kwargs)
             for layer in self.layers:
                 _shard_head_norms(layer.attention)
@@ -224,7 +231,7 @@ def decoder_config(architecture: "DecoderArchitecture", *, inner_attention: Any,
     hidden, vocab = config.hidden_size, config.resolved_vocab_size
     normal = {"weight": partial(nn.init.normal_, std=config.initializer_range)}
     shared = {name: _feed_forward(config) for name in config.layer_groups if name is not None}
-    kinds = config.layer_types
+    kinds, of_experts = config.layer_types, config.moe_layers
 
     def block(layer: int) -> DecoderBlock.Config:
         group = config.layer_groups[layer]
@@ -232,7 +239,8 @@ def decoder_config(architecture: "DecoderArchitecture", *, inner_attention: Any,
             attention_norm=_norm(hidden, config),
             ffn_norm=_norm(hidden, config),
             attention=_attention(config, inner_attention, rotary=config.rope_layers[layer]),
-            feed_forward=_feed_forward(config) if group is None else shared[group],
+            feed_forward=None if of_experts[layer] else _feed_forward(config) if group is None else shared[group],
+            moe=mixture_config(config) if of_experts[layer] else None,
             ffn_group=group,
             shortcuts=tuple(_shortcut(config) for _ in range(config.augmented_shortcuts)),
             is_local=kinds[layer] == "sliding_attention",

@@ -22,8 +22,9 @@ LOG_PROBABILITY = 1e-4
 """Largest difference in nats between two engines in float32."""
 EXECUTED = 0.01
 """Largest share by which counted and measured matrix products may differ."""
-WEIGHT_PRODUCTS = ("mm", "addmm")
-"""Products with a weight; attention's products of activations are ``bmm``, or inside a fused kernel."""
+WEIGHT_PRODUCTS = ("mm", "addmm", "_grouped_mm")
+"""Products with a weight, or with those of experts; attention's products of activations are ``bmm``, or inside a fused
+kernel."""
 
 
 class ArchitectureConformance(Learning, Conformance):
@@ -104,7 +105,12 @@ class ArchitectureConformance(Learning, Conformance):
         import torch
         from torch.utils.flop_counter import FlopCounterMode
 
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        def grouped(rows: Any, experts: Any, *_: Any, **__: Any) -> int:
+            """Each row is multiplied with one expert's matrix; PyTorch's counter does not know this product."""
+            return 2 * rows[0] * experts[1] * experts[2]
+
+        products = {torch.ops.aten._grouped_mm: grouped}
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=products) as counter:
             loaded.hf(input_ids=loaded.ids_BL, use_cache=False)
         by_operator = {str(operator): flops for operator, flops in counter.get_flop_counts()["Global"].items()}
         weights = sum(flops for name, flops in by_operator.items() if name.split(".")[-1] in WEIGHT_PRODUCTS)
