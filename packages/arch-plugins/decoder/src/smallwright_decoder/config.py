@@ -90,7 +90,7 @@ class DecoderConfig:
     """Feed-forwards of a layer of which each token uses some (Shazeer et al., arXiv 1701.06538, section 2); None: one
     dense feed-forward."""
     num_experts_per_tok: int = 2
-    """Experts that a token uses: those with the highest softmax of the router (Mixtral, arXiv 2401.04088, section 2.1)."""
+    """Experts that a token uses: the router's highest scores (Mixtral, arXiv 2401.04088, section 2.1)."""
     moe_intermediate_size: int | None = None
     """Width of an expert; None: intermediate_size."""
     shared_expert_intermediate_size: int | None = None

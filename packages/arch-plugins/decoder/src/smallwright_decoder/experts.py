@@ -1,9 +1,10 @@
 """Mixtures of experts of the TorchTitan face: TorchTitan's ``MoE``, in the trainer's precision, balanced by a loss.
 
-Shape suffixes: B batch, L sequence, D hidden, F width of an expert, E experts, K experts of a token, R rows that experts
-compute (B L K).
+Shape suffixes: B batch, L sequence, D hidden, F width of an expert, E experts, K experts of a token, R rows that the
+experts compute (B L K).
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +21,9 @@ from torchtitan.models.common.moe import GroupedExperts, MoE, RoutedExperts, Tok
 from torchtitan.models.common.token_dispatcher import LocalTokenDispatcher
 
 from smallwright_decoder.config import DecoderConfig
+
+# TorchTitan asks autocast for float32, which a CPU's does not know; the router's gate sees to that itself.
+warnings.filterwarnings("ignore", message="In CPU autocast, but the target dtype is not supported")
 
 
 class Experts(GroupedExperts):
@@ -73,6 +77,19 @@ class SharedExpert(FeedForward):
         return torch.sigmoid(self.gate(x)) * super().forward(x)
 
 
+class RouterGate(Linear):
+    """A projection in float32 at least: a token near the border between two experts goes to the same one anywhere."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(Linear.Config):
+        """TorchTitan's."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return the logits, shape (B, L, E)."""
+        precision = torch.promote_types(input.dtype, torch.float32)
+        return F.linear(input.to(precision), self.weight.to(precision))
+
+
 class WithLoss(torch.autograd.Function):
     """A tensor as it is, whose backward pass also starts the one of a scalar loss."""
 
@@ -92,9 +109,9 @@ class BalancedRouter(TokenChoiceTopKRouter):
 
     The loss is that of each sequence (DeepSeek-V2, arXiv 2405.04434, section 2.2.3, equations 23 to 25; DeepSeek-V3,
     arXiv 2412.19437, equations 17 to 20): sequences are what ranks and micro-batches are made of, so neither changes
-    it, and ranks need not exchange counts. It is stricter than balance within a batch, which lets experts specialise
-    more (arXiv 2501.11873, section 3). A bias of the router instead (arXiv 2408.15664) has no place in the stock classes
-    that a model is exported to.
+    it, and ranks need not exchange counts. It is stricter than balance within a global batch, which lets experts
+    specialise more (arXiv 2501.11873). A bias of the router instead (arXiv 2408.15664) has no place in the stock
+    classes that a model is exported to.
     """
 
     @dataclass(kw_only=True, slots=True)
@@ -163,7 +180,7 @@ def mixture_config(config: DecoderConfig) -> MoE.Config:
         ),
         router=BalancedRouter.Config(
             num_experts=config.num_experts,
-            gate=Linear.Config(
+            gate=RouterGate.Config(
                 in_features=config.hidden_size, out_features=config.num_experts, param_init={"weight": normal}
             ),
             top_k=config.num_experts_per_tok,

@@ -1,7 +1,7 @@
 """Hugging Face face: Llama, and the parts that a decoder of smallwright can add to it.
 
-This file is copied into every exported model that needs it (``trust_remote_code=True`` loads it where smallwright is
-not installed), so it imports nothing but torch, transformers and what transformers itself needs.
+A copy is in every exported model that needs it (``trust_remote_code=True`` loads it without smallwright), so it imports
+nothing but torch, transformers and what transformers itself needs.
 """
 
 import dataclasses
@@ -38,8 +38,6 @@ from transformers.utils.output_capturing import capture_outputs
 # Shape suffixes: B batch, L sequence, H hidden, F feed-forward, N heads (K for keys and values), D head.
 
 MODEL_TYPE = "smallwright_decoder"
-EXPERTS = (qwen2_moe.Qwen2MoeExperts, qwen3_moe.Qwen3MoeExperts)
-ROUTERS = (qwen2_moe.Qwen2MoeTopKRouter, qwen3_moe.Qwen3MoeTopKRouter)
 
 
 @strict
@@ -110,15 +108,10 @@ class SmallwrightConfig(LlamaConfig):
             raise ValueError(f"shortcut_reduction={self.shortcut_reduction} does not divide {self.hidden_size}.")
 
 
-def relu2(z: torch.Tensor) -> torch.Tensor:
-    """Return the squared ReLU (Primer, arXiv 2109.08668)."""
-    return torch.relu(z).square()
-
-
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": nn.functional.silu,
     "gelu": nn.functional.gelu,
-    "relu2": relu2,
+    "relu2": lambda z: torch.relu(z).square(),  # Primer, arXiv 2109.08668
 }
 
 
@@ -143,9 +136,8 @@ def activation_function(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
     try:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        known = ", ".join(ACTIVATIONS)
         raise ValueError(
-            f"activation={name}: not one of {known}, and not importable here ({error}). "
+            f"activation={name}: not one of {', '.join(ACTIVATIONS)}, and not importable here ({error}). "
             "Install the package that has it, or put its folder on PYTHONPATH."
         ) from error
 
@@ -216,8 +208,7 @@ class SmallwrightAttention(LlamaAttention):
             self.v_proj = nn.Linear(config.hidden_size, key_value)
         self.q_norm = LlamaRMSNorm(self.head_dim, eps=config.rms_norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm = LlamaRMSNorm(self.head_dim, eps=config.rms_norm_eps) if config.qk_norm else nn.Identity()
-        sliding = config.layer_types[layer_idx] == "sliding_attention"
-        self.sliding_window = config.sliding_window if sliding else None
+        self.sliding_window = config.sliding_window if config.layer_types[layer_idx] == "sliding_attention" else None
 
     def forward(  # type: ignore[override]
         self,
@@ -268,13 +259,12 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
         self.post_attention_layernorm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         if config.moe_layers[layer_idx]:
             shared = config.shared_expert_intermediate_size  # Qwen2-MoE always has one, Qwen3-MoE never
-            block = qwen2_moe.Qwen2MoeSparseMoeBlock if shared else qwen3_moe.Qwen3MoeSparseMoeBlock
-            self.mlp = block(config)  # type: ignore[assignment]
+            mixture: Any = qwen2_moe.Qwen2MoeSparseMoeBlock if shared else qwen3_moe.Qwen3MoeSparseMoeBlock
+            self.mlp = mixture(config)
         elif shared_ffn is None:
             self.mlp = SmallwrightMLP(config)  # type: ignore[assignment]
         else:
-            # Past nn.Module's __setattr__, which would register it.
-            object.__setattr__(self, "mlp", shared_ffn)
+            object.__setattr__(self, "mlp", shared_ffn)  # past nn.Module's, which would register it
 
     def forward(self, hidden_states: torch.Tensor, **kwargs: Any) -> torch.Tensor:  # type: ignore[override]
         """Return the residual stream, shape (B, L, H).
@@ -298,6 +288,10 @@ class SmallwrightPreTrainedModel(LlamaPreTrainedModel):
     _no_split_modules = ["SmallwrightDecoderLayer"]
     _can_record_outputs = {"hidden_states": SmallwrightDecoderLayer, "attentions": SmallwrightAttention}
 
+    @classmethod
+    def _can_set_experts_implementation(cls) -> bool:
+        return True  # Transformers looks for its decorator in this file, and would loop over the experts
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
@@ -310,8 +304,8 @@ class SmallwrightPreTrainedModel(LlamaPreTrainedModel):
         elif isinstance(module, ShortcutOutput):
             # Nothing is added at first: the logits are those of the model without shortcuts.
             init.zeros_(module.weight)
-        elif isinstance(module, EXPERTS + ROUTERS):
-            for weight in module.parameters():
+        elif type(module).__module__ in (qwen2_moe.__name__, qwen3_moe.__name__):  # experts and routers
+            for weight in module.parameters(recurse=False):
                 init.normal_(weight, std=self.config.initializer_range)
 
 

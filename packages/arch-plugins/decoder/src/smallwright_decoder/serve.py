@@ -129,7 +129,8 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
         layer = extract_layer_index(prefix)
         self.ffn_group = config.ffn_groups[layer]
         if config.moe_layers[layer]:
-            self.mlp = Qwen3MoeSparseMoeBlock(vllm_config, f"{prefix}.mlp")  # with a shared expert, where there is one
+            # With a shared expert where the configuration has one: as in vLLM's Qwen2-MoE.
+            self.mlp = Qwen3MoeSparseMoeBlock(vllm_config, f"{prefix}.mlp")  # type: ignore[assignment]
         elif self.ffn_group is None:
             self.mlp = SmallwrightMLP(config, quant_config, f"{prefix}.mlp")
         self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)

@@ -57,15 +57,15 @@ def window_mask(mask_B1LL: torch.Tensor, window: int) -> torch.Tensor:
 
 
 class DecoderBlock(TransformerBlock):
-    """A pre-norm block whose feed-forward may be the model's, or of experts, and beside whose attention may be shortcuts.
+    """A pre-norm block; its feed-forward may be the model's, or of experts, and beside attention may be shortcuts.
 
     h = x + attention(norm(x)) + sum_i T_i(norm(x));  out = h + ffn(norm(h)).
     """
 
     @dataclass(kw_only=True, slots=True)
     class Config(TransformerBlock.Config):
-        """A block's. Blocks of one ``ffn_group`` hold the same ``feed_forward`` object, and the model builds it; a block
-        of experts has ``moe`` instead."""
+        """A block's. Blocks of one ``ffn_group`` hold the same ``feed_forward`` object, and the model builds it; one of
+        experts has ``moe`` instead."""
 
         ffn_group: str | None = None
         shortcuts: tuple[AugmentedShortcut.Config, ...] = ()
@@ -112,7 +112,9 @@ class DecoderBlock(TransformerBlock):
         h_BLD = x_BLD + self.attention(normed_BLD, attention_masks, positions)
         for shortcut in self.attention_shortcuts:
             h_BLD = h_BLD + shortcut(normed_BLD)
-        feed_forward: nn.Module = self._borrowed[0] if self._borrowed else self.moe if self.moe_enabled else self.feed_forward
+        feed_forward: nn.Module = (
+            self._borrowed[0] if self._borrowed else self.moe if self.moe_enabled else self.feed_forward
+        )
         return h_BLD + feed_forward(self.ffn_norm(h_BLD))
 
 
