@@ -21,7 +21,7 @@ from torchtitan.models.common.attention import (
     get_sliding_window_mask_mod,
 )
 from torchtitan.models.common.config_utils import make_ffn_config, make_gqa_config
-from torchtitan.models.common.decoder import TransformerBlock
+from torchtitan.models.common.decoder import Decoder, TransformerBlock
 from torchtitan.models.common.feed_forward import FeedForward
 from torchtitan.models.common.param_init import skip_param_init
 from torchtitan.models.common.rope import RoPE
@@ -156,6 +156,9 @@ class DecoderModel(Llama3Model):
                 )
             if mixtures := [layer.moe for layer in self.layers if layer.moe is not None]:
                 prepare_for_training(mixtures, config)
+                # FSDP needs no declared sharding, and Llama 3's knows dense feed-forwards only.
+                Decoder.Config.update_from_config(self, config=config, **kwargs)
+                return
             Llama3Model.Config.update_from_config(self, config=config, **kwargs)
             for layer in self.layers:
                 _shard_head_norms(layer.attention)
