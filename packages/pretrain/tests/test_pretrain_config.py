@@ -87,6 +87,24 @@ def test_memory_follows_states_and_activations():
     assert (cpu["masks"], one["masks"]) == (16 * 32 * 32 * 4, 0)
 
 
+def test_memory_of_experts_follows_those_of_a_token_and_weights_all_of_them():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class ExpertsConfig(TinyConfig):
+        num_experts: int = 8
+        num_experts_per_tok: int = 2
+        expert_size: int = 32
+        shared_expert_intermediate_size: int | None = 16
+        moe_layers: tuple[bool, ...] = (False, True)
+
+    tiny, mixture = Tiny(TinyConfig()), Tiny(ExpertsConfig())
+    settings = TorchTitanConfig(global_batch_size=16, seq_len=32, nproc=2)
+    dense, sparse = memory_parts(settings, tiny), memory_parts(settings, mixture)
+    one_layer = 2 * (5 * 32 + 3 * 64) + 5 * 16 + 3 * 8 - 5 * 96
+    assert sparse["activations"] - dense["activations"] == 8 * 32 * 4 * one_layer
+    # What is gathered are whole blocks, with the experts that no token uses.
+    assert sparse["gathered"] == 4 * mixture.parameters()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PartsConfig(TinyConfig):
     """With the decoder's keys of what else is kept for the backward pass."""

@@ -152,6 +152,10 @@ def test_what_cannot_be_trained_is_refused():
         ({"ffn_groups": {"all": "all"}}, {"pipeline_parallel_degree": 2}, "pipeline_parallel_degree=2"),
         ({"augmented_shortcuts": 1}, {"tensor_parallel_degree": 2}, "tensor_parallel_degree=2"),
         ({"series_activation": 2}, {"tensor_parallel_degree": 2}, "tensor_parallel_degree=2"),
+        ({"num_experts": 4}, {"tensor_parallel_degree": 2}, "tensor_parallel_degree=2"),
+        ({"num_experts": 4}, {"context_parallel_degree": 2}, "context_parallel_degree=2"),
+        ({"num_experts": 4}, {"pipeline_parallel_degree": 2}, "pipeline_parallel_degree=2"),
+        ({"num_experts": 4}, {"expert_parallel_degree": 2}, "expert_parallel_degree=2"),
     ],
 )
 def test_parallelism_that_cannot_split_a_part_is_refused(values, degrees, key):

@@ -1,7 +1,20 @@
-"""``gqa`` holds what every architecture must."""
+"""``gqa`` holds what every architecture must, with experts too."""
 
 from core.testing import ArchitectureConformance
 
 
 class TestGQA(ArchitectureConformance):
     plugin = "gqa"
+
+
+class TestGQAOfExperts(ArchitectureConformance):
+    plugin = "gqa"
+    settings = {
+        "num_hidden_layers": 2,
+        "num_experts": 4,
+        "moe_intermediate_size": 96,
+        "shared_expert_intermediate_size": 64,
+        "mlp_only_layers": (0,),
+    }
+    wrong_settings = {"num_experts_per_tok": {"num_experts_per_tok": 5}, "num_experts": {"activation": "gelu"}}
+    test_vllm_gives_titans_log_probabilities = None  # one process serves all mixtures, in test_decoder_vllm.py

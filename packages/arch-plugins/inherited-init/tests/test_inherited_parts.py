@@ -238,3 +238,12 @@ def test_vocabularies_that_cannot_be_matched_are_refused(source, tmp_path):
     (source.hf / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match="is not a tokenizer"):
         inherit(source, architecture(), tmp_path, {"tokenizer": ours})
+
+
+def test_experts_are_refused_in_child_and_source(source, tmp_path):
+    mixture = decoder(num_experts=2)
+    with pytest.raises(UserError, match=r"arch: num_experts=2: inherited_init cuts dense feed-forwards only"):
+        inherit(source, mixture, tmp_path)
+    make(source, decoder(num_experts=2, norm_topk_prob=False))
+    with pytest.raises(UserError, match=r"num_experts=2: inherited_init cuts"):
+        inherit(source, decoder(), tmp_path)

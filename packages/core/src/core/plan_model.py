@@ -147,11 +147,14 @@ def _row(
 
 def render(model: Mapping[str, Any]) -> list[str]:
     """Return the lines of a model and its training for a terminal."""
-    shared = model["executed_parameters"] > model["stored_parameters"]
+    stored, executed = model["stored_parameters"], model["executed_parameters"]
+    # Of a dense model without sharing, tied or not, the executed ones lie between these two.
+    sparse_or_shared = not stored - model["embedding_parameters"] <= executed <= stored
     lines = [
         f"architecture         {model['architecture']}",
         f"stored parameters    {model['stored_parameters']:,}",
-        f"executed parameters  {model['executed_parameters']:,} per token; a shared FFN counts per layer",
+        f"executed parameters  {model['executed_parameters']:,} per token; a shared FFN counts per layer, of experts "
+        "those that a token uses",
         f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
         f"head: {model['embedding_parameters']:,}",
         f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward",
@@ -168,7 +171,11 @@ def render(model: Mapping[str, Any]) -> list[str]:
     of = f", {ranks} rank{'s' if ranks > 1 else ''}" if ranks else ""
     lines.append(f"memory               {_memory(model['memory_bytes'])} per rank{of}; an estimate, of:")
     lines += [f"  {name:19}{_memory(size)}" for name, size in parts.items()]
-    return [*lines, *_render_learning_rate(model["learning_rate"]), *_render_scaling(model["scaling"], shared)]
+    return [
+        *lines,
+        *_render_learning_rate(model["learning_rate"]),
+        *_render_scaling(model["scaling"], sparse_or_shared),
+    ]
 
 
 def _memory(size: int) -> str:
@@ -187,8 +194,8 @@ def _render_learning_rate(row: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def _render_scaling(row: Mapping[str, Any], shared: bool) -> list[str]:
-    executed = f"; {row['tokens_per_executed_parameter']:,.1f} per executed one" if shared else ""
+def _render_scaling(row: Mapping[str, Any], by_executed: bool) -> list[str]:
+    executed = f"; {row['tokens_per_executed_parameter']:,.1f} per executed one" if by_executed else ""
     near = [
         f"{word} {model['name']} ({model['tokens'] / model['parameters']:,.0f})"
         for word, model in (("more than", row["trained_less"]), ("less than", row["trained_more"]))

@@ -35,7 +35,9 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     4 values of the residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before
     and after rotation, output) and 5 of the feed-forward width; with a CPU's attention also two scores per head and
     position. A series-informed activation of n terms keeps n more of the feed-forward width, each augmented shortcut
-    two of its bottleneck's. "full" activation checkpointing keeps one value of the residual width per block, and one
+    two of its bottleneck's. A mixture of K experts keeps 5 of their width and 3 of the residual width for each of the
+    K (the row given to it, its output, and that times its weight), 5 of the width of a shared expert, and 3 per expert
+    for the router. "full" activation checkpointing keeps one value of the residual width per block, and one
     block's activations. ``masks`` are a CPU's additive masks of packed documents, one for each kind of layer; a GPU's
     are block masks, too small to count. ``logits`` are three float32 values per vocabulary entry for the loss.
     """
@@ -60,7 +62,11 @@ def _gathered(config: TorchTitanConfig, architecture: Architecture) -> int:
         return 0
     layers = getattr(architecture.config, "num_hidden_layers", 1)
     head = (getattr(architecture.config, "vocab_size", None) or 0) * getattr(architecture.config, "hidden_size", 0)
-    block = (architecture.executed_parameters() - head) // layers  # with the feed-forward, shared or not
+    if any(getattr(architecture.config, "moe_layers", ())):
+        blocks = architecture.parameters() - architecture.embedding_parameters()  # with all experts
+    else:
+        blocks = architecture.executed_parameters() - head  # with the feed-forward, shared or not
+    block = blocks // layers
     return width * (architecture.embedding_parameters() + min(2, layers) * block)
 
 
@@ -70,16 +76,25 @@ def _activations_per_token(config: TorchTitanConfig, architecture: Architecture)
     feed_forward = getattr(sizes, "intermediate_size", 4 * hidden)
     layers = getattr(sizes, "num_hidden_layers", 1)
     attention = architecture.attention_width() // max(layers, 1)
-    values = 4 * hidden + 8 * attention + 5 * feed_forward
+    values = 4 * hidden + 8 * attention
     terms = getattr(sizes, "series_activation", 1)
-    values += terms * feed_forward if terms > 1 else 0
+    dense = (5 + (terms if terms > 1 else 0)) * feed_forward
+    mixtures = sum(getattr(sizes, "moe_layers", ()))
+    mixture = _mixture_values(sizes) if mixtures else 0
     values += 2 * getattr(sizes, "augmented_shortcuts", 0) * (hidden // getattr(sizes, "shortcut_reduction", 1))
     if config.device == "cpu":
         values += 2 * getattr(sizes, "num_attention_heads", 1) * config.seq_len
     if config.activation_checkpoint == "full":
-        return int((layers * hidden + values) * _width(config))
-    kept = int(layers * values * _width(config))
+        largest = max(dense if mixtures < layers else 0, mixture)
+        return int((layers * hidden + values + largest) * _width(config))
+    kept = int((layers * values + (layers - mixtures) * dense + mixtures * mixture) * _width(config))
     return kept // 2 if config.activation_checkpoint == "selective" else kept
+
+
+def _mixture_values(sizes: Any) -> int:
+    """Return the values that a mixture of experts keeps per token; see :func:`memory_parts`."""
+    routed = sizes.num_experts_per_tok * (5 * sizes.expert_size + 3 * sizes.hidden_size)
+    return int(routed + 5 * (sizes.shared_expert_intermediate_size or 0) + 3 * sizes.num_experts)
 
 
 def _mask_bytes_per_token(config: TorchTitanConfig, architecture: Architecture) -> int:

@@ -52,8 +52,10 @@ class Dimensions:
         """Read a Hugging Face configuration; ``owner`` names it in messages.
 
         Raises:
-            core.errors.UserError: when the model is of another family or has biases beyond query, key and value.
+            core.errors.UserError: when the model is of another family, or has experts, or biases beyond query, key and
+                value.
         """
+        _refuse_experts(config, owner)
         kind, layers = config.model_type, config.num_hidden_layers
         if kind not in MODELS:
             raise UserError(f"{owner}: model type {kind!r} is not of the Llama kind ({', '.join(MODELS)}).")
@@ -91,9 +93,10 @@ class Dimensions:
         """Read the settings of a :class:`smallwright_decoder.config.DecoderConfig`, without importing an engine.
 
         Raises:
-            core.errors.UserError: when the architecture is of another kind.
+            core.errors.UserError: when the architecture is of another kind, or has experts.
         """
         config = architecture.config
+        _refuse_experts(config, "arch")
         elsewhere = {"head_dim", "rope_scaling", "windows", "rope_layers", "ffn_groups"}
         try:
             values = {f.name: getattr(config, f.name) for f in dataclasses.fields(cls) if f.name not in elsewhere}
@@ -171,6 +174,14 @@ class Dimensions:
         if self.series_activation > 1:
             shapes |= {f"{prefix}.act_fn.{part}": (self.series_activation,) for part in ("scale", "shift")}
         return shapes
+
+
+def _refuse_experts(config: Any, owner: str) -> None:
+    if experts := getattr(config, "num_experts", None) or getattr(config, "num_local_experts", None):
+        raise UserError(
+            f"{owner}: num_experts={experts}: inherited_init cuts dense feed-forwards only. Give a model without "
+            "experts, or train without an initializer."
+        )
 
 
 def _windows(config: Any) -> tuple[int | None, ...]:
