@@ -57,6 +57,7 @@ DIMENSIONS = {
     "max_position_embeddings": 128,
     "initializer_range": 0.09,
 }
+SHALLOW = {"num_hidden_layers": 2}
 MODELS = {
     "sharing": {"ffn_groups": {"middle": "1-3", "ends": "0,5"}, "tie_word_embeddings": False},
     "parts": {
@@ -89,10 +90,11 @@ MODELS = {
         "norm_topk_prob": False,
         "mlp_only_layers": (0,),
         "sliding_window": 8,
+        **SHALLOW,
     },
-    "mixtral": {"num_experts": 4, "head_dim": 64},
-    "qwen2-moe": {"num_experts": 4, "qkv_bias": True, "shared_expert_intermediate_size": 96},
-    "qwen3-moe": {"num_experts": 4, "qk_norm": True, "moe_intermediate_size": 64, "norm_topk_prob": False},
+    "mixtral": {"num_experts": 4, "head_dim": 64, **SHALLOW},
+    "qwen2-moe": {"num_experts": 4, "qkv_bias": True, "shared_expert_intermediate_size": 96, **SHALLOW},
+    "qwen3-moe": {"num_experts": 4, "qk_norm": True, "moe_intermediate_size": 64, "norm_topk_prob": False, **SHALLOW},
 }
 FEED_FORWARDS = {"sharing": 3, "parts": 6, "local plugin": 1, "qwen2": 6, "qwen3": 6}
 """Of the models without experts."""
@@ -119,7 +121,7 @@ def models(tmp_path_factory):
     (folder / "local_activation.py").write_text(LOCAL_ACTIVATION)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SMALLWRIGHT_PLUGIN_FILES", str(folder / "local_activation.py"))
-        yield {name: trained_looking(DecoderConfig(**DIMENSIONS, **parts)) for name, parts in MODELS.items()}
+        yield {name: trained_looking(DecoderConfig(**{**DIMENSIONS, **parts})) for name, parts in MODELS.items()}
 
 
 @pytest.fixture(scope="module")

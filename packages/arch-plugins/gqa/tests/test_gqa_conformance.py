@@ -17,4 +17,7 @@ class TestGQAOfExperts(ArchitectureConformance):
         "mlp_only_layers": (0,),
     }
     wrong_settings = {"num_experts_per_tok": {"num_experts_per_tok": 5}, "num_experts": {"activation": "gelu"}}
-    test_vllm_gives_titans_log_probabilities = None  # one process serves all mixtures, in test_decoder_vllm.py
+    # One process serves all mixtures, in test_decoder_vllm.py; the trainer's two ranks are in
+    # test_decoder_experts_training.py, with the loss that balances experts.
+    test_vllm_gives_titans_log_probabilities = None
+    test_two_ranks_train_as_one = None
