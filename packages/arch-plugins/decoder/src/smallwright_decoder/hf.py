@@ -150,8 +150,10 @@ class GateActivation(nn.Module):
         """Return the activation of ``z``, in its shape."""
         if self.scale is None or self.shift is None:
             return self.function(z)
-        terms = [self.function(scale * z + shift) for scale, shift in zip(self.scale, self.shift, strict=True)]
-        return torch.stack(terms).sum(0)
+        out = self.function(self.scale[0] * z + self.shift[0])
+        for scale, shift in zip(self.scale[1:], self.shift[1:], strict=True):
+            out = out + self.function(scale * z + shift)
+        return out
 
 
 class SmallwrightMLP(nn.Module):

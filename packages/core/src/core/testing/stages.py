@@ -1,5 +1,6 @@
 """What a stage that takes a model must hold: an artifact to read, the same from the same seed, killed or not."""
 
+import abc
 import json
 import os
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ Finished = tuple[Path, dict[str, Any], int]
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
-class StageConformance(Conformance):
+class StageConformance(Conformance, abc.ABC):
     """Base of the stages; the inputs are a random Llama with a tokenizer, and validation tokens."""
 
     summary_keys: ClassVar[frozenset[str]] = frozenset()
@@ -63,9 +64,9 @@ class StageConformance(Conformance):
             return stage.run(job)
 
     @classmethod
+    @abc.abstractmethod
     def result(cls, output: Path) -> dict[str, str]:
         """Return the digests of the files that must be the same in every run."""
-        raise NotImplementedError
 
     def lasting(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """Return what must be the same in every run."""
