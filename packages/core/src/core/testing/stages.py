@@ -30,18 +30,20 @@ class StageConformance(Conformance, abc.ABC):
     """Keys of the summary that may differ from run to run."""
 
     @pytest.fixture(scope="class")
-    def inputs(self, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    @classmethod
+    def inputs(cls, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         """The input artifacts by role."""
         folder = tmp_path_factory.mktemp("inputs")
         model = tiny_model(folder / "model")
         return {"model": model, "tokens": tiny_tokens(folder / "tokens", model)}
 
     @pytest.fixture(scope="class")
-    def finished(self, tmp_path_factory: pytest.TempPathFactory, inputs: Mapping[str, Path]) -> Finished:
+    @classmethod
+    def finished(cls, tmp_path_factory: pytest.TempPathFactory, inputs: Mapping[str, Path]) -> Finished:
         """The run that others are compared with."""
         output = tmp_path_factory.mktemp("finished")
         progress = _Counting()
-        return output, self.run(output, inputs, progress), progress.reports
+        return output, cls.run(output, inputs, progress), progress.reports
 
     @classmethod
     def run(cls, output: Path, inputs: Mapping[str, Path], progress: ProgressWriter) -> dict[str, Any]:
