@@ -117,37 +117,20 @@ def activation_function(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the elementwise function called ``name``.
 
     Raises:
-        ValueError: it cannot be imported here, or does not return numbers in the shape of its input.
+        ValueError: it cannot be imported here.
     """
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
     module, _, function = name.partition(":")
     add_plugin_folders()
     try:
-        found = getattr(importlib.import_module(module), function)
+        return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         known = ", ".join(ACTIVATIONS)
         raise ValueError(
             f"activation={name}: not one of {known}, and not importable here ({error}). "
             "Install the package that has it, or put its folder on PYTHONPATH."
         ) from error
-    _check_elementwise(name, found)
-    return found
-
-
-def _check_elementwise(name: str, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    z = torch.linspace(-4, 4, 10, dtype=torch.float32, device="cpu").view(2, 5)
-    try:
-        out = function(z)
-    except Exception as error:
-        raise ValueError(f"activation={name}: fails on a tensor ({type(error).__name__}: {error}).") from error
-    if not isinstance(out, torch.Tensor):
-        raise ValueError(f"activation={name}: returns {type(out).__name__}, must return a tensor of its input's shape.")
-    if (out.shape, out.dtype) != (z.shape, z.dtype):
-        given, got = (f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}" for tensor in (z, out))
-        raise ValueError(f"activation={name}: returns {got} for {given}, must keep shape and dtype.")
-    if not bool(out.isfinite().all()):
-        raise ValueError(f"activation={name}: is not finite for numbers from -4 to 4.")
 
 
 class GateActivation(nn.Module):

@@ -35,6 +35,7 @@ from smallwright_decoder.parts import (
     NoRoPE,
     ScaledRoPE,
     SeriesActivation,
+    check_elementwise,
     first_term_leads,
 )
 
@@ -313,6 +314,7 @@ def _feed_forward(config: DecoderConfig) -> FeedForward.Config:
         activation: Any = activation_function(config.activation)
     except ValueError as error:
         raise ConfigError(f"arch.{error}") from error
+    check_elementwise(config.activation, activation)
     if config.series_activation > 1:
         activation = SeriesActivation.Config(
             terms=config.series_activation,
