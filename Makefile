@@ -26,7 +26,7 @@ demo: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	for package in $(PACKAGES); do $(BIN)/mypy $$package/src || exit 1; done
+	$(BIN)/mypy $(addsuffix src,$(PACKAGES))
 
 # Two tests at a time, each on one thread: twice as fast on two cores as one test on two threads. A file's tests stay
 # together, for they share models and servers.

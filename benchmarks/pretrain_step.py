@@ -74,6 +74,7 @@ def titan_steps(arch: Any, settings: Any, tokens: Path, output: Path) -> tuple[C
     from smallwright_pretrain.attention import inner_attention
     from smallwright_pretrain.titan import trainer_config
 
+    output.mkdir()
     model = arch.titan_config(inner_attention=inner_attention("cpu"), seq_len=settings.seq_len)
     config = trainer_config(settings, model=model, name="benchmark", tokens=tokens, output=output, seed=0)
     trainer = config.build()

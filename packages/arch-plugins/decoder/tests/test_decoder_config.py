@@ -99,7 +99,7 @@ REFUSED = [
     ({"num_key_value_heads": 3}, "num_key_value_heads=3", "[1, 2, 4]"),
     ({"head_dim": 33}, "head_dim=33", "34"),
     ({"num_hidden_layers": 0}, "num_hidden_layers=0", "above 0"),
-    ({"augmented_shortcuts": -1}, "augmented_shortcuts=-1", "above 0"),
+    ({"augmented_shortcuts": -1}, "augmented_shortcuts=-1", "0 or more"),
     ({"rope_theta": float("inf")}, "rope_theta=inf", "finite"),
     ({"global_interval": 6}, "global_interval=6", "sliding_window"),
     ({"rope_factor": 4.0}, "rope_factor=4.0", "Set both"),
@@ -142,8 +142,42 @@ def test_what_cannot_be_trained_is_refused():
         decoder().titan_config(inner_attention=None, seq_len=257)
     with pytest.raises(ConfigError, match="dynamic"):
         decoder(rope_scaling="dynamic", rope_factor=2.0).titan_config(inner_attention=None, seq_len=129)
-    with pytest.raises(ConfigError, match=r"arch\.activation=no_such_module:act"):
-        decoder(activation="no_such_module:act").titan_config(inner_attention=None, seq_len=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_module:act", "no module no_such_module. Install"),
+        ("torch.no_such.module:act", "no module torch.no_such.module"),
+        ("math:no_such", "math has no function no_such"),
+        ("math:pi", "math has no function pi"),
+    ],
+)
+def test_an_activation_that_is_not_there_is_refused_while_planning(name, message):
+    with pytest.raises(ConfigError, match=rf"arch\.activation={name}: {message}"):
+        decoder(activation=name).check_training(64)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("math:exp", r"fails on a tensor \(ValueError"),
+        ("builtins:repr", "returns str, must return a tensor"),
+        ("torch:trace", r"returns \(\) float32 for \(2, 5\) float32"),
+        ("torch:isnan", r"returns \(2, 5\) bool for"),
+        ("torch:sqrt", "is not finite for numbers from -4 to 4"),
+    ],
+)
+def test_what_is_no_elementwise_function_is_refused_before_training(name, message):
+    architecture = decoder(activation=name)
+    architecture.check_training(64)
+    with pytest.raises(ConfigError, match=rf"arch\.activation={name}: {message}"):
+        architecture.titan_config(inner_attention=None, seq_len=64)
+
+
+def test_numbers_of_heads_that_fit_are_named():
+    with pytest.raises(ConfigError, match=r"Use one of \[2, 4, 8, 16, 32\], a hidden_size such as 66, or"):
+        decoder(num_attention_heads=3)
 
 
 @pytest.mark.parametrize(

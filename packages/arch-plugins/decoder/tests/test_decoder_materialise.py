@@ -88,7 +88,7 @@ def test_what_cannot_be_written_is_refused_in_one_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert "parameters written to" in done.stdout, done.stderr
     again = subprocess.run(command, capture_output=True, text=True)
-    assert (again.returncode, again.stderr) == (1, f"error: {tmp_path / 'plain'}: not empty. Give a new directory.\n")
+    assert (again.returncode, again.stderr) == (2, f"error: {tmp_path / 'plain'}: not empty. Give a new directory.\n")
     with pytest.raises(InputError, match="'llama'"):
         materialise(tmp_path / "plain", tmp_path / "other")
     with pytest.raises(InputError, match="its own feed-forward already"):

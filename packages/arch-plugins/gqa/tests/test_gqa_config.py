@@ -92,7 +92,7 @@ def test_name_of_the_size_is_no_part_of_the_identity():
 @pytest.mark.parametrize(
     ("values", "key", "fix"),
     [
-        ({"num_attention_heads": 3, "num_key_value_heads": 3}, "num_attention_heads=3", "129"),
+        ({"num_attention_heads": 3, "num_key_value_heads": 3}, "num_attention_heads=3", "132"),
         ({"num_key_value_heads": 3}, "num_key_value_heads=3", "[1, 2, 4]"),
         ({"head_dim": 33}, "head_dim=33", "34"),
         ({"num_hidden_layers": 0}, "num_hidden_layers=0", "above 0"),

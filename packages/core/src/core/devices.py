@@ -22,26 +22,23 @@ class Device:
     peak_flops: float
     """Dense matrix products per second in bfloat16 with float32 accumulation; of the CPU, in float32."""
     memory_bytes: int
-    """A data sheet's GB taken as 10^9 bytes, the lower reading."""
+    """The maker's GB taken as 10^9 bytes, the lower reading."""
     price: float
     """US dollars an hour. An assumption, of the order that clouds rent at; ``--price`` replaces it."""
 
 
+# Peaks of the A100, H100, H200, B200 and L40S: those of torchtitan.tools.utils.get_peak_flops (0.3.0), which names
+# NVIDIA's page of each. Memory: what the devices are sold with; an A100 has 80 GB, the first ones 40 GB.
 _TABLE = (
-    # NVIDIA H100 data sheet, SXM: 1,979 teraFLOPS bf16 with sparsity, dense is half; 80 GB.
-    Device(name="h100", kind="cuda", peak_flops=989.5e12, memory_bytes=80 * 10**9, price=3.00),
-    # NVIDIA H200 data sheet, SXM: 1,979 teraFLOPS bf16 with sparsity, dense is half; 141 GB.
-    Device(name="h200", kind="cuda", peak_flops=989.5e12, memory_bytes=141 * 10**9, price=3.80),
-    # NVIDIA DGX B200 data sheet: 4.5 petaFLOPS bf16 a GPU with sparsity, dense is half; 180 GB.
+    Device(name="h100", kind="cuda", peak_flops=989e12, memory_bytes=80 * 10**9, price=3.00),
+    Device(name="h200", kind="cuda", peak_flops=989e12, memory_bytes=141 * 10**9, price=3.80),
     Device(name="b200", kind="cuda", peak_flops=2.25e15, memory_bytes=180 * 10**9, price=5.50),
-    # NVIDIA A100 data sheet: 312 teraFLOPS bf16 dense; 80 GB, and the first ones 40 GB.
     Device(name="a100-80gb", kind="cuda", peak_flops=312e12, memory_bytes=80 * 10**9, price=1.80),
     Device(name="a100-40gb", kind="cuda", peak_flops=312e12, memory_bytes=40 * 10**9, price=1.30),
-    # NVIDIA L40S data sheet: 362.05 teraFLOPS bf16, 733 with sparsity; 48 GB.
-    Device(name="l40s", kind="cuda", peak_flops=362.05e12, memory_bytes=48 * 10**9, price=1.00),
-    # NVIDIA Ada GPU architecture white paper, appendix A: RTX 4090, 165.2 teraFLOPS bf16 with FP32 accumulate; 24 GB.
+    Device(name="l40s", kind="cuda", peak_flops=362e12, memory_bytes=48 * 10**9, price=1.00),
+    # 512 tensor cores x 128 operations a cycle x 2.52 GHz; third parties' tables (waredb.com) agree.
     Device(name="rtx4090", kind="cuda", peak_flops=165.2e12, memory_bytes=24 * 10**9, price=0.40),
-    # Arithmetic, no data sheet: 2 cores x 2.5 GHz x 32 float32 operations a cycle (two 256-bit fused multiply-adds).
+    # 2 cores x 2.5 GHz x 32 float32 operations a cycle (two 256-bit fused multiply-adds).
     Device(name="cpu-2core", kind="cpu", peak_flops=160e9, memory_bytes=8 * 10**9, price=0.08),
 )
 DEVICES = {device.name: device for device in _TABLE}

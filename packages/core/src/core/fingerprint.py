@@ -5,7 +5,6 @@ import importlib.resources
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import fsspec
 
 from core import config as typed
 from core import store
-from core.errors import InputError, MissingPluginError
+from core.errors import InputError
 from core.registry import Registry
 
 FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".txt", ".txt.gz", ".bin", ".ftz")
@@ -36,33 +35,6 @@ def identity(config: Any, registry: Registry, where: str) -> Any:
             place = f"{where}.{field.name}"
             plain[field.name] = [_content(name, registry, place) or name for name in names]
     return plain
-
-
-def check_local(name: str, where: str) -> None:
-    """Refuse a model or tokenizer that can only be a path here, and is none; a hub id is not looked for.
-
-    Raises:
-        InputError: there is no such file or folder.
-    """
-    path = name.startswith(("/", "./", "../", "~")) or (name.count("/") > 1 and "://" not in name)
-    if path and not Path(name).exists():
-        home = " Write the home folder out: ~ is not." if name.startswith("~") else ""
-        raise InputError(f"{where}={name}: no such file or folder.{home}")
-
-
-def check_modules(where: str, modules: Mapping[str, str], extra: str) -> None:
-    """Refuse what needs libraries that are not installed, without importing them.
-
-    Args:
-        modules: Module to the name of its distribution.
-        extra: What to install, such as ``smallwright-data-scorers[fasttext]``.
-
-    Raises:
-        MissingPluginError: one is missing.
-    """
-    missing = [name for module, name in modules.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise MissingPluginError(f"{where}: {' and '.join(missing)} not installed. Install: pip install '{extra}'")
 
 
 def fingerprint(file: str) -> str:

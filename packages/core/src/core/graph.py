@@ -279,7 +279,10 @@ class _Builder:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
         config = _config(entry, settings, "pretrain")
-        return self._new(name, entry, config, kind="pretrain", inputs=inputs, architecture=architecture)
+        stage = self._new(name, entry, config, kind="pretrain", inputs=inputs, architecture=architecture)
+        built = architecture.build()
+        built.check_training(stage.build().plan(built)["seq_len"])
+        return stage
 
     def _initialize(
         self,

@@ -166,6 +166,14 @@ class Architecture(ABC):
         (6 * layers * seq_len * query width)."""
         return 6.0 * self.executed_parameters() + 6.0 * self.attention_width() * seq_len
 
+    def check_training(self, seq_len: int) -> None:
+        """Refuse, while planning and without torch, what cannot be trained on sequences of ``seq_len`` tokens.
+
+        Raises:
+            core.errors.ConfigError: names the setting of ``arch``, its value and the fix.
+        """
+        return
+
     @abstractmethod
     def attention_width(self) -> int:
         """Sum over layers of query heads times head dimension."""

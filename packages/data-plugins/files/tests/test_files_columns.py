@@ -178,7 +178,10 @@ def test_what_cannot_be_read_is_said(dataset, settings, message):
     ("environment", "said"),
     [
         ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
-        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached (ConnectError)"),
+        (
+            {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"},
+            "http://127.0.0.1:9 cannot be reached (ConnectError)",
+        ),
     ],
 )
 def test_no_hub_is_one_line_at_once(tmp_path, environment, said):

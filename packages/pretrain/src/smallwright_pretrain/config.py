@@ -89,7 +89,9 @@ class TorchTitanConfig:
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
             )
         if self.warmup_steps > self.steps:
-            raise ConfigError(f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}.")
+            raise ConfigError(
+                f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer."
+            )
         if self.nproc % self.replicate:
             raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")
         if self.global_batch_size % self.nproc:

@@ -113,10 +113,11 @@ def _run(launch: Launch, work: Path) -> None:
     except RuntimeError as error:
         if "Loss is not finite" not in str(error):
             raise
+        precise = "" if settings.precision == "float32" else ", or set pretrain.precision=float32"
         raise UserError(
             f"pretrain: the loss was no longer finite at step {trainer.step} of {settings.steps}. Lower "
-            f"pretrain.learning_rate (now {settings.learning_rate:g}), raise pretrain.warmup_steps (now "
-            f"{settings.warmup_steps}), or set pretrain.precision=float32 (now {settings.precision})."
+            f"pretrain.learning_rate (now {settings.learning_rate:g}) or raise pretrain.warmup_steps (now "
+            f"{settings.warmup_steps}){precise}."
         ) from error
     if trainer.validator.windows() and not _is_measured(output / "metrics.jsonl", trainer.step):
         trainer.validator.validate(trainer.model_parts, trainer.step)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from core.errors import ConfigError
 from core.interfaces import Architecture
 
-from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.config import DecoderConfig, check_activation
 
 
 class DecoderArchitecture(Architecture):
@@ -75,6 +76,21 @@ class DecoderArchitecture(Architecture):
             + self._embedding()
         )
 
+    def check_training(self, seq_len: int) -> None:
+        """Refuse sequences that the positions do not reach, and an activation of a module that is not installed."""
+        c = self.config
+        if seq_len > c.max_position_embeddings:
+            raise ConfigError(
+                f"arch.max_position_embeddings={c.max_position_embeddings}: shorter than the training sequences. Set "
+                f"arch.max_position_embeddings={seq_len} or pretrain.seq_len={c.max_position_embeddings}."
+            )
+        if c.rope_scaling == "dynamic" and seq_len > c.original_max_position:
+            raise ConfigError(
+                "arch.rope_scaling=dynamic: changes with the length of what is served, and cannot be trained on "
+                f"{seq_len} tokens. Set pretrain.seq_len={c.original_max_position}, or use yarn."
+            )
+        check_activation(c.activation)
+
     def attention_width(self) -> int:
         """Layers times query heads times head dimension."""
         c = self.config
@@ -110,8 +126,7 @@ class DecoderArchitecture(Architecture):
         """Return a ``DecoderModel.Config`` of these parts.
 
         Raises:
-            core.errors.ConfigError: ``seq_len`` is longer than what the positions reach, or the activation cannot be
-                imported.
+            core.errors.ConfigError: see :meth:`check_training`; or the activation is no elementwise function.
         """
         from smallwright_decoder.titan import decoder_config
 

@@ -4,8 +4,10 @@ Light: planning reads these and counts parameters without torch.
 """
 
 import dataclasses
+import importlib.util
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Literal
 
@@ -109,14 +111,20 @@ class DecoderConfig:
         for key in (field.name for field in dataclasses.fields(self)):
             value = getattr(self, key)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            least = 0 if key in ("augmented_shortcuts", "router_aux_loss_coef") else None
-            if number and not (math.isfinite(value) and (value > 0 or value == least)):
-                raise ConfigError(f"{key}={value}: must be a finite number above 0.")
+            may_be_0 = key in ("augmented_shortcuts", "router_aux_loss_coef")
+            if number and not (math.isfinite(value) and (value > 0 or (may_be_0 and value == 0))):
+                bound = "of 0 or more" if may_be_0 else "above 0"
+                raise ConfigError(f"{key}={value}: must be a finite number {bound}.")
         if self.hidden_size % self.num_attention_heads and self.head_dim is None:
+            fitting = [
+                heads
+                for heads in range(1, self.hidden_size // 2 + 1)
+                if self.hidden_size % (2 * heads) == 0 and heads % self.num_key_value_heads == 0
+            ]
             raise ConfigError(
                 f"num_attention_heads={self.num_attention_heads}: must divide hidden_size={self.hidden_size} where "
-                f"head_dim is not set. Use a hidden_size such as "
-                f"{_multiple(self.hidden_size, self.num_attention_heads)}, or set head_dim."
+                f"head_dim is not set. Use {f'one of {fitting}, ' if fitting else ''}a hidden_size such as "
+                f"{_multiple(self.hidden_size, 2 * self.num_attention_heads)}, or set head_dim."
             )
         if self.num_attention_heads % self.num_key_value_heads:
             divisors = [n for n in range(1, self.num_attention_heads + 1) if self.num_attention_heads % n == 0]
@@ -272,6 +280,30 @@ class DecoderConfig:
     def expert_size(self) -> int:
         """Width of an expert."""
         return self.moe_intermediate_size or self.intermediate_size
+
+
+def check_activation(name: str) -> None:
+    """Refuse a function of a module that is not installed; a module that is not loaded yet is not loaded for this.
+
+    Raises:
+        ConfigError: there is no such module, or it is loaded and has no such function.
+    """
+    module, _, function = name.partition(":")
+    if name in ACTIVATIONS:
+        return
+    if module in sys.modules:
+        if not callable(getattr(sys.modules[module], function, None)):
+            raise ConfigError(f"arch.activation={name}: {module} has no function {function}.")
+        return
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # of a package that the module would be in
+        found = False
+    if not found:
+        raise ConfigError(
+            f"arch.activation={name}: no module {module}. Install the package that has it, or give its file with "
+            "--plugin."
+        )
 
 
 def _layers(name: str, text: str, of: int) -> list[int]:

@@ -108,10 +108,15 @@ class SmallwrightConfig(LlamaConfig):
             raise ValueError(f"shortcut_reduction={self.shortcut_reduction} does not divide {self.hidden_size}.")
 
 
+def relu2(z: torch.Tensor) -> torch.Tensor:
+    """Return the squared ReLU (Primer, arXiv 2109.08668)."""
+    return torch.relu(z).square()
+
+
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": nn.functional.silu,
     "gelu": nn.functional.gelu,
-    "relu2": lambda z: torch.relu(z).square(),  # Primer, arXiv 2109.08668
+    "relu2": relu2,
 }
 
 
@@ -145,8 +150,7 @@ def activation_function(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
 class GateActivation(nn.Module):
     """The activation of a feed-forward's gate: plain, or series-informed (PanGu-pi, arXiv 2312.17276, section 4.2).
 
-    The series sum_i act(scale_i z + shift_i) is taken of the gate, before the product with the other branch: the
-    paper does not say where it stands in a gated feed-forward.
+    The series sum_i act(scale_i z + shift_i) is taken of the gate: the paper does not say where it stands.
     """
 
     def __init__(self, name: str, terms: int = 1) -> None:
@@ -159,8 +163,10 @@ class GateActivation(nn.Module):
         """Return the activation of ``z``, in its shape."""
         if self.scale is None or self.shift is None:
             return self.function(z)
-        terms = [self.function(scale * z + shift) for scale, shift in zip(self.scale, self.shift, strict=True)]
-        return torch.stack(terms).sum(0)
+        out = self.function(self.scale[0] * z + self.shift[0])
+        for scale, shift in zip(self.scale[1:], self.shift[1:], strict=True):
+            out = out + self.function(scale * z + shift)
+        return out
 
 
 class SmallwrightMLP(nn.Module):
@@ -245,9 +251,8 @@ class SmallwrightAttention(LlamaAttention):
 class SmallwrightDecoderLayer(LlamaDecoderLayer):
     """A Llama layer with shortcuts beside attention, and a feed-forward of its own or of its group.
 
-    A group's feed-forward is used without being owned. Owning it (a module registered in every layer) would list its
-    weights once per layer in the state dict, and ``_tied_weights_keys`` does not help: transformers 5 ignores it when
-    the embeddings are untied.
+    A group's feed-forward is used without being owned: registered in every layer it would be in the state dict for
+    each, and ``_tied_weights_keys`` does not help, which transformers 5 ignores when the embeddings are untied.
     """
 
     def __init__(self, config: SmallwrightConfig, layer_idx: int, shared_ffn: SmallwrightMLP | None) -> None:
@@ -267,11 +272,7 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
             object.__setattr__(self, "mlp", shared_ffn)  # past nn.Module's, which would register it
 
     def forward(self, hidden_states: torch.Tensor, **kwargs: Any) -> torch.Tensor:  # type: ignore[override]
-        """Return the residual stream, shape (B, L, H).
-
-        A shortcut reads what attention reads, the normed stream: the paper writes Z for both, and leaves open
-        whether a pre-norm model norms the shortcut's.
-        """
+        """Return the residual stream, shape (B, L, H); a shortcut reads the normed stream, as attention does."""
         normed_BLH = self.input_layernorm(hidden_states)
         attended_BLH, _ = self.self_attn(normed_BLH, **kwargs)
         for shortcut in self.attention_shortcuts:
@@ -302,8 +303,7 @@ class SmallwrightPreTrainedModel(LlamaPreTrainedModel):
             init.copy_(module.scale, scale)
             init.zeros_(module.shift)
         elif isinstance(module, ShortcutOutput):
-            # Nothing is added at first: the logits are those of the model without shortcuts.
-            init.zeros_(module.weight)
+            init.zeros_(module.weight)  # the logits begin as those of the model without shortcuts
         elif type(module).__module__ in (qwen2_moe.__name__, qwen3_moe.__name__):  # experts and routers
             for weight in module.parameters(recurse=False):
                 init.normal_(weight, std=self.config.initializer_range)

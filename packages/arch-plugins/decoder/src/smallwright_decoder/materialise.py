@@ -140,8 +140,10 @@ def _without_groups(config: "SmallwrightConfig") -> tuple[Any, Any]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
-        sys.exit("usage: python -m smallwright_decoder.materialise SOURCE TARGET")
+        print("usage: python -m smallwright_decoder.materialise SOURCE TARGET", file=sys.stderr)
+        sys.exit(2)
     try:
         print(f"{materialise(Path(sys.argv[1]), Path(sys.argv[2])):,} parameters written to {sys.argv[2]}")
     except InputError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

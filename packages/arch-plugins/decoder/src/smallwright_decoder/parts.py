@@ -8,12 +8,35 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn as nn
+from core.errors import ConfigError
 from torchtitan.models.common import CosSinRoPE, Linear
 from torchtitan.models.common.feed_forward import FeedForward
 from torchtitan.models.common.rope import RoPE
 from torchtitan.protocols.module import Module
 
 Elementwise = Callable[[torch.Tensor], torch.Tensor]
+
+
+def check_elementwise(name: str, function: Elementwise) -> None:
+    """Refuse an activation that does not give a number for each number.
+
+    Raises:
+        ConfigError: names the activation, and what it returned.
+    """
+    z = torch.linspace(-4, 4, 10, dtype=torch.float32, device="cpu").view(2, 5)
+    try:
+        out = function(z)
+    except Exception as error:
+        raise ConfigError(f"arch.activation={name}: fails on a tensor ({type(error).__name__}: {error}).") from error
+    if not isinstance(out, torch.Tensor):
+        raise ConfigError(
+            f"arch.activation={name}: returns {type(out).__name__}, must return a tensor of its input's shape."
+        )
+    if (out.shape, out.dtype) != (z.shape, z.dtype):
+        given, got = (f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}" for tensor in (z, out))
+        raise ConfigError(f"arch.activation={name}: returns {got} for {given}, must keep shape and dtype.")
+    if not bool(out.isfinite().all()):
+        raise ConfigError(f"arch.activation={name}: is not finite for numbers from -4 to 4.")
 
 
 class ScaledRoPE(CosSinRoPE):

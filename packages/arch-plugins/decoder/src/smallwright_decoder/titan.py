@@ -36,6 +36,7 @@ from smallwright_decoder.parts import (
     NoRoPE,
     ScaledRoPE,
     SeriesActivation,
+    check_elementwise,
     first_term_leads,
 )
 
@@ -232,7 +233,7 @@ def _shard_head_norms(attention: Any) -> None:
 def decoder_config(architecture: "DecoderArchitecture", *, inner_attention: Any, seq_len: int) -> DecoderModel.Config:
     """Return the model configuration; see ``Architecture.titan_config``."""
     config = architecture.config
-    _check_length(config, seq_len)
+    architecture.check_training(seq_len)
     hidden, vocab = config.hidden_size, config.resolved_vocab_size
     normal = {"weight": partial(nn.init.normal_, std=config.initializer_range)}
     shared = {name: _feed_forward(config) for name in config.layer_groups if name is not None}
@@ -266,19 +267,6 @@ def decoder_config(architecture: "DecoderArchitecture", *, inner_attention: Any,
         flops_per_token=architecture.flops_per_token,
         sliding_window=config.sliding_window if "sliding_attention" in kinds else None,
     )
-
-
-def _check_length(config: DecoderConfig, seq_len: int) -> None:
-    if seq_len > config.max_position_embeddings:
-        raise ConfigError(
-            f"arch.max_position_embeddings={config.max_position_embeddings}: shorter than the training sequences. "
-            f"Set arch.max_position_embeddings={seq_len}, or train on shorter sequences."
-        )
-    if config.rope_scaling == "dynamic" and seq_len > config.original_max_position:
-        raise ConfigError(
-            f"arch.rope_scaling=dynamic: changes with the length of what is served, and cannot be trained beyond "
-            f"{config.original_max_position} tokens. Train on shorter sequences than {seq_len}, or use yarn."
-        )
 
 
 def _norm(width: int, config: DecoderConfig) -> RMSNorm.Config:
@@ -339,6 +327,7 @@ def _feed_forward(config: DecoderConfig) -> FeedForward.Config:
         activation: Any = activation_function(config.activation)
     except ValueError as error:
         raise ConfigError(f"arch.{error}") from error
+    check_elementwise(config.activation, activation)
     if config.series_activation > 1:
         activation = SeriesActivation.Config(
             terms=config.series_activation,

@@ -48,9 +48,9 @@ class ParquetSink:
         """Add one document."""
         metadata = dict(document.metadata)
         row = {
-            "id": _encodable(document.id),
-            "text": _encodable(document.text),
-            "url": _encodable(str(metadata.pop("url", None) or "")),
+            "id": encodable(document.id),
+            "text": encodable(document.text),
+            "url": encodable(str(metadata.pop("url", None) or "")),
             "score": _number(metadata.get("score")),
             "metadata": json.dumps(metadata, default=str),
             **extra,
@@ -78,7 +78,7 @@ class ParquetSink:
             self._characters = 0
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Replace lone surrogates, which pages decoded from broken charsets can hold and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

@@ -67,9 +67,10 @@ class ArchitectureConformance(Learning, Conformance):
         return {**usual, **cls.wrong_settings}
 
     @pytest.fixture(scope="class")
-    def loaded(self) -> Loaded:
+    @classmethod
+    def loaded(cls) -> Loaded:
         """The TorchTitan and the Transformers model with the same weights."""
-        return Loaded.of(self.architecture(), self.seq_len)
+        return Loaded.of(cls.architecture(), cls.seq_len)
 
     def test_every_named_size_has_the_parameters_it_declares(self) -> None:
         import torch

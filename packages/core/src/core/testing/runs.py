@@ -86,7 +86,7 @@ def run_recipe(
 
 @functools.cache
 def two_processes(plugin_files: tuple[str, ...]) -> Any:
-    """Return an executor of two processes for all tests of this session: each hashes strings in its own way."""
+    """Return an executor of two processes that all tests of this process use: each hashes strings in its own way."""
     from core.data.executor import LocalExecutor
     from core.data.recipe import LocalExecutorConfig
 

@@ -1,5 +1,6 @@
 """What a stage that takes a model must hold: an artifact to read, the same from the same seed, killed or not."""
 
+import abc
 import json
 import os
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ Finished = tuple[Path, dict[str, Any], int]
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
-class StageConformance(Conformance):
+class StageConformance(Conformance, abc.ABC):
     """Base of the stages; the inputs are a random Llama with a tokenizer, and validation tokens."""
 
     summary_keys: ClassVar[frozenset[str]] = frozenset()
@@ -29,18 +30,20 @@ class StageConformance(Conformance):
     """Keys of the summary that may differ from run to run."""
 
     @pytest.fixture(scope="class")
-    def inputs(self, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    @classmethod
+    def inputs(cls, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
         """The input artifacts by role."""
         folder = tmp_path_factory.mktemp("inputs")
         model = tiny_model(folder / "model")
         return {"model": model, "tokens": tiny_tokens(folder / "tokens", model)}
 
     @pytest.fixture(scope="class")
-    def finished(self, tmp_path_factory: pytest.TempPathFactory, inputs: Mapping[str, Path]) -> Finished:
+    @classmethod
+    def finished(cls, tmp_path_factory: pytest.TempPathFactory, inputs: Mapping[str, Path]) -> Finished:
         """The run that others are compared with."""
         output = tmp_path_factory.mktemp("finished")
         progress = _Counting()
-        return output, self.run(output, inputs, progress), progress.reports
+        return output, cls.run(output, inputs, progress), progress.reports
 
     @classmethod
     def run(cls, output: Path, inputs: Mapping[str, Path], progress: ProgressWriter) -> dict[str, Any]:
@@ -63,9 +66,9 @@ class StageConformance(Conformance):
             return stage.run(job)
 
     @classmethod
+    @abc.abstractmethod
     def result(cls, output: Path) -> dict[str, str]:
         """Return the digests of the files that must be the same in every run."""
-        raise NotImplementedError
 
     def lasting(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """Return what must be the same in every run."""

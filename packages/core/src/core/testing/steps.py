@@ -44,21 +44,24 @@ class StepConformance(Conformance):
         return write_shards(folder, cls.documents(), shards)
 
     @pytest.fixture(scope="class")
-    def prepared(self, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    @classmethod
+    def prepared(cls, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
         """What :meth:`prepare` returned, once for all tests of the class."""
-        return self.prepare(tmp_path_factory.mktemp("prepared"))
+        return cls.prepare(tmp_path_factory.mktemp("prepared"))
 
     @pytest.fixture(scope="class")
-    def files(self, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    @classmethod
+    def files(cls, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         """Three input files."""
-        return self.write_files(tmp_path_factory.mktemp("files"), SHARDS)
+        return cls.write_files(tmp_path_factory.mktemp("files"), SHARDS)
 
     @pytest.fixture(scope="class")
+    @classmethod
     def outcome(
-        self, tmp_path_factory: pytest.TempPathFactory, files: list[Path], prepared: Mapping[str, Any]
+        cls, tmp_path_factory: pytest.TempPathFactory, files: list[Path], prepared: Mapping[str, Any]
     ) -> Outcome:
         """The run that others are compared with: three files, one process."""
-        return self.run(tmp_path_factory.mktemp("outcome"), files, prepared)
+        return cls.run(tmp_path_factory.mktemp("outcome"), files, prepared)
 
     @classmethod
     def run(cls, folder: Path, files: list[Path], prepared: Mapping[str, Any], **how: Any) -> Outcome:

@@ -4,9 +4,9 @@ import dataclasses
 import re
 from typing import Literal
 
+from core.checks import check_local, check_modules
 from core.config import setting
 from core.errors import ConfigError, UserError
-from core.fingerprint import check_local, check_modules
 from core.registry import Registry
 
 from smallwright_dedup.against import resolve

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from core.data.documents import encodable
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import InputError
 from datatrove.data import Document
@@ -109,8 +110,8 @@ class Decontaminate(DocumentStep):
         self.count("contaminated documents", match.item.benchmark)
         self._matches.append(
             {
-                "document": _encodable(document.id),
-                "url": _encodable(str(document.metadata.get("url") or "")),
+                "document": encodable(document.id),
+                "url": encodable(str(document.metadata.get("url") or "")),
                 "benchmark": match.item.benchmark,
                 "item": match.item.id,
                 "ratio": round(match.ratio, 4),
@@ -125,11 +126,6 @@ class Decontaminate(DocumentStep):
         stamps = tuple((path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
         names = names_in_reports(config.against)
         return load_index(paths, stamps, names, config.fields, config.words_in_a_row, config.rule, shortest)
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, as the documents' own files do: Parquet cannot hold them."""
-    return text.encode("utf-8", "replace").decode()
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from core.checks import check_modules
 from core.config import setting
 from core.errors import ConfigError, InputError, nearest
-from core.fingerprint import check_modules
 from core.registry import Registry
 
 

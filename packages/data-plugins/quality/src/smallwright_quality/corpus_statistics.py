@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from core.data.documents import encodable
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import InputError
 from datatrove.data import Document
@@ -139,13 +140,8 @@ class LongDocuments(_CountingStep):
             source = domain_of(url, "host") if config.by is None else str(document.metadata.get(config.by, ""))
             self.count("long documents", source[:100] or "(none)")
             self.count("tokens in long documents", source[:100] or "(none)", tokens)
-            row = {"id": document.id, "url": url, "source": source, "tokens": tokens}
-            self._rows.append({key: _encodable(value) for key, value in row.items()})
+            words = {"id": document.id, "url": url, "source": source}
+            self._rows.append({key: encodable(value) for key, value in words.items()} | {"tokens": tokens})
         elif config.keep == "long":
             raise Rejection("short")
         return document
-
-
-def _encodable(value: Any) -> Any:
-    """Replace lone surrogates, which Parquet cannot hold."""
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value

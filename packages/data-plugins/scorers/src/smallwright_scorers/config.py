@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
+from core.checks import check_local, check_modules
 from core.config import setting
 from core.errors import ConfigError
-from core.fingerprint import check_local, check_modules
 from core.registry import Registry
 
 

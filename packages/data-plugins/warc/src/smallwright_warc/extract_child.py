@@ -28,7 +28,6 @@ from collections.abc import Iterator, Sequence
 
 from smallwright_warc.config import ExtractTextConfig
 
-HEADER = struct.Struct("<Q")
 LENGTH = struct.Struct("<Q")
 READY_S = 120.0
 """Time for a child to start: imports on a busy machine."""
@@ -115,7 +114,7 @@ class ExtractionChild:
             self._start()
         try:
             self._pages.put(pages)
-            os.write(self._requests, HEADER.pack(len(pages)))
+            os.write(self._requests, LENGTH.pack(len(pages)))
             answer = _receive(self._answers, time.monotonic() + self._config.timeout_s)
         except TimeoutError:
             self._stop()
@@ -240,7 +239,7 @@ def _receive(descriptor: int, deadline: float) -> list:
             data += piece
         return data
 
-    return marshal.loads(read(HEADER.unpack(read(HEADER.size))[0]))
+    return marshal.loads(read(LENGTH.unpack(read(LENGTH.size))[0]))
 
 
 def outcome(page: bytes, config: ExtractTextConfig) -> Outcome:
@@ -294,14 +293,14 @@ def _serve(settings: str, parent: str, descriptor: str) -> None:
     limit_memory(config.max_memory_mb)
     with os.fdopen(answers, "wb") as stream:
         _answer(stream, [])
-        while header := requests.read(HEADER.size):
-            batch = pages.take(HEADER.unpack(header)[0])
+        while header := requests.read(LENGTH.size):
+            batch = pages.take(LENGTH.unpack(header)[0])
             _answer(stream, [tuple(vars(outcome(page, config)).values()) for page in batch])
 
 
 def _answer(stream, value: list) -> None:
     data = marshal.dumps(value)
-    stream.write(HEADER.pack(len(data)) + data)
+    stream.write(LENGTH.pack(len(data)) + data)
     stream.flush()
 
 
