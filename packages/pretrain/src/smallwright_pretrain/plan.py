@@ -30,16 +30,17 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
 
     ``weights``, ``gradients`` and ``optimizer`` are sharded by FSDP2 over the ranks of a replica. ``gathered`` are the
     whole weights of the units that compute, in the precision of the products: two blocks (FSDP2 fetches the next one
-    while one computes) and what belongs to the model itself, embeddings included; on one rank of float32 nothing is
-    gathered. ``activations`` are what a pre-norm block with gated feed-forward keeps for the backward pass, per token:
-    4 values of the residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before
-    and after rotation, output) and 5 of the feed-forward width; with a CPU's attention also two scores per head and
-    position. A series-informed activation of n terms keeps n more of the feed-forward width, each augmented shortcut
-    two of its bottleneck's. A mixture of K experts keeps 5 of their width and 3 of the residual width for each of the
-    K (the row given to it, its output, and that times its weight), 5 of the width of a shared expert, and 3 per expert
-    for the router. "full" activation checkpointing keeps one value of the residual width per block, and one
-    block's activations. ``masks`` are a CPU's additive masks of packed documents, one for each kind of layer; a GPU's
-    are block masks, too small to count. ``logits`` are three float32 values per vocabulary entry for the loss.
+    while one computes) and what belongs to the model itself, embeddings and shared feed-forwards; on one rank of
+    float32 nothing is gathered. ``activations`` are what a pre-norm block with gated feed-forward keeps for the
+    backward pass, per token: 4 values of the residual width (two norms, their outputs), 8 of the attention width
+    (queries, keys, values before and after rotation, output) and 5 of the feed-forward width; with a CPU's attention
+    also two scores per head and position. A series-informed activation of n terms keeps n more of the feed-forward
+    width, each augmented shortcut two of its bottleneck's. A mixture of K experts keeps 5 of their width and 3 of the
+    residual width for each of the K (the row given to it, its output, and that times its weight), 5 of the width of a
+    shared expert, and 3 per expert for the router. "full" activation checkpointing keeps one value of the residual
+    width per block, and one block's activations. ``masks`` are a CPU's additive masks of packed documents, one for each
+    kind of layer; a GPU's are block masks, too small to count. ``logits`` are three float32 values per vocabulary entry
+    for the loss.
     """
     parameters = architecture.parameters()
     shard = FLOAT32 * parameters * config.replicate // config.nproc
@@ -60,14 +61,16 @@ def _gathered(config: TorchTitanConfig, architecture: Architecture) -> int:
     width = _width(config)
     if config.nproc // config.replicate == 1 and width == FLOAT32:
         return 0
-    layers = getattr(architecture.config, "num_hidden_layers", 1)
-    head = (getattr(architecture.config, "vocab_size", None) or 0) * getattr(architecture.config, "hidden_size", 0)
-    if any(getattr(architecture.config, "moe_layers", ())):
-        blocks = architecture.parameters() - architecture.embedding_parameters()  # with all experts
-    else:
-        blocks = architecture.executed_parameters() - head  # with the feed-forward, shared or not
+    sizes = architecture.config
+    layers = getattr(sizes, "num_hidden_layers", 1)
+    feed_forward = 3 * getattr(sizes, "hidden_size", 0) * getattr(sizes, "intermediate_size", 0)
+    groups: list[str | None] = getattr(sizes, "layer_groups", None) or [None]
+    shared = len(set(groups) - {None}) * feed_forward
+    blocks = architecture.parameters() - architecture.embedding_parameters() - shared
     block = blocks // layers
-    return width * (architecture.embedding_parameters() + min(2, layers) * block)
+    if shared and None in groups:  # the larger blocks are those with a feed-forward of their own
+        block += feed_forward * (layers - groups.count(None)) // layers
+    return width * (architecture.embedding_parameters() + shared + min(2, layers) * block)
 
 
 def _activations_per_token(config: TorchTitanConfig, architecture: Architecture) -> int:
