@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from smallwright_inherited_init import conf
 from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.inherit import InheritedInit
 from smallwright_inherited_init.layer_choice import select_layers
@@ -200,7 +201,7 @@ def test_released_configuration_format_is_read(tmp_path):
 
     values = {**SOURCE, "model_type": "llama", "rope_theta": 100000, "rope_scaling": None, "torch_dtype": "bfloat16"}
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert Dimensions.of(read_config(tmp_path), "source").rope_theta == 100000.0
+    assert Dimensions.of(read_config(Source(tmp_path, "source")), "source").rope_theta == 100000.0
 
 
 def test_yaml_lists_every_setting():
