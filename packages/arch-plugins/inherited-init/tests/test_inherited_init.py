@@ -30,6 +30,7 @@ def test_keeping_everything_keeps_every_bit(source, tmp_path, tied):
     assert (tmp_path / "child" / "hf" / "tokenizer.json").is_file()
     page = (tmp_path / "child" / summary["pages"]["importance of layers, heads, neurons and channels"]).read_text()
     assert page.count("<svg") == 5  # layers, query heads, key/value heads, neurons, channels
+    assert '<td>query_heads.0</td><td class="n">4</td><td class="n">4</td><td class="n">1.0</td>' in page
     assert inherit(source, architecture(tie_word_embeddings=tied), tmp_path)[0] == summary  # over an older attempt
 
 
@@ -41,6 +42,7 @@ def test_coupled_weights_come_from_the_same_indices(source, tmp_path):
     channels, neurons = kept["channels"]["indices"], kept["neurons.4"]["indices"]
     group = kept["key_value_heads.4"]["indices"][0]
     assert kept["query_heads.4"]["indices"] == [2 * group, 2 * group + 1]
+    assert 0.5 < kept["query_heads.4"]["share"] < 1
     for name, rows, columns in [
         ("mlp.gate_proj", neurons, channels),
         ("mlp.up_proj", neurons, channels),
