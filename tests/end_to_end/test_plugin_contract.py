@@ -161,6 +161,7 @@ def test_register_initializers(documented):
     entry = documented("register_initializers", "initializers", "inherited_init")
     assert {"source", "source_size"} <= set(entry.load_config().__dataclass_fields__)
     assert callable(entry.load().check)
+    assert callable(entry.load().check_source)
     assert callable(entry.load().run)
 
 

@@ -89,8 +89,15 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
     (package / "arch" / "tiny.yaml").write_text("name: tiny\n")
     monkeypatch.syspath_prepend(str(workdir))
     registry.config_packages["rival_conf"] = "rival"
-    with pytest.raises(ConfigError, match="arch=tiny is offered twice: by rival and by hydra_conf"):
-        compose.compose(["+arch=tiny"], registry)
+    (workdir / "hydra_conf/experiment").mkdir()
+    (workdir / "hydra_conf/experiment/one.yaml").write_text("# @package _global_\ndefaults:\n  - /arch: tiny\n")
+    for override in ("+arch=tiny", "+experiment=one"):
+        with pytest.raises(ConfigError, match="arch=tiny is offered twice: by rival and by hydra_conf"):
+            compose.compose([override], registry)
+    assert compose.compose(["+data=toy"], registry)["data"]["name"] == "toy"
+    monkeypatch.setenv("SMALLWRIGHT_STRICT", "1")
+    with pytest.raises(ConfigError, match="offered twice"):
+        compose.compose(["+data=toy"], registry)
 
 
 def test_identity_follows_content_and_not_hardware(registry, composed):

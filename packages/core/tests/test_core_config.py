@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 from core import config as typed
+from core import settings_help
 from core.errors import ConfigError
 
 
@@ -39,7 +40,8 @@ class Settings:
         ({"hidden_size": "big"}, ["x.hidden_size='big'", "expected int, got str"]),
         ({"hidden_size": True}, ["x.hidden_size=True", "expected int"]),
         ({"hidden_size": 4, "mode": "exakt"}, ["x.mode=exakt", "fast, exact", "Did you mean 'exact'?"]),
-        ({"hidden_size": 4, "names": "one"}, ["x.names='one'", "expected tuple"]),
+        ({"hidden_size": 4, "names": "one"}, ["x.names='one'", "expected list [str, ...], got str. Write [one]."]),
+        ({"hidden_size": 4, "extra": "all"}, ["expected mapping {key: value} | null, got str. Write {key: all}."]),
         ({"hidden_size": 4, "inner": {"dept": 2}}, ["x.inner.dept", "Did you mean 'depth'?"]),
         ({"hidden_size": 3}, ["x: hidden_size=3 must be even"]),
         ({"size": "nan"}, ["x.size=nan: unknown size", "nano, large"]),
@@ -69,3 +71,22 @@ def test_identity_leaves_out_what_does_not_change_the_result():
     assert one == two
     assert "workers" not in one
     assert one["hidden_size"] == 4
+
+
+def test_a_refusal_and_the_help_write_a_type_the_same_way():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Typed:
+        groups: Mapping[str, str | int] | None = None
+        mode: Literal["fast", "exact"] | None = None
+        weights: tuple[float, ...] = ()
+
+    shown = {row["key"]: row["type"] for row in settings_help.settings(Typed)}
+    assert shown == {
+        "groups": "mapping {key: str | int} | null",
+        "mode": "fast | exact | null",
+        "weights": "list [float, ...]",
+    }
+    for key, written in shown.items():
+        with pytest.raises(ConfigError) as error:
+            typed.build(Typed, {key: "all"}, "x")
+        assert f"x.{key}='all': expected {written}, got str." in str(error.value)

@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from core import catalog, discovery
+from core import catalog, discovery, plugins
 from core.errors import ConfigError, MissingPluginError
 
 
@@ -74,11 +74,99 @@ def test_a_broken_plugin_is_reported_and_the_others_work(site, body, reason):
         registry.get("steps", "whisper")
 
 
-def test_two_plugins_with_one_name_are_an_error_that_names_both(site):
+def test_a_name_of_two_plugins_is_refused_where_it_is_used_and_nowhere_else(site, monkeypatch, capsys):
     install(site, "sw_one", GOOD.format(name="sw_one"))
-    install(site, "sw_two", GOOD.format(name="sw_two"))
+    install(site, "sw_two", GOOD.format(name="sw_two") + '        register("whisper", "sw_two:Whisper")\n')
+    registry = discovery.load()
+    line = (
+        "steps 'shout' is registered by two plugins: sw_one 1.0 and sw_two 1.0. "
+        "Uninstall one, or set SMALLWRIGHT_DISABLE_PLUGINS=sw_two."
+    )
+    with pytest.raises(ConfigError) as refused:
+        registry.get("steps", "shout")
+    assert str(refused.value) == line
+    assert "shout" in registry.names("steps")
+    assert registry.get("steps", "whisper").origin == "sw_two 1.0"
+    assert [message for _, message in registry.clashes()] == [line]
+    assert plugins.main(["--json"]) == 1
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {name for name, row in rows.items() if row["status"] == "clash"} == {"sw_one", "sw_two"}
+    assert rows["sw_one"]["reason"] == rows["sw_two"]["reason"] == line
+    assert rows["sw_two"]["offers"] == {"steps": ["shout", "whisper"]}
+    assert plugins.main([]) == 1
+    assert f"{line} Offers steps: shout, whisper" in capsys.readouterr().out
+    monkeypatch.setenv("SMALLWRIGHT_STRICT", "1")
     with pytest.raises(ConfigError, match=r"sw_one 1\.0 and sw_two 1\.0"):
         discovery.load()
+
+
+def test_a_run_that_uses_no_name_of_two_plugins_goes_on_with_a_warning(command, workdir):
+    (workdir / "rival.py").write_text(
+        "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n@hookimpl\n"
+        "def register_trainers(register): register('count', 'rival:Count')\n"
+    )
+    unused = command("plan", "+data=toy", "--plugin", "rival.py")
+    assert unused.returncode == 0, unused.stderr
+    assert unused.stderr.startswith("warning: trainers 'count' is registered by two plugins: toy_plugin.py local file")
+    used = command("plan", "+data=toy", "+arch=tiny", "--plugin", "rival.py", "tokenizer=count", "tokens=count",
+                   "pretrain=count", "eval=judge")  # fmt: skip
+    assert used.returncode == 2
+    assert "error: trainers 'count' is registered by two plugins" in used.stderr
+    assert used.stderr.rstrip().endswith("Choose another name in rival.py.")
+
+
+def test_a_plugin_that_registers_a_name_twice_is_broken(site):
+    install(site, "sw_one", GOOD.format(name="sw_one") + '        register("shout", "sw_one:Louder")\n')
+    registry = discovery.load()
+    assert record(registry, "sw_one").reason == "ValueError: register_steps is called twice with the name 'shout'"
+    assert "shout" not in registry.names("steps")
+
+
+def test_two_packages_of_one_name_are_both_left_out_and_named(site):
+    install(site, "sw_one", GOOD.format(name="sw_one"))
+    install(site, "sw_two", GOOD.format(name="sw_two"))
+    (site / "sw_two-1.0.dist-info" / "entry_points.txt").write_text("[smallwright]\nsw_one = sw_two\n")
+    registry = discovery.load()
+    found = {plugin.distribution: (plugin.status, plugin.reason) for plugin in registry.plugins}
+    reason = "sw_one is the name of several plugins: sw_one 1.0 and sw_two 1.0. Uninstall one."
+    assert found["sw_one"] == found["sw_two"] == ("failed", reason)
+    with pytest.raises(MissingPluginError, match=r"sw_one 1\.0 and sw_two 1\.0"):
+        registry.get("steps", "shout")
+
+
+def test_a_local_file_under_the_name_of_a_package_says_whose_it_is(site):
+    install(site, "sw_one", GOOD.format(name="sw_one"))
+    local = site / "local" / "sw_one.py"
+    local.parent.mkdir()
+    local.write_text(GOOD.format(name="sw_one"))
+    with pytest.raises(ConfigError) as refused:
+        discovery.load([local])
+    line = f"--plugin {local}: sw_one is the name of sw_one 1.0 already: rename the file, or uninstall sw_one."
+    assert str(refused.value) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x.txt", "x.txt: not a Python file: give a .py."),
+        ("folder", "folder: is a folder. Give a .py file"),
+        ("none.py", "none.py: no such file."),
+        ("json.py", "json.py: a module named 'json' is installed already: rename the file."),
+    ],
+)
+def test_a_file_that_is_no_plugin_says_what_it_is(site, name, message):
+    (site / "local" / "folder").mkdir(parents=True)
+    for file in ("x.txt", "json.py"):
+        (site / "local" / file).touch()
+    with pytest.raises(ConfigError) as refused:
+        discovery.load([site / "local" / name])
+    assert f"--plugin {site}/local/{message}" in str(refused.value)
+
+
+def test_a_file_given_twice_is_one_plugin(workdir):
+    registry = discovery.load(["toy_plugin.py", "./toy_plugin.py"])
+    assert [plugin.name for plugin in registry.plugins if plugin.local] == ["toy_plugin"]
+    assert not registry.clashes()
 
 
 def test_a_disabled_plugin_is_not_imported(site, monkeypatch):

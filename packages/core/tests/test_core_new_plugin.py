@@ -87,6 +87,7 @@ def test_the_package_says_in_its_yaml_what_its_dataclass_says(kind, registry, tm
         ("step", "", "such as my_plugin."),
         ("arch", "null", "name 'null': YAML or Hydra reads it as a value, not a name. Use one such as null_arch."),
         ("eval", "off", "Use one such as off_eval."),
+        ("arch", "json", "name 'json': Python has a module of that name. Use one such as json_arch."),
         ("executors", "mine", "no such kind. Kinds: arch, data, step, posttrain, eval."),
     ],
 )

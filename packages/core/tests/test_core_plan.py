@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from core import discovery
+from core import discovery, plan, run
 from core.checks import check_local, check_modules
 from core.data.recipe import RecipeConfig, plan_steps
-from core.errors import InputError, MissingPluginError
+from core.errors import ConfigError, InputError, MissingPluginError
 
 
 def planned(command, *arguments):
@@ -68,6 +68,10 @@ def test_a_trainer_that_says_little_is_planned_all_the_same(command, toy):
         (["--scale-lr", "1e-3", "0"], "--scale-lr 0.001 0: both must be above 0."),
         (["--scale-lr", "1e-3", "nan"], "--scale-lr 0.001 nan: both must be above 0."),
         (["--scale-lr-exponent", "nan"], "--scale-lr-exponent nan: must be a finite number."),
+        (["--price", "0"], "--price: needs --device."),
+        (["--devices", "8"], "--devices: needs --device."),
+        (["--mfu", "0.4"], "--mfu: needs --device."),
+        (["--scale-lr-exponent", "1"], "--scale-lr-exponent: needs --scale-lr."),
     ],
 )
 def test_wrong_options_are_one_line(command, toy, arguments, message):
@@ -77,10 +81,33 @@ def test_wrong_options_are_one_line(command, toy, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("module", "option"), [(plan, ["--json"]), (run, ["--config"])])
+def test_options_may_stand_among_settings_and_only_unknown_ones_are_refused(module, option, workdir, toy, capsys):
+    plugin = ["--plugin", "toy_plugin.py"]
+    told = []
+    for arguments in ([*option, *plugin, *toy], [toy[0], *option, toy[1], *plugin, *toy[2:]]):
+        assert module.main(arguments) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    with pytest.raises(SystemExit):
+        module.main([toy[0], *plugin, "--foo", *toy[1:]])
+    assert capsys.readouterr().err.endswith("error: unrecognized arguments: --foo\n")
+
+
 def test_help_shows_every_kind_of_use(command):
     shown = command("plan", "--help").stdout
     for word in ("--device", "--scale-lr RATE TOKENS", "--grid", "--results FILE", "python -m core.plan --grid"):
         assert word in shown
+
+
+def test_a_setting_that_a_step_has_from_the_scorer_is_named_where_it_was_written(workdir):
+    registry = discovery.load(["toy_plugin.py"])
+    for own, name in (({}, "data.maths.scorer.wrod"), ({"wrod": "x"}, "data.maths.steps.label.wrod")):
+        scorer = {"use": "drop", "word": "x", **({} if own else {"wrod": "x"})}
+        wrong = RecipeConfig(steps={"label": {"like": scorer, **own}}, scorer=scorer)
+        with pytest.raises(ConfigError) as refused:
+            plan_steps(wrong, registry, "data.maths")
+        assert str(refused.value).startswith(f"{name}: unknown key. Did you mean 'word'?")
 
 
 def test_a_step_can_refuse_while_planning(workdir):

@@ -164,6 +164,11 @@ def test_results_that_cannot_be_used_name_the_fix(text, message, tmp_path):
             ["--grid", "--budget", "1e9", "--vocab", "9", "arch.hidden_size=64"],
             "arch.hidden_size=64: --grid sets arch.hidden_size by --width",
         ),
+        (
+            ["--grid", "--budget", "1e9", "--vocab", "9", "--arch", "tiny", "+arch.initializer.name=any"],
+            "--arch tiny: starts from a source model, whose shape bounds its own, so it is not drawn. Draw tiny shapes",
+        ),
+        (["--grid", "--budget", "1e9", "--vocab", "9", "--mfu", "0.4"], "--mfu: is of a run, not of --grid."),
         (["--results", "nowhere.csv"], "--results nowhere.csv: cannot be read"),
     ],
 )

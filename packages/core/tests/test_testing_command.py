@@ -21,7 +21,14 @@ def test_a_broken_plugin_is_told_by_what_it_does_not_hold(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["no_such"], "no_such: no registered plugin"), (["step_loses", "--plugin", BROKEN, "minimum"], "give a setting")],
+    [
+        (["no_such"], "no_such: no registered plugin"),
+        (["step_loses", "--plugin", BROKEN, "minimum"], "give a setting"),
+        (["gqa", "foo=1", "--quick"], "arch.foo: unknown key."),
+        (["gqa", "num_attention_heads=3", "--quick"], "num_attention_heads=3: must divide"),
+        (["gqa", "size=huge"], "arch.size=huge: unknown size."),
+        (["gopher_quality", "foo=1"], "steps.tested.foo: unknown key."),
+    ],
 )
 def test_what_cannot_be_run_is_one_line(arguments, message, capsys):
     assert main(arguments) == 2

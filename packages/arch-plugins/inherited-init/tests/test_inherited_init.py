@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from smallwright_inherited_init import conf
 from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.inherit import InheritedInit
 from smallwright_inherited_init.layer_choice import select_layers
@@ -29,6 +30,7 @@ def test_keeping_everything_keeps_every_bit(source, tmp_path, tied):
     assert (tmp_path / "child" / "hf" / "tokenizer.json").is_file()
     page = (tmp_path / "child" / summary["pages"]["importance of layers, heads, neurons and channels"]).read_text()
     assert page.count("<svg") == 5  # layers, query heads, key/value heads, neurons, channels
+    assert '<td>query_heads.0</td><td class="n">4</td><td class="n">4</td><td class="n">1.0</td>' in page
     assert inherit(source, architecture(tie_word_embeddings=tied), tmp_path)[0] == summary  # over an older attempt
 
 
@@ -40,6 +42,7 @@ def test_coupled_weights_come_from_the_same_indices(source, tmp_path):
     channels, neurons = kept["channels"]["indices"], kept["neurons.4"]["indices"]
     group = kept["key_value_heads.4"]["indices"][0]
     assert kept["query_heads.4"]["indices"] == [2 * group, 2 * group + 1]
+    assert 0.5 < kept["query_heads.4"]["share"] < 1
     for name, rows, columns in [
         ("mlp.gate_proj", neurons, channels),
         ("mlp.up_proj", neurons, channels),
@@ -200,7 +203,7 @@ def test_released_configuration_format_is_read(tmp_path):
 
     values = {**SOURCE, "model_type": "llama", "rope_theta": 100000, "rope_scaling": None, "torch_dtype": "bfloat16"}
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert Dimensions.of(read_config(tmp_path), "source").rope_theta == 100000.0
+    assert Dimensions.of(read_config(Source(tmp_path, "source")), "source").rope_theta == 100000.0
 
 
 def test_yaml_lists_every_setting():

@@ -11,6 +11,7 @@ from inherited_support import CALIBRATION, IDS, SOURCE, architecture, inherit, k
 from safetensors.torch import load_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
+from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.vocabulary import match
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -209,7 +210,9 @@ def test_new_tokens_are_the_mean_of_their_pieces(tmp_path):
     pieces = [("t", "h"), ("th", "in"), ("i", "n")]
     ours = byte_level(tmp_path / "ours", [pieces[0], pieces[2], pieces[1], *LETTERS], "<end>")
     known, size = theirs.get_vocab(), ours.get_vocab_size()
-    found = match(tmp_path / "ours", tmp_path / "theirs", size + 2, 259, source_eos=known["</s>"], same=False)
+    found = match(
+        tmp_path / "ours", Source(tmp_path / "theirs", "source"), size + 2, 259, source_eos=known["</s>"], same=False
+    )
     weight = torch.randn(259, 4, generator=torch.Generator().manual_seed(0))
     rows, tokens = found(weight), ours.get_vocab()
     assert torch.equal(rows[tokens["th"]], weight[known["th"]])

@@ -5,8 +5,9 @@ key is a group is checked against what is installed, before and after composing.
 """
 
 import importlib.resources
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -37,28 +39,50 @@ _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=
 def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:
     """Return the options of every config group: ``{"arch": {"gqa": "smallwright-arch-gqa"}}``.
 
-    Raises:
-        ConfigError: two distributions offer the same option.
+    Of one that is offered twice the first distribution is named; ``option_clashes`` has both.
     """
-    index: dict[str, dict[str, str]] = {}
+    index = {
+        group: {name: origins[0] for name, origins in options.items()}
+        for group, options in _offers(registry, folder).items()
+    }
+    local_options.add(registry, index)
+    return index
+
+
+def option_clashes(registry: Registry, folder: Path | None = None) -> dict[tuple[str, str], tuple[list[str], str]]:
+    """Return who offers each option that is offered twice, and the line that says so with the fix."""
+    plugins = {record.distribution: record.name for record in registry.plugins}
+    clashes = {}
+    for group, options in _offers(registry, folder).items():
+        for name, origins in options.items():
+            if len(origins) > 1:
+                last = origins[-1]
+                fix = (
+                    f"Uninstall one, or set SMALLWRIGHT_DISABLE_PLUGINS={plugins[last]}."
+                    if last in plugins
+                    else f"Rename {last}/{group}/{name}.yaml."
+                )
+                line = f"{group}={name} is offered twice: by {' and by '.join(origins)}. {fix}"
+                clashes[group, name] = (origins, line)
+    return clashes
+
+
+def _offers(registry: Registry, folder: Path | None) -> dict[str, dict[str, list[str]]]:
+    """Return all who offer each option of each group."""
+    index: dict[str, dict[str, list[str]]] = {}
 
     def walk(directory: Any, group: str, origin: str) -> None:
         for item in sorted(directory.iterdir(), key=lambda child: child.name):
             if item.is_dir() and item.name != "__pycache__":
                 walk(item, f"{group}/{item.name}" if group else item.name, origin)
             elif group and item.name.endswith(".yaml"):
-                options = index.setdefault(group, {})
-                name = item.name.removesuffix(".yaml")
-                if name in options:
-                    raise ConfigError(f"config {group}={name} is offered twice: by {options[name]} and by {origin}.")
-                options[name] = origin
+                index.setdefault(group, {}).setdefault(item.name.removesuffix(".yaml"), []).append(origin)
 
     for package, distribution in registry.config_packages.items():
         walk(importlib.resources.files(package), "", distribution)
     local = folder or Path(LOCAL_CONFIG_FOLDER)
     if local.is_dir():
         walk(local, "", str(local))
-    local_options.add(registry, index)
     return index
 
 
@@ -67,7 +91,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
 
     Raises:
         MissingPluginError: a group or option that nothing installed offers.
-        ConfigError: a key that does not exist, a malformed override, a value that is not set.
+        ConfigError: a key that does not exist, a malformed override, a value that is not set, an option that two offer.
     """
     options = option_index(registry)
     _refuse_unclear(overrides, options)
@@ -76,6 +100,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_module("core.conf", version_base="1.3"):
         try:
+            _refuse_clashes(option_clashes(registry), normalised)
             composed = hydra_compose("config", overrides=normalised, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_explain(error, normalised)) from error
@@ -149,6 +174,17 @@ def _refuse_unclear(overrides: Sequence[str], options: dict[str, dict[str, str]]
             )
         choices = " or ".join(f"data.{name}.{rest}" for name in recipes)
         raise ConfigError(f"{_key(override)}: this run has several recipes; say which one is meant: {choices}.")
+
+
+def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], overrides: list[str]) -> None:
+    """Refuse an option that two offer where this run reads it, by an override or by a defaults list."""
+    if not clashes:
+        return
+    loader = GlobalHydra.instance().config_loader()
+    read = {entry.config_path for entry in loader.compute_defaults_list("config", overrides, RunMode.RUN).defaults}
+    for (group, name), (_, message) in clashes.items():
+        if f"{group}/{name}" in read or os.environ.get("SMALLWRIGHT_STRICT"):
+            raise ConfigError(message)
 
 
 def _flag_hint(key: str) -> str:

@@ -128,12 +128,34 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
-    listed = f" Write [{value}]." if typing.get_origin(hint) is tuple and isinstance(value, str) else ""
-    return ConfigError(f"{where}={value!r}: expected {show_type(hint)}, got {type(value).__name__}.{listed}")
+    example = ""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        kinds = {typing.get_origin(option) or option for option in _options(hint)}
+        if tuple in kinds:
+            example = f" Write [{value}]."
+        elif kinds & {dict, Mapping}:
+            example = f" Write {{key: {value}}}."
+    got = {type(None): "null", dict: "mapping", tuple: "list"}.get(type(value), type(value).__name__)
+    return ConfigError(f"{where}={value!r}: expected {show_type(hint)}, got {got}.{example}")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; any other type alone."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
 def show_type(hint: Any) -> str:
+    """Return a type as users write its values: ``mapping {key: str} | null``."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(dict.fromkeys(map(show_type, arguments)))
+    if origin is typing.Literal:
+        return " | ".join("null" if value is None else str(value) for value in arguments)
+    if origin is tuple or hint is tuple:
+        return f"list [{show_type(arguments[0])}, ...]" if arguments else "list"
+    if origin in (dict, Mapping) or hint in (dict, Mapping):
+        return f"mapping {{key: {show_type(arguments[1])}}}" if arguments else "mapping {key: value}"
     if dataclasses.is_dataclass(hint):
         return f"settings ({', '.join(f.name for f in dataclasses.fields(hint))})"
-    plain = typing.get_origin(hint) is None and hasattr(hint, "__name__")
-    return str(hint.__name__) if plain else str(hint).replace("typing.", "")
+    plain = {Any: "value", type(None): "null"}
+    return plain.get(hint) or str(getattr(hint, "__name__", hint))

@@ -21,9 +21,11 @@ import pluggy
 
 from core import PLUGIN_API_VERSION, hooks
 from core.errors import ConfigError
-from core.registry import KINDS, Entry, PluginRecord, Registry
+from core.registry import KINDS, LOCAL_VERSION, Entry, PluginRecord, Registry
 
 GROUP = "smallwright"
+OWN = "core.builtin"
+"""Core's own hooks, which are always loaded."""
 
 
 def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
@@ -33,7 +35,7 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         plugin_files: Local Python files that hold hook implementations (``--plugin``).
 
     Raises:
-        ConfigError: a name is registered twice, a plugin file is missing or broken, or (strict mode) any plugin is.
+        ConfigError: a plugin file is missing or broken, or (strict mode) any plugin is, or two register a name.
     """
     registry = Registry()
     manager = pluggy.PluginManager(GROUP)
@@ -44,21 +46,34 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         manager.enable_tracing()
     allowed = _names("SMALLWRIGHT_PLUGINS")
     denied = _names("SMALLWRIGHT_DISABLE_PLUGINS") or set()
-    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: (point.name != "core", point.name))
+    points = sorted(
+        importlib.metadata.entry_points(group=GROUP), key=lambda point: (point.value != OWN, point.name, point.value)
+    )
+    owners: dict[str, list[str]] = {}
+    for point in points:
+        owners.setdefault(point.name, []).append(f"{point.dist.name} {point.dist.version}" if point.dist else "?")
     for point in points:
         distribution = point.dist.name if point.dist else point.value
         version = point.dist.version if point.dist else "?"
         described = {"name": point.name, "distribution": distribution, "version": version, "module": point.value}
-        if point.name != "core" and ((allowed is not None and point.name not in allowed) or point.name in denied):
+        if point.value == OWN:
+            _load_one(registry, manager, point.load, described)
+        elif (allowed is not None and point.name not in allowed) or point.name in denied:
             registry.plugins.append(PluginRecord(status="disabled", reason="by environment variable", **described))
-            continue
-        _load_one(registry, manager, point.load, described)
-    for file in plugin_files:
-        path = Path(file)
+        elif len(owners[point.name]) > 1:  # whichever were loaded, it could be the wrong one
+            reason = f"{point.name} is the name of several plugins: {' and '.join(owners[point.name])}. Uninstall one."
+            registry.plugins.append(PluginRecord(status="failed", reason=reason, **described))
+        else:
+            _load_one(registry, manager, point.load, described)
+    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():  # a file given twice is one
+        if path.is_dir():
+            raise ConfigError(f"--plugin {path}: is a folder. Give a .py file; a package is installed with pip.")
         if not path.is_file():
             raise ConfigError(f"--plugin {path}: no such file.")
+        if path.suffix != ".py":
+            raise ConfigError(f"--plugin {path}: not a Python file: give a .py.")
         # The content is the version: what an edited file makes is another artifact.
-        version = f"local file {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+        version = f"{LOCAL_VERSION} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
         described = {"name": path.stem, "distribution": path.name, "version": version, "module": str(path)}
         _load_one(registry, manager, functools.partial(_load_file, path), {**described, "local": True})
         if registry.plugins[-1].status == "failed":
@@ -67,6 +82,8 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         for record in registry.plugins:
             if record.status == "failed":
                 raise ConfigError(f"plugin {record.distribution} {record.version} failed to load: {record.reason}")
+        for _, message in registry.clashes():
+            raise ConfigError(message)
     return registry
 
 
@@ -76,19 +93,18 @@ def _load_one(
     api_version = None
     module = None
     try:
+        _check_name(registry, described)
         module = load_module()
         api_version = getattr(module, "PLUGIN_API_VERSION", None)
         _check_api_version(api_version)
         manager.register(module, name=described["name"])
         manager.check_pending()
         _collect(registry, manager, module, described)
-    except ConfigError:
-        raise
     except Exception as error:
         if module is not None and manager.is_registered(module):
             manager.unregister(module)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        reason = f"{type(error).__name__}: {first_line}" if not isinstance(error, _VersionMismatch) else first_line
+        reason = f"{type(error).__name__}: {first_line}" if not isinstance(error, _RefusedPlugin) else first_line
         record = PluginRecord(
             status="failed", reason=reason, traceback=traceback.format_exc(), api_version=api_version, **described
         )
@@ -97,16 +113,24 @@ def _load_one(
     registry.plugins.append(record)
 
 
-class _VersionMismatch(Exception):
-    pass
+class _RefusedPlugin(Exception):
+    """A plugin that core does not take; the message is for the user."""
+
+
+def _check_name(registry: Registry, described: dict[str, Any]) -> None:
+    """Refuse a local file under the name of a plugin that works."""
+    for record in registry.plugins:
+        if record.name == described["name"] and record.status == "ok":
+            fix = "rename the file" + ("" if record.local else f", or uninstall {record.distribution}")
+            raise _RefusedPlugin(f"{record.name} is the name of {record.distribution} {record.version} already: {fix}.")
 
 
 def _check_api_version(stated: Any) -> None:
     if stated is None:
-        raise _VersionMismatch(f"states no PLUGIN_API_VERSION; this core has {PLUGIN_API_VERSION}")
+        raise _RefusedPlugin(f"states no PLUGIN_API_VERSION; this core has {PLUGIN_API_VERSION}")
     if stated != PLUGIN_API_VERSION:
         side = "upgrade smallwright-core" if stated > PLUGIN_API_VERSION else "upgrade the plugin"
-        raise _VersionMismatch(f"built for plugin API {stated}, this core has {PLUGIN_API_VERSION}: {side}")
+        raise _RefusedPlugin(f"built for plugin API {stated}, this core has {PLUGIN_API_VERSION}: {side}")
 
 
 def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleType, described: dict[str, Any]) -> None:
@@ -120,6 +144,8 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleTy
             for text in (name, target):
                 if not isinstance(text, str):
                     raise TypeError(f"register_{kind} takes strings, got {text!r}: give 'module:attribute'")
+            if any((entry.kind, entry.name) == (kind, name) for entry in found):
+                raise ValueError(f"register_{kind} is called twice with the name {name!r}")
             found.append(
                 Entry(
                     kind=kind,
@@ -146,7 +172,7 @@ def _load_file(path: Path) -> ModuleType:
         return sys.modules[path.stem]
     installed = importlib.util.find_spec(path.stem)
     if installed is not None and installed.origin != str(path.resolve()):
-        raise ImportError(f"a module named {path.stem!r} is installed already: rename the file")
+        raise _RefusedPlugin(f"a module named {path.stem!r} is installed already: rename the file.")
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     assert spec is not None
     assert spec.loader is not None

@@ -305,6 +305,8 @@ class _Builder:
             if hasattr(initializer, "check"):  # an impossible child is no reason to train its source first
                 initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
+        elif hasattr(initializer, "check_source"):  # the settings name one, which may be here to be looked at
+            initializer.check_source(architecture.build())
         label = f"{entry.name}-{architecture.label()}"
         return self._new("init", entry, config, label=label, inputs=inputs, architecture=architecture)
 

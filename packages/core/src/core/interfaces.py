@@ -86,7 +86,8 @@ class Stage(Protocol):
     # Optional: ``environment(self) -> dict[str, str]``, variables that must be set before the process starts
     # (allocator, thread counts, engine switches).
     # Optional, for initializers: ``check(self, source, child)``, both an Architecture, called while planning; it raises
-    # UserError when the child cannot come from that source; and ``reads_tokens``, true where it needs the run's tokens.
+    # UserError when the child cannot come from that source; ``check_source(self, child)``, the same where the settings
+    # name a trained source; and ``reads_tokens``, true where it needs the run's tokens.
 
 
 class TokenizerStage(Stage, Protocol):

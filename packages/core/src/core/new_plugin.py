@@ -11,6 +11,7 @@ import importlib.util
 import keyword
 import re
 import shutil
+import sys
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def check_name(kind: str, name: str, registry: Registry) -> None:
         raise ConfigError(
             f"name {name!r}: YAML or Hydra reads it as a value, not a name. Use one such as {name}_{kind}."
         )
+    if name in sys.stdlib_module_names:  # as a file given with --plugin may not have it
+        raise ConfigError(f"name {name!r}: Python has a module of that name. Use one such as {name}_{kind}.")
     chosen = KINDS[kind]
     for entry in registry.entries():
         if (entry.kind, entry.name) == (chosen.registry, name):

@@ -26,16 +26,18 @@ from core.errors import ArtifactError, ConfigError, UserError
 from core.graph import StageSpec
 from core.plan_model import Hardware
 from core.registry import Registry
-from core.run import command_parser, warn_about_broken
+from core.run import command_parser, parse, warn_about_broken
 
 SPACE_OPTIONS = tuple(plan_grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
-RUN_OPTIONS = ("device", "devices", "price", "scale_lr")
+RUN_OPTIONS = ("device", "devices", "mfu", "price", "scale_lr", "scale_lr_exponent")
+NEEDED = {"devices": "device", "mfu": "device", "price": "device", "scale_lr_exponent": "scale_lr"}
+"""Options of a run that say nothing without another."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = parse(_parser(), arguments)
     try:
         if options.results is not None:
             correlations = plan_grid.correlations(Path(options.results))
@@ -76,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--devices", metavar="N[,N]", help="numbers of devices, each a rank (default: pretrain.nproc)"
     )
     hardware.add_argument(
-        "--mfu", type=float, default=devices.MFU, help=f"share of the peak; {devices.MFU} is an assumption"
+        "--mfu", type=float, metavar="SHARE", help=f"of the peak (default: {devices.MFU}, an assumption)"
     )
     hardware.add_argument("--price", type=float, metavar="DOLLARS", help="an hour and device (default: an assumption)")
     hardware.add_argument(
@@ -86,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("RATE", "TOKENS"),
         help="a learning rate and the batch in tokens at which it was found: say the rate for this run's batch",
     )
-    hardware.add_argument("--scale-lr-exponent", type=float, default=0.5, metavar="R", help="default: 0.5")
+    hardware.add_argument("--scale-lr-exponent", type=float, metavar="R", help="default: 0.5")
     space = plan_grid.Space(budget=1, vocab=1)
     grid = parser.add_argument_group("shapes of one budget")
     grid.add_argument("--grid", action="store_true", help="draw shapes instead of planning a run")
@@ -122,19 +124,23 @@ def _hardware(options: argparse.Namespace) -> Hardware:
         counts = tuple(int(part) for part in (options.devices or "").split(",") if part)
     except ValueError:
         raise ConfigError(f"--devices {options.devices}: give a number, or several as 8,64,256.") from None
-    return Hardware(
+    hardware = Hardware(
         names=names,
         counts=counts,
-        mfu=options.mfu,
+        mfu=devices.MFU if options.mfu is None else options.mfu,
         price=options.price,
         scale_lr=tuple(options.scale_lr) if options.scale_lr else None,
-        scale_lr_exponent=options.scale_lr_exponent,
+        scale_lr_exponent=0.5 if options.scale_lr_exponent is None else options.scale_lr_exponent,
     )
+    for name, needed in NEEDED.items():
+        if getattr(options, name) is not None and not getattr(options, needed):
+            raise ConfigError(f"--{name.replace('_', '-')}: needs --{needed.replace('_', '-')}.")
+    return hardware
 
 
 def _grid(options: argparse.Namespace, registry: Registry) -> dict[str, Any]:
     for name in RUN_OPTIONS:
-        if getattr(options, name):
+        if getattr(options, name) not in (None, []):
             option = name.replace("_", "-")
             raise ConfigError(f"--{option}: is of a run, not of --grid. Plan the chosen shape's command with it.")
     for name in ("budget", "vocab"):

@@ -129,7 +129,11 @@ def family(name: str, overrides: Sequence[str], registry: Registry) -> Family:
     entry = registry.get("architectures", str(node.pop("name", "")))
     config_class = entry.load_config()
     assert config_class is not None, f"architecture {entry.name} registers no config class"
-    node.pop("initializer", None)
+    if node.pop("initializer", None) is not None:
+        raise ConfigError(
+            f"--arch {name}: starts from a source model, whose shape bounds its own, so it is not drawn. "
+            f"Draw {entry.name} shapes with --arch {entry.name}, or leave the source out with arch.initializer=null."
+        )
     fixed = tuple(overrides)
     if "size" in node and not any(override.lstrip("+").startswith("arch.size=") for override in overrides):
         node["size"] = None

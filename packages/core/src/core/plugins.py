@@ -21,7 +21,7 @@ from core.registry import Registry
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 1 when a plugin is broken."""
+    """Run the command and return its exit code: 1 when a plugin is broken, or two offer the same name."""
     options = _parser().parse_args(arguments)
     try:
         registry = discovery.load(options.plugin)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for record in registry.plugins:
             if record.traceback:
                 print(f"\n{record.distribution} {record.version}\n{record.traceback}", file=sys.stderr)
-    return 1 if any(row["status"] == "failed" for row in rows) else 0
+    return 1 if any(row["status"] in ("failed", "clash") for row in rows) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,9 +87,19 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
     for group, names in compose.option_index(registry).items():
         for name, distribution in names.items():
             options.setdefault(distribution, []).append(f"{group}={name}")
+    clashes: dict[str, list[str]] = {}
+    for found, message in registry.clashes():
+        for entry in found:
+            clashes.setdefault(entry.distribution, []).append(message)
+    for (group, name), (origins, message) in compose.option_clashes(registry).items():
+        for place, origin in enumerate(origins):
+            clashes.setdefault(origin, []).append(message)
+            if place:  # the first one's is in the index
+                options.setdefault(origin, []).append(f"{group}={name}")
     rows = []
     for record in registry.plugins:
-        entries = [entry for entry in registry.entries() if entry.plugin == record.name]
+        entries = [e for e in registry.entries() if (e.plugin, e.distribution) == (record.name, record.distribution)]
+        clash = record.status == "ok" and record.distribution in clashes
         rows.append(
             {
                 "name": record.name,
@@ -98,8 +108,8 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
                 "distribution": record.distribution,
                 "version": record.version,
                 "api_version": record.api_version,
-                "status": record.status,
-                "reason": record.reason,
+                "status": "clash" if clash else record.status,
+                "reason": " ".join(clashes[record.distribution]) if clash else record.reason,
                 "offers": {
                     kind: [e.name for e in entries if e.kind == kind] for kind in sorted({e.kind for e in entries})
                 },
@@ -116,6 +126,8 @@ def render(rows: list[dict[str, Any]]) -> str:
         offers = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in row["offers"].items())
         configs = f"configs: {', '.join(row['configs'])}" if row["configs"] else ""
         what = row["reason"] if row["status"] != "ok" else "; ".join(filter(None, [offers, configs]))
+        if row["status"] == "clash":
+            what += f" Offers {'; '.join(filter(None, [offers, configs]))}"
         lines.append(f"{row['name']:16} {row['distribution']:32} {row['version']:10} {row['status']:8} {what}")
     return "\n".join(lines)
 

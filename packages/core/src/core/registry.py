@@ -24,6 +24,9 @@ KINDS = (
     "evaluators",
 )
 
+LOCAL_VERSION = "local file"
+"""How the version of a file given with ``--plugin`` begins."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -93,7 +96,8 @@ class Registry:
     """All names of all working plugins, by kind."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: dict[tuple[str, str], list[Entry]] = {}
+        """By kind and name; of several entries none is ever chosen."""
         self.config_packages: dict[str, str] = {}
         """Config package to distribution."""
         self.plugins: list[PluginRecord] = []
@@ -101,37 +105,34 @@ class Registry:
         """The pluggy hook caller, for observers."""
 
     def add(self, entry: Entry) -> None:
-        """Add a name.
+        """Add a name. One that several plugins offer stands for none of them: ``get`` refuses it."""
+        self._entries.setdefault((entry.kind, entry.name), []).append(entry)
 
-        Raises:
-            ConfigError: two plugins offer it.
-        """
-        earlier = self._entries.get((entry.kind, entry.name))
-        if earlier is not None:
-            raise ConfigError(
-                f"{entry.kind} {entry.name!r} is registered by two plugins: {earlier.origin} and {entry.origin}. "
-                f"Uninstall one, or set SMALLWRIGHT_DISABLE_PLUGINS={entry.plugin}."
-            )
-        self._entries[entry.kind, entry.name] = entry
+    def clashes(self) -> list[tuple[list[Entry], str]]:
+        """Return the entries of each name that several plugins offer, and the line that names them and the fix."""
+        return [(found, _clash(found)) for _, found in sorted(self._entries.items()) if len(found) > 1]
 
     def names(self, kind: str) -> list[str]:
-        """Registered names of a kind, sorted."""
+        """Registered names of a kind, sorted; also those that several plugins offer."""
         return sorted(name for entry_kind, name in self._entries if entry_kind == kind)
 
     def entries(self) -> list[Entry]:
-        """All entries, sorted by kind and name."""
-        return sorted(self._entries.values(), key=lambda entry: (entry.kind, entry.name))
+        """All entries, sorted by kind and name; several of a name that several plugins offer."""
+        return [entry for _, found in sorted(self._entries.items()) for entry in found]
 
     def get(self, kind: str, name: str) -> Entry:
         """Return the entry of a name.
 
         Raises:
             MissingPluginError: with what is installed, the nearest name and how to install it.
+            ConfigError: several plugins offer it.
         """
-        entry = self._entries.get((kind, name))
-        if entry is None:
+        found = self._entries.get((kind, name))
+        if found is None:
             raise MissingPluginError(self.missing_message(kind, name, self.names(kind)))
-        return entry
+        if len(found) > 1:
+            raise ConfigError(_clash(found))
+        return found[0]
 
     def missing_message(self, kind: str, name: str, known: list[str]) -> str:
         """Say that nothing offers ``name``, what is there, and what to do."""
@@ -142,3 +143,16 @@ class Registry:
         hint = install_hint(kind, name)
         guess = "" if "pip install" in hint else nearest(name, known)  # a name that we know is not misspelt
         return f"no installed plugin offers {kind} {name!r}.{guess}{installed}{trouble}{hint}"
+
+
+def _clash(found: list[Entry]) -> str:
+    origins = " and ".join(entry.origin for entry in found)
+    number = "two" if len(found) == 2 else str(len(found))
+    last = found[-1]
+    if last.version.startswith(LOCAL_VERSION):
+        names = ",".join(entry.plugin for entry in found if not entry.version.startswith(LOCAL_VERSION))
+        disable = f", or set SMALLWRIGHT_DISABLE_PLUGINS={names}" if names else ""
+        fix = f"Choose another name in {last.distribution}{disable}."
+    else:
+        fix = f"Uninstall one, or set SMALLWRIGHT_DISABLE_PLUGINS={','.join(entry.plugin for entry in found[1:])}."
+    return f"{last.kind} {last.name!r} is registered by {number} plugins: {origins}. {fix}"

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = command_parser("core.run", __doc__ or "")
     parser.add_argument("--config", action="store_true", help="print the composed configuration and stop")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     try:
         registry = discovery.load(options.plugin)
         warn_about_broken(registry)
@@ -93,14 +93,25 @@ def command_parser(command: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse settings that may stand before, between and after options; only unknown options are refused."""
+    options, extra = parser.parse_known_intermixed_args(arguments)
+    if extra:
+        unknown = [argument for argument in extra if argument.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(unknown or extra)}")
+    return options
+
+
 def warn_about_broken(registry: Registry) -> None:
-    """Print one line for each plugin that failed to load."""
+    """Print one line for each plugin that failed to load, and for each name that no run can choose."""
     for record in registry.plugins:
         if record.status == "failed":
             print(
                 f"warning: plugin {record.distribution} {record.version} failed to load: {record.reason}",
                 file=sys.stderr,
             )
+    for _, message in registry.clashes():
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
+import typing
 from typing import Any
 
 from core.config import show_type
@@ -30,6 +31,7 @@ def settings(config_class: type) -> list[dict[str, Any]]:
     for cls in reversed(config_class.__mro__):
         if dataclasses.is_dataclass(cls):
             documents |= _field_docs(cls)
+    hints = typing.get_type_hints(config_class)
     rows = []
     for field in dataclasses.fields(config_class):
         default: Any = None
@@ -41,7 +43,7 @@ def settings(config_class: type) -> list[dict[str, Any]]:
         rows.append(
             {
                 "key": field.name,
-                "type": field.type if isinstance(field.type, str) else show_type(field.type),
+                "type": show_type(hints[field.name]),
                 "default": default,
                 "required": required,
                 "doc": documents.get(field.name, ""),

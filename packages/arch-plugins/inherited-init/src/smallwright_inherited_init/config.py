@@ -73,7 +73,7 @@ class InheritedInitConfig:
         """Refuse what is neither a directory nor a pinned model on the hub, before the data is made."""
         folder = Path(source).expanduser()
         if folder.is_dir():
-            if not any((place / "config.json").is_file() for place in (folder, folder / "hf")):
+            if not (model_folder(folder) / "config.json").is_file():
                 raise ConfigError(f"source={source}: no config.json. Give the directory of a model.")
             return
         if source.count("/") != 1 or source.startswith((".", "/", "~")):
@@ -93,3 +93,8 @@ class InheritedInitConfig:
     def reads_tokens(self) -> bool:
         """Whether the stage needs the run's tokens."""
         return bool(self.measured)
+
+
+def model_folder(folder: Path) -> Path:
+    """Return where in an artifact, or in a directory that is the model's own, ``config.json`` is."""
+    return folder / "hf" if (folder / "hf" / "config.json").is_file() else folder

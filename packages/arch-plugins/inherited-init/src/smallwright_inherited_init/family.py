@@ -16,6 +16,8 @@ MODELS: Mapping[str, str] = {
     "smollm3": "transformers:SmolLM3ForCausalLM",
 }
 """Model types that can be inherited from, and the class that computes each."""
+LLAMA3_FREQUENCIES = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+"""Llama 3.1's, which every decoder with its scaling has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,10 @@ class Dimensions:
         try:
             values = {f.name: getattr(config, f.name) for f in dataclasses.fields(cls) if f.name not in elsewhere}
             scaling = {"rope_type": config.rope_scaling, "factor": config.rope_factor}
-            scaling["original_max_position_embeddings"] = config.rope_original_max_position
+            if config.rope_scaling != "dynamic":
+                scaling["original_max_position_embeddings"] = config.original_max_position
+            if config.rope_scaling == "llama3":
+                scaling |= LLAMA3_FREQUENCIES
             return cls(
                 **values,
                 head_dim=config.resolved_head_dim,

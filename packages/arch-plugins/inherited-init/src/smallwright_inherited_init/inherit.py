@@ -4,18 +4,16 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.interfaces import Architecture, Job
 
 from smallwright_inherited_init.compatibility import check, check_layers
-from smallwright_inherited_init.config import MEASURED_LAYERS, InheritedInitConfig
+from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.config_json import Source, read_light
 from smallwright_inherited_init.family import Dimensions
-from smallwright_inherited_init.layer_choice import select_layers
-from smallwright_inherited_init.source import find, read_config, read_weights
-
-if TYPE_CHECKING:
-    from smallwright_inherited_init.vocabulary import Vocabulary
+from smallwright_inherited_init.source import check_weights, find, local, read_config, read_weights
+from smallwright_inherited_init.vocabulary import Vocabulary, match, read_tokenizer
 
 NOT_COPIED = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".py", ".md")
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -42,11 +40,22 @@ class InheritedInit:
         Raises:
             core.errors.UserError: naming the dimension and both values.
         """
-        large, small = Dimensions.planned(source), Dimensions.planned(child)
-        check(large, small, self.config)
-        if self.config.layers not in MEASURED_LAYERS:
-            choice = select_layers(self.config.layers, large.num_hidden_layers, small.num_hidden_layers)
-            check_layers(large, small, choice.kept, self.config)
+        check(Dimensions.planned(source), Dimensions.planned(child), self.config)
+
+    def check_source(self, child: Architecture) -> None:
+        """Refuse, before anything is made, a model in a local directory that the child cannot come from.
+
+        What the hub has is looked at when the stage runs, as is what needs the weights' numbers or the run's tokenizer.
+
+        Raises:
+            core.errors.UserError: naming what is wrong with the model, or every setting that clashes with it.
+        """
+        if (found := local(self.config)) is None:
+            return
+        source, small = Dimensions.of(read_light(found), found.owner), Dimensions.planned(child)
+        check_weights(found, source)
+        check(source, small, self.config)
+        read_tokenizer(found, source.vocab_size, small.vocab_size, same=self.config.vocabulary == "same")
 
     def run(self, job: Job) -> dict[str, Any]:
         """Write the model as ``hf/``, every kept index as ``inherited.json``, and a picture, ``importance.html``.
@@ -61,12 +70,13 @@ class InheritedInit:
         from smallwright_inherited_init.selection import Inheritance
 
         assert job.architecture is not None, "an initializer needs the architecture to build"
-        directory = find(self.config, job)
-        source_config, child_config = read_config(directory), job.architecture.hf_config()
-        source, child = Dimensions.of(source_config, str(directory)), Dimensions.of(child_config, "arch")
+        found = find(self.config, job)
+        source_config, child_config = read_config(found), job.architecture.hf_config()
+        source, child = Dimensions.of(source_config, found.owner), Dimensions.of(child_config, "arch")
+        check_weights(found, source)
         check(source, child, self.config)
-        vocabulary = self._vocabulary(job, directory, source_config, source, child)
-        weights = read_weights(directory, source)
+        vocabulary = self._vocabulary(job, found, source_config, source, child)
+        weights = read_weights(found, source)
         measurement = Measurement(job, self.config, source_config, source, child, weights, vocabulary)
         choice = measurement.layers()
         check_layers(source, child, choice.kept, self.config)
@@ -76,7 +86,7 @@ class InheritedInit:
         with torch.no_grad():
             state = inheritance.build(job.progress)
         assert {name: tuple(weight.shape) for name, weight in state.items()} == child.shapes()
-        self._write(job, directory, source_config, child_config, state, vocabulary)
+        self._write(job, found.directory, source_config, child_config, state, vocabulary)
 
         layers = {"kept": len(choice.kept), "of": source.num_hidden_layers, "rule": choice.rule, "indices": choice.kept}
         if choice.scores is not None:
@@ -96,14 +106,12 @@ class InheritedInit:
         }
 
     def _vocabulary(
-        self, job: Job, directory: Path, source_config: Any, source: Dimensions, child: Dimensions
-    ) -> "Vocabulary":
-        from smallwright_inherited_init.vocabulary import match
-
+        self, job: Job, found: Source, source_config: Any, source: Dimensions, child: Dimensions
+    ) -> Vocabulary:
         eos = source_config.eos_token_id
         return match(
             job.inputs.get("tokenizer"),
-            directory,
+            found,
             child.vocab_size,
             source.vocab_size,
             source_eos=eos[0] if isinstance(eos, list) else eos,
@@ -117,7 +125,7 @@ class InheritedInit:
         source_config: Any,
         child_config: Any,
         state: Mapping[str, Any],
-        vocabulary: "Vocabulary",
+        vocabulary: Vocabulary,
     ) -> None:
         """Write ``hf/``, with the source's tokenizer or, where it changes, the run's."""
         assert job.architecture is not None

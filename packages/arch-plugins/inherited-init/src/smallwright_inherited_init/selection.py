@@ -67,11 +67,14 @@ class Inheritance:
 
     def _keep(self, what: str, scores: torch.Tensor, keep: int) -> torch.Tensor:
         kept = highest(scores, keep)
+        self._tell(what, scores, kept)
+        return kept
+
+    def _tell(self, what: str, scores: torch.Tensor, kept: torch.Tensor) -> None:
         self.scores[what] = scores.tolist()
         total = scores.clamp(min=0).sum()  # learned gates can score below 0
         share = (scores.clamp(min=0)[kept].sum() / total).item() if total > 0 else 1.0
-        self.report[what] = {"kept": keep, "of": len(scores), "share": round(share, 6), "indices": kept.tolist()}
-        return kept
+        self.report[what] = {"kept": len(kept), "of": len(scores), "share": round(share, 6), "indices": kept.tolist()}
 
     def _attention(self, state: dict[str, torch.Tensor], new: int, old: int, channels: torch.Tensor) -> None:
         here, there = f"model.layers.{new}.self_attn", f"model.layers.{old}.self_attn"
@@ -105,12 +108,7 @@ class Inheritance:
             groups = kept.tolist()
         width = score_KQ.shape[1]
         queries = torch.cat([group * width + highest(score_KQ[group], per_group) for group in groups])
-        self.scores[f"query_heads.{old}"] = score_KQ.flatten().tolist()
-        self.report[f"query_heads.{old}"] = {
-            "kept": len(queries),
-            "of": self.source.num_attention_heads,
-            "indices": queries.tolist(),
-        }
+        self._tell(f"query_heads.{old}", score_KQ.flatten(), queries)
         return kept, queries
 
     def _rows(self, heads: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,9 @@
-"""Reading the model to inherit from: where it is, its configuration, its weights."""
+"""Reading the model to inherit from: where it is, its configuration, its weights.
 
-import json
+Planning asks here, too, of a model in a local directory: only :func:`read_config` and :func:`read_weights` import an
+engine.
+"""
+
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -9,18 +12,21 @@ from typing import Any
 from core.errors import InputError, UserError
 from core.interfaces import Job
 
-from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.config import InheritedInitConfig, model_folder
+from smallwright_inherited_init.config_json import Source, read_written
 from smallwright_inherited_init.family import MODELS, Dimensions
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 BUFFERS = (".rotary_emb.inv_freq",)
 """Endings of tensors in older checkpoints that are computed from the configuration."""
+FLOATS = ("F64", "F32", "BF16", "F16")
+"""Numbers that can be measured and trained on; quantized ones cannot."""
 NAMED = 4
 """Weights that a message names before it counts."""
 
 
-def find(config: InheritedInitConfig, job: Job) -> Path:
-    """Return the Hugging Face directory to inherit from.
+def find(config: InheritedInitConfig, job: Job) -> Source:
+    """Return the model to inherit from; one on the hub is downloaded.
 
     Raises:
         core.errors.UserError: when there is no source, or the hub does not have it.
@@ -28,11 +34,20 @@ def find(config: InheritedInitConfig, job: Job) -> Path:
     if config.source is None:
         if "source" not in job.inputs:
             raise UserError("arch.initializer.source=null: no model to inherit from. Give a directory or a hub id.")
-        return job.inputs["source"] / "hf"
-    path = Path(config.source).expanduser()
-    if path.is_dir():
-        return path / "hf" if (path / "hf").is_dir() else path
-    return _download(config.source, config.revision)
+        directory = job.inputs["source"] / "hf"
+        return Source(directory, str(directory))
+    if (found := local(config)) is not None:
+        return found
+    directory = _download(config.source, config.revision)
+    return Source(directory, f"arch.initializer.source={config.source} ({directory})")
+
+
+def local(config: InheritedInitConfig) -> Source | None:
+    """Return the model that lies in a directory of the user's; None where the run or the hub has it."""
+    folder = Path(config.source or "").expanduser()
+    if config.source is None or not folder.is_dir():
+        return None
+    return Source(model_folder(folder), f"arch.initializer.source={config.source}")
 
 
 def _download(source: str, revision: str | None) -> Path:
@@ -48,27 +63,19 @@ def _download(source: str, revision: str | None) -> Path:
         ) from error
 
 
-def read_config(directory: Path) -> Any:
-    """Return the configuration of an exported model, without running any code that comes with it.
+def read_config(source: Source) -> Any:
+    """Return Transformers' configuration of the model, without running any code that comes with it.
 
     Raises:
         core.errors.InputError: when there is none, it is damaged, or the model is of another kind.
     """
-    path = directory / "config.json"
-    if not path.is_file():
-        raise InputError(f"{path}: not found. Give the directory of a model, or one that holds it as hf/.")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
-    model_type = str(values.get("model_type")) if isinstance(values, dict) else "None"
-    if model_type not in MODELS:
-        raise InputError(
-            f"{path}: model type {model_type!r} is not of the Llama kind. Models of type {', '.join(MODELS)} can be "
-            "inherited from."
-        )
+    values = read_written(source)
     values.pop("auto_map", None)
-    return model_class(model_type).config_class.from_dict(values)
+    config_class = model_class(values["model_type"]).config_class
+    try:
+        return config_class.from_dict(values)
+    except Exception as error:  # each configuration class has its own ways to refuse
+        raise source.refusal(f"config.json: Transformers refuses it ({' '.join(str(error).split())}).") from error
 
 
 def model_class(model_type: str) -> Any:
@@ -84,52 +91,73 @@ def model_class(model_type: str) -> Any:
         raise UserError(f"model type {model_type}: pip install smallwright-arch-decoder ({error}).") from error
 
 
-def read_weights(directory: Path, dimensions: Dimensions) -> dict[str, Any]:
-    """Load the safetensors files of ``directory`` and check that they hold this model and nothing else.
+def check_weights(source: Source, dimensions: Dimensions) -> list[Path]:
+    """Read the headers of the weights' files, refuse what is not this model's, and return the files.
 
     Raises:
-        core.errors.InputError: naming missing, extra, misshapen or non-finite weights, or pickled files.
+        core.errors.InputError: naming missing, extra or misshapen weights, damaged or pickled files.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
-    files = _weight_files(directory)
-    weights: dict[str, Any] = {}
+    files, found, numbers = _weight_files(source), {}, {}
     for file in files:
         try:
-            weights.update(load_file(file))
-        except SafetensorError as error:
-            raise InputError(f"{file}: cannot be read ({error}). Copy or download it again.") from error
-    if dimensions.tie_word_embeddings:
-        weights.pop("lm_head.weight", None)
-    weights = {name: weight for name, weight in weights.items() if not name.endswith(BUFFERS)}
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118 - no mapping
+                    weight = opened.get_slice(name)
+                    found[name], numbers[name] = tuple(weight.get_shape()), weight.get_dtype()
+        except (SafetensorError, OSError) as error:
+            raise source.refusal(f"{file.name}: cannot be read ({error}). Copy or download it again.") from error
     expected = dimensions.shapes()
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    _refuse(directory, "missing weights", {name: expected[name] for name in expected.keys() - found.keys()})
+    found = {name: shape for name, shape in found.items() if not _ignored(name, dimensions)}
+    _refuse(source, "missing weights", {name: expected[name] for name in expected.keys() - found.keys()})
     extra = {name: found[name] for name in found.keys() - expected.keys()}
-    _refuse(directory, "weights that config.json has no place for", extra)
+    _refuse(source, "weights that config.json has no place for", extra)
     wrong = {name: shape for name, shape in found.items() if shape != expected[name]}
-    _refuse(directory, "weights whose shape is not config.json's", wrong)
-    _refuse(directory, "NaN or infinite weights", {n: found[n] for n, w in weights.items() if not w.isfinite().all()})
+    _refuse(source, "weights whose shape is not config.json's", wrong)
+    other = {name: shape for name, shape in found.items() if numbers[name] not in FLOATS}
+    _refuse(source, f"weights that are not {', '.join(FLOATS)}", other)
+    return files
+
+
+def read_weights(source: Source, dimensions: Dimensions) -> dict[str, Any]:
+    """Load the weights, which :func:`check_weights` has found to be this model's and nothing else.
+
+    Raises:
+        core.errors.InputError: as :func:`check_weights` does, and naming weights that are not finite.
+    """
+    from safetensors.torch import load_file
+
+    weights: dict[str, Any] = {}
+    for file in check_weights(source, dimensions):
+        weights.update(load_file(file))
+    weights = {name: weight for name, weight in weights.items() if not _ignored(name, dimensions)}
+    broken = {name: tuple(weight.shape) for name, weight in weights.items() if not weight.isfinite().all()}
+    _refuse(source, "NaN or infinite weights", broken)
     return weights
 
 
-def _weight_files(directory: Path) -> list[Path]:
+def _ignored(name: str, dimensions: Dimensions) -> bool:
+    """Whether a tensor says nothing that the others and the configuration do not say."""
+    return name.endswith(BUFFERS) or (dimensions.tie_word_embeddings and name == "lm_head.weight")
+
+
+def _weight_files(source: Source) -> list[Path]:
     """Return the files that Transformers would read: some repositories hold the same weights under other names too."""
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{index}: cannot be read ({error}). Copy or download it again.") from error
-        files = [directory / Path(name).name for name in sorted(names)]
+    directory, index = source.directory, "model.safetensors.index.json"
+    if (directory / index).is_file():
+        content = source.read_json(index)
+        names = content.get("weight_map") if isinstance(content, dict) else None
+        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+            raise source.refusal(f"{index}: cannot be read (no weight_map). Copy or download it again.")
+        files = [directory / Path(name).name for name in sorted(set(names.values()))]
         if missing := [file.name for file in files if not file.is_file()]:
-            raise InputError(f"{index}: names {missing[0]}, which is not there. Copy or download it again.")
+            raise source.refusal(f"{index}: names {missing[0]}, which is not there. Copy or download it again.")
         return files
     whole = directory / "model.safetensors"
     files = [whole] if whole.is_file() else sorted(directory.glob("*.safetensors"))
     if not files:
-        raise InputError(f"{directory}: no *.safetensors file. {_advice(directory)}")
+        raise source.refusal(f"no *.safetensors file. {_advice(directory)}")
     return files
 
 
@@ -143,8 +171,8 @@ def _advice(directory: Path) -> str:
     )
 
 
-def _refuse(directory: Path, what: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _refuse(source: Source, what: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
     if shapes:
         shown = ", ".join(f"{name} {list(shape)}" for name, shape in sorted(shapes.items())[:NAMED])
         more = f" and {len(shapes) - NAMED} more" if len(shapes) > NAMED else ""
-        raise InputError(f"{directory}: {what}: {shown}{more}. Use a complete checkpoint whose config.json is its own.")
+        raise source.refusal(f"{what}: {shown}{more}. Use a complete checkpoint whose config.json is its own.")

@@ -11,10 +11,14 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from core.errors import InputError, UserError
+
+from smallwright_inherited_init.config_json import Source
+
+if TYPE_CHECKING:
+    import torch
 
 UNDECODABLE = "\ufffd"
 METASPACE = "\u2581"
@@ -33,7 +37,7 @@ class Vocabulary:
     tokenizers: tuple[Any, Any] | None = None
     """The run's and the source's ``tokenizers.Tokenizer``; None where they are the same."""
 
-    def __call__(self, weight_VH: torch.Tensor) -> torch.Tensor:
+    def __call__(self, weight_VH: "torch.Tensor") -> "torch.Tensor":
         """Return the child's rows of an embedding or head of the source."""
         if self.unchanged and len(self.rows) == len(weight_VH) and self.rows[-1]:
             return weight_VH
@@ -53,14 +57,42 @@ class Vocabulary:
         return [i for encoding in theirs.encode_batch(texts, add_special_tokens=False) for i in encoding.ids]
 
 
+def read_tokenizer(source: Source, source_rows: int, rows: int, *, same: bool) -> Any:
+    """Return the source's ``tokenizers.Tokenizer``.
+
+    Args:
+        source_rows: Rows of the source's embedding.
+        rows: Rows of the child's embedding: the run's tokenizer has no more tokens.
+        same: Refuse a tokenizer that has more tokens than that, and so is not the run's.
+
+    Raises:
+        core.errors.UserError: when there is none, it is damaged, or not this model's or, with ``same``, this run's.
+    """
+    path = source.directory / "tokenizer.json"
+    if not path.is_file():
+        raise source.refusal(
+            "tokenizer.json: not found, so it is not known which tokens the source's embedding has rows for. Put its "
+            "tokenizer there: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+        )
+    tokenizer = _load(path, f"{source.owner}: tokenizer.json")
+    beyond = max(tokenizer.get_vocab().values(), default=0)
+    if beyond >= source_rows:
+        raise source.refusal(
+            f"tokenizer.json: has id {beyond}, and the source's embedding {source_rows} rows: not its tokenizer."
+        )
+    if same and beyond >= rows:
+        raise _another(source)
+    return tokenizer
+
+
 def match(
-    tokenizer: Path | None, source: Path, rows: int, source_rows: int, *, source_eos: int | None, same: bool
+    tokenizer: Path | None, source: Source, rows: int, source_rows: int, *, source_eos: int | None, same: bool
 ) -> Vocabulary:
     """Find the source's rows for each of the child's.
 
     Args:
         tokenizer: Directory of the run's tokenizer; None where the stage has none.
-        source: Directory of the source; its ``tokenizer.json`` may be missing where the run has none.
+        source: The source, with its ``tokenizer.json`` where the run has a tokenizer.
         rows: Rows of the child's embedding.
         source_rows: Rows of the source's embedding.
         source_eos: Id that ended the source's documents.
@@ -69,34 +101,27 @@ def match(
     Raises:
         core.errors.UserError: when the vocabularies do not match, or cannot be compared.
     """
-    ours, theirs = (None if path is None else path / "tokenizer.json" for path in (tokenizer, source))
-    if ours is None or theirs is None or not ours.is_file() or not theirs.is_file():
+    if tokenizer is None or not (tokenizer / "tokenizer.json").is_file():
         if rows != source_rows:
             raise UserError(
-                f"arch.vocab_size={rows}: the source has {source_rows} rows, and {source / 'tokenizer.json'} or the "
-                "run's is missing, so tokens cannot be matched. Give a source with its tokenizer."
-            )
-        if ours is not None and ours.is_file():
-            raise UserError(
-                f"{theirs}: not found, so it is not known which tokens the source's embedding has rows for. Put its "
-                "tokenizer there: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+                f"arch.vocab_size={rows}: the source has {source_rows} rows, and the run has no tokenizer to match "
+                f"tokens by. Set arch.vocab_size={source_rows}."
             )
         return _unchanged(rows, source_rows)
-    our_vocabulary, their_vocabulary = _load(ours), _load(theirs)
-    theirs_by_token = their_vocabulary.get_vocab()
-    beyond = max(theirs_by_token.values(), default=0)
-    if beyond >= source_rows:
-        raise InputError(
-            f"{theirs}: has id {beyond}, and the source's embedding {source_rows} rows: not its tokenizer."
-        )
-    if our_vocabulary.get_vocab() == theirs_by_token:
+    ours, theirs = tokenizer / "tokenizer.json", read_tokenizer(source, source_rows, rows, same=same)
+    our_tokenizer = _load(ours, str(ours))
+    if our_tokenizer.get_vocab() == theirs.get_vocab():
         return _unchanged(rows, source_rows)
     if same:
-        raise UserError(
-            f"{theirs}: not this run's tokenizer, so its embedding rows mean other tokens. Train the source with this "
-            "run's tokenizer, tokenize with the source's, or set arch.initializer.vocabulary=by_token."
-        )
-    return _by_token(our_vocabulary, their_vocabulary, rows, _eos(ours.parent), source_eos)
+        raise _another(source)
+    return _by_token(our_tokenizer, theirs, rows, _eos(tokenizer), source_eos)
+
+
+def _another(source: Source) -> UserError:
+    return source.refusal(
+        "tokenizer.json: not this run's tokenizer, so its embedding rows mean other tokens. Train the source with this "
+        "run's tokenizer, tokenize with the source's, or set arch.initializer.vocabulary=by_token."
+    )
 
 
 def _unchanged(rows: int, source_rows: int) -> Vocabulary:
@@ -134,13 +159,13 @@ def _text(tokenizer: Any, token: str, row: int) -> str:
     return str(tokenizer.decode([row], skip_special_tokens=False))
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, name: str) -> Any:
     from tokenizers import Tokenizer
 
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust side raises plain Exception
-        raise InputError(f"{path}: is not a tokenizer ({error}).") from error
+        raise InputError(f"{name}: is not a tokenizer ({error}).") from error
 
 
 def _eos(directory: Path) -> str | None:

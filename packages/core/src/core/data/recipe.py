@@ -14,7 +14,7 @@ from core import config as typed
 from core import fingerprint
 from core.catalog import install_hint
 from core.config import setting
-from core.errors import ConfigError, InputError, MissingPluginError, nearest
+from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
 from core.registry import Entry, Registry
 
 
@@ -100,9 +100,12 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
         entry = registry.get("steps", use)
         config_class = entry.load_config()
         place = f"{where}.steps.{label}"
-        config = settings if config_class is None else typed.build(config_class, settings, place)
-        if hasattr(config, "check"):
-            config.check(registry, place)
+        try:
+            config = settings if config_class is None else typed.build(config_class, settings, place)
+            if hasattr(config, "check"):
+                config.check(registry, place)
+        except UserError as error:
+            raise _as_written(error, recipe, label, where) from error
         planned.append(PlannedStep(label=label, entry=entry, config=config))
     if len(missing) > 1:
         names = ", ".join(map(repr, dict.fromkeys(missing.values())))
@@ -112,6 +115,17 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
     if not planned:
         raise ConfigError(f"{where}.steps is empty: a recipe needs at least a step that reads.")
     return planned
+
+
+def _as_written(error: UserError, recipe: RecipeConfig, label: str, where: str) -> UserError:
+    """Name the key that the user wrote: a step that is ``like: ${...scorer}`` has its settings from ``data.scorer``."""
+    step, node = f"{where}.steps.{label}", recipe.steps[label] or {}
+    key = str(error).removeprefix(f"{step}.").split(":")[0].split("=")[0].split(".")[0]
+    like = node.get("like") or {}
+    for name, origin in (("scorer", recipe.scorer), ("classifier", recipe.classifier)):
+        if like and like == origin and key in like and key not in node:
+            return type(error)(str(error).replace(f"{step}.{key}", f"{where}.{name}.{key}"))
+    return error
 
 
 def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]:

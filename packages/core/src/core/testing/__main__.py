@@ -8,14 +8,15 @@ python -m core.testing mine --plugin ./mine.py size=null hidden_size=64 --quick
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core import discovery
+from core import discovery, testing
 from core.errors import ConfigError, UserError, nearest
+from core.run import parse
 
 CLASSES = {
     "architectures": "ArchitectureConformance",
@@ -64,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="load hooks from a local file")
     parser.add_argument("--quick", action="store_true", help="without vLLM, two ranks and training stages")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the report to a file")
-    options = parser.parse_intermixed_args(arguments)
+    options = parse(parser, arguments)
     try:
         kind = _kind(options.name, options.plugin)
         settings = _settings(options.settings)
+        _refuse_wrong_settings(kind, options.name, settings, options.plugin)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -109,6 +111,26 @@ def _settings(overrides: Sequence[str]) -> dict[str, Any]:
         # YAML, as on every command line.
         settings[key] = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[call-overload, index]
     return settings
+
+
+def _refuse_wrong_settings(kind: str, name: str, settings: Mapping[str, Any], plugin_files: Sequence[str]) -> None:
+    """Build what the tests will build, so that a wrong setting is one line and not a failure of every test.
+
+    Raises:
+        UserError: what the plugin's configuration, or the plugin itself, refuses.
+    """
+    own = dict(settings)
+    size = {"size": own.pop("size")} if kind == "architectures" and "size" in own else {}
+    given = {"plugin": name, "plugin_files": tuple(plugin_files), "settings": own, **size}
+    kit: Any = type("Kit", (getattr(testing, CLASSES[kind]),), given)
+    try:
+        config = kit.config()
+        if kind == "architectures":  # one may refuse what its configuration allows
+            kit.entry().load()(config)
+    except UserError:
+        raise
+    except Exception:  # a mistake in the plugin, which the tests will show
+        return
 
 
 def _test_file(kind: str, name: str, settings: dict[str, Any], plugin_files: Sequence[str]) -> str:

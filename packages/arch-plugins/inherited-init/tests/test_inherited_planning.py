@@ -1,0 +1,262 @@
+"""A source in a local directory is refused while planning: no engine is loaded and nothing is made."""
+
+import json
+import subprocess
+import sys
+
+import core.plan
+import numpy as np
+import pytest
+from core.config import build
+from core.errors import InputError, UserError
+from inherited_support import word_tokenizer
+from safetensors.numpy import load_file, save_file
+from smallwright_decoder.architecture import DecoderArchitecture
+from smallwright_decoder.config import DecoderConfig
+from smallwright_inherited_init.config import InheritedInitConfig
+from smallwright_inherited_init.config_json import Source, read_light
+from smallwright_inherited_init.family import MODELS, Dimensions
+from smallwright_inherited_init.inherit import InheritedInit
+from smallwright_inherited_init.source import read_config
+
+for needed in ("gqa", "finemath", "tokenizer", "pretrain"):
+    pytest.importorskip(f"smallwright_{needed}", reason=f"core.plan has no run without {needed}")
+MODEL = {
+    "model_type": "llama",
+    "vocab_size": 96,
+    "hidden_size": 128,
+    "intermediate_size": 320,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 512,
+}
+GATE = "model.layers.2.mlp.gate_proj.weight"
+COMMAND = ["+arch=inherited_init", "+data=finemath", "arch.initializer.source=model"]
+GQA = {"num_hidden_layers": 4, "intermediate_size": 256}
+
+
+def write_model(folder, **values):
+    """Write a model of zeros whose files fit each other, without an engine."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**MODEL, **values}))
+    shapes = Dimensions.of(read_light(Source(folder, "")), "").shapes()
+    save_file({name: np.zeros(shape, "<f2") for name, shape in shapes.items()}, folder / "model.safetensors")
+    word_tokenizer(folder)
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    write_model(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "model"
+
+
+def check(child=None, **settings):
+    """Ask the initializer what core asks it while planning."""
+    settings = {"source": "model", **settings}
+    size = {key: value for key, value in MODEL.items() if key != "model_type"}
+    child = DecoderArchitecture(build(DecoderConfig, {**size, **GQA, **(child or {})}, "arch"))
+    InheritedInit(build(InheritedInitConfig, settings, "arch.initializer")).check_source(child)
+
+
+def refusal(capsys, folder, *overrides):
+    """Return the one line that core.plan ends with."""
+    before = sorted(path.name for path in folder.iterdir())
+    assert core.plan.main([*COMMAND, *overrides]) == 2
+    assert sorted(path.name for path in folder.iterdir()) == before
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+    return printed.err
+
+
+def test_a_source_that_fits_is_let_through(model, capsys):
+    assert core.plan.main(COMMAND) == 0
+    assert capsys.readouterr().out
+    check()
+    model.rename(model.parent / "hf")
+    (model.parent / "model").mkdir()
+    (model.parent / "hf").rename(model / "hf")  # an artifact
+    check()
+    check(source="someone/on-the-hub", revision="1" * 40)  # is not looked for
+
+
+@pytest.mark.parametrize(
+    ("child", "settings", "words"),
+    [
+        ({"hidden_size": 256, "head_dim": 32}, {}, "arch.hidden_size=256: larger than the source's 128. Set it to 128"),
+        ({"num_hidden_layers": 7}, {}, "arch.num_hidden_layers=7: larger than the source's 6."),
+        ({"rope_theta": 5000}, {}, "arch.rope_theta=5000.0: the source was trained with 10000.0. Set arch.rope_theta="),
+        ({"num_key_value_heads": 1}, {}, "arch.num_key_value_heads=1: 4 query heads share a key/value head"),
+        ({"num_key_value_heads": 4}, {}, "arch.num_key_value_heads=4: larger than the source's 2."),
+        ({}, {"layers": [0, 1]}, "arch.initializer.layers=[0, 1]: must name arch.num_hidden_layers=4"),
+        ({}, {"layers": [0, 1, 4, 9]}, "arch.initializer.layers=[0, 1, 4, 9]: must name"),
+        ({"nope_interval": 3}, {}, "layer 2 of the child has position embedding (arch.nope_interval) false"),
+        ({"sliding_window": 8}, {}, "layer 0 of the child has sliding window"),
+        ({"ffn_groups": {"all": "all"}}, {}, "arch.ffn_groups: the layers of the child that share"),
+        ({"vocab_size": 90}, {"vocabulary": "same"}, "tokenizer.json: not this run's tokenizer"),
+    ],
+)
+def test_a_child_that_is_no_part_is_refused(model, child, settings, words):
+    with pytest.raises(UserError) as error:
+        check(child, **settings)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["arch.hidden_size=256"], ["arch.hidden_size=256: larger than the source's 128. Set it to 128 or less."]),
+        (
+            ["arch.rope_theta=5000", "arch.initializer.layers=[0,1,4,9]", "arch.intermediate_size=999"],
+            [
+                "arch.intermediate_size=999: larger than the source's 320.",
+                "Also arch.rope_theta=5000.0: the source was trained with 10000.0. Set arch.rope_theta=10000.0.",
+                "Also arch.initializer.layers=[0, 1, 4, 9]: must name arch.num_hidden_layers=4 of the source's layers",
+            ],
+        ),
+    ],
+)
+def test_a_plan_names_every_setting_that_clashes(model, capsys, overrides, words):
+    line = refusal(capsys, model.parent, *overrides)
+    assert line.startswith(f"error: {words[0]}")
+    assert all(part in line for part in words)
+
+
+def test_a_plan_names_what_multi_head_attention_and_a_head_of_its_own_need(model, capsys):
+    write_model(model, num_key_value_heads=4, tie_word_embeddings=False)
+    line = refusal(capsys, model.parent, "arch.intermediate_size=null")
+    assert "arch.num_attention_heads=4 over arch.num_key_value_heads=2: 2 query heads share" in line
+    assert "Also arch.tie_word_embeddings=true: the source's embedding and head differ." in line
+
+
+def _config(**values):
+    return lambda model: (model / "config.json").write_text(json.dumps({**MODEL, **values}))
+
+
+def _weights(change):
+    def act(model):
+        weights = load_file(model / "model.safetensors")
+        save_file({**change(weights)}, model / "model.safetensors")
+
+    return act
+
+
+def _cut(model):
+    content = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(content[:-5])
+
+
+BROKEN = {
+    "not JSON": (lambda m: (m / "config.json").write_text('{"mod'), "config.json: cannot be read (Unterminated"),
+    "nested": (lambda m: (m / "config.json").write_text("[" * 200_000), "config.json: cannot be read ("),
+    "not text": (lambda m: (m / "config.json").write_bytes(b"\xff\xfe"), "config.json: cannot be read ("),
+    "a list": (lambda m: (m / "config.json").write_text("[]"), "config.json: model type 'None' is not"),
+    "another kind": (_config(model_type="gpt2"), "config.json: model type 'gpt2' is not of the Llama kind"),
+    "no width": (_config(hidden_size=None), "config.json: has no hidden_size."),
+    "width": (_config(hidden_size="128"), "config.json: hidden_size=128: must be a whole number from 1 to"),
+    "layers": (_config(num_hidden_layers=10**9), "num_hidden_layers=1000000000: must be a whole number from 1 to"),
+    "theta": (_config(rope_theta=10**400), "config.json: rope_theta=1000"),
+    "nan": (_config(rms_norm_eps=float("nan")), "config.json: rms_norm_eps=nan: must be a finite number above 0"),
+    "rope": (_config(rope_scaling=[1]), "config.json: rope_scaling=[1]: must be null or an object."),
+    "heads": (_config(num_key_value_heads=3), "num_key_value_heads=3: must be a divisor of num_attention_heads=4."),
+    "types": (_config(layer_types=["full_attention"]), "must be a list with a value for each of the 6 layers."),
+    "bias": (_config(mlp_bias=True), "mlp_bias=true: biases of the output"),
+    "no weights": (lambda m: (m / "model.safetensors").unlink(), "no *.safetensors file. Give a directory"),
+    "pickle": (lambda m: (m / "model.safetensors").rename(m / "pytorch_model.bin"), "pytorch_model.bin is a pickle"),
+    "truncated": (_cut, "model.safetensors: cannot be read (Error while deserializing header: incomplete metadata"),
+    "header": (lambda m: (m / "model.safetensors").write_bytes(b"\xff" * 99), "model.safetensors: cannot be read ("),
+    "missing": (_weights(lambda w: {k: v for k, v in w.items() if k != GATE}), f"missing weights: {GATE} [320, 128]"),
+    "extra": (_weights(lambda w: {**w, "a.b": w[GATE]}), "weights that config.json has no place for: a.b [320, 128]"),
+    "shape": (_weights(lambda w: {**w, GATE: w[GATE][:9].copy()}), f"shape is not config.json's: {GATE} [9, 128]"),
+    "integers": (_weights(lambda w: {**w, GATE: w[GATE].astype("i1")}), f"not F64, F32, BF16, F16: {GATE}"),
+    "index": (lambda m: (m / "model.safetensors.index.json").write_text('{"weight_map": {"a": 5}}'), "no weight_map"),
+    "shard": (
+        lambda m: (m / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b.safetensors"}}'),
+        "model.safetensors.index.json: names b.safetensors, which is not there",
+    ),
+    "no tokenizer": (lambda m: (m / "tokenizer.json").unlink(), "tokenizer.json: not found, so it is not known"),
+    "bad tokenizer": (lambda m: (m / "tokenizer.json").write_text("{}"), "tokenizer.json: is not a tokenizer"),
+    "few rows": (lambda m: word_tokenizer(m, [f"t{i}" for i in range(200)]), "tokenizer.json: has id 199, and the"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_plan_refuses_a_broken_source(model, what):
+    damage, words = BROKEN[what]
+    damage(model)
+    with pytest.raises(UserError) as error:
+        check()
+    assert str(error.value).startswith("arch.initializer.source=model: ")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert isinstance(error.value, InputError) or what == "bias"
+
+
+@pytest.mark.parametrize("what", ["not JSON", "truncated", "no tokenizer"])
+def test_a_plan_says_in_one_line_what_is_broken(model, capsys, what):
+    damage, words = BROKEN[what]
+    damage(model)
+    line = refusal(capsys, model.parent)
+    assert line.startswith("error: arch.initializer.source=model: ")
+    assert words in line
+
+
+def test_checking_a_source_loads_no_engine(model):
+    code = "import core.plan, sys; core.plan.main(sys.argv[1:]); assert not {'torch', 'transformers'} & {*sys.modules}"
+    word_tokenizer(model, [f"t{i}" for i in range(200)])
+    ended = subprocess.run([sys.executable, "-c", code, *COMMAND], capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
+    assert "tokenizer.json: has id 199" in ended.stderr  # the last of all checks
+
+
+WIDE = {**MODEL, "num_attention_heads": 64, "num_key_value_heads": None}
+VARIANTS = [
+    {},
+    {"num_key_value_heads": 4, "head_dim": 16, "tie_word_embeddings": False, "rms_norm_eps": 1e-6},
+    {"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2.0}, "hidden_act": "gelu"},
+    {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6}, "max_position_embeddings": 4096},
+    {"rope_theta": 1e6, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
+    {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 0},
+    {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 3},
+    {"sliding_window": 64, "layer_types": ["full_attention", "sliding_attention"] * 3},
+]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_configurations_are_read_as_transformers_reads_them(tmp_path, kind):
+    needed = {key: WIDE[key] for key in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads")}
+    for values in [*VARIANTS, {"no_rope_layers": [1, 1, 0] * 2}, {"no_rope_layer_interval": 2}, {"sliding_window": 9}]:
+        if kind == "mistral" and "layer_types" in values:
+            continue  # another model type
+        written = {"model_type": kind, "num_hidden_layers": 6, **needed, **values}
+        (tmp_path / "config.json").write_text(json.dumps(written))
+        source = Source(tmp_path, "source")
+        assert Dimensions.of(read_light(source), "") == Dimensions.of(read_config(source), ""), values
+    read_config(source).save_pretrained(tmp_path)
+    assert Dimensions.of(read_light(source), "") == Dimensions.of(read_config(source), "")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"qk_norm": True},
+        {"qkv_bias": True},
+        {"qk_norm": True, "qkv_bias": True, "sliding_window": 8, "global_interval": 3, "nope_interval": 4},
+        {"ffn_groups": {"middle": "1-2"}, "series_activation": 2, "augmented_shortcuts": 1, "activation": "relu2"},
+        {"rope_scaling": "yarn", "rope_factor": 4.0},
+        {"rope_scaling": "llama3", "rope_factor": 8.0, "rope_original_max_position": 32},
+        {"rope_scaling": "dynamic", "rope_factor": 2.0},
+    ],
+)
+def test_an_architecture_is_read_as_its_export(tmp_path, values):
+    size = {key: value for key, value in MODEL.items() if key != "model_type"}
+    child = DecoderArchitecture(build(DecoderConfig, {**size, **values}, "arch"))
+    planned, exported = Dimensions.planned(child), Dimensions.of(child.hf_config(), "arch")
+    assert planned == exported
+    child.hf_config().save_pretrained(tmp_path)
+    assert Dimensions.of(read_light(Source(tmp_path, "")), "") == exported
