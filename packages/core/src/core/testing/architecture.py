@@ -102,6 +102,24 @@ class ArchitectureConformance(Learning, Conformance):
         declared = loaded.architecture.parameters()
         assert {"titan": _stored(loaded.titan), "hf": _stored(loaded.hf)} == {"titan": declared, "hf": declared}
 
+    def test_the_trainer_takes_its_configuration(self, tmp_path: Path) -> None:
+        """The trainer has the model's configuration adapt itself to a run before it builds the model."""
+        import torch
+        from smallwright_pretrain.cpu import use_device
+
+        use_device("cpu")
+        from smallwright_pretrain.attention import inner_attention
+        from smallwright_pretrain.config import TorchTitanConfig
+        from smallwright_pretrain.titan import trainer_config
+
+        architecture = self.architecture()
+        model = architecture.titan_config(inner_attention=inner_attention("cpu"), seq_len=self.seq_len)
+        settings = TorchTitanConfig(seq_len=self.seq_len)
+        run = trainer_config(settings, model=model, name=self.plugin, tokens=tmp_path, output=tmp_path, seed=0)
+        model.update_from_config(config=run)
+        with torch.device("meta"):
+            assert _stored(model.build()) == architecture.parameters()
+
     def test_executed_parameters_are_those_a_forward_pass_multiplies(self, loaded: Loaded) -> None:
         import torch
         from torch.utils.flop_counter import FlopCounterMode
