@@ -52,7 +52,7 @@ class SharedFFNConfig(DecoderConfig):
         "mobillama-baseline2": {**MOBILLAMA, "ffn_groups": UNSHARED, "num_hidden_layers": 8},
     }
 
-    ffn_groups: Mapping[str, str] | None = dataclasses.field(default_factory=lambda: {"all": "all"})
+    ffn_groups: Mapping[str, str | int] | None = dataclasses.field(default_factory=lambda: {"all": "all"})
     """Layers that share one feed-forward, by group, as ``{middle: 2-19}``; layers in no group have their own. Nothing
     in it, ``{}``: no layer shares."""
     tie_word_embeddings: bool = False
