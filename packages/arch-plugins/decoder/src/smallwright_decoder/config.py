@@ -105,7 +105,7 @@ class DecoderConfig:
     """Layers, counted from 0, whose feed-forward is dense all the same."""
     router_aux_loss_coef: float = 0.01
     """Factor of the loss that balances the experts within each training sequence (DeepSeek-V2, arXiv 2405.04434,
-    section 2.2.3, equations 23 to 25), 0.01 as Switch Transformers' (arXiv 2101.03961, section 2.2); 0: none."""
+    section 2.2.3), 0.01 as Switch Transformers' (arXiv 2101.03961, section 2.2); 0: none."""
 
     def __post_init__(self) -> None:
         for key in (field.name for field in dataclasses.fields(self)):

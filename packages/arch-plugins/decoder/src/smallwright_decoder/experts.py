@@ -107,8 +107,8 @@ class WithLoss(torch.autograd.Function):
 class BalancedRouter(TokenChoiceTopKRouter):
     """TorchTitan's router: the K highest of the softmax over all experts; in training, with a loss that balances them.
 
-    The loss is that of each sequence (DeepSeek-V2, arXiv 2405.04434, section 2.2.3, equations 23 to 25; DeepSeek-V3,
-    arXiv 2412.19437, equations 17 to 20): sequences are what ranks and micro-batches are made of, so neither changes
+    The loss is that of each sequence (DeepSeek-V2, arXiv 2405.04434, section 2.2.3; DeepSeek-V3,
+    arXiv 2412.19437, section 2.1.2): sequences are what ranks and micro-batches are made of, so neither changes
     it, and ranks need not exchange counts. It is stricter than balance within a global batch, which lets experts
     specialise more (arXiv 2501.11873). A bias of the router instead (arXiv 2408.15664) has no place in the stock
     classes that a model is exported to.
