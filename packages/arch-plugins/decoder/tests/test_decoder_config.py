@@ -149,6 +149,7 @@ def test_what_cannot_be_trained_is_refused():
     [
         ("no_such_module:act", "no module no_such_module. Install"),
         ("torch.no_such.module:act", "no module torch.no_such.module"),
+        ("__main__.module:act", "no module __main__.module"),
         ("math:no_such", "math has no function no_such"),
         ("math:pi", "math has no function pi"),
     ],
@@ -156,6 +157,15 @@ def test_what_cannot_be_trained_is_refused():
 def test_an_activation_that_is_not_there_is_refused_while_planning(name, message):
     with pytest.raises(ConfigError, match=rf"arch\.activation={name}: {message}"):
         decoder(activation=name).check_training(64)
+
+
+def test_an_activation_is_looked_for_without_importing_its_package():
+    code = (
+        "import sys\nfrom smallwright_decoder.config import check_activation\n"
+        "check_activation('torch.nn.functional:mish')\ncheck_activation('torch:relu')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Light: planning reads these and counts parameters without torch.
 """
 
 import dataclasses
+import importlib.machinery
 import importlib.util
 import math
 import re
@@ -283,7 +284,7 @@ class DecoderConfig:
 
 
 def check_activation(name: str) -> None:
-    """Refuse a function of a module that is not installed; a module that is not loaded yet is not loaded for this.
+    """Refuse a function of a module that is not installed; nothing is imported for this, no parent package either.
 
     Raises:
         ConfigError: there is no such module, or it is loaded and has no such function.
@@ -295,11 +296,16 @@ def check_activation(name: str) -> None:
         if not callable(getattr(sys.modules[module], function, None)):
             raise ConfigError(f"arch.activation={name}: {module} has no function {function}.")
         return
+    package, *below = module.split(".")
     try:
-        found = importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # of a package that the module would be in
-        found = False
-    if not found:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # __main__, which no other process could import
+        spec = None
+    for depth in range(1, len(below) + 1):
+        folders = spec.submodule_search_locations if spec is not None else None
+        name_of_part = ".".join([package, *below[:depth]])
+        spec = None if folders is None else importlib.machinery.PathFinder.find_spec(name_of_part, folders)
+    if spec is None:
         raise ConfigError(
             f"arch.activation={name}: no module {module}. Install the package that has it, or give its file with "
             "--plugin."
