@@ -15,7 +15,7 @@ from typing import Any
 
 def build(settings: dict[str, Any], seq_len: int) -> tuple[Any, Any]:
     """Return the architecture and its TorchTitan model."""
-    from core.config import build as typed
+    from core.typed import build as typed
     from smallwright_decoder.architecture import DecoderArchitecture
     from smallwright_decoder.config import DecoderConfig
     from smallwright_pretrain.cpu import use_device

@@ -63,7 +63,7 @@ def write_tokens(folder: Path, seq_len: int) -> None:
 def architecture(name: str, **values: Any) -> Any:
     """Build an installed architecture of the benchmark's shape."""
     from core import discovery
-    from core.config import build
+    from core.typed import build
 
     entry = next(e for e in discovery.load().entries() if e.kind == "architectures" and e.name == name)
     return entry.load()(build(entry.load_config(), {**SHAPE, **values}, "arch"))

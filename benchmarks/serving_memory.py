@@ -46,7 +46,7 @@ ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "VL
 def write_models(folder: Path, hidden: int, ffn: int, layers: int) -> list[Path]:
     """Write a random model with one feed-forward, and its materialised form; return both directories."""
     import torch
-    from core.config import build
+    from core.typed import build
     from smallwright_decoder.materialise import materialise
     from smallwright_shared_ffn.architecture import SharedFFN
     from smallwright_shared_ffn.config import SharedFFNConfig

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from core import discovery, hooks, interfaces
-from core.registry import KINDS
+from core.kinds import BY_NAME as KINDS
 from core.testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
 
 REPOSITORY = Path(__file__).parents[2]

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from core.config import build
 from core.errors import ConfigError
 from core.testing import ArchitectureConformance
+from core.typed import build
 
 from smallwright_swish_beta.activation import swish_gelu, swish_two
 from smallwright_swish_beta.config import SwishBetaConfig

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import pytest
-from core import config as typed
-from core import settings_help
+from core import settings_help, typed
 from core.errors import ConfigError
 
 

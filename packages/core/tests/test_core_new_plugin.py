@@ -8,6 +8,7 @@ from importlib.metadata import version
 import pytest
 from core import discovery, new_plugin, plugins
 from core.errors import ConfigError, InputError
+from core.kinds import TEMPLATES
 from core.registry import Entry, PluginRecord, Registry
 
 PLACEHOLDERS = ("plugin_name", "plugin-name", "PluginName", "CORE_RANGE", ".tmpl")
@@ -27,7 +28,7 @@ def registry():
     return found
 
 
-@pytest.mark.parametrize("kind", new_plugin.KINDS)
+@pytest.mark.parametrize("kind", TEMPLATES)
 def test_the_package_is_whole_and_clean(kind, registry, tmp_path):
     folder = new_plugin.create(kind, "my_part", tmp_path, registry)
     assert folder.parent == tmp_path
@@ -43,8 +44,8 @@ def test_the_package_is_whole_and_clean(kind, registry, tmp_path):
     major, minor, *_ = map(int, version("smallwright-core").split("."))
     assert core.endswith(f">={major}.{minor},<{major}.{minor + 1}")
     assert {"README.md", "plugin.py", "config.py", "test_my_part.py"} <= {path.name for path in files}
-    if new_plugin.KINDS[kind].group:
-        option = folder / "src" / "smallwright_my_part" / "conf" / new_plugin.KINDS[kind].group / "my_part.yaml"
+    if TEMPLATES[kind].group:
+        option = folder / "src" / "smallwright_my_part" / "conf" / TEMPLATES[kind].group / "my_part.yaml"
         assert option in files
     for tool in (["check"], ["format", "--check"]):
         ended = subprocess.run(
@@ -53,13 +54,13 @@ def test_the_package_is_whole_and_clean(kind, registry, tmp_path):
         assert ended.returncode == 0, ended.stdout
 
 
-@pytest.mark.parametrize("kind", [kind for kind, made in new_plugin.KINDS.items() if made.group])
+@pytest.mark.parametrize("kind", [kind for kind, made in TEMPLATES.items() if made.group])
 def test_the_package_says_in_its_yaml_what_its_dataclass_says(kind, registry, tmp_path, monkeypatch):
     """A default that stands twice must be the same twice."""
-    from core import config as typed
+    from core import typed
     from omegaconf import OmegaConf
 
-    group = new_plugin.KINDS[kind].group
+    group = TEMPLATES[kind].group
     name = f"yaml_{kind}"
     folder = new_plugin.create(kind, name, tmp_path, registry)
     monkeypatch.syspath_prepend(str(folder / "src"))
@@ -88,7 +89,7 @@ def test_the_package_says_in_its_yaml_what_its_dataclass_says(kind, registry, tm
         ("arch", "null", "name 'null': YAML or Hydra reads it as a value, not a name. Use one such as null_arch."),
         ("eval", "off", "Use one such as off_eval."),
         ("arch", "json", "name 'json': Python has a module of that name. Use one such as json_arch."),
-        ("executors", "mine", "no such kind. Kinds: arch, data, step, posttrain, eval."),
+        ("executors", "mine", "no such kind. Kinds: data, step, arch, posttrain, eval."),
     ],
 )
 def test_a_bad_or_taken_name_is_refused_in_one_line(kind, name, message, registry, tmp_path):
@@ -144,7 +145,7 @@ def test_the_help_names_every_kind(capsys):
         plugins.main(["new", "--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
-    for kind, about in new_plugin.KINDS.items():
+    for kind, about in TEMPLATES.items():
         assert f"{kind:10} {about.about}" in told
 
 

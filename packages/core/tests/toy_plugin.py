@@ -10,11 +10,11 @@ import os
 import signal
 import time
 
-from core.config import setting
 from core.data.steps import CorpusStep, DocumentStep, Phase, Rejection, Step
 from core.errors import InputError
 from core.hooks import hookimpl
 from core.interfaces import Architecture
+from core.typed import setting
 from datatrove.data import Document
 
 PLUGIN_API_VERSION = 1

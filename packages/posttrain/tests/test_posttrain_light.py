@@ -6,8 +6,8 @@ import sys
 from importlib import resources
 
 import pytest
-from core.config import build
 from core.errors import ConfigError
+from core.typed import build
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from smallwright_posttrain.config import DpoConfig, SftConfig

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from core.config import build
 from core.interfaces import Job
+from core.typed import build
 from smallwright_posttrain.config import DpoConfig, SftConfig
 from smallwright_posttrain.dpo import Dpo
 from smallwright_posttrain.sft import Sft

@@ -6,9 +6,9 @@ import sys
 from importlib import resources
 
 import pytest
-from core.config import build, identity
 from core.errors import ConfigError, UserError
 from core.interfaces import Job
+from core.typed import build, identity
 from omegaconf import OmegaConf
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 import torch
-from core.config import build
 from core.errors import ConfigError
+from core.typed import build
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import GROUP, TAKEN, DecoderConfig
 from torchtitan.models.common.attention import ScaledDotProductAttention

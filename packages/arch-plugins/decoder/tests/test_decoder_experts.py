@@ -6,8 +6,8 @@ Shape suffixes: B batch, L sequence, D hidden, E experts, K experts of a token.
 import pytest
 import torch
 import transformers
-from core.config import build
 from core.errors import ConfigError, InputError
+from core.typed import build
 from safetensors.torch import load_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig

@@ -5,8 +5,8 @@ Shape suffixes: B batch, L sequence, V vocabulary.
 
 import pytest
 import torch
-from core.config import build
 from core.errors import InputError
+from core.typed import build
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
 from smallwright_pretrain.cpu import use_device

@@ -7,9 +7,9 @@ from importlib.resources import files
 
 import pytest
 import torch
-from core.config import build, identity
 from core.errors import ConfigError
 from core.interfaces import Architecture
+from core.typed import build, identity
 from omegaconf import OmegaConf
 from smallwright_gqa import conf
 from smallwright_gqa.architecture import GQA

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from core.config import build
+from core.typed import build
 from smallwright_gqa.architecture import GQA
 from smallwright_gqa.config import GQAConfig
 from torchtitan.models.common.attention import ScaledDotProductAttention

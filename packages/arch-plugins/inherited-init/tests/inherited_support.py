@@ -4,8 +4,8 @@ import json
 from types import SimpleNamespace
 
 import torch
-from core.config import build
 from core.interfaces import Job
+from core.typed import build
 from smallwright_inherited_init.config import InheritedInitConfig
 from smallwright_inherited_init.inherit import InheritedInit
 from transformers import LlamaConfig, LlamaForCausalLM

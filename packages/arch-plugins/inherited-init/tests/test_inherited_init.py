@@ -6,8 +6,8 @@ from importlib.resources import files
 
 import pytest
 import torch
-from core.config import build
 from core.errors import ConfigError, InputError, UserError
+from core.typed import build
 from inherited_support import IDS, SOURCE, architecture, inherit
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file

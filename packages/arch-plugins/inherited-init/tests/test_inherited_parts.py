@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 import transformers
-from core.config import build
 from core.errors import InputError, UserError
+from core.typed import build
 from inherited_support import CALIBRATION, IDS, SOURCE, architecture, inherit, kept, word_tokenizer
 from safetensors.torch import load_file
 from smallwright_decoder.architecture import DecoderArchitecture

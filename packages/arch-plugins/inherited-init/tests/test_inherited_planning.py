@@ -7,8 +7,8 @@ import sys
 import core.plan
 import numpy as np
 import pytest
-from core.config import build
 from core.errors import InputError, UserError
+from core.typed import build
 from inherited_support import word_tokenizer
 from safetensors.numpy import load_file, save_file
 from smallwright_decoder.architecture import DecoderArchitecture

@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pytest
 import torch
-from core.config import build
 from core.testing import ArchitectureConformance
+from core.typed import build
 from omegaconf import OmegaConf
 from smallwright_pangu_pi import conf
 from smallwright_pangu_pi.architecture import PanguPi

@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pytest
 import torch
-from core.config import build, identity
 from core.errors import ConfigError
+from core.typed import build, identity
 from omegaconf import OmegaConf
 from smallwright_shared_ffn import conf
 from smallwright_shared_ffn.architecture import SharedFFN

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
-from core.config import build
 from core.errors import ConfigError
+from core.typed import build
 from smallwright_decoder.materialise import materialise
 from smallwright_shared_ffn.architecture import SharedFFN
 from smallwright_shared_ffn.config import SharedFFNConfig

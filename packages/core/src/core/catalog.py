@@ -3,8 +3,10 @@
 A test compares this table with what the packages register.
 """
 
+from core.kinds import BY_NAME
+
 PACKAGES: dict[tuple[str, str], str] = {
-    ("source", "demo_crawl"): "smallwright-data-warc",
+    ("sources", "demo_crawl"): "smallwright-data-warc",
     ("steps", "read_warc"): "smallwright-data-warc",
     ("steps", "read_index"): "smallwright-data-warc",
     ("steps", "refetch"): "smallwright-data-warc",
@@ -33,7 +35,7 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("steps", "read_hub"): "smallwright-data-files",
     ("steps", "read_text"): "smallwright-data-files",
     ("steps", "read_documents"): "smallwright-data-files",
-    ("source", "demo_code"): "smallwright-data-stack-edu",
+    ("sources", "demo_code"): "smallwright-data-stack-edu",
     ("steps", "code_language"): "smallwright-data-stack-edu",
     ("steps", "license_filter"): "smallwright-data-stack-edu",
     ("steps", "fetch_contents"): "smallwright-data-stack-edu",
@@ -66,7 +68,7 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("arch", "gqa"): "smallwright-arch-gqa",
     ("arch", "shared_ffn"): "smallwright-arch-shared-ffn",
     ("arch", "inherited_init"): "smallwright-arch-inherited-init",
-    ("initializer", "inherited_init"): "smallwright-arch-inherited-init",
+    ("initializers", "inherited_init"): "smallwright-arch-inherited-init",
     ("pretrain", "torchtitan"): "smallwright-pretrain",
     ("posttrain", "sft"): "smallwright-posttrain",
     ("posttrain", "dpo"): "smallwright-posttrain",
@@ -76,23 +78,11 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("benchmarks", "smallwright_word_order"): "smallwright-eval",
 }
 
-_ALIASES = {
-    "sources": "source",
-    "corpora": "data",
-    "tokenizers": "tokenizer",
-    "packers": "tokens",
-    "architectures": "arch",
-    "initializers": "initializer",
-    "trainers": "pretrain",
-    "posttrainers": "posttrain",
-    "evaluators": "eval",
-    "executors": "executor",
-}
-
 
 def install_hint(kind: str, *names: str) -> str:
     """Return ``" Install it: pip install ..."`` when first-party packages bring the names, else where to look."""
-    packages = sorted({PACKAGES[key] for name in names if (key := (_ALIASES.get(kind, kind), name)) in PACKAGES})
+    group = BY_NAME[kind].group if kind in BY_NAME else None
+    packages = sorted({PACKAGES[key] for name in names if (key := (group or kind, name)) in PACKAGES})
     if packages:
         return f" Install {'it' if len(packages) == 1 else 'them'}: pip install {' '.join(packages)}"
     return " See what is installed: python -m core.plugins"

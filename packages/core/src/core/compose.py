@@ -25,12 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 from core import local_options
 from core.catalog import PACKAGES
 from core.errors import ConfigError, MissingPluginError, nearest
+from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS
 from core.registry import Registry
 
-DEFAULT_GROUPS = ("tokenizer", "tokens", "pretrain", "eval", "executor")
-"""Groups in the root's defaults list: an override replaces the option."""
-APPENDED_GROUPS = ("arch", "data", "posttrain", "experiment", "hardware")
-"""Groups that a user appends."""
 LOCAL_CONFIG_FOLDER = "hydra_conf"
 
 _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)

@@ -21,7 +21,8 @@ import pluggy
 
 from core import PLUGIN_API_VERSION, hooks
 from core.errors import ConfigError
-from core.registry import KINDS, LOCAL_VERSION, Entry, PluginRecord, Registry
+from core.kinds import KINDS
+from core.registry import LOCAL_VERSION, Entry, PluginRecord, Registry
 
 GROUP = "smallwright"
 OWN = "core.builtin"
@@ -138,9 +139,11 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleTy
     found: list[Entry] = []
     packages: list[str] = []
     others = [plugin for plugin in manager.get_plugins() if plugin is not module]
-    for kind in KINDS:
+    for kind in (kind.name for kind in KINDS):
 
-        def register(name: str, target: str, config: str | None = None, kind: str = kind) -> None:
+        def register(
+            name: str, target: str, config: str | None = None, *, artifact_version: int = 1, kind: str = kind
+        ) -> None:
             for text in (name, target):
                 if not isinstance(text, str):
                     raise TypeError(f"register_{kind} takes strings, got {text!r}: give 'module:attribute'")
@@ -155,6 +158,7 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleTy
                     plugin=described["name"],
                     distribution=described["distribution"],
                     version=described["version"],
+                    artifact_version=artifact_version,
                 )
             )
 

@@ -1,6 +1,7 @@
 """What stands for the content of input files in an identity."""
 
 import dataclasses
+import functools
 import importlib.resources
 import importlib.util
 import json
@@ -10,8 +11,7 @@ from typing import Any
 
 import fsspec
 
-from core import config as typed
-from core import store
+from core import store, typed, writing
 from core.errors import InputError
 from core.registry import Registry
 
@@ -50,6 +50,20 @@ def fingerprint(file: str) -> str:
     return str(filesystem.ukey(plain))
 
 
+@functools.cache
+def source_digest(target: str) -> str:
+    """Name the code of the package that a ``module:attribute`` is in: a digest of its Python and YAML files."""
+    package = target.partition(":")[0].partition(".")[0]
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        return "unknown"
+    if not spec.submodule_search_locations:  # a module alone
+        return store.file_digest(Path(spec.origin)) if spec.origin else "unknown"
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
+    return store.digest({str(path.relative_to(folder)): store.file_digest(path) for path in files})
+
+
 def _content(name: str, registry: Registry, where: str) -> str | None:
     """Fingerprint of what a setting names; None when it is no file here (a hub id, a name that a library knows)."""
     if Path(name).is_file():
@@ -79,7 +93,7 @@ def _local_digest(path: Path) -> str:
     value = store.file_digest(path)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        store.write_json(cache, value)
+        writing.write_json(cache, value)
     except OSError:  # a cache that cannot be written costs time, nothing else
         pass
     return value

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import config as typed
-from core import store
-from core.config import setting
+from core import store, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps
 from core.errors import ConfigError, MissingPluginError
-from core.fingerprint import fingerprint
+from core.fingerprint import fingerprint, source_digest
 from core.fingerprint import identity as content_identity
-from core.interfaces import Architecture
+from core.interfaces import Architecture, Initializer, Job
+from core.kinds import GROUPS
 from core.registry import Entry, Registry
+from core.typed import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,6 @@ class RunConfig:
     seed: int = 0
 
 
-TOP_LEVEL_GROUPS = ("arch", "data", "tokenizer", "tokens", "pretrain", "posttrain", "eval", "executor")
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArchitectureChoice:
     """A chosen architecture, with its vocabulary resolved."""
@@ -43,7 +40,7 @@ class ArchitectureChoice:
     config: Any
 
     def build(self) -> Architecture:
-        return self.entry.load()(self.config)
+        return self.entry.build(self.config)
 
     def label(self) -> str:
         """Return ``gqa-nano``, and what was set otherwise than the size has it: ``gqa-nano-num_hidden_layers-4``."""
@@ -62,7 +59,7 @@ class ArchitectureChoice:
     def identity(self) -> dict[str, Any]:
         values = typed.identity(self.config)
         values.pop("size", None)  # a size is a name for dimensions; the dimensions are the identity
-        return {"name": self.entry.name, "plugin": self.entry.origin, **values}
+        return {**self.entry.identity(), **values}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,14 +69,17 @@ class ExecutorChoice:
     entry: Entry
     config: Any
 
+    def build(self, plugin_files: tuple[str, ...]) -> Any:
+        return self.entry.load()(self.config, plugin_files)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StageSpec:
     """One stage of this run: who does it, with which settings, from which other stages."""
 
     name: str
-    kind: str
-    """Folder in the store."""
+    folder: str
+    """Of the store, in which its artifact is."""
     label: str
     """Readable part of the artifact's name."""
     entry: Entry
@@ -89,13 +89,16 @@ class StageSpec:
     executor: ExecutorChoice | None = None
     content: Any = None
     """What stands for the settings in the identity: the settings, and the content of the files that they name."""
+    parts: tuple[Entry, ...] = ()
+    """The registered names that have a part in the work beside the stage and the architecture: a recipe's steps."""
+    external_files: tuple[str, ...] = ()
+    """Files from outside the store that the stage reads."""
     seed: int = 0
 
     def identity(self) -> dict[str, Any]:
         """Everything that changes the content of the artifact, and nothing else."""
         own: dict[str, Any] = {
-            "implementation": self.entry.name,
-            "plugin": self.entry.origin,
+            **self.entry.identity(),
             self.name.split("-")[0]: self.content,
             "seed": self.seed,
         }
@@ -109,11 +112,44 @@ class StageSpec:
         return store.digest(self.identity())
 
     def directory(self, root: Path) -> Path:
-        return root / self.kind / f"{self.label}-{self.digest}"
+        return root / self.folder / f"{self.label}-{self.digest}"
 
     def build(self) -> Any:
         """Construct the stage; cheap by contract."""
-        return self.entry.load()(self.config)
+        return self.entry.build(self.config)
+
+    def sources(self) -> dict[str, str]:
+        """Return a digest of the code of each plugin that has a part in the work, by distribution."""
+        chosen = [choice.entry for choice in (self.architecture,) if choice is not None]
+        entries = [self.entry, *chosen, *self.parts]
+        return {entry.distribution: source_digest(entry.target) for entry in entries}
+
+    def job(self, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> Job:
+        """Return the work as a process of its own is told of it.
+
+        Args:
+            root: The store.
+            plugin_files: Local files given with ``--plugin``.
+            plugins: Versions of what is installed, by distribution, for the manifest.
+        """
+        return Job(
+            name=self.name,
+            output=self.directory(root),
+            inputs={role: source.directory(root) for role, source in self.inputs.items()},
+            seed=self.seed,
+            stage=self.build(),
+            architecture=self.architecture.build() if self.architecture is not None else None,
+            executor=self.executor.build(plugin_files) if self.executor is not None else None,
+            plugin_files=plugin_files,
+            record={
+                "folder": self.folder,
+                "identity": self.identity(),
+                "config": dataclasses.asdict(self.config) if self.config is not None else None,
+                "external_files": list(self.external_files),
+                "plugins": dict(plugins),
+                "sources": self.sources(),
+            },
+        )
 
 
 def build(config: Mapping[str, Any], registry: Registry) -> list[StageSpec]:
@@ -122,7 +158,7 @@ def build(config: Mapping[str, Any], registry: Registry) -> list[StageSpec]:
     Raises:
         core.errors.UserError: whatever is wrong with the configuration.
     """
-    top = {key: value for key, value in config.items() if key not in TOP_LEVEL_GROUPS}
+    top = {key: value for key, value in config.items() if key not in GROUPS}
     run = typed.build(RunConfig, top, "run")
     return _Builder(config, registry, run.seed).build()
 
@@ -154,7 +190,7 @@ class _Builder:
 
     def _add(self, spec: StageSpec) -> StageSpec:
         for earlier in self.stages:
-            if earlier.identity() == spec.identity() and earlier.kind == spec.kind:
+            if earlier.identity() == spec.identity() and earlier.folder == spec.folder:
                 return earlier
         self.stages.append(spec)
         return spec
@@ -162,7 +198,7 @@ class _Builder:
     def _node(self, group: str, where: str) -> dict[str, Any]:
         node = self.config.get(group)
         if node is None:
-            raise MissingPluginError(self.registry.missing_message(group, _DEFAULTS.get(group, group), []))
+            raise MissingPluginError(self.registry.missing_message(group, GROUPS[group].default or group, []))
         if not isinstance(node, Mapping):
             raise ConfigError(f"{where}={node!r}: expected settings; choose an option with {group}=<option>.")
         return dict(node)
@@ -173,17 +209,19 @@ class _Builder:
         entry: Entry,
         config: Any,
         *,
-        kind: str | None = None,
+        folder: str | None = None,
         label: str | None = None,
         inputs: Mapping[str, StageSpec] | None = None,
         architecture: ArchitectureChoice | None = None,
         executor: ExecutorChoice | None = None,
         content: Any = None,
+        parts: tuple[Entry, ...] = (),
+        external_files: tuple[str, ...] = (),
     ) -> StageSpec:
         """Add a stage; its content is that of its settings unless given."""
         spec = StageSpec(
             name=name,
-            kind=kind or name,
+            folder=folder or name,
             label=label or (architecture.label() if architecture else entry.name),
             entry=entry,
             config=config,
@@ -191,6 +229,8 @@ class _Builder:
             architecture=architecture,
             executor=executor,
             content=content_identity(config, self.registry, name) if content is None else content,
+            parts=parts,
+            external_files=external_files,
             seed=self.seed,
         )
         return self._add(spec)
@@ -198,7 +238,7 @@ class _Builder:
     def _stage(self, group: str, kind: str, inputs: Mapping[str, StageSpec]) -> StageSpec:
         settings = self._node(group, group)
         entry = self.registry.get(kind, str(settings.pop("name", group)))
-        return self._new(group, entry, _config(entry, settings, group), inputs=inputs)
+        return self._new(group, entry, entry.settings(settings, group), inputs=inputs)
 
     def _corpora(self) -> dict[str, StageSpec]:
         """Return the data stages by role: ``corpus`` for one recipe, ``corpus-<recipe>`` for each of several."""
@@ -211,7 +251,7 @@ class _Builder:
     def _executor(self) -> ExecutorChoice:
         settings = self._node("executor", "executor")
         entry = self.registry.get("executors", str(settings.pop("name", "")))
-        return ExecutorChoice(entry=entry, config=_config(entry, settings, "executor"))
+        return ExecutorChoice(entry=entry, config=entry.settings(settings, "executor"))
 
     def _data(self, where: str, node: Mapping[str, Any], executor: ExecutorChoice) -> StageSpec:
         """Add the stage of the recipe at ``where``: ``data``, or ``data.<label>`` where there are several."""
@@ -221,7 +261,7 @@ class _Builder:
         if "corpus" in node:
             node.pop("name", None)
             entry = self.registry.get("corpora", str(node.pop("corpus")))
-            return self._new(stage, entry, _config(entry, node, where), kind="data", label=name, executor=executor)
+            return self._new(stage, entry, entry.settings(node, where), folder="data", label=name, executor=executor)
         recipe = typed.build(RecipeConfig, node, where)
         steps = plan_steps(recipe, self.registry, where)
         content: dict[str, Any] = {"steps": {step.label: step.identity(self.registry) for step in steps}}
@@ -229,7 +269,7 @@ class _Builder:
         files = None
         if recipe.paths is not None:
             files = expand(recipe.paths, where)
-        elif recipe.source is None and hasattr(steps[0].config, "inputs"):
+        elif recipe.source is None and steps[0].entry.config is not None:
             files = steps[0].config.inputs()
         recipe = dataclasses.replace(recipe, files=files)
         if files is not None:
@@ -237,15 +277,24 @@ class _Builder:
         elif recipe.source is not None:
             settings = dict(recipe.source)
             source = self.registry.get("sources", str(settings.pop("name", None)))
-            config = _config(source, settings, f"{where}.source")
-            inputs["crawl"] = self._new(stage.replace("data", "crawl", 1), source, config, kind="crawl")
+            config = source.settings(settings, f"{where}.source")
+            inputs["crawl"] = self._new(stage.replace("data", "crawl", 1), source, config, folder="crawl")
         else:
             raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
         if recipe.shards is not None:
             content["shards"] = recipe.shards
         entry = self.registry.get("corpora", "recipe")
         return self._new(
-            stage, entry, recipe, kind="data", label=name, inputs=inputs, executor=executor, content=content
+            stage,
+            entry,
+            recipe,
+            folder="data",
+            label=name,
+            inputs=inputs,
+            executor=executor,
+            content=content,
+            parts=tuple(step.entry for step in steps),
+            external_files=files or (),
         )
 
     def _architecture(self, settings: Mapping[str, Any], tokenizer: StageSpec) -> ArchitectureChoice:
@@ -278,8 +327,8 @@ class _Builder:
     def _train(self, name: str, architecture: ArchitectureChoice, inputs: Mapping[str, StageSpec]) -> StageSpec:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
-        config = _config(entry, settings, "pretrain")
-        stage = self._new(name, entry, config, kind="pretrain", inputs=inputs, architecture=architecture)
+        config = entry.settings(settings, "pretrain")
+        stage = self._new(name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture)
         built = architecture.build()
         built.check_training(stage.build().plan(built)["seq_len"])
         return stage
@@ -294,18 +343,18 @@ class _Builder:
     ) -> StageSpec:
         """Add the initializer and, where no source is named, the training of the source model."""
         entry = self.registry.get("initializers", str(settings.pop("name", "")))
-        config = _config(entry, settings, "arch.initializer")
-        initializer = entry.load()(config)
+        config = entry.settings(settings, "arch.initializer")
+        initializer: Initializer = entry.build(config)
         inputs = {"tokenizer": tokenizer}
-        if getattr(initializer, "reads_tokens", False):
+        if initializer.reads_tokens():
             inputs["tokens"] = tokens
         if getattr(config, "source", None) is None:
             source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
             source_arch = self._architecture(source, tokenizer)
-            if hasattr(initializer, "check"):  # an impossible child is no reason to train its source first
-                initializer.check(source_arch.build(), architecture.build())
+            # An impossible child is no reason to train its source first.
+            initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
-        elif hasattr(initializer, "check_source"):  # the settings name one, which may be here to be looked at
+        else:
             initializer.check_source(architecture.build())
         label = f"{entry.name}-{architecture.label()}"
         return self._new("init", entry, config, label=label, inputs=inputs, architecture=architecture)
@@ -314,31 +363,19 @@ class _Builder:
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
-            config = _config(entry, node, f"posttrain.{name}")
+            config = entry.settings(node, f"posttrain.{name}")
             architecture = model.architecture
             assert architecture is not None
             label = f"{name}-{architecture.label()}"
             inputs = {"model": model}
             model = self._new(
-                name, entry, config, kind="posttrain", label=label, inputs=inputs, architecture=architecture
+                name, entry, config, folder="posttrain", label=label, inputs=inputs, architecture=architecture
             )
         return model
 
     def _evaluate(self, name: str, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> None:
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
-        config = _config(entry, settings, "eval")
+        config = entry.settings(settings, "eval")
         inputs = {"model": model, "tokens": tokens, "tokenizer": tokenizer}
-        self._new(name, entry, config, kind="eval", label=model.label, inputs=inputs, architecture=model.architecture)
-
-
-_DEFAULTS = {"tokenizer": "bpe", "tokens": "packed", "pretrain": "torchtitan", "eval": "embedded"}
-
-
-def _config(entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
-    config_class = entry.load_config()
-    if config_class is None:
-        if settings:
-            raise ConfigError(f"{where}: {entry.name} takes no settings, got {', '.join(settings)}.")
-        return None
-    return typed.build(config_class, settings, where)
+        self._new(name, entry, config, folder="eval", label=model.label, inputs=inputs, architecture=model.architecture)

@@ -15,15 +15,30 @@ Plugin API version 1. Adding a hook, or an argument to one, is not a breaking ch
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
+
+if TYPE_CHECKING:
+    from core.run import Run, StageOutcome
 
 hookspec = pluggy.HookspecMarker("smallwright")
 hookimpl = pluggy.HookimplMarker("smallwright")
 
-Register = Callable[..., None]
-"""``register(name: str, target: "module:attribute", config: "module:Dataclass" | None = None)``"""
+
+class Register(Protocol):
+    """What every ``register_*`` hook but ``register_configs`` is given."""
+
+    def __call__(self, name: str, target: str, config: str | None = None, *, artifact_version: int = 1) -> None:
+        """Offer one thing under a name.
+
+        Args:
+            name: What users write.
+            target: ``"module:attribute"``, imported when the name is chosen.
+            config: ``"module:Dataclass"`` of its settings; None: it has none.
+            artifact_version: Raise it when the same settings and inputs give another result than before. It is a
+                part of the identity of every artifact that the target has a part in; the package's version is not.
+        """
 
 
 @hookspec
@@ -47,9 +62,8 @@ def register_steps(register: Register) -> None:
     """Name document transformations for data recipes.
 
     Target: a :class:`core.data.steps.Step` (or any DataTrove ``PipelineStep``), or a
-    :class:`core.data.steps.CorpusStep` for work that must see the whole corpus, such as MinHash. Its ``config`` may
-    have ``check(registry, where)``, called while planning: it imports nothing heavy, and raises a
-    :class:`core.errors.UserError` that starts with ``where`` for what would end the run later.
+    :class:`core.data.steps.CorpusStep` for work that must see the whole corpus, such as MinHash. Its ``config`` is a
+    :class:`core.interfaces.StepConfig`.
     """
 
 
@@ -81,7 +95,7 @@ def register_benchmarks(register: Register) -> None:
 def register_tokenizers(register: Register) -> None:
     """Name builders of a Hugging Face tokenizer directory from a corpus.
 
-    Target: a :class:`core.interfaces.TokenizerStage`.
+    Target: a :class:`core.interfaces.Tokenizer`.
     """
 
 
@@ -102,13 +116,13 @@ def register_architectures(register: Register) -> None:
 def register_initializers(register: Register) -> None:
     """Name makers of a starting checkpoint (inherited init, continued training).
 
-    Target: a :class:`core.interfaces.Stage` that leaves a Model in ``job.output``, of ``job.architecture``.
+    Target: a :class:`core.interfaces.Initializer` that leaves a Model in ``job.output``, of ``job.architecture``.
     """
 
 
 @hookspec
 def register_trainers(register: Register) -> None:
-    """Name pretraining engines. Target: a :class:`core.interfaces.TrainerStage`."""
+    """Name pretraining engines. Target: a :class:`core.interfaces.Trainer`."""
 
 
 @hookspec
@@ -128,7 +142,7 @@ def register_evaluators(register: Register) -> None:
 
 
 @hookspec
-def run_started(run: Any) -> None:
+def run_started(run: "Run") -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 
     ``run`` is a :class:`core.run.Run`: ``name``, ``directory``, ``config``, ``stages``.
@@ -136,7 +150,7 @@ def run_started(run: Any) -> None:
 
 
 @hookspec
-def stage_finished(run: Any, stage: Any) -> None:
+def stage_finished(run: "Run", stage: "StageOutcome") -> None:
     """Fire after each stage.
 
     ``stage`` is a :class:`core.run.StageOutcome`: ``name``, ``status``, ``seconds``, ``artifact``, ``error``.
@@ -144,5 +158,5 @@ def stage_finished(run: Any, stage: Any) -> None:
 
 
 @hookspec
-def run_finished(run: Any) -> None:
+def run_finished(run: "Run") -> None:
     """Fire when the report is written, also when a stage failed."""

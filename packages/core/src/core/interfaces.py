@@ -25,9 +25,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
+from core import travel
 from core.progress import ProgressWriter
+from core.writing import write_json
+
+if TYPE_CHECKING:
+    from core.registry import Registry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,8 +52,51 @@ class Job:
     """The chosen :class:`core.data.executor.Executor`, for stages that work on documents; None: local."""
     plugin_files: tuple[str, ...] = ()
     """Local files given with ``--plugin``; a stage that starts Python processes hands them on."""
+    stage: "Stage | None" = None
+    """The stage that does the work, with its settings, for a process that is told of both."""
+    record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What the artifact's manifest says beside the outcome, such as its identity; empty where no artifact is made."""
     progress: ProgressWriter = dataclasses.field(default_factory=ProgressWriter)
     """``job.progress(done, total, unit="steps", note="loss 4.2")`` moves the bar that the user sees."""
+
+    def write(self, path: Path) -> None:
+        """Write the job as JSON, for :meth:`read` in another process; the progress is not part of it.
+
+        The stage, the architecture and the executor are written as their class and their settings.
+        """
+        content = {
+            "name": self.name,
+            "output": str(self.output.resolve()),
+            "inputs": {role: str(folder.resolve()) for role, folder in self.inputs.items()},
+            "seed": self.seed,
+            "plugin_files": [str(Path(file).resolve()) for file in self.plugin_files],
+            "stage": travel.describe(self.stage),
+            "architecture": travel.describe(self.architecture),
+            "executor": travel.describe(self.executor),
+            "record": dict(self.record),
+        }
+        write_json(path, content)
+
+    @classmethod
+    def read(cls, path: Path) -> "Job":
+        """Read what :meth:`write` wrote, and build the stage, the architecture and the executor that it names."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        plugin_files = tuple(content["plugin_files"])
+        if plugin_files:  # their modules are found by loading them
+            from core.discovery import load
+
+            load(plugin_files)
+        return cls(
+            name=content["name"],
+            output=Path(content["output"]),
+            inputs={role: Path(folder) for role, folder in content["inputs"].items()},
+            seed=content["seed"],
+            plugin_files=plugin_files,
+            stage=travel.rebuild(content["stage"], content["name"]),
+            architecture=travel.rebuild(content["architecture"], "arch"),
+            executor=travel.rebuild(content["executor"], "executor", plugin_files),
+            record=content["record"],
+        )
 
     def corpora(self) -> dict[str, Path]:
         """Return the corpora of the run by recipe, in the order of the command line; a single one as ``corpus``."""
@@ -65,40 +113,64 @@ class Job:
         return path
 
 
-@runtime_checkable
-class Stage(Protocol):
+class Stage(ABC):
     """A kind of work with typed input and output.
 
     A stage runs in a process of its own, so that libraries are imported only where they are used and their memory
-    is given back. It must be able to continue in an ``output`` that an earlier, killed process left unfinished.
+    is given back. Constructing one is cheap and imports nothing heavy: planning does it.
     """
 
-    def __init__(self, config: Any) -> None: ...
+    def __init__(self, config: Any = None) -> None:
+        self.config = config
 
+    @abstractmethod
     def run(self, job: Job) -> dict[str, Any]:
         """Do the work and return a JSON-serialisable summary for the manifest and the report.
+
+        It must be able to go on in a ``job.output`` that an earlier, killed process left unfinished.
 
         Raises:
             core.errors.UserError: when the user can mend it; the message is shown as one line.
         """
-        ...
 
-    # Optional: ``environment(self) -> dict[str, str]``, variables that must be set before the process starts
-    # (allocator, thread counts, engine switches).
-    # Optional, for initializers: ``check(self, source, child)``, both an Architecture, called while planning; it raises
-    # UserError when the child cannot come from that source; ``check_source(self, child)``, the same where the settings
-    # name a trained source; and ``reads_tokens``, true where it needs the run's tokens.
+    def environment(self) -> dict[str, str]:
+        """Return variables that must be set before the stage's process starts: allocator, threads, engine switches."""
+        return {}
 
 
-class TokenizerStage(Stage, Protocol):
+class Tokenizer(Stage):
     """A stage that builds a tokenizer."""
 
+    @abstractmethod
     def vocab_size(self) -> int:
         """Number of ids, specials included, known before any work: the embedding gets this many rows."""
-        ...
 
 
-class TrainerStage(Stage, Protocol):
+class Initializer(Stage):
+    """A stage that makes the weights that training starts from."""
+
+    def reads_tokens(self) -> bool:
+        """Whether the run's tokens are among the inputs, as ``tokens``."""
+        return False
+
+    def check(self, source: "Architecture", child: "Architecture") -> None:
+        """Refuse, while planning, a child that cannot come from a source which the run trains first.
+
+        Raises:
+            core.errors.UserError: naming the settings that clash.
+        """
+        return
+
+    def check_source(self, child: "Architecture") -> None:
+        """Refuse, while planning, a child that cannot come from the trained source that the settings name.
+
+        Raises:
+            core.errors.UserError: naming the settings that clash, or what is wrong with the source.
+        """
+        return
+
+
+class Trainer(Stage):
     """A stage that pretrains ``job.architecture`` on the ``tokens`` input, from the ``init`` input when given.
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
@@ -107,16 +179,43 @@ class TrainerStage(Stage, Protocol):
     pair of engines, in nats}).
     """
 
+    @abstractmethod
     def plan(self, architecture: "Architecture") -> dict[str, Any]:
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
         per optimizer step) and ``learning_rate``.
         """
-        ...
 
-    # Optional: ``on(self, ranks, device) -> TrainerStage``, the same training on that many ranks of ``"cuda"`` or
-    # ``"cpu"``: lets ``core.plan --device`` say what other hardware would need.
+    def on(self, ranks: int | None, device: str | None) -> "Trainer":
+        """Return the same training on that many ranks of ``"cuda"`` or ``"cpu"``; None: as the settings have it.
+
+        It lets ``core.plan --device`` say what other hardware would need. A trainer that cannot say returns itself.
+        """
+        return self
+
+
+class StepConfig:
+    """Base of the settings of a data step: a frozen dataclass that also answers what planning asks."""
+
+    def check(self, registry: "Registry", where: str) -> None:
+        """Refuse, while planning, what would end the run later: a missing library, model or file.
+
+        Args:
+            registry: What is installed.
+            where: Place of these settings in the configuration, such as ``data.steps.minhash``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
+    def inputs(self) -> tuple[str, ...] | None:
+        """Return the files that a reading step finds by itself, such as those of a hub repository, one by one.
+
+        None: the step reads the recipe's ``paths``. Asked of a recipe's first step.
+        """
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

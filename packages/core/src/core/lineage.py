@@ -68,7 +68,7 @@ def made_from(artifact: Path) -> dict[str, Any]:
         "plugin": manifest["identity"].get("plugin"),
         "git_commit": manifest.get("git_commit"),
         "files": [str(artifact / name) for name in manifest["files"]]
-        if manifest["kind"] == "crawl"
+        if manifest["folder"] == "crawl"
         else manifest["external_files"],
         "inputs": {role: made_from(Path(path)) for role, path in manifest["inputs"].items()},
     }

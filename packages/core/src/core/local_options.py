@@ -10,26 +10,15 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from core.kinds import BY_NAME
 from core.registry import Entry, Registry
-
-GROUPS = {
-    "architectures": "arch",
-    "corpora": "data",
-    "tokenizers": "tokenizer",
-    "packers": "tokens",
-    "trainers": "pretrain",
-    "posttrainers": "posttrain",
-    "evaluators": "eval",
-    "executors": "executor",
-}
-"""Group that chooses among the registered names of a kind; a source or a step is named inside a recipe."""
 
 
 def add(registry: Registry, options: dict[str, dict[str, str]]) -> None:
     """Give Hydra an option for each name of a local file that has none, and add it to ``options``."""
     local = {record.name for record in registry.plugins if record.local}
     for entry in registry.entries():
-        group = GROUPS.get(entry.kind)
+        group = BY_NAME[entry.kind].group
         if entry.plugin in local and group is not None and entry.name not in options.get(group, {}):
             ConfigStore.instance().store(group=group, name=entry.name, node=_node(entry))
             options.setdefault(group, {})[entry.name] = entry.distribution

@@ -4,7 +4,6 @@ A template is a folder of files ending in ``.tmpl``, in ``core/templates/<kind>/
 ``plugin-name`` and ``PluginName`` stand for the name, ``CORE_RANGE`` for the versions of core that it is written for.
 """
 
-import dataclasses
 import importlib.metadata
 import importlib.resources
 import importlib.util
@@ -17,66 +16,14 @@ from pathlib import Path
 
 from core import compose
 from core.errors import ConfigError, InputError, cannot_write
+from core.kinds import KIND_OF_TEMPLATE as KIND_OF
+from core.kinds import TEMPLATES
 from core.registry import Registry
 
 ENDING = ".tmpl"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 VALUES = ("false", "inf", "nan", "no", "null", "off", "on", "true", "yes")
 """Words that YAML or Hydra reads as a value, so that ``+arch=null`` would choose nothing."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Kind:
-    """A kind of plugin that has a template."""
-
-    registry: str
-    """Kind of the name that it registers."""
-    group: str | None
-    """Config group of its option; None: it has none."""
-    package: str
-    """Middle of the distribution's name."""
-    about: str
-    use: str
-    """Arguments of core.run that use it."""
-
-
-KINDS = {
-    "arch": Kind(
-        registry="architectures",
-        group="arch",
-        package="arch",
-        about="an architecture on the composable decoder, with an activation of its own",
-        use="+arch={name} +data=finemath",
-    ),
-    "data": Kind(
-        registry="sources",
-        group="data",
-        package="data",
-        about="a data recipe with a source that makes its raw files",
-        use="+data={name}",
-    ),
-    "step": Kind(
-        registry="steps",
-        group=None,
-        package="data",
-        about="a step of data recipes that keeps or rejects documents",
-        use="+data=finemath '+data.steps.{name}={{}}'",
-    ),
-    "posttrain": Kind(
-        registry="posttrainers",
-        group="posttrain",
-        package="posttrain",
-        about="a post-training method with its own loss",
-        use="+arch=gqa +data=finemath +posttrain={name}",
-    ),
-    "eval": Kind(
-        registry="evaluators",
-        group="eval",
-        package="eval",
-        about="an evaluation of the trained model",
-        use="+arch=gqa +data=finemath eval={name}",
-    ),
-}
 
 
 def create(kind: str, name: str, into: Path, registry: Registry) -> Path:
@@ -86,10 +33,10 @@ def create(kind: str, name: str, into: Path, registry: Registry) -> Path:
         ConfigError: an unknown kind, a bad name, or one that is taken.
         InputError: the folder exists already, or cannot be written.
     """
-    if kind not in KINDS:
-        raise ConfigError(f"new {kind}: no such kind. Kinds: {', '.join(KINDS)}.")
+    if kind not in TEMPLATES:
+        raise ConfigError(f"new {kind}: no such kind. Kinds: {', '.join(TEMPLATES)}.")
     check_name(kind, name, registry)
-    folder = into / f"smallwright-{KINDS[kind].package}-{name.replace('_', '-')}"
+    folder = into / f"smallwright-{TEMPLATES[kind].package}-{name.replace('_', '-')}"
     if folder.exists():
         raise InputError(f"{folder} exists already: choose another name, or another folder with --into <dir>.")
     partial = folder.with_name(f".{folder.name}.partial")
@@ -119,13 +66,13 @@ def check_name(kind: str, name: str, registry: Registry) -> None:
         )
     if name in sys.stdlib_module_names:  # as a file given with --plugin may not have it
         raise ConfigError(f"name {name!r}: Python has a module of that name. Use one such as {name}_{kind}.")
-    chosen = KINDS[kind]
+    template, registered = TEMPLATES[kind], KIND_OF[kind].name
     for entry in registry.entries():
-        if (entry.kind, entry.name) == (chosen.registry, name):
+        if (entry.kind, entry.name) == (registered, name):
             raise ConfigError(f"{kind} {name!r} is registered already, by {entry.origin}: choose another name.")
-    offered = compose.option_index(registry).get(chosen.group or "", {})
+    offered = compose.option_index(registry).get(template.group or "", {})
     if name in offered:
-        raise ConfigError(f"{chosen.group}={name} is offered already, by {offered[name]}: choose another name.")
+        raise ConfigError(f"{template.group}={name} is offered already, by {offered[name]}: choose another name.")
     for record in registry.plugins:
         if record.name == name and not record.local:
             raise ConfigError(f"a plugin {name!r} is installed already ({record.distribution}): choose another name.")

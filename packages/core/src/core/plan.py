@@ -187,7 +187,7 @@ def plan(
     """Return the plan of checked stages as plain data; see ``render`` for its meaning."""
     result: dict[str, Any] = {
         "stages": [_stage(spec, root) for spec in stages],
-        "data": [plan_data.describe(spec, registry) for spec in stages if spec.kind == "data"],
+        "data": [plan_data.describe(spec, registry) for spec in stages if spec.folder == "data"],
     }
     training = next((spec for spec in stages if spec.name == "pretrain"), None)
     if training is not None and training.architecture is not None:
@@ -211,7 +211,7 @@ def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
         return {**row, "status": "reused", "reason": "same settings, inputs, plugin and seed"}
     if artifact.is_dir() and any(path.name != ".lock" for path in artifact.iterdir()):
         return {**row, "status": "resumed", "reason": "an earlier run did not finish it"}
-    differences = store.nearest_difference(root / spec.kind, spec.identity())
+    differences = store.nearest_difference(root / spec.folder, spec.identity())
     if differences is None:
         reason = "no earlier artifact of this kind"
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import config as typed
+from core import typed
 from core.data.recipe import RecipeConfig, plan_steps
 from core.graph import StageSpec
 from core.registry import Registry

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import compose
-from core import config as typed
+from core import compose, typed
 from core.errors import ConfigError, InputError
 from core.interfaces import Architecture
 from core.rank_correlation import spearman

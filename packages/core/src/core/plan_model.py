@@ -8,7 +8,7 @@ from typing import Any
 from core import devices, scaling
 from core.errors import ConfigError
 from core.graph import StageSpec
-from core.interfaces import Architecture
+from core.interfaces import Architecture, Trainer
 
 CACHE_BYTES = 2
 """Of a value in the KV cache: bfloat16."""
@@ -78,12 +78,12 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def _on(stage: Any, ranks: int | None, kind: str | None) -> Any:
+def _on(stage: Trainer, ranks: int | None, kind: str | None) -> Trainer:
     """Return the stage on other hardware, where it can say what that would need."""
-    if (ranks is None and kind is None) or not hasattr(stage, "on"):
+    if ranks is None and kind is None:
         return stage
     try:
-        return stage.on(ranks or getattr(stage.config, "nproc", 1), kind or getattr(stage.config, "device", "cuda"))
+        return stage.on(ranks, kind)
     except ConfigError as error:
         raise ConfigError(f"--devices {ranks}: pretrain.{error}") from error
 
@@ -121,7 +121,7 @@ def _learning_rate(estimate: Mapping[str, Any], hardware: Hardware) -> dict[str,
 
 
 def _row(
-    stage: Any, architecture: Architecture, device: devices.Device, count: int, hardware: Hardware
+    stage: Trainer, architecture: Architecture, device: devices.Device, count: int, hardware: Hardware
 ) -> dict[str, Any]:
     estimate = _on(stage, count, device.kind).plan(architecture)
     flops = architecture.flops_per_token(estimate["seq_len"])

@@ -17,6 +17,7 @@ from typing import Any
 
 from core import compose, discovery, new_plugin, settings_help
 from core.errors import UserError
+from core.kinds import TEMPLATES
 from core.registry import Registry
 
 
@@ -58,21 +59,21 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="what a registered name does, and its settings")
     show.add_argument("name", help="the name, such as minhash or gqa")
     show.add_argument("--plugin", default=argparse.SUPPRESS, **local)
-    kinds = "\n".join(f"  {kind:10} {about.about}" for kind, about in new_plugin.KINDS.items())
+    kinds = "\n".join(f"  {kind:10} {about.about}" for kind, about in TEMPLATES.items())
     new = commands.add_parser(
         "new",
         help="write the package of a new plugin",
         description=f"Write a package that works as it is: install it, run its tests, change it.\n\nkinds:\n{kinds}",
         formatter_class=formatter,
     )
-    new.add_argument("kind", metavar="kind", choices=list(new_plugin.KINDS), help=", ".join(new_plugin.KINDS))
+    new.add_argument("kind", metavar="kind", choices=list(TEMPLATES), help=", ".join(TEMPLATES))
     new.add_argument("name", help="small letters, digits and underscores, such as my_filter")
     new.add_argument("--into", default=".", metavar="DIR", help="folder that gets the package's folder; default: here")
     return parser
 
 
 def _next_commands(kind: str, name: str, folder: Path) -> str:
-    use = new_plugin.KINDS[kind].use.format(name=name)
+    use = TEMPLATES[kind].use.format(name=name)
     return (
         f"wrote {folder}\n\n"
         f"python -m pip install --no-deps --no-build-isolation -e {folder}\n"

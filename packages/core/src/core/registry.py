@@ -3,26 +3,13 @@
 import dataclasses
 import importlib
 import importlib.resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core import bases, kinds, typed
 from core.catalog import install_hint
 from core.errors import ConfigError, MissingPluginError, nearest
-
-KINDS = (
-    "sources",
-    "steps",
-    "executors",
-    "corpora",
-    "benchmarks",
-    "tokenizers",
-    "packers",
-    "architectures",
-    "initializers",
-    "trainers",
-    "posttrainers",
-    "evaluators",
-)
 
 LOCAL_VERSION = "local file"
 """How the version of a file given with ``--plugin`` begins."""
@@ -40,10 +27,42 @@ class Entry:
     """Name of the plugin: its entry point, or the stem of a local file."""
     distribution: str
     version: str
+    artifact_version: int = 1
 
     @property
     def origin(self) -> str:
+        """Who offers it, for people."""
         return f"{self.distribution} {self.version}"
+
+    def identity(self) -> dict[str, Any]:
+        """What of it is part of the identity of an artifact. A package's version never is."""
+        local = self.version.startswith(LOCAL_VERSION)
+        version = self.version if local else self.artifact_version
+        return {"implementation": self.name, "plugin": self.distribution, "artifact_version": version}
+
+    def build(self, config: Any) -> Any:
+        """Construct the target; cheap by contract."""
+        made = bases.complete(self.load()(config), kinds.BY_NAME[self.kind].base, self.origin)
+        if not hasattr(made, "config"):  # another process is told of an object by its class and its settings
+            made.config = config
+        return made
+
+    def settings(self, values: Mapping[str, Any], where: str) -> Any:
+        """Build the settings of the target from plain values; None where it has none.
+
+        Args:
+            where: Dotted place in the configuration, for messages.
+
+        Raises:
+            ConfigError: a wrong setting, or any where the target takes none.
+        """
+        config_class = self.load_config()
+        if config_class is None:
+            if values:
+                raise ConfigError(f"{where}: {self.name} takes no settings, got {', '.join(values)}.")
+            return None
+        built = typed.build(config_class, values, where)
+        return bases.complete(built, kinds.BY_NAME[self.kind].config_base, self.origin)
 
     def load(self) -> Any:
         """Import the target.
@@ -107,6 +126,10 @@ class Registry:
     def add(self, entry: Entry) -> None:
         """Add a name. One that several plugins offer stands for none of them: ``get`` refuses it."""
         self._entries.setdefault((entry.kind, entry.name), []).append(entry)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the working plugins, by distribution."""
+        return {record.distribution: record.version for record in self.plugins if record.status == "ok"}
 
     def clashes(self) -> list[tuple[list[Entry], str]]:
         """Return the entries of each name that several plugins offer, and the line that names them and the fix."""

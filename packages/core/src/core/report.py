@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import lineage, report_html, store
+from core import lineage, report_html, store, writing
 from core.errors import ArtifactError
 from core.graph import StageSpec
 
@@ -26,7 +26,7 @@ def write(
     """
     report = collect(name, stages, outcomes, config, root, seconds)
     paths = {"json": directory / "report.json", "html": directory / "report.html"}
-    store.write_json(paths["json"], report)
+    writing.write_json(paths["json"], report)
     paths["html"].write_text(report_html.render(report), encoding="utf-8")
     return paths
 
@@ -68,7 +68,7 @@ def collect(
         if manifest is not None:
             row |= {"seconds_when_made": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
             _place(report, spec, manifest)
-        elif spec.kind == "data":
+        elif spec.folder == "data":
             _add_corpus(report, spec, {"funnel": _unfinished_funnel(spec.directory(root))})
         report["stages"].append(row)
     finished = [spec for spec in stages if manifests[spec.name] is not None]
@@ -82,12 +82,12 @@ def collect(
 def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any]) -> None:
     """Put a stage's summary where readers of the report look for it."""
     summary = manifest["summary"] or {}
-    if spec.kind == "eval":
+    if spec.folder == "eval":
         model = spec.inputs["model"].name
         report["eval"] += [{"model": model, **row} for row in summary.get("eval", [])]
-    elif spec.kind == "posttrain":
+    elif spec.folder == "posttrain":
         report["posttrain"][spec.name] = summary
-    elif spec.kind == "data":
+    elif spec.folder == "data":
         _add_corpus(report, spec, summary)
     else:
         report[spec.name] = summary

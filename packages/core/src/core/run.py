@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import compose, discovery, graph, report, store, worker
+from core import compose, discovery, graph, report, store
 from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -129,7 +129,7 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
     started = time.monotonic()
     failure = None
     for spec in stages:
-        outcome = _stage(spec, run, root, plugin_files)
+        outcome = _stage(spec, run, root, plugin_files, registry)
         run.stages.append(outcome)
         registry.hooks.stage_finished(run=run, stage=outcome)
         if outcome.status == "failed":
@@ -172,16 +172,16 @@ def _choice(config: Mapping[str, Any], group: str) -> str | None:
     return "+".join(node) if several else str(node.get("name", group))
 
 
-def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) -> StageOutcome:
+def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], registry: Registry) -> StageOutcome:
     """Reuse the artifact of a stage, or make it."""
     artifact = spec.directory(root)
     started = time.monotonic()
     try:
         with store.lock(artifact):
-            if store.read_manifest(artifact) is not None:
-                print(f"{spec.name:16} reused   {artifact}")
+            if (manifest := store.read_manifest(artifact)) is not None:
+                print(f"{spec.name:16} reused   {artifact}{_other_code(manifest, spec)}")
                 return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
-            _make(spec, run, root, plugin_files)
+            _make(spec, run, root, plugin_files, registry.versions())
     except BrokenPipeError:
         raise
     except (StageFailed, UserError, OSError) as error:
@@ -203,22 +203,30 @@ def _outcome(artifact: Path) -> str:
     return ""
 
 
-def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...]) -> None:
+def _other_code(manifest: Mapping[str, Any], spec: StageSpec) -> str:
+    """A note where the code that made an artifact is not the installed one: the same by its declared version only."""
+    made, here = manifest.get("sources", {}), spec.sources()
+    changed = [name for name in here if made.get(name, here[name]) != here[name]]
+    if not changed:
+        return ""
+    return f"\n{'':18}note: made by other code of {', '.join(changed)}, of the same artifact_version"
+
+
+def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> None:
     logs = run.directory / "logs"
     job_file, log_file = logs / f"{spec.name}.job.json", logs / f"{spec.name}.log"
     progress_file, error_file = logs / f"{spec.name}.progress", job_file.with_suffix(".error.json")
-    external = tuple(getattr(spec.config, "files", None) or ()) if spec.kind == "data" else ()
-    job_file.write_text(json.dumps(worker.describe(spec, root, spec.entry.kind, plugin_files, external), default=str))
+    job = spec.job(root, plugin_files, plugins)
+    job.write(job_file)
     progress_file.write_text("")
     error_file.unlink(missing_ok=True)
-    stage = spec.build()
-    engine: dict[str, str] = getattr(stage, "environment", dict)()
-    environment = {**os.environ, **engine, PROGRESS_FILE_VARIABLE: str(progress_file)}
+    assert job.stage is not None
+    environment = {**os.environ, **job.stage.environment(), PROGRESS_FILE_VARIABLE: str(progress_file)}
     bar = ProgressBar(progress_file, spec.name)
     with open(log_file, "wb") as log:
         # Started from the main thread: on Linux the child's death signal follows the thread that started it.
         process = subprocess.Popen(
-            [sys.executable, "-m", "core.worker", str(job_file)],
+            [sys.executable, "-m", "core.worker", str(job_file), str(os.getpid())],
             env=environment,
             stdout=log,
             stderr=log,

@@ -7,9 +7,9 @@ import textwrap
 import typing
 from typing import Any
 
-from core.config import show_type
 from core.errors import MissingPluginError, nearest
 from core.registry import Entry, Registry
+from core.typed import show_type
 
 
 def find(registry: Registry, name: str) -> list[Entry]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError
+from core.writing import write_json
 
 MANIFEST = "manifest.json"
 WORK = "work"
@@ -59,16 +60,6 @@ def finish(artifact: Path, record: Mapping[str, Any]) -> None:
         if path.is_file() and path.name not in (MANIFEST, ".lock")
     }
     write_json(artifact / MANIFEST, {**record, "files": files})
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that the file is either the old or the whole new one."""
-    partial = path.with_suffix(path.suffix + ".partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 @contextlib.contextmanager

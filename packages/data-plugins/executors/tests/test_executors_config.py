@@ -5,7 +5,7 @@ from importlib import resources
 
 import pytest
 import yaml
-from core import config as typed
+from core import typed
 from core.errors import ConfigError
 from smallwright_executors.config import RayConfig, SlurmConfig
 from smallwright_executors.slurm_executor import SlurmExecutor

@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core import config as typed
+from core import typed
 from core.compose import compose
 from core.data.documents import ParquetSink
 from core.data.recipe import RecipeConfig, plan_steps

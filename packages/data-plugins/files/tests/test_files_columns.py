@@ -10,7 +10,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core import config as typed
+from core import typed
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
 from smallwright_files.config import ReadHubConfig, ReadParquetConfig

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import pyarrow.parquet as pq
 import pytest
-from core import config as typed
+from core import typed
 from core.compose import compose
 from core.discovery import load
 from core.interfaces import Job

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 import pytest
-from core import config as typed
+from core import typed
 from core.compose import compose
 from core.data.recipe import plan_steps
 from core.discovery import load

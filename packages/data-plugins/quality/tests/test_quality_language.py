@@ -8,9 +8,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from core.config import build
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_quality.config import LanguageConfig
 from smallwright_quality.language import Language

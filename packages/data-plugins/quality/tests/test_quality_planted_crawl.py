@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from core import config as typed
+from core import typed
 from core.data.documents import read_documents
 from core.data.executor import LocalExecutor
 from core.data.recipe import LocalExecutorConfig

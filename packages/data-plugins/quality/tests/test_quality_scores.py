@@ -6,12 +6,12 @@ import random
 import types
 
 import pytest
-from core.config import build
 from core.data.documents import WriteDocuments, read_documents
 from core.data.executor import LocalExecutor
 from core.data.recipe import LocalExecutorConfig
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_quality import domain_recall, top_fraction
 from smallwright_quality.config import DomainRecallConfig, KeepProbabilityConfig, ThresholdConfig, TopFractionConfig

@@ -6,9 +6,9 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from core.config import build
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError, UserError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_scorers.classifier import (
     SCORING_BATCH,

@@ -8,8 +8,8 @@ from collections import Counter
 
 import dill
 import pytest
-from core.config import build
 from core.errors import UserError
+from core.typed import build
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.config import build
 from core.errors import ConfigError, InputError, UserError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_scorers import example_files
 from smallwright_scorers.classifier import Classifier, FastTextClassifier

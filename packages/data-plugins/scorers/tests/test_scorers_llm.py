@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from core.config import build
 from core.errors import ConfigError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm

@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from core.config import build
 from core.errors import ConfigError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_scorers.config import ScoreLlmConfig, ScoreRulesConfig
 from smallwright_scorers.rules import SCALES, ScoreRules, score_text

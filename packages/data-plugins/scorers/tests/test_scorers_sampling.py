@@ -5,8 +5,8 @@ import tracemalloc
 from collections import Counter
 
 import pytest
-from core.config import build
 from core.errors import UserError
+from core.typed import build
 from datatrove.data import Document
 from hypothesis import given
 from hypothesis import strategies as st

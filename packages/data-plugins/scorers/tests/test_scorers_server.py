@@ -7,9 +7,9 @@ import json
 import re
 
 import pytest
-from core.config import build
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError, UserError
+from core.typed import build
 from datatrove.data import Document
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm

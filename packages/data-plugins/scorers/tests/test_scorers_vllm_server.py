@@ -8,8 +8,8 @@ import time
 import urllib.request
 
 import pytest
-from core.config import build
 from core.engines import vllm_environment
+from core.typed import build
 from datatrove.data import Document
 from smallwright_scorers.config import ScoreLlmConfig
 from smallwright_scorers.llm import ScoreLlm

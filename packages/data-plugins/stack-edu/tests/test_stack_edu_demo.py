@@ -9,7 +9,7 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
-from core import config as typed
+from core import typed
 from core.compose import compose
 from core.data.executor import LocalExecutor
 from core.data.recipe import LocalExecutorConfig, RecipeConfig

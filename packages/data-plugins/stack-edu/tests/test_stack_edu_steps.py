@@ -5,7 +5,7 @@ import threading
 
 import fsspec
 import pytest
-from core import config as typed
+from core import typed
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
 from datatrove.data import Document

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.config import build
 from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, TokensMeta
+from core.typed import build
 from smallwright_tokenizer.bpe import Bpe
 from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig, PackedConfig
 from smallwright_tokenizer.corpus import id_hash

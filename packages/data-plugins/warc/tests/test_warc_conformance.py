@@ -3,9 +3,9 @@
 import json
 import re
 
-from core.config import build
 from core.interfaces import Job
 from core.testing import StepConformance
+from core.typed import build
 from smallwright_warc.config import DemoCrawlConfig
 from smallwright_warc.demo.crawl import DemoCrawl
 

@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from core.config import build
 from core.data.steps import StepContext
 from core.interfaces import Job
+from core.typed import build
 from fastwarc.stream_io import ZstdWriter
 from smallwright_warc.archive import Archive
 from smallwright_warc.config import DemoCrawlConfig, ReadWarcConfig

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from core.config import build
 from core.data.steps import StepContext
 from core.interfaces import Job
+from core.typed import build
 from smallwright_warc.config import DemoCrawlConfig
 from smallwright_warc.demo.crawl import DemoCrawl
 from smallwright_warc.demo.items import write

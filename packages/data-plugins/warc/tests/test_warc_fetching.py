@@ -11,13 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core.config import build
 from core.data.executor import LocalExecutor
 from core.data.recipe import LocalExecutorConfig, RecipeConfig
 from core.data.runner import Recipe
 from core.data.steps import StepContext
 from core.errors import InputError
 from core.interfaces import Job
+from core.typed import build
 from datatrove.data import Document
 from smallwright_warc.config import DemoCrawlConfig, ReadIndexConfig, ReadWarcConfig, RefetchConfig
 from smallwright_warc.demo.crawl import DemoCrawl

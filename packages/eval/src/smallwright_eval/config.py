@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from core.config import setting
 from core.errors import ConfigError
+from core.typed import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

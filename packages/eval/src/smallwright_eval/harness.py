@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, InputError
-from core.interfaces import Job
+from core.interfaces import Job, Stage
 
 from smallwright_eval.config import LMEvalConfig
 
 
-class LMEval:
+class LMEval(Stage):
     """Evaluate the ``model`` input on tasks, and on the validation documents of the ``tokens`` input.
 
     Leaves ``results.json`` (the summary) and ``samples.jsonl`` (one object per item). Each task's answers are kept as
     they come: a stage that was killed asks only the tasks that are left.
     """
 
-    def __init__(self, config: LMEvalConfig) -> None:
-        self.config = config
+    config: LMEvalConfig
 
     def environment(self) -> dict[str, str]:
         """Variables that must be set before the process starts."""

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from core.config import setting
 from core.errors import ConfigError
+from core.typed import setting
 
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"]
 Precision = Literal["auto", "float32", "bfloat16"]

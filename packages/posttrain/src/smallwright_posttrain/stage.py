@@ -5,14 +5,14 @@ import math
 import os
 import shutil
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from core.engines import allocator_environment, offline_environment
 from core.errors import ConfigError, InputError
-from core.interfaces import Job
+from core.interfaces import Job, Stage
 
 from smallwright_posttrain.config import TrainConfig
 from smallwright_posttrain.prepare import Measure, prepare
@@ -21,7 +21,7 @@ from smallwright_posttrain.rows import Row
 CHECKPOINTS_KEPT = 2
 
 
-class TrlStage(ABC):
+class TrlStage(Stage):
     """A post-training method: input ``model``, output ``hf/``, ``metrics.jsonl`` and ``rejected.jsonl``.
 
     Held-out loss (for preferences also reward accuracy and margin) is measured before and after training. Training
@@ -33,9 +33,6 @@ class TrlStage(ABC):
     shipped: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     normalise: ClassVar[Callable[[dict[str, Any]], Row]]
-
-    def __init__(self, config: Any) -> None:
-        self.config = config
 
     @abstractmethod
     def measure(self, tokenizer: Any) -> Measure:

@@ -11,7 +11,7 @@ FLOAT32 = 4
 
 
 def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]:
-    """Return what :meth:`core.interfaces.TrainerStage.plan` asks for."""
+    """Return what :meth:`core.interfaces.Trainer.plan` asks for."""
     memory = memory_parts(config, architecture)
     return {
         "tokens": config.tokens,

@@ -13,10 +13,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from core.config import build
 from core.errors import UserError
 from core.interfaces import Architecture, TokensMeta
 from core.process import die_with_parent
+from core.typed import build
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, SUMMARY_FILE, Launch

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.engines import allocator_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Job, TokensMeta
+from core.interfaces import Architecture, Job, TokensMeta, Trainer
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import REFERENCE_FILE, SUMMARY_FILE, Launch, run_child, run_ranks
@@ -23,11 +24,10 @@ from smallwright_pretrain.verify import TOLERANCE, compare
 CURVE_POINTS = 1000
 
 
-class TorchTitanPretrain:
+class TorchTitanPretrain(Trainer):
     """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
 
-    def __init__(self, config: TorchTitanConfig) -> None:
-        self.config = config
+    config: TorchTitanConfig
 
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
@@ -37,9 +37,7 @@ class TorchTitanPretrain:
             "OMP_NUM_THREADS": str(threads),
             # Threads that wait sleep: spinning ones cost ten times the speed when another process wants the cores.
             "OMP_WAIT_POLICY": "PASSIVE",
-            "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-            "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
-            "MALLOC_TOP_PAD_": str(256 << 20),
+            **allocator_environment(),
             # Ranks of one machine talk over its own interface, whatever its host name resolves to.
             **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
         }
@@ -48,13 +46,14 @@ class TorchTitanPretrain:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
         return plan(self.config, architecture)
 
-    def on(self, ranks: int, device: str) -> "TorchTitanPretrain":
-        """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning.
+    def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
+        """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
 
         Raises:
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
-        return TorchTitanPretrain(dataclasses.replace(self.config, nproc=ranks, device=device))
+        other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train ``job.architecture`` on the ``tokens`` input and leave a Model in ``job.output``.

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping
 from typing import Literal
 
-from core.config import setting
 from core.errors import ConfigError
+from core.typed import setting
 
 ACTIVATIONS = ("silu", "gelu", "relu2")
 MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

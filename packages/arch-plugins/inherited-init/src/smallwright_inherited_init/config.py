@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from core.config import setting
 from core.errors import ConfigError
+from core.typed import setting
 
 MEASURED_LAYERS = ("block_influence", "perplexity", "contiguous")
 MEASURED_STRUCTURES = ("taylor", "activation", "fisher", "mask")

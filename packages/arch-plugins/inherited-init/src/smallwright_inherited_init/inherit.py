@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.interfaces import Architecture, Job
+from core.interfaces import Architecture, Initializer, Job
 
 from smallwright_inherited_init.compatibility import check, check_layers
 from smallwright_inherited_init.config import InheritedInitConfig
@@ -19,17 +19,15 @@ NOT_COPIED = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", 
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
-class InheritedInit:
+class InheritedInit(Initializer):
     """Build ``job.architecture`` from the layers, heads, neurons and channels of a larger trained model.
 
     Parameter inheritance of PanGu-pi Pro (arXiv 2402.02791, section on parameter inheritance): layers are chosen first,
     then, inside the kept ones, the structures that matter most.
     """
 
-    def __init__(self, config: InheritedInitConfig) -> None:
-        self.config = config
+    config: InheritedInitConfig
 
-    @property
     def reads_tokens(self) -> bool:
         """Whether a rule measures on the run's tokens; the stage then has them as input."""
         return self.config.reads_tokens

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from core import writing
+
 COLUMNS = (
     ("id", pa.string()),
     ("text", pa.string()),
@@ -37,11 +39,10 @@ class ParquetSink:
 
     def __init__(self, path: Path, extra: tuple[str, ...] = ()) -> None:
         self._path = path
-        self._partial = path.with_suffix(".partial")
+        self._partial = writing.begin(path)
         self._schema = pa.schema([*COLUMNS, *((name, pa.string()) for name in extra)])
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(self._partial, self._schema, compression="zstd")
 
     def write(self, document: Document, **extra: str) -> None:
@@ -64,7 +65,7 @@ class ParquetSink:
         """Write what is left and give the file its final name."""
         self._flush()
         self._writer.close()
-        self._partial.replace(self._path)
+        writing.commit(self._path)
 
     def abandon(self) -> None:
         """Drop the unfinished file."""

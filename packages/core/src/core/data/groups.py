@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
 from core.data.documents import read_documents
-from core.data.steps import CorpusStep, Phase, Step
+from core.data.steps import CorpusPass, CorpusStep, Phase, Step
+from core.writing import replacing, write_text
 
 DOCUMENTS_PER_PARTITION = 500_000
 """Bounds the memory of a decision to about this many small dictionaries, as long as no single key has more."""
@@ -94,21 +94,15 @@ class GroupStep(CorpusStep):
         return _Apply(work)
 
 
-class _WriteKeys(PipelineStep):
-    type = "group"
-    name = "keys"
-
+class _WriteKeys(CorpusPass):
     def __init__(self, step: GroupStep, corpus: Path, work: Path, partitions: int) -> None:
         super().__init__()
         self.step, self.corpus, self.work, self.partitions = step, corpus, work, partitions
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         for path in sorted(self.corpus.glob("*.parquet"))[rank::world_size]:
             target = self.work / "keys" / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            with pq.ParquetWriter(partial, _SCHEMA, compression="zstd") as writer:
+            with replacing(target) as partial, pq.ParquetWriter(partial, _SCHEMA, compression="zstd") as writer:
                 rows: list[dict[str, Any]] = []
                 for row, document in enumerate(read_documents(path)):
                     key = self.step.key(document)
@@ -120,19 +114,14 @@ class _WriteKeys(PipelineStep):
                         writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
                         rows = []
                 writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-            partial.replace(target)
 
 
-class _Decide(PipelineStep):
-    type = "group"
-    name = "decide"
-
+class _Decide(CorpusPass):
     def __init__(self, step: GroupStep, corpus: Path, work: Path) -> None:
         super().__init__()
         self.step, self.corpus, self.work = step, corpus, work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         groups: dict[str, list[Member]] = {}
         files = sorted((self.work / "keys").glob("*.parquet"))
         for path in files:
@@ -152,24 +141,20 @@ class _Decide(PipelineStep):
             if summary is not None:
                 summaries.append(summary)
         for path in files:
-            _write(self.work / "verdicts" / f"{path.stem}-{rank:05d}.json", json.dumps(verdicts.get(path.stem, {})))
-        _write(self.work / "groups" / f"{rank:05d}.jsonl", "".join(json.dumps(row) + "\n" for row in summaries))
+            write_text(self.work / "verdicts" / f"{path.stem}-{rank:05d}.json", json.dumps(verdicts.get(path.stem, {})))
+        write_text(self.work / "groups" / f"{rank:05d}.jsonl", "".join(json.dumps(row) + "\n" for row in summaries))
 
 
-class _Report(PipelineStep):
-    type = "group"
-    name = "report"
-
+class _Report(CorpusPass):
     def __init__(self, step: GroupStep, work: Path) -> None:
         super().__init__()
         self.step, self.work = step, work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         report = self.step.report(self._rows())
         if report:
             assert self.step.context is not None
-            _write(self.work / f"{self.step.context.label}.report.json", json.dumps(report, indent=2) + "\n")
+            write_text(self.work / f"{self.step.context.label}.report.json", json.dumps(report, indent=2) + "\n")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for path in sorted((self.work / "groups").glob("*.jsonl")):
@@ -200,10 +185,3 @@ class _Apply(Step):
 def _partition(key: str, partitions: int) -> int:
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") % partitions
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

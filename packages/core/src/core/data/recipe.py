@@ -10,12 +10,11 @@ from typing import Any
 
 import fsspec
 
-from core import config as typed
 from core import fingerprint
 from core.catalog import install_hint
-from core.config import setting
 from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
 from core.registry import Entry, Registry
+from core.typed import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ class PlannedStep:
 
     def identity(self, registry: Registry) -> dict[str, Any]:
         config = fingerprint.identity(self.config, registry, f"data.steps.{self.label}")
-        return {"use": self.entry.name, "plugin": self.entry.origin, "config": config}
+        return {**self.entry.identity(), "config": config}
 
 
 def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") -> list[PlannedStep]:
@@ -98,11 +97,10 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
             missing[label] = use
             continue
         entry = registry.get("steps", use)
-        config_class = entry.load_config()
         place = f"{where}.steps.{label}"
         try:
-            config = settings if config_class is None else typed.build(config_class, settings, place)
-            if hasattr(config, "check"):
+            config = settings if entry.config is None else entry.settings(settings, place)
+            if entry.config is not None:
                 config.check(registry, place)
         except UserError as error:
             raise _as_written(error, recipe, label, where) from error

@@ -14,25 +14,24 @@ from typing import Any
 import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
-from core import discovery, store
+from core import discovery, writing
 from core.data.documents import ReadDocuments, WriteDocuments
 from core.data.executor import Executor, LocalExecutor
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
 from core.data.steps import LARGEST_TABLE, CorpusStep, ForeignStep, Step, StepContext
 from core.data.truth import against_truth
 from core.errors import ConfigError, InputError
-from core.interfaces import Job
+from core.interfaces import Job, Stage
 
 SCORE_BINS = 25
 MOST_SHARDS = 99_999
 SCORE_RANGE = (0.0, 5.0)
 
 
-class Recipe:
+class Recipe(Stage):
     """The stage that builds a corpus from files, by a list of steps."""
 
-    def __init__(self, config: RecipeConfig) -> None:
-        self.config = config
+    config: RecipeConfig
 
     def run(self, job: Job) -> dict[str, Any]:
         """Make ``documents/``, ``rejected/`` and ``funnel.json`` in ``job.output``."""
@@ -65,10 +64,10 @@ class Recipe:
                 corpus = _Passes(job, executor, shards=shards, labels=labels).run(steps)
         except BaseException:
             with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
-                store.write_json(job.output / "funnel.json", _finished_part(ledgers, labels))
+                writing.write_json(job.output / "funnel.json", _finished_part(ledgers, labels))
             raise
         funnel = _funnel(ledgers, labels)
-        store.write_json(job.output / "funnel.json", funnel)
+        writing.write_json(job.output / "funnel.json", funnel)
         summary: dict[str, Any] = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
         summary["step_reports"] = _step_reports(job.scratch("corpus_steps"), ledgers)

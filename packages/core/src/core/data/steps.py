@@ -21,6 +21,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from core.data.documents import ParquetSink
+from core.writing import write_text
 
 LARGEST_TABLE = 10_000
 
@@ -163,9 +164,7 @@ class Step(PipelineStep):
         if self.context.ledgers is not None:
             record = {"step": self.context.label, "position": self.context.position, **self._ledger.to_dict()}
             path = self.context.ledgers / f"{self.context.position:02d}-{self.context.label}-{rank:05d}.json"
-            partial = path.with_suffix(".partial")  # a full disk must not leave half a ledger
-            partial.write_text(json.dumps(record))
-            partial.replace(path)
+            write_text(path, json.dumps(record))
 
 
 class Rejection(Exception):
@@ -245,6 +244,28 @@ class Phase:
     """DataTrove steps; start with :class:`core.data.documents.ReadDocuments` to see the documents."""
     tasks: int | None = None
     """Number of parallel tasks; None means one per file of documents."""
+
+
+class CorpusPass(PipelineStep):
+    """Work of one rank in a :class:`Phase`, such as counting the words of its files.
+
+    It begins when the earlier steps of the phase have handled every document; their documents go on to what follows.
+    """
+
+    type = "corpus"
+
+    def __init__(self) -> None:
+        self.name = type(self).__name__
+        super().__init__()
+
+    @abstractmethod
+    def run_rank(self, rank: int, world_size: int) -> None:
+        """Do the share of ``rank``, of ``world_size`` ranks. What a killed process left must do no harm."""
+
+    def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """Run as a DataTrove step: pass on all documents, then do this rank's share."""
+        yield from data or ()
+        self.run_rank(rank, world_size)
 
 
 class CorpusStep(ABC):

@@ -92,7 +92,7 @@ class ArchitectureConformance(Learning, Conformance):
     @classmethod
     def config_of(cls, size: str, values: Mapping[str, Any]) -> Any:
         """Return the configuration of a named size, without the settings of this class."""
-        from core.config import build
+        from core.typed import build
 
         config_class = cls.entry().load_config()
         assert config_class is not None

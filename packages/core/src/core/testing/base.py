@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from core import config as typed
-from core import discovery
+from core import discovery, typed
 from core.errors import ConfigError
 from core.registry import Entry
 
@@ -21,7 +20,7 @@ HEAVY = ("torch", "torchtitan", "transformers", "vllm", "trl", "lm_eval", "datas
 LIGHT = """
 import json, sys
 from core import discovery
-from core.config import build
+from core.typed import build
 kind, plugin, settings, plugin_files, where, heavy = json.loads(sys.argv[1])
 entry = discovery.load(plugin_files).get(kind, plugin)
 config_class = entry.load_config()

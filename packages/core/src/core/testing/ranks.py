@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from core import discovery
-from core.config import build
 from core.process import die_with_parent
+from core.typed import build
 
 
 def main(folder: Path) -> None:

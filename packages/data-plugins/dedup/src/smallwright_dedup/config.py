@@ -5,9 +5,10 @@ import re
 from typing import Literal
 
 from core.checks import check_local, check_modules
-from core.config import setting
 from core.errors import ConfigError, UserError
+from core.interfaces import StepConfig
 from core.registry import Registry
+from core.typed import setting
 
 from smallwright_dedup.against import resolve
 
@@ -36,7 +37,7 @@ def _check_share(config: object, *names: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExactDedupConfig:
+class ExactDedupConfig(StepConfig):
     """Removal of documents with equal text."""
 
     normalize: bool = setting(True)
@@ -57,7 +58,7 @@ class ExactDedupConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MinHashConfig:
+class MinHashConfig(StepConfig):
     """MinHash with locality-sensitive hashing. Two documents of similarity s share a band with probability
     1 - (1 - s^rows)^bands. Defaults: FineWeb (arXiv 2406.17557, section 3.4 and appendix): 14 bands of 8.
     FineMath (arXiv 2502.02737, section 3.3.2): bands=1, rows=10."""
@@ -89,7 +90,7 @@ class MinHashConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BloomDedupConfig:
+class BloomDedupConfig(StepConfig):
     """Removal of paragraphs and documents most of whose n-grams were seen before, remembered in a Bloom filter: DCLM
     (arXiv 2406.11794, section 4.3 and appendix on deduplication). Defaults are DCLM's."""
 
@@ -122,7 +123,7 @@ class BloomDedupConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EmbeddingDedupConfig:
+class EmbeddingDedupConfig(StepConfig):
     """Removal of instructions that say the same as an earlier one: nearest neighbours by the cosine of embeddings, as
     for MagPie-Ultra (arXiv 2502.02737, section 5.1.1: embeddings of the first instruction, k=5; the threshold is not
     published)."""
@@ -160,7 +161,7 @@ class EmbeddingDedupConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DecontaminateConfig:
+class DecontaminateConfig(StepConfig):
     """Removal of documents that hold benchmark items: a shared n-gram, then enough overlap by one of two rules."""
 
     against: tuple[str, ...] = setting(files=True)

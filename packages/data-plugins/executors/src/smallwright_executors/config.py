@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core.config import setting
 from core.errors import ConfigError
+from core.typed import setting
 
 
 def _check_positive(config: Any, *names: str) -> None:

@@ -3,12 +3,13 @@
 import dataclasses
 from typing import Literal
 
-from core.config import setting
 from core.errors import ConfigError
+from core.interfaces import StepConfig
+from core.typed import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RowsConfig:
+class RowsConfig(StepConfig):
     """How a row becomes a document. The same keys for every kind of file with rows."""
 
     text: str = setting("text")
@@ -75,7 +76,7 @@ class ReadHubConfig(RowsConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadTextConfig:
+class ReadTextConfig(StepConfig):
     """Settings of ``read_text``: plain text; plain, gzip, zstd, xz or bzip2."""
 
     split: Literal["file", "blocks"] = setting("file")
@@ -100,7 +101,7 @@ class ReadTextConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadDocumentsConfig:
+class ReadDocumentsConfig(StepConfig):
     """Settings of ``read_documents``: what an earlier data stage kept, or set aside."""
 
     artifact: str | None = setting(None, identity=False)

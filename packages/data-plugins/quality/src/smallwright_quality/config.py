@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from core.checks import check_modules
-from core.config import setting
 from core.errors import ConfigError, InputError, nearest
+from core.interfaces import StepConfig
 from core.registry import Registry
+from core.typed import setting
 
 
 def _check_fractions(config: object, *names: str) -> None:
@@ -30,7 +31,7 @@ def _check_not_negative(config: object, *names: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class UrlFilterConfig:
+class UrlFilterConfig(StepConfig):
     """Block lists over URLs (FineWeb, section 3.3; the rules from DataTrove's URLFilter)."""
 
     lists: Literal["small", "fineweb", "none"] = setting("small")
@@ -62,7 +63,7 @@ class UrlFilterConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LanguageConfig:
+class LanguageConfig(StepConfig):
     """Language identification (FineWeb, section 3.3: English, fastText score of at least 0.65)."""
 
     languages: tuple[str, ...] | None = setting(("en",))
@@ -117,7 +118,7 @@ class LanguageConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class WordsConfig:
+class WordsConfig(StepConfig):
     """How the text is cut into words."""
 
     words: Literal["fast", "spacy"] = setting("fast")
@@ -224,7 +225,7 @@ class FineWebQualityConfig(WordsConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PiiConfig:
+class PiiConfig(StepConfig):
     """Masking of personal data (FineWeb, section 3.7): e-mail addresses and public IP addresses."""
 
     emails: bool = setting(True)
@@ -245,7 +246,7 @@ class PiiConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ThresholdConfig:
+class ThresholdConfig(StepConfig):
     """Keep documents whose number ``key`` is large enough, and not too large."""
 
     key: str = setting("score")
@@ -270,7 +271,7 @@ class ThresholdConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KeepProbabilityConfig:
+class KeepProbabilityConfig(StepConfig):
     """Keep documents by chance, with a probability for each score (SmolLM2, section 6: for small models drop score 0
     of DCLM, downsample 1 and 2, keep the rest)."""
 
@@ -297,7 +298,7 @@ class KeepProbabilityConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TopFractionConfig:
+class TopFractionConfig(StepConfig):
     """Keep the best share of the whole corpus (DCLM, section 4.4: the top 10 % by fastText score)."""
 
     key: str = setting("score")
@@ -311,7 +312,7 @@ class TopFractionConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DomainRecallConfig:
+class DomainRecallConfig(StepConfig):
     """Keep a page for its own score or for its domain's (FineMath; SmolLM2, section 3.3.2, and README).
 
     A domain qualifies by any of ``min_pages``, ``min_share``, ``domains`` and ``domain_files``; null or empty: no such
@@ -353,7 +354,7 @@ class DomainRecallConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TokensConfig:
+class TokensConfig(StepConfig):
     """How tokens are counted."""
 
     tokenizer: str | None = setting(None, files=True)

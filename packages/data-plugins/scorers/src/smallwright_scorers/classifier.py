@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from core import store
+from core import writing
 from core.data.steps import CorpusStep, Phase, Step, StepContext
 from core.errors import UserError
 from core.progress import ProgressWriter
@@ -120,7 +120,7 @@ class TrainClassifier(PipelineStep):
             "unusable_labels": examples.unusable,
         }
         report |= self._measure(examples) if config.pretrained else self._train(examples)
-        store.write_json(self.work / REPORT_FILE, report)
+        writing.write_json(self.work / REPORT_FILE, report)
         self.stat_update("labels", value=len(examples))
 
     def _train(self, examples: Examples) -> dict[str, Any]:

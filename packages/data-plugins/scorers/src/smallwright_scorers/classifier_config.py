@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 from core.checks import check_local, check_modules
-from core.config import setting
 from core.errors import ConfigError, InputError
+from core.interfaces import StepConfig
 from core.registry import Registry
+from core.typed import setting
 
 from smallwright_scorers.config import at_least
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CommonConfig:
+class CommonConfig(StepConfig):
     """What every kind of classifier is told: which labels, which score, how to split and to measure."""
 
     labels: str = setting("label")

@@ -7,9 +7,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from core.checks import check_local, check_modules
-from core.config import setting
 from core.errors import ConfigError
+from core.interfaces import StepConfig
 from core.registry import Registry
+from core.typed import setting
 
 
 def at_least(config: object, **least: float) -> None:
@@ -34,7 +35,7 @@ def _check_address(base_url: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LabelConfig:
+class LabelConfig(StepConfig):
     """What is labelled, by whatever scorer. The scorers share these keys, so that a recipe can take either."""
 
     domain: Literal["maths", "maths_3", "education", "code"] = setting("maths")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core import store
+from core import writing
 from core.errors import MissingPluginError, UserError
 from datatrove.data import Document
 
@@ -91,7 +91,7 @@ class CollectAnswers(LabellingPass):
                     item = Item(text="", metadata={}, **known)
                     labels.append(item, answer[RESULT][0])
         labels.close()
-        store.write_json(self.work / SCORER_FILE, self.labeller.describe())
+        writing.write_json(self.work / SCORER_FILE, self.labeller.describe())
 
 
 def make_runner(config: Any, work: Path) -> Any:

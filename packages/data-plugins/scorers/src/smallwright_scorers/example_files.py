@@ -14,7 +14,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from core import store
+from core import writing
 from core.data.steps import Phase
 from core.errors import InputError
 from datatrove.data import Document
@@ -67,7 +67,7 @@ class ReadExampleFiles(PipelineStep):
                     for name in batch.column("id").to_pylist():
                         smallest.add(int(id_hash(name, PURPOSE), 16))
         threshold = smallest.threshold(min(good, smallest.seen))
-        store.write_json(self.work / SAMPLE_FILE, {"threshold": threshold})
+        writing.write_json(self.work / SAMPLE_FILE, {"threshold": threshold})
 
     def _copy(self, setting: str, paths: Iterable[str], label: int) -> int:
         """Write the texts of files as examples; return how many there are."""

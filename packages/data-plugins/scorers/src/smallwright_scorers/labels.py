@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from core import store
+from core import writing
 from core.data.documents import read_documents
 from core.data.steps import CorpusStep, Phase, Step
 from core.progress import ProgressWriter
@@ -131,7 +131,7 @@ class LabelSample(LabellingPass):
                 progress(done, wanted or None, unit="labels", note=self.labeller.config.key)
         labels.close()
         if rank == 0:
-            store.write_json(self.work / SCORER_FILE, self.labeller.describe())
+            writing.write_json(self.work / SCORER_FILE, self.labeller.describe())
 
 
 class LabelFiles:
@@ -207,11 +207,11 @@ class ReportLabels(LabellingPass):
         scorer = json.loads((self.work / SCORER_FILE).read_text(encoding="utf-8"))
         sampling = Selection.load(self.work).report()
         report = {**scorer, "sampling": sampling, **self._summary()}
-        store.write_json(self.work / REPORT_FILE, report)
+        writing.write_json(self.work / REPORT_FILE, report)
         context = self.labeller.context
         if context is not None and context.reports is not None:
             context.reports.mkdir(parents=True, exist_ok=True)
-            store.write_json(context.reports / "labels.json", report)
+            writing.write_json(context.reports / "labels.json", report)
             self._leave(context.reports / "labels.jsonl.gz", scorer)
 
     def _summary(self) -> dict[str, Any]:

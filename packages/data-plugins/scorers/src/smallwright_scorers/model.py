@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from core import store
+from core import writing
 from core.data.steps import Phase
 from core.errors import ConfigError, InputError
 
@@ -102,7 +102,7 @@ def write_index(classifier: Path, kind: Kind, scale: int, groups: dict[str, str]
         "groups": groups,
         "settings": kind.settings(),
     }
-    store.write_json(classifier / INDEX_FILE, index)
+    writing.write_json(classifier / INDEX_FILE, index)
 
 
 def keep(classifier: Path, target: Path) -> None:

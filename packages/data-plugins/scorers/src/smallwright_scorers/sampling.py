@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from core import store
+from core import writing
 from core.errors import UserError
 from datatrove.data import Document
 
@@ -162,7 +162,7 @@ class Selection:
 
     def save(self, work: Path) -> None:
         """Write the selection into a folder."""
-        store.write_json(work / SELECTION_FILE, dataclasses.asdict(self))
+        writing.write_json(work / SELECTION_FILE, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, work: Path) -> "Selection":

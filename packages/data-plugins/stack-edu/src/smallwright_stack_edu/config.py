@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from core.config import setting
 from core.errors import ConfigError
+from core.interfaces import StepConfig
+from core.typed import setting
 
 # The 15 languages of Stack-Edu (SmolLM2, arXiv 2502.02737, App. D).
 LANGUAGES = (
@@ -30,7 +31,7 @@ def _at_least(config: object, **least: float) -> None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CodeLanguageConfig:
+class CodeLanguageConfig(StepConfig):
     """Settings of ``code_language``."""
 
     languages: tuple[str, ...] = setting(LANGUAGES)
@@ -46,7 +47,7 @@ class CodeLanguageConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LicenseFilterConfig:
+class LicenseFilterConfig(StepConfig):
     """Settings of ``license_filter``."""
 
     type_field: str = setting("license_type")
@@ -64,7 +65,7 @@ class LicenseFilterConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FetchContentsConfig:
+class FetchContentsConfig(StepConfig):
     """Settings of ``fetch_contents``."""
 
     base: str = setting("s3://softwareheritage/content", identity=False)
@@ -101,7 +102,7 @@ class FetchContentsConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CodeQualityConfig:
+class CodeQualityConfig(StepConfig):
     """Settings of ``code_quality``: StarCoder2's basic filters (arXiv 2402.19173 §2.1). Null: no such rule."""
 
     max_lines: int | None = setting(100_000)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, UserError
-from core.interfaces import Job
+from core.interfaces import Job, Tokenizer
 
 from smallwright_tokenizer.config import BYTES, BpeConfig
 from smallwright_tokenizer.files import complete_chat_template, end_of_text_id, vocabulary_size, write_config
@@ -21,11 +21,10 @@ FERTILITY_DOCUMENTS = 2000
 VOCABULARY_STEP = 64
 
 
-class Bpe:
+class Bpe(Tokenizer):
     """Builds the ``tokenizer`` artifact: a directory that ``AutoTokenizer.from_pretrained`` loads."""
 
-    def __init__(self, config: BpeConfig) -> None:
-        self.config = config
+    config: BpeConfig
 
     def environment(self) -> dict[str, str]:
         """Let the Rust side use every core, and keep transformers from warning about it."""

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from core.config import setting
 from core.errors import ConfigError
+from core.typed import setting
 
 END_OF_TEXT = "<|endoftext|>"
 TURN_START = "<|im_start|>"

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from core.errors import UserError
-from core.interfaces import Job, TokensMeta
+from core.interfaces import Job, Stage, TokensMeta
 
 from smallwright_tokenizer.config import PackedConfig
 from smallwright_tokenizer.corpus import HASH_RANGE, corpus_files, id_hash, read_batches, read_ids, row_count
@@ -42,11 +42,10 @@ class Journal:
         partial.replace(path)
 
 
-class Packed:
+class Packed(Stage):
     """Builds the ``tokens`` artifact."""
 
-    def __init__(self, config: PackedConfig) -> None:
-        self.config = config
+    config: PackedConfig
 
     def environment(self) -> dict[str, str]:
         """Let the Rust side use every core."""

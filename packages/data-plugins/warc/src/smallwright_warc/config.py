@@ -4,14 +4,15 @@ import dataclasses
 import re
 from typing import Literal
 
-from core.config import setting
+from core.interfaces import StepConfig
+from core.typed import setting
 
 RECORD_TYPES = ("response", "conversion", "resource")
 OPT_OUT_SIGNALS = ("noai", "noimageai", "noml", "noindex", "noarchive", "nosnippet", "tdm-reservation")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PageConfig:
+class PageConfig(StepConfig):
     """Settings of every step that turns records of an archive into pages."""
 
     max_record_bytes: int = setting(10 * 1024 * 1024)
@@ -116,7 +117,7 @@ class RefetchConfig(FetchConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CapturesConfig:
+class CapturesConfig(StepConfig):
     """Settings of ``captures``."""
 
     keep: Literal["latest", "largest", "latest_and_largest"] = setting("latest")
@@ -125,7 +126,7 @@ class CapturesConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExtractTextConfig:
+class ExtractTextConfig(StepConfig):
     """Settings of ``extract_text``."""
 
     extractor: Literal["resiliparse", "trafilatura"] = setting("resiliparse")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.interfaces import Job
+from core.interfaces import Job, Stage
 
 from smallwright_stack_edu.config import DemoCodeConfig
 from smallwright_stack_edu.demo.files import CodeFile, make_files
@@ -40,15 +40,14 @@ REMOVED_BY: dict[str, tuple[str, ...]] = {
 """Registered steps that should remove a row of each expectation."""
 
 
-class DemoCode:
+class DemoCode(Stage):
     """Write ``files/*.jsonl.gz`` and ``truth.jsonl``; the same seed gives the same bytes.
 
     Rows have ``content``, ``path``, ``language``, ``blob_id``, ``repo_name``, ``license_type`` and
     ``detected_licenses``, as in The Stack v2. Each fifth row names no language, some are broken.
     """
 
-    def __init__(self, config: DemoCodeConfig) -> None:
-        self.config = config
+    config: DemoCodeConfig
 
     def run(self, job: Job) -> dict[str, Any]:
         """Write the files; those left unfinished are written again."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.interfaces import Job
+from core.interfaces import Job, Stage
 
 from smallwright_warc.config import DemoCrawlConfig
 from smallwright_warc.demo.extras import make_extras
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 FIRST_DATE = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
 
 
-class DemoCrawl:
+class DemoCrawl(Stage):
     """Write ``files/*.warc.gz`` (one gzip member per record) and ``truth.jsonl``; the same seed gives the same bytes.
 
     Beside its pages the crawl has what real ones have: warcinfo, request and metadata records, a record larger than
@@ -30,8 +30,7 @@ class DemoCrawl:
     inside its last record.
     """
 
-    def __init__(self, config: DemoCrawlConfig) -> None:
-        self.config = config
+    config: DemoCrawlConfig
 
     def run(self, job: Job) -> dict[str, Any]:
         """Write the crawl; a crawl left unfinished is written again."""
