@@ -231,7 +231,7 @@ def _check_choices(
     """Refuse what would be a plain value or a setting of nothing: each group that is set must have a chosen option."""
     choices = composed.hydra.runtime.choices
     for group in (*GROUPS, *RUN_GROUPS):
-        given = [override for override in overrides if override.lstrip("+").startswith(f"{group}=")]
+        given = [override for override in overrides if override.lstrip("+").startswith((f"{group}=", f"{group}@"))]
         node = OmegaConf.select(composed, group)
         # Hydra records no choice for a list of options, but then the group has a node of settings.
         has_settings = isinstance(node, DictConfig)
