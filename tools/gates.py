@@ -11,6 +11,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 400
@@ -42,7 +43,7 @@ def long_files() -> list[str]:
 def wrong_imports(found: dict[str, Path]) -> list[str]:
     """Return what import-linter says against the arrows between packages and the circles inside them."""
     plugins = [name for name in found if name not in LIBRARIES]
-    contracts = {
+    contracts: dict[str, dict[str, Any]] = {
         "core imports no plugin and no engine": {
             "type": "forbidden",
             "source_modules": ["core"],
