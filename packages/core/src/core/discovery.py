@@ -61,19 +61,19 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
             _load_one(registry, manager, point.load, described)
         elif (allowed is not None and point.name not in allowed) or point.name in denied:
             registry.plugins.append(PluginRecord(status="disabled", reason="by environment variable", **described))
-        elif len(owners[point.name]) > 1:  # whichever were loaded, it could be the wrong one
+        elif len(owners[point.name]) > 1:  # loading one of them could be the wrong choice
             reason = f"{point.name} is the name of several plugins: {' and '.join(owners[point.name])}. Uninstall one."
             registry.plugins.append(PluginRecord(status="failed", reason=reason, **described))
         else:
             _load_one(registry, manager, point.load, described)
-    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():  # a file given twice is one
+    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():  # a file that is given twice is loaded once
         if path.is_dir():
             raise ConfigError(f"--plugin {path}: is a folder. Give a .py file; a package is installed with pip.")
         if not path.is_file():
             raise ConfigError(f"--plugin {path}: no such file.")
         if path.suffix != ".py":
             raise ConfigError(f"--plugin {path}: not a Python file: give a .py.")
-        # The content is the version: what an edited file makes is another artifact.
+        # The content is the version, so that an edited file makes another artifact.
         version = f"{LOCAL_VERSION} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
         described = {"name": path.stem, "distribution": path.name, "version": version, "module": str(path)}
         _load_one(registry, manager, functools.partial(_import_local, path), {**described, "local": True})
