@@ -6,12 +6,12 @@ A test compares this table with what the packages register.
 from core.kinds import BY_NAME
 
 PACKAGES: dict[tuple[str, str], str] = {
-    ("sources", "demo_crawl"): "smallwright-data-warc",
+    ("sources", "demo_crawl"): "smallwright-data-demo-crawl",
     ("steps", "read_warc"): "smallwright-data-warc",
     ("steps", "read_index"): "smallwright-data-warc",
     ("steps", "refetch"): "smallwright-data-warc",
     ("steps", "captures"): "smallwright-data-warc",
-    ("steps", "extract_text"): "smallwright-data-warc",
+    ("steps", "extract_text"): "smallwright-data-extract",
     ("steps", "url_filter"): "smallwright-data-quality",
     ("steps", "language"): "smallwright-data-quality",
     ("steps", "gopher_repetition"): "smallwright-data-quality",
@@ -60,7 +60,7 @@ PACKAGES: dict[tuple[str, str], str] = {
     ("data/classifier", "linear"): "smallwright-data-scorers",
     ("data/classifier", "fasttext"): "smallwright-data-scorers",
     ("data/classifier", "encoder"): "smallwright-data-scorers",
-    ("data/source", "demo_crawl"): "smallwright-data-warc",
+    ("data/source", "demo_crawl"): "smallwright-data-demo-crawl",
     ("executor", "ray"): "smallwright-data-executors",
     ("executor", "slurm"): "smallwright-data-executors",
     ("tokenizer", "bpe"): "smallwright-data-tokenizer",

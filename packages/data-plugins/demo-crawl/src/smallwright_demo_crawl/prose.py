@@ -3,7 +3,7 @@
 
 import random
 
-from smallwright_warc.demo.words import NAMES, PLACES, THINGS, Pool, fill
+from smallwright_demo_crawl.words import NAMES, PLACES, THINGS, Pool, fill
 
 SENTENCES = {
     "shop": (

@@ -5,10 +5,10 @@ import dataclasses
 import random
 from typing import Any
 
-from smallwright_warc.demo.lessons import CLOSERS, forum_thread, lesson
-from smallwright_warc.demo.prose import LANGUAGES, REPETITIVE, foreign, junk, mention, prose, spam
-from smallwright_warc.demo.render import FORMULAS, Blocks, page
-from smallwright_warc.demo.words import NAMES, PLACES, THINGS, fill
+from smallwright_demo_crawl.lessons import CLOSERS, forum_thread, lesson
+from smallwright_demo_crawl.prose import LANGUAGES, REPETITIVE, foreign, junk, mention, prose, spam
+from smallwright_demo_crawl.render import FORMULAS, Blocks, page
+from smallwright_demo_crawl.words import NAMES, PLACES, THINGS, fill
 
 SITES = [
     "numberpath",

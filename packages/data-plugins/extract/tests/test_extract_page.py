@@ -9,9 +9,9 @@ import pytest
 from core.data.steps import StepContext
 from core.errors import ConfigError
 from resiliparse.parse.html import HTMLTree
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract import ExtractText
-from smallwright_warc.extract_page import extract_page, is_deeper
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.page import extract_page, is_deeper
+from smallwright_extract.step import ExtractText
 
 ROOT = Path(__file__).resolve().parents[4]
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", ROOT.parent / "shared")) / "data"

@@ -8,11 +8,9 @@ import pytest
 from core.data.steps import StepContext
 from core.interfaces import Job
 from core.typed import build
-from smallwright_warc.config import DemoCrawlConfig
-from smallwright_warc.demo.crawl import DemoCrawl
-from smallwright_warc.demo.items import write
-from smallwright_warc.extract import ExtractText
-from smallwright_warc.read import ReadWarc
+from smallwright_demo_crawl.config import DemoCrawlConfig
+from smallwright_demo_crawl.items import write
+from smallwright_demo_crawl.stage import DemoCrawl
 
 SCALE = 0.3
 
@@ -37,7 +35,7 @@ def crawl(tmp_path_factory, items) -> Path:
 
 
 def pages(crawl: Path, workers: int = 1):
-    step = ReadWarc()
+    step = pytest.importorskip("smallwright_warc.read", reason="what is written is read by it").ReadWarc()
     files = tuple(str(path) for path in sorted((crawl / "files").iterdir()))
     step.bind(StepContext(label="read", position=0, seed=0, files=files))
     documents, failed, received = [], 0, 0
@@ -46,6 +44,11 @@ def pages(crawl: Path, workers: int = 1):
         failed += sum(step._ledger.failed.values())
         received += step._ledger.received
     return documents, failed, received
+
+
+def extract(documents):
+    step = pytest.importorskip("smallwright_extract.step", reason="it gives the texts of pages").ExtractText()
+    return {document.id: document.text for document in step.run(iter(documents))}
 
 
 def shingles(text: str, n: int = 13) -> set[tuple[str, ...]]:
@@ -80,7 +83,7 @@ def test_only_contaminated_pages_hold_evaluation_items(crawl, items):
             grams = shingles(f"{item['context']} {item['choices'][item['label']]}")
             assert grams, "an item is shorter than 13 words"
             evaluation |= grams
-    texts = {document.id: document.text for document in ExtractText().run(iter(pages(crawl)[0]))}
+    texts = extract(pages(crawl)[0])
     found = {truth[key]["expected"] for key, text in texts.items() if shingles(text) & evaluation}
     clean = [
         key
@@ -106,7 +109,7 @@ def test_shipped_evaluation_items_are_these(items):
 def test_planted_rules_are_on_the_pages(crawl):
     truth = [json.loads(line) for line in (crawl / "truth.jsonl").read_text().splitlines()]
     raw = {document.id: document for document in pages(crawl)[0]}
-    texts = {document.id: document.text for document in ExtractText().run(iter(pages(crawl)[0]))}
+    texts = extract(pages(crawl)[0])
     kinds = {line["kind"] for line in truth}
     assert {"opt_out", "older_capture", "larger_capture", "markup", "pii", "curly_bracket"} <= kinds
     for line in truth:

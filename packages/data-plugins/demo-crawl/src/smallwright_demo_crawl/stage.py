@@ -1,4 +1,4 @@
-"""Source ``demo_crawl``: WARC files like a crawler's, with the truth about every record beside them."""
+"""Source ``demo_crawl``: a small made-up crawl, written as a crawler writes WARC files, with the truth about it."""
 
 import datetime
 import gzip
@@ -13,10 +13,11 @@ from typing import Any
 
 from core.errors import InputError
 from core.interfaces import Job, Stage
+from core.writing import replacing, write_text
 
-from smallwright_warc.config import DemoCrawlConfig
-from smallwright_warc.demo.extras import make_extras
-from smallwright_warc.demo.pages import REMOVED_BY, Page, make_pages
+from smallwright_demo_crawl.config import DemoCrawlConfig
+from smallwright_demo_crawl.extras import make_extras
+from smallwright_demo_crawl.pages import REMOVED_BY, Page, make_pages
 
 logger = logging.getLogger(__name__)
 FIRST_DATE = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
@@ -38,7 +39,6 @@ class DemoCrawl(Stage):
         pages = make_pages(job.seed, self.config.scale, items)
         extras = make_extras(job.seed, self.config.scale, pages)
         folder = job.output / "files"
-        folder.mkdir(parents=True, exist_ok=True)
         truth: list[dict[str, Any]] = []
         share = -(-len(pages) // self.config.files)
         for number in range(self.config.files):
@@ -46,10 +46,10 @@ class DemoCrawl(Stage):
             part = pages[number * share : (number + 1) * share]
             more = extras[number :: self.config.files]
             data = self._file(job.seed, name, number, part, more, truth)
-            (folder / name).write_bytes(data)
+            with replacing(folder / name) as partial:
+                partial.write_bytes(data)
             job.progress(number + 1, self.config.files, unit="files")
-        with open(job.output / "truth.jsonl", "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, sort_keys=True) + "\n" for line in truth)
+        write_text(job.output / "truth.jsonl", "".join(json.dumps(line, sort_keys=True) + "\n" for line in truth))
         expected = Counter(line["expected"] for line in truth)
         return {
             "files": self.config.files,

@@ -3,8 +3,8 @@
 
 import random
 
-from smallwright_warc.demo.topics import TOPICS, Topic
-from smallwright_warc.demo.words import NAMES, PLACES, THINGS, Pool, fill, held_out
+from smallwright_demo_crawl.topics import TOPICS, Topic
+from smallwright_demo_crawl.words import NAMES, PLACES, THINGS, Pool, fill, held_out
 
 OPENERS = (
     "[Welcome to|This is|Here is] a [short|careful|friendly] [course|unit] about [ideas|rules] that <name> [met|needed] at the <place>.",

@@ -3,8 +3,8 @@
 
 import pytest
 from datatrove.data import Document
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract import ExtractText
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.step import ExtractText
 
 
 def extract(html: str, **settings):

@@ -5,7 +5,7 @@ time can grow with the square of the number of attributes of one tag, or of the 
 a child, many at a time; a batch that takes too long, or whose child dies, is done again page by page, and the page that
 fails again is the one to blame.
 
-Run as ``python -m smallwright_warc.extract_child <settings as JSON> <parent's process id> <descriptor of pages>`` by
+Run as ``python -m smallwright_extract.child <settings as JSON> <parent's process id> <descriptor of pages>`` by
 :class:`ExtractionChild`. Pages go there through memory that both map, as UTF-8; answers come back through a pipe as
 marshal: plain values, nothing that could run.
 """
@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
-from smallwright_warc.config import ExtractTextConfig
+from smallwright_extract.config import ExtractTextConfig
 
 LENGTH = struct.Struct("<Q")
 READY_S = 120.0
@@ -132,7 +132,7 @@ class ExtractionChild:
         self._answers, child_writes = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "smallwright_warc.extract_child", *arguments],
+                [sys.executable, "-m", "smallwright_extract.child", *arguments],
                 stdin=child_reads,
                 stdout=child_writes,
                 stderr=self._errors,
@@ -244,7 +244,7 @@ def _receive(descriptor: int, deadline: float) -> list:
 
 def outcome(page: bytes, config: ExtractTextConfig) -> Outcome:
     """Extract one page, HTML in UTF-8, here, in this process; an error becomes a failure with the error's name."""
-    from smallwright_warc.extract_page import extract_page
+    from smallwright_extract.page import extract_page
 
     try:
         result = extract_page(page, config)

@@ -8,9 +8,9 @@ import time
 
 import pytest
 from datatrove.data import Document
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract import BATCH_PAGES, ExtractText
-from smallwright_warc.extract_child import ExtractionChild
+from smallwright_extract.child import ExtractionChild
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.step import BATCH_PAGES, ExtractText
 
 GOOD = "<body><article><p>" + "Two and two is four, and three and three is six. " * 10 + "</p></article></body>"
 MANY_ATTRIBUTES = "<p " + " ".join(f"a{i}=1" for i in range(200_000)) + ">x</p>"
@@ -78,8 +78,8 @@ def test_a_child_killed_from_outside_costs_no_page():
 def test_the_child_ends_with_a_killed_parent():
     program = (
         "import time\n"
-        "from smallwright_warc.config import ExtractTextConfig\n"
-        "from smallwright_warc.extract_child import ExtractionChild\n"
+        "from smallwright_extract.config import ExtractTextConfig\n"
+        "from smallwright_extract.child import ExtractionChild\n"
         "child = ExtractionChild(ExtractTextConfig()).__enter__()\n"
         "child.extract([b'<p>x'])\n"
         "print(child._process.pid, flush=True)\n"

@@ -1,6 +1,6 @@
 """Evaluation items in the language of the lessons, on combinations of numbers that no page uses.
 
-``python -m smallwright_warc.demo.items <folder>`` writes the files that smallwright-eval ships.
+``python -m smallwright_demo_crawl.items <folder>`` writes the files that smallwright-eval ships.
 """
 
 import json
@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from smallwright_warc.demo.lessons import statement
-from smallwright_warc.demo.topics import TOPICS
+from smallwright_demo_crawl.lessons import statement
+from smallwright_demo_crawl.topics import TOPICS
 
 ITEMS_PER_TASK = 208
 SHUFFLED_WORDS = 7

@@ -3,9 +3,9 @@
 
 import pytest
 from resiliparse.parse.html import HTMLTree
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract_page import extract_page
-from smallwright_warc.html_mathml import mathml_to_latex
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.html_mathml import mathml_to_latex
+from smallwright_extract.page import extract_page
 
 BEFORE = "<p>" + "A sentence in front that is long enough to be taken for the text of an article. " * 4 + "</p>"
 

@@ -7,11 +7,11 @@ them.
 
 import random
 
-from smallwright_warc.demo.explainers import SITES, explainer
-from smallwright_warc.demo.lessons import lesson
-from smallwright_warc.demo.pages import Page
-from smallwright_warc.demo.render import FORMULAS, page
-from smallwright_warc.demo.words import NAMES, THINGS
+from smallwright_demo_crawl.explainers import SITES, explainer
+from smallwright_demo_crawl.lessons import lesson
+from smallwright_demo_crawl.pages import Page
+from smallwright_demo_crawl.render import FORMULAS, page
+from smallwright_demo_crawl.words import NAMES, THINGS
 
 COUNTS = {
     "opt_out": 5,

@@ -3,15 +3,14 @@
 import importlib.util
 from collections.abc import Callable, Iterator
 
+from core.data.pages import EXTRACTED, utf8_of
 from core.data.steps import Step, StepContext
 from core.errors import ConfigError
 from datatrove.data import Document
 
-from smallwright_warc.charset import utf8_of
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract_child import Outcome, child_of_this_process, outcome
-from smallwright_warc.extract_page import NO_TEXT, plain_text
-from smallwright_warc.page import EXTRACTED
+from smallwright_extract.child import Outcome, child_of_this_process, outcome
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.page import NO_TEXT, plain_text
 
 NOT_A_PAGE = "text already extracted"
 TOO_LARGE = "larger than the limit"
@@ -47,7 +46,7 @@ class ExtractText(Step):
         if self.config.extractor == "trafilatura" and importlib.util.find_spec("trafilatura") is None:
             raise ConfigError(
                 f"data.steps.{context.label}.extractor=trafilatura: Trafilatura is not installed. "
-                "Install smallwright-data-warc[trafilatura]."
+                "Install smallwright-data-extract[trafilatura]."
             )
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
@@ -97,7 +96,7 @@ class ExtractText(Step):
 
     def _without_extractor(self, document: Document) -> Outcome | None:
         """The outcome for pages that need no extractor; None for the others."""
-        if document.metadata.get(EXTRACTED):
+        if document.metadata.get(EXTRACTED) is True:  # a row of a table can have a column of this name
             return Outcome(document.text, failed=NOT_A_PAGE)
         document.metadata[EXTRACTED] = True
         source, limit = document.text, self.config.max_page_bytes

@@ -8,10 +8,10 @@ from typing import Any
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.html_layout import Blocks
-from smallwright_warc.html_main import keep_article, prune, remove_scripts
-from smallwright_warc.maths import keep_maths, unify_delimiters
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.html_layout import Blocks
+from smallwright_extract.html_main import keep_article, prune, remove_scripts
+from smallwright_extract.maths import keep_maths, unify_delimiters
 
 TAGS_WITHOUT_DEPTH_CHECK = 5000
 """A page with fewer tags cannot be nested deep enough to cost more than about half a second."""

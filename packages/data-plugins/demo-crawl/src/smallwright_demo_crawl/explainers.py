@@ -3,8 +3,8 @@
 
 import random
 
-from smallwright_warc.demo.render import Blocks
-from smallwright_warc.demo.words import NAMES, Pool, fill
+from smallwright_demo_crawl.render import Blocks
+from smallwright_demo_crawl.words import NAMES, Pool, fill
 
 SITES = ("openscience", "classroomatlas", "curiousminds", "fieldnotes", "learnbydoing")
 SUBJECTS: dict[str, tuple[str, ...]] = {

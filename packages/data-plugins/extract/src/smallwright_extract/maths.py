@@ -11,7 +11,7 @@ from typing import Any
 
 from resiliparse.parse.html import HTMLTree
 
-from smallwright_warc.html_mathml import mathml_to_latex
+from smallwright_extract.html_mathml import mathml_to_latex
 
 ANY_FORMULA_SELECTOR = (
     'math, script[type^="math/"], img[class*="tex"], img[src*="tex"], span[data-tex], span[data-latex]'
