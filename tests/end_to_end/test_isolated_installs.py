@@ -153,7 +153,8 @@ def test_core_alone_names_the_package_to_install(name, command):
             "smallwright-data-finemath",
             ["+data=finemath"],
             "steps 'read_warc', 'url_filter'",
-            "smallwright-data-dedup smallwright-data-quality smallwright-data-scorers smallwright-data-warc",
+            "smallwright-data-dedup smallwright-data-extract smallwright-data-quality smallwright-data-scorers "
+            "smallwright-data-warc",
         ),
         (
             "smallwright-data-finemath",
