@@ -11,7 +11,13 @@ from core.discovery import load
 from core.interfaces import Job
 
 pytest.importorskip("smallwright_warc", reason="the demonstration crawl is of smallwright_warc")
-for plugin in ("smallwright_quality", "smallwright_scorers", "smallwright_dedup", "smallwright_eval"):
+for plugin in (
+    "smallwright_quality",
+    "smallwright_labels",
+    "smallwright_classifiers",
+    "smallwright_dedup",
+    "smallwright_eval",
+):
     pytest.importorskip(plugin, reason=f"the recipe names parts of {plugin}")
 
 WORTHLESS = {"shop", "news", "travel", "spam", "junk", "foreign", "chat", "mention", "contaminated"}
