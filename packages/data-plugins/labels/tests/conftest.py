@@ -129,6 +129,11 @@ class FailingPeer(BaseHTTPRequestHandler):
                     self.answer(400, {"error": {"message": "response_format is not supported"}})
                 else:
                     self.complete("Two points.\nScore: 2")
+            case "picky":
+                if "response_format" in request:
+                    self.answer(400, {"error": {"message": "not this page"}})
+                else:
+                    self.complete("Two points.\nScore: 2")
             case "too long":
                 if len(json.dumps(request)) > 3000:
                     self.answer(400, {"error": {"message": "maximum context length is 512 tokens"}})
@@ -162,19 +167,44 @@ class FailingPeer(BaseHTTPRequestHandler):
         pass
 
 
+class FailingServer(ThreadingHTTPServer):
+    """Serves :class:`FailingPeer`; the connections whose numbers are in ``refused`` are closed without a word."""
+
+    daemon_threads = True
+    request_queue_size = 128  # with the default of 5 the system refuses connections by itself when it is busy
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), FailingPeer)
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.seen, self.requests, self.keys, self.now, self.most = Counter(), [], set(), 0, 0
+        self.refused, self.connections = set(), 0
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+    def verify_request(self, request, client_address):
+        self.connections += 1
+        return self.connections not in self.refused
+
+
 @pytest.fixture
-def peer():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FailingPeer)
-    server.daemon_threads = True
-    server.lock, server.over = threading.Lock(), threading.Event()
-    server.seen, server.requests, server.keys, server.now, server.most = Counter(), [], set(), 0, 0
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.over.set()
-    server.shutdown()
-    server.server_close()
+def make_peer():
+    """Start failing servers, each on a port of its own."""
+    servers = []
+
+    def make():
+        servers.append(FailingServer())
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def peer(make_peer):
+    return make_peer()
 
 
 @pytest.fixture(scope="session")

@@ -42,13 +42,30 @@ class Peer(BaseHTTPRequestHandler):
         pass
 
 
+class BusyServer(ThreadingHTTPServer):
+    """Closes every fifth connection without a word; which requests meet that differs from run to run."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    connections = 0
+
+    def verify_request(self, request, client_address):
+        self.connections += 1
+        return self.connections % 5 != 0
+
+
 class TestScoreLlm(StepConformance):
     plugin = "score_llm"
-    settings = {"backend": "server", "model": "judge", "base_url": "http://127.0.0.1:1/v1", "backoff": 0.01}
+    settings = {
+        "backend": "server",
+        "model": "judge",
+        "base_url": "http://127.0.0.1:1/v1",
+        "backoff": 0.01,
+        "retries": 20,
+    }
 
     @classmethod
     def prepare(cls, folder):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Peer)
-        server.daemon_threads = True
+        server = BusyServer(("127.0.0.1", 0), Peer)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return {"base_url": f"http://127.0.0.1:{server.server_port}/v1"}

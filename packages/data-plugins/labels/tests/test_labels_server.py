@@ -55,10 +55,11 @@ def test_the_key_is_neither_kept_nor_shown(label, peer, monkeypatch, tmp_path):
     monkeypatch.setenv("JUDGE_KEY", " s3cret\n")
     _, report = label("tell the key", "tell the key as nonsense", api_key_env="JUDGE_KEY", retries=0)
     assert peer.keys == {"Bearer s3cret"}
-    assert (
-        report["examples"]["request refused by the server"][0]["detail"] == 'HTTP 400: {"error": "wrong: Bearer ***"}'
-    )
-    assert report["examples"]["no answer"][0]["detail"] == "malformed response: Bearer ***"
+    details = {outcome: found[0]["detail"] for outcome, found in report["details"].items()}
+    assert details == {
+        "request refused by the server": 'HTTP 400: {"error": "wrong: Bearer ***"}',
+        "no answer": "malformed response: Bearer ***",
+    }
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".parquet"]
     assert left
     assert not [path for path in left if b"s3cret" in path.read_bytes()]
@@ -116,7 +117,7 @@ def test_what_fails_for_good_is_no_label_and_says_why(label, peer):
     assert report["outcomes"] == {"labelled": 2, "no answer": 2, "request refused by the server": 1}
     assert (report["unlabelled"], report["failed"], report["refused"]) == (3, 3, 0)
     assert report["retries"] == {"HTTP 500": 2, "malformed response": 2}
-    details = sorted(example["detail"][:8] for example in report["examples"]["no answer"])
+    details = sorted(example["detail"][:8] for example in report["details"]["no answer"])
     assert details == ["HTTP 500", "malforme"]
 
 
@@ -144,6 +145,14 @@ def test_the_refusal_of_a_schema_is_remembered(peer, tmp_path, write_corpus, run
     found, _ = run_corpus_step(settings(peer, concurrency=1), corpus, tmp_path / "work")
     assert [document.metadata["label"] for document in found] == [2] * 5
     assert sum("response_format" in request for request in peer.requests) == 1
+
+
+@pytest.mark.parametrize("orders", [("picky", "well", "well"), ("well", "picky", "well")])
+def test_the_refusal_of_a_page_says_nothing_of_other_pages(label, peer, orders):
+    found, _ = label(*orders, concurrency=1)
+    assert found["picky"]["label"] == 2
+    asked = [request for request in peer.requests if "[do: well]" in request["messages"][0]["content"]]
+    assert all("response_format" in request for request in asked)
 
 
 def test_one_bad_request_does_not_switch_structured_output_off(label, peer):
