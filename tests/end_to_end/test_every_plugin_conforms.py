@@ -15,7 +15,7 @@ def conforming() -> set[tuple[str, str]]:
     found = set()
     for path in sorted(REPOSITORY.glob("packages/**/tests/test_*.py")):
         source = path.read_text()
-        if "core.testing" not in source:
+        if "smallwright_testing" not in source:
             continue
         classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
         for name, node in classes.items():

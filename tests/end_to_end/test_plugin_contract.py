@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from core import discovery, hooks, interfaces
 from core.kinds import BY_NAME as KINDS
-from core.testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
+from smallwright_testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "plugin_contract.md"

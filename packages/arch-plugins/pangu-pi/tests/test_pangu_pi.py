@@ -5,12 +5,12 @@ from importlib.resources import files
 
 import pytest
 import torch
-from core.testing import ArchitectureConformance
 from core.typed import build
 from omegaconf import OmegaConf
 from smallwright_pangu_pi import conf
 from smallwright_pangu_pi.architecture import PanguPi
 from smallwright_pangu_pi.config import PanguPiConfig
+from smallwright_testing import ArchitectureConformance
 from torchtitan.models.common.attention import ScaledDotProductAttention
 
 PLAIN = {"series_activation": 1, "augmented_shortcuts": 0}

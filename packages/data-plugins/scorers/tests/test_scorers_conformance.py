@@ -5,8 +5,8 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from core.testing import StepConformance
-from core.testing.documents import nasty_documents, plain_documents
+from smallwright_testing import StepConformance
+from smallwright_testing.documents import nasty_documents, plain_documents
 
 
 class TestScoreRules(StepConformance):

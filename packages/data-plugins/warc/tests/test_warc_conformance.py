@@ -4,8 +4,8 @@ import json
 import re
 
 from core.interfaces import Job
-from core.testing import StepConformance
 from core.typed import build
+from smallwright_testing import StepConformance
 from smallwright_warc.config import DemoCrawlConfig
 from smallwright_warc.demo.crawl import DemoCrawl
 
