@@ -41,7 +41,7 @@ def test_the_names_are_those_of_the_kit_and_the_new_place_is_told():
 @pytest.mark.parametrize("missing", ["smallwright_testing", "pytest"])
 def test_without_the_kit_the_import_says_what_to_install(missing, forgotten):
     forgotten(missing)
-    with pytest.raises(ImportError) as caught, pytest.warns(DeprecationWarning):
+    with pytest.raises(ImportError) as caught, pytest.warns(DeprecationWarning, match="smallwright_testing"):
         import core.testing  # noqa: F401
     assert isinstance(caught.value, UserError)
     assert str(caught.value) == INSTALL
@@ -58,9 +58,7 @@ def test_the_command_runs_the_new_one_and_says_so():
 
 @pytest.mark.parametrize("missing", ["smallwright_testing", "pytest"])
 def test_without_the_kit_the_command_is_one_line(missing):
-    forget = (
-        f"import runpy, sys; sys.modules[{missing!r}] = None; runpy.run_module('core.testing', run_name='__main__')"
-    )
-    ended = call("-c", forget)
+    run = "runpy.run_module('core.testing', run_name='__main__')"
+    ended = call("-c", f"import runpy, sys; sys.modules[{missing!r}] = None; {run}")
     assert ended.returncode == 2
     assert ended.stderr == f"error: {INSTALL}\n"

@@ -93,9 +93,15 @@ class Conformance:
     @classmethod
     def classes(cls) -> list[tuple[type, tuple[type, ...]]]:
         """Return the registered class and that of its settings, each with the bases that it may have."""
-        bases, config_base, config_class = cls.bases(), BY_NAME[cls.kind].config_base, cls.entry().load_config()
-        found = [(contract.class_of(cls.entry().load(), cls.config()), bases)] if bases else []
-        return found + ([(config_class, (config_base,))] if config_base and config_class else [])
+        found: list[tuple[type, tuple[type, ...]]] = []
+        bases, config_base = cls.bases(), BY_NAME[cls.kind].config_base
+        if bases:
+            target = cls.entry().load()  # a function is possible, too
+            found.append((target if isinstance(target, type) else type(target(cls.config())), bases))
+        config_class = cls.entry().load_config()
+        if config_base is not None and config_class is not None:
+            found.append((config_class, (config_base,)))
+        return found
 
     def test_it_subclasses_the_base_of_its_kind(self) -> None:
         classes = self.classes()

@@ -3,17 +3,11 @@
 import difflib
 import inspect
 from collections.abc import Collection
-from typing import Any
 
 NEAR = 0.85
 """Share of letters in common (:class:`difflib.SequenceMatcher`) from which a name is taken for a misspelt one."""
 KNOWN = frozenset({"config"})
 """Names that the contract itself gives to attributes of objects, beside what the bases define."""
-
-
-def class_of(target: Any, config: Any) -> type:
-    """Return the class of what a plugin registered, which may be a function that makes the object of ``config``."""
-    return target if isinstance(target, type) else type(target(config))
 
 
 def lacks(found: type, *bases: type) -> str:

@@ -1,7 +1,7 @@
 """One of the ranks that :meth:`smallwright_testing.learning.Learning.test_two_ranks_train_as_one` starts.
 
-``torchrun ... -m smallwright_testing.rank <folder>`` trains the architecture of ``job.json``, sharded by the trainer's own
-``parallelize``, from the weights and on the ids of ``given.pt``. Losses and first gradients go to ``found.pt``.
+``torchrun ... -m smallwright_testing.rank <folder>`` trains the architecture of ``job.json`` with the weights and
+the ids of ``given.pt``. The trainer's own ``parallelize`` shards it. Losses and first gradients go to ``found.pt``.
 """
 
 import sys
