@@ -92,7 +92,7 @@ def test_links_and_names_of_the_page_exist():
         assert (PAGE.parent / target).exists(), target
     for module, name in re.findall(r"`(core(?:\.\w+)*)\.([A-Z]\w+)`", text):
         assert hasattr(__import__(module, fromlist=[name]), name), f"{module}.{name}"
-    for name in re.findall(r"kit: `core\.testing\.(\w+)`", text):
+    for name in re.findall(r"kit: `smallwright_testing\.(\w+)`", text):
         assert name in {kit.__name__ for kit in KIT}
 
 
