@@ -3,25 +3,15 @@
 import dataclasses
 import subprocess
 import sys
-from importlib import resources
 
 import pytest
 from core.errors import ConfigError, UserError
 from core.interfaces import Job
 from core.typed import build, identity
-from omegaconf import OmegaConf
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.plan import memory_parts
 from smallwright_pretrain.trainer import TorchTitanPretrain
-
-
-def test_the_yaml_lists_every_key_with_the_default():
-    text = resources.files("smallwright_pretrain.conf.pretrain").joinpath("torchtitan.yaml").read_text()
-    values = OmegaConf.to_container(OmegaConf.create(text))
-    assert values.pop("name") == "torchtitan"
-    assert set(values) == set(TorchTitanConfig.__dataclass_fields__)
-    assert build(TorchTitanConfig, values, "pretrain") == TorchTitanConfig()
 
 
 @pytest.mark.parametrize(

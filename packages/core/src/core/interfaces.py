@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import travel
+from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.writing import write_json
 
@@ -82,10 +83,8 @@ class Job:
         """Read what :meth:`write` wrote, and build the stage, the architecture and the executor that it names."""
         content = json.loads(path.read_text(encoding="utf-8"))
         plugin_files = tuple(content["plugin_files"])
-        if plugin_files:  # their modules are found by loading them
-            from core.discovery import load
-
-            load(plugin_files)
+        for file in plugin_files:
+            import_file(Path(file))
         return cls(
             name=content["name"],
             output=Path(content["output"]),

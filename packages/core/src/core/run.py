@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import compose, discovery, graph, report, store
+from core import compose, discovery, graph, report, show_config, store
 from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -59,14 +59,14 @@ class StageFailed(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = command_parser("core.run", __doc__ or "")
-    parser.add_argument("--config", action="store_true", help="print the composed configuration and stop")
+    parser.add_argument("--config", action="store_true", help="print all settings and what they mean, as YAML")
     options = parse(parser, arguments)
     try:
         registry = discovery.load(options.plugin)
         warn_about_broken(registry)
         config = compose.compose(options.overrides, registry)
         if options.config:
-            print(json.dumps(config, indent=2), flush=True)
+            print(show_config.render(config, registry), flush=True)
             return 0
         stages = graph.build(config, registry)
         return _run(config, stages, registry, tuple(options.plugin))
