@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from core.testing import ArchitectureConformance
 from core.typed import build
 from smallwright_pangu_pi.architecture import PanguPi
 from smallwright_pangu_pi.config import PanguPiConfig
+from smallwright_testing import ArchitectureConformance
 from torchtitan.models.common.attention import ScaledDotProductAttention
 
 PLAIN = {"series_activation": 1, "augmented_shortcuts": 0}

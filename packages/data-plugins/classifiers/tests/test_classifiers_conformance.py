@@ -1,7 +1,7 @@
 """The classifiers hold what every data step must."""
 
-from core.testing import StepConformance
-from core.testing.documents import nasty_documents, plain_documents
+from smallwright_testing import StepConformance
+from smallwright_testing.documents import nasty_documents, plain_documents
 
 
 class ClassifierConformance(StepConformance):

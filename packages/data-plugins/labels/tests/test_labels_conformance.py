@@ -5,7 +5,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from core.testing import StepConformance
+from smallwright_testing import StepConformance
 
 
 class TestScoreRules(StepConformance):

@@ -1,4 +1,4 @@
-"""The faces of an architecture with the same weights, for the tests of :mod:`core.testing`.
+"""The faces of an architecture with the same weights, for the tests of :mod:`smallwright_testing`.
 
 Shape suffixes: B batch, L sequence, V vocabulary.
 """

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.interfaces import TokensMeta
-from core.testing.documents import plain_documents
+
+from smallwright_testing.documents import plain_documents
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")
 CHATML = (

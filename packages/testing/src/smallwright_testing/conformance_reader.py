@@ -1,4 +1,4 @@
-"""The step ``conformance_documents``, which reads what :func:`core.testing.documents.write_shards` wrote.
+"""The step ``conformance_documents``, which reads what :func:`smallwright_testing.documents.write_shards` wrote.
 
 Given to runs of the conformance kit as a local plugin file; not registered otherwise.
 """
@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from datatrove.data import Document
-
 from core.data.steps import Step
 from core.hooks import hookimpl
+from datatrove.data import Document
 
 PLUGIN_API_VERSION = 1
 

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import smallwright_testing
 
-BROKEN = Path(__file__).with_name("broken_plugins.py")
+HERE = Path(__file__).parent
 ARCHITECTURES = {
     "miscounted": [
         "every_named_size_has_the_parameters_it_declares",
@@ -44,17 +45,50 @@ STEPS = {
     "remembers": ["a_killed_run_goes_on_to_the_same_bytes"],
     "chatty": ["every_document_is_kept_or_set_aside_with_a_reason"],
 }
+CONTRACT = {
+    ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
+    ("EvaluatorConformance", "eval_misspelt"): "Misspelt.enviroment is no part of the contract: environment was meant",
+    ("PosttrainConformance", "post_baseless"): "Baseless must subclass core.interfaces.Stage",
+    ("PosttrainConformance", "post_misspelt"): "Misspelt.enviroment is no part of the contract: environment was meant",
+    ("Initializers", "init_misspelt"): "chek_source is no part of the contract: check_source was meant",
+    ("Initializers", "init_no_method"): "NoMethod.reads_tokens must be a method",
+    ("StepConformance", "step_baseless"): "Baseless must subclass core.data.groups.GroupStep or",
+    ("StepConformance", "step_misspelt"): "MisspeltStep.reports is no part of the contract: report was meant",
+    ("StepConformance", "step_baseless_config"): "BaselessConfig must subclass core.interfaces.StepConfig",
+    ("StepConformance", "step_misspelt_config"): "MisspeltConfig.input is no part of the contract: inputs was meant",
+    ("StepConformance", "step_field"): "FieldConfig.inputs must be a method",
+    ("ArchitectureConformance", "arch_baseless"): "Baseless must subclass core.interfaces.Architecture",
+    (
+        "ArchitectureConformance",
+        "arch_misspelt",
+    ): "flop_per_token is no part of the contract: flops_per_token was",
+}
+"""Kit and plugin of ``broken_contract.py``, and what the kit must say of it."""
+SOUND = (
+    ("EvaluatorConformance", "eval_sound"),
+    ("PosttrainConformance", "post_sound"),
+    ("Initializers", "init_sound"),
+    ("StepConformance", "step_sound"),
+)
+
+
+class Initializers(smallwright_testing.Conformance):
+    """The kit of a kind that has no class of its own."""
+
+    kind = "initializers"
+    where = "arch.initializer"
 
 
 def outcomes(folder: Path, base: str, prefix: str, cases: dict[str, list[str]], also: str = "") -> dict[str, str]:
     """Run the tests that ``cases`` names for broken plugins and for a sound one; return outcomes by class and test."""
+    broken = {"arch": HERE / "broken_architectures.py", "step": HERE / "broken_steps.py"}[prefix]
     module = folder / "test_cases.py"
     every = sorted({test for tests in cases.values() for test in tests})
     classes = [
-        f"class Test_{name}({base}):\n    plugin = '{prefix}_{name}'\n    plugin_files = ({str(BROKEN)!r},)\n{also}\n"
+        f"class Test_{name}({base}):\n    plugin = '{prefix}_{name}'\n    plugin_files = ({str(broken)!r},)\n{also}\n"
         for name in (*cases, "sound")
     ]
-    module.write_text(f"from core.testing import {base}\n\n" + "\n".join(classes))
+    module.write_text(f"from smallwright_testing import {base}\n\n" + "\n".join(classes))
     chosen = [
         f"{module}::Test_{name}::test_{test}" for name, tests in {**cases, "sound": every}.items() for test in tests
     ]
@@ -86,3 +120,31 @@ def test_mistakes_of_architectures_are_found(tmp_path):
 @pytest.mark.slow
 def test_mistakes_of_steps_are_found(tmp_path):
     assert outcomes(tmp_path, "StepConformance", "step", STEPS) == expected(STEPS)
+
+
+def check_contract(kit: str, plugin: str) -> None:
+    """Hold one of ``broken_contract.py`` against the contract."""
+    base = Initializers if kit == "Initializers" else getattr(smallwright_testing, kit)
+    given = {"plugin": plugin, "plugin_files": (str(HERE / "broken_contract.py"),)}
+    tests = type("Held", (base,), given)()
+    tests.test_it_subclasses_the_base_of_its_kind()
+    tests.test_no_name_is_nearly_one_of_the_contract()
+
+
+@pytest.mark.parametrize(("kit", "plugin"), CONTRACT)
+def test_what_misses_the_contract_is_found(kit, plugin):
+    with pytest.raises(AssertionError) as caught:
+        check_contract(kit, plugin)
+    assert CONTRACT[kit, plugin] in str(caught.value)
+
+
+@pytest.mark.parametrize(("kit", "plugin"), SOUND)
+def test_what_holds_the_contract_passes(kit, plugin):
+    check_contract(kit, plugin)
+
+
+def test_a_name_that_only_looks_like_one_of_the_contract_can_be_meant():
+    files = {"plugin_files": (str(HERE / "broken_contract.py"),)}
+    meant = {"plugin": "step_misspelt_config", "own_names": frozenset({"input"}), **files}
+    tests = type("Held", (smallwright_testing.StepConformance,), meant)()
+    tests.test_no_name_is_nearly_one_of_the_contract()

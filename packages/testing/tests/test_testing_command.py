@@ -1,11 +1,11 @@
-"""``python -m core.testing`` runs the kit on what is registered, and says what holds."""
+"""``python -m smallwright_testing`` runs the kit on what is registered, and says what holds."""
 
 from pathlib import Path
 
 import pytest
-from core.testing.__main__ import main
+from smallwright_testing.__main__ import main
 
-BROKEN = str(Path(__file__).with_name("broken_plugins.py"))
+BROKEN = str(Path(__file__).with_name("broken_steps.py"))
 
 
 def test_a_broken_plugin_is_told_by_what_it_does_not_hold(tmp_path, capsys):

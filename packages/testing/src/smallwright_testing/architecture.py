@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-
+from core import typed
+from core.engines import offline_environment, vllm_environment
 from core.interfaces import Architecture
-from core.testing.base import Conformance
-from core.testing.engines import Loaded, adapter_of, environment, log_probabilities, titan_logits
-from core.testing.learning import Learning
+
+from smallwright_testing.base import Conformance
+from smallwright_testing.engines import Loaded, adapter_of, environment, log_probabilities, titan_logits
+from smallwright_testing.learning import Learning
 
 LOG_PROBABILITY = 1e-4
 """Largest difference in nats between two engines in float32."""
@@ -92,11 +94,9 @@ class ArchitectureConformance(Learning, Conformance):
     @classmethod
     def config_of(cls, size: str, values: Mapping[str, Any]) -> Any:
         """Return the configuration of a named size, without the settings of this class."""
-        from core.typed import build
-
         config_class = cls.entry().load_config()
         assert config_class is not None
-        return build(config_class, {"size": size, **values}, cls.where)
+        return typed.build(config_class, {"size": size, **values}, cls.where)
 
     def test_these_settings_have_the_parameters_they_declare(self, loaded: Loaded) -> None:
         declared = loaded.architecture.parameters()
@@ -224,8 +224,6 @@ class ArchitectureConformance(Learning, Conformance):
 
         if importlib.util.find_spec("vllm") is None:
             pytest.skip("vLLM is not installed: pip install 'smallwright-pretrain[cpu]' or [gpu]")
-        from smallwright_pretrain.verify_vllm import ENVIRONMENT
-
         loaded.hf.save_pretrained(tmp_path / "hf")
         prompts_BL = loaded.ids_BL.tolist()
         with torch.no_grad():
@@ -236,7 +234,7 @@ class ArchitectureConformance(Learning, Conformance):
             json.dumps({"prompts": prompts_BL, "vllm_architecture": served_as, "log_probabilities": {}})
         )
         command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference), str(tmp_path / "hf")]
-        variables = {**environment(self.plugin_files), **ENVIRONMENT}
+        variables = {**environment(self.plugin_files), **vllm_environment(), **offline_environment()}
         ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr[-3000:]
         served = torch.tensor(json.loads(reference.read_text())["log_probabilities"]["vLLM"])

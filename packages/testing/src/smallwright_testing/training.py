@@ -5,10 +5,13 @@ Shape suffixes: B batch, L sequence, V vocabulary.
 
 from typing import TYPE_CHECKING, Any
 
-from core.testing.engines import titan_logits
+from smallwright_testing.engines import titan_logits
 
 if TYPE_CHECKING:
     import torch
+
+JOB, GIVEN, FOUND = "job.json", "given.pt", "found.pt"
+"""Files by which the test and its ranks tell each other of the work."""
 
 
 def mean_loss(model: Any, ids_BL: "torch.Tensor", rows: slice = slice(None)) -> "torch.Tensor":

@@ -4,16 +4,16 @@ Shape suffixes: B batch, L sequence, V vocabulary.
 """
 
 import copy
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from core.interfaces import Job
 
-from core.testing.engines import Loaded, adapter_of, environment, titan_logits
-from core.testing.training import mean_loss, train
+from smallwright_testing.engines import Loaded, adapter_of, environment, titan_logits
+from smallwright_testing.training import FOUND, GIVEN, JOB, mean_loss, train
 
 SLOPE = 1e-3
 """Largest share by which a slope may differ from its finite difference: TorchTitan's RoPE rounds to float32."""
@@ -31,7 +31,7 @@ find: where a token changes its experts on the way the loss jumps, and a shorter
 
 
 class Learning:
-    """Tests of :class:`core.testing.ArchitectureConformance` about training."""
+    """Tests of :class:`smallwright_testing.ArchitectureConformance` about training."""
 
     seq_len: ClassVar[int]
     steps: ClassVar[int] = 20
@@ -113,18 +113,21 @@ class Learning:
         alone.zero_grad()
         losses = train(alone, loaded.ids_BL, steps, self.learning_rate)
 
-        torch.save({"state": loaded.titan.state_dict(), "ids_BL": loaded.ids_BL}, tmp_path / "given.pt")
-        launch = {
-            "plugin": self.plugin,  # type: ignore[attr-defined]
-            "settings": self.given(),  # type: ignore[attr-defined]
-            "plugin_files": list(self.plugin_files),  # type: ignore[attr-defined]
-            "steps": steps,
-            "learning_rate": self.learning_rate,
-        }
-        (tmp_path / "launch.json").write_text(json.dumps(launch))
-        _run_ranks(tmp_path, tuple(launch["plugin_files"]))
+        given = {"state": loaded.titan.state_dict(), "ids_BL": loaded.ids_BL}
+        torch.save({**given, "steps": steps, "learning_rate": self.learning_rate}, tmp_path / GIVEN)
+        plugin_files: tuple[str, ...] = self.plugin_files  # type: ignore[attr-defined]
+        job = Job(
+            name="conformance",
+            output=tmp_path,
+            inputs={},
+            seed=0,
+            architecture=loaded.architecture,
+            plugin_files=plugin_files,
+        )
+        job.write(tmp_path / JOB)
+        _run_ranks(tmp_path, plugin_files)
 
-        sharded = torch.load(tmp_path / "found.pt", weights_only=True)
+        sharded = torch.load(tmp_path / FOUND, weights_only=True)
         assert sharded["losses"] == pytest.approx(losses, rel=RANKS)
         assert sharded["gradients"].keys() == expected.keys()
         assert not _apart(sharded["gradients"], expected)
@@ -157,6 +160,6 @@ def _slope(model: Any, parameter: Any, direction: Any, ids_BL: Any, share: float
 
 def _run_ranks(folder: Path, plugin_files: tuple[str, ...]) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
-    command: list[Any] = [sys.executable, *launcher, "-m", "core.testing.ranks", folder]
+    command: list[Any] = [sys.executable, *launcher, "-m", "smallwright_testing.rank", folder]
     ended = subprocess.run(command, env=environment(plugin_files), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]

@@ -1,8 +1,8 @@
 """Run the conformance kit on registered plugins, without a test file, and say what each of them holds.
 
-python -m core.testing gqa
-python -m core.testing shared_ffn 'ffn_groups={middle: 1-3}' --markdown report.md
-python -m core.testing mine --plugin ./mine.py size=null hidden_size=64 --quick
+python -m smallwright_testing gqa
+python -m smallwright_testing shared_ffn 'ffn_groups={middle: 1-3}' --markdown report.md
+python -m smallwright_testing mine --plugin ./mine.py size=null hidden_size=64 --quick
 """
 
 import argparse
@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from core import discovery, testing
+from core import discovery
 from core.errors import ConfigError, UserError, nearest
 from core.run import parse
 
-CLASSES = {
-    "architectures": "ArchitectureConformance",
-    "steps": "StepConformance",
-    "posttrainers": "PosttrainConformance",
-    "evaluators": "EvaluatorConformance",
+from smallwright_testing import (
+    ArchitectureConformance,
+    Conformance,
+    EvaluatorConformance,
+    PosttrainConformance,
+    StepConformance,
+)
+
+CLASSES: dict[str, type[Conformance]] = {
+    kit.kind: kit for kit in (ArchitectureConformance, StepConformance, PosttrainConformance, EvaluatorConformance)
 }
 PYTEST_INI = """[pytest]
 addopts = -q --no-header -p no:cacheprovider --import-mode=importlib
@@ -58,7 +62,7 @@ class Report:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 1 when a plugin does not hold something."""
     parser = argparse.ArgumentParser(
-        prog="python -m core.testing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m smallwright_testing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", help="a registered architecture, step, post-training method or evaluator")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the kit's")
@@ -122,7 +126,7 @@ def _refuse_wrong_settings(kind: str, name: str, settings: Mapping[str, Any], pl
     own = dict(settings)
     size = {"size": own.pop("size")} if kind == "architectures" and "size" in own else {}
     given = {"plugin": name, "plugin_files": tuple(plugin_files), "settings": own, **size}
-    kit: Any = type("Kit", (getattr(testing, CLASSES[kind]),), given)
+    kit: Any = type("Kit", (CLASSES[kind],), given)
     try:
         config = kit.config()
         if kind == "architectures":  # one may refuse what its configuration allows
@@ -137,7 +141,7 @@ def _test_file(kind: str, name: str, settings: dict[str, Any], plugin_files: Seq
     files = tuple(str(Path(file).resolve()) for file in plugin_files)
     size = f"    size = {settings.pop('size')!r}\n" if kind == "architectures" and "size" in settings else ""
     return (
-        f"from core.testing import {CLASSES[kind]} as Kit\n\n\n"
+        f"from smallwright_testing import {CLASSES[kind].__name__} as Kit\n\n\n"
         f"class TestPlugin(Kit):\n    plugin = {name!r}\n    settings = {settings!r}\n{size}"
         f"    plugin_files = {files!r}\n"
     )

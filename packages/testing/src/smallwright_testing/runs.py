@@ -52,7 +52,6 @@ def run_recipe(
 ) -> Outcome:
     """Run ``steps``, the last of them the tested one, over ``files``, with this process or an ``executor``."""
     import pyarrow.parquet as pq
-
     from core.data.executor import LocalExecutor
     from core.data.recipe import LocalExecutorConfig, RecipeConfig
     from core.data.runner import Recipe

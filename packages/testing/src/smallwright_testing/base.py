@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import pytest
-
 from core import discovery, typed
 from core.errors import ConfigError
+from core.kinds import BY_NAME
 from core.registry import Entry
+
+from smallwright_testing import contract
 
 HEAVY = ("torch", "torchtitan", "transformers", "vllm", "trl", "lm_eval", "datasets", "datatrove", "pyarrow", "pandas")
 """Libraries that planning a run must not import: its commands answer within a second."""
@@ -35,7 +37,10 @@ print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules} & set(
 
 
 class Conformance:
-    """Base of the test classes. A subclass whose name begins with ``Test`` is collected."""
+    """Base of the test classes. A subclass whose name begins with ``Test`` is collected.
+
+    It can be used itself for kinds that have no class of their own, with their ``kind`` and ``where``.
+    """
 
     kind: ClassVar[str]
     """Kind of the registry, such as ``steps``."""
@@ -47,6 +52,8 @@ class Conformance:
     """Settings that differ from the defaults."""
     wrong_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Settings that must be refused, by the key that the message must name."""
+    own_names: ClassVar[frozenset[str]] = frozenset()
+    """Names of the plugin's classes that only look like one of the contract's."""
     plugin_files: ClassVar[tuple[str, ...]] = ()
     """Local files as given with ``--plugin``; absolute paths, or relative to where pytest is started."""
 
@@ -76,6 +83,39 @@ class Conformance:
         assert parameters.frozen, f"@dataclass(frozen=True) is missing on {config_class}"
         plain = typed.identity(self.config())
         assert json.loads(json.dumps(plain)) == plain, "the identity of an artifact is made of JSON values"
+
+    @classmethod
+    def bases(cls) -> tuple[type, ...]:
+        """Return the classes of which the registered one must subclass one; empty where its kind has none."""
+        base = BY_NAME[cls.kind].base
+        return () if base is None else (base,)
+
+    @classmethod
+    def classes(cls) -> list[tuple[type, tuple[type, ...]]]:
+        """Return the registered class and that of its settings, each with the bases that it may have."""
+        found: list[tuple[type, tuple[type, ...]]] = []
+        bases, config_base = cls.bases(), BY_NAME[cls.kind].config_base
+        if bases:
+            target = cls.entry().load()  # a function is possible, too
+            found.append((target if isinstance(target, type) else type(target(cls.config())), bases))
+        config_class = cls.entry().load_config()
+        if config_base is not None and config_class is not None:
+            found.append((config_class, (config_base,)))
+        return found
+
+    def test_it_subclasses_the_base_of_its_kind(self) -> None:
+        classes = self.classes()
+        if not classes:
+            pytest.skip(f"{self.kind} have no base class")
+        wrong = [line for found, bases in classes if (line := contract.lacks(found, *bases))]
+        assert not wrong, "; ".join(wrong)
+
+    def test_no_name_is_nearly_one_of_the_contract(self) -> None:
+        wrong = []
+        for found, bases in self.classes():
+            base = next((base for base in bases if issubclass(found, base)), bases[0])
+            wrong += [*contract.misspelt(found, base, self.own_names), *contract.no_methods(found, base)]
+        assert not wrong, "; ".join(wrong)
 
     def test_planning_imports_nothing_heavy(self) -> None:
         arguments = [self.kind, self.plugin, self.given(), list(self.plugin_files), self.where, HEAVY]

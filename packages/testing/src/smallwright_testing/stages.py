@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-
 from core import store
 from core.interfaces import Job
 from core.progress import ProgressWriter
-from core.testing.base import Conformance
-from core.testing.models import one_thread, tiny_model, tiny_tokens
+
+from smallwright_testing.base import Conformance
+from smallwright_testing.models import one_thread, tiny_model, tiny_tokens
 
 SEED = 7
 Finished = tuple[Path, dict[str, Any], int]
@@ -48,8 +48,7 @@ class StageConformance(Conformance, abc.ABC):
     @classmethod
     def run(cls, output: Path, inputs: Mapping[str, Path], progress: ProgressWriter) -> dict[str, Any]:
         """Run the stage as :mod:`core.worker` does, in this process."""
-        stage = cls.entry().load()(cls.config())
-        variables = stage.environment() if hasattr(stage, "environment") else {}
+        stage = cls.entry().build(cls.config())
         output.mkdir(parents=True, exist_ok=True)
         job = Job(
             name=cls.plugin,
@@ -60,7 +59,7 @@ class StageConformance(Conformance, abc.ABC):
             progress=progress,
         )
         with pytest.MonkeyPatch.context() as patch, one_thread():
-            for name, value in variables.items():
+            for name, value in stage.environment().items():
                 if name not in os.environ:
                     patch.setenv(name, value)
             return stage.run(job)

@@ -1,16 +1,14 @@
-"""One of the ranks that :meth:`core.testing.learning.Learning.test_two_ranks_train_as_one` starts.
+"""One of the ranks that :meth:`smallwright_testing.learning.Learning.test_two_ranks_train_as_one` starts.
 
-``torchrun ... -m core.testing.ranks <folder>``: trains the model of ``launch.json`` and ``given.pt``, sharded by the
-trainer's own ``parallelize``, and leaves losses and first gradients in ``found.pt``.
+``torchrun ... -m smallwright_testing.rank <folder>`` trains the architecture of ``job.json`` with the weights and
+the ids of ``given.pt``. The trainer's own ``parallelize`` shards it. Losses and first gradients go to ``found.pt``.
 """
 
-import json
 import sys
 from pathlib import Path
 
-from core import discovery
+from core.interfaces import Job
 from core.process import die_with_parent
-from core.typed import build
 
 
 def main(folder: Path) -> None:
@@ -24,15 +22,12 @@ def main(folder: Path) -> None:
     from torchtitan.config.configs import CompileConfig, ParallelismConfig, TrainingConfig
     from torchtitan.distributed import ParallelDims
 
-    from core.testing.engines import titan_model
-    from core.testing.training import mean_loss, train
+    from smallwright_testing.engines import titan_model
+    from smallwright_testing.training import FOUND, GIVEN, JOB, mean_loss, train
 
-    launch = json.loads((folder / "launch.json").read_text())
-    given = torch.load(folder / "given.pt", weights_only=True)
-    entry = discovery.load(launch["plugin_files"]).get("architectures", launch["plugin"])
-    config_class = entry.load_config()
-    assert config_class is not None
-    architecture = entry.load()(build(config_class, launch["settings"], "arch"))
+    given = torch.load(folder / GIVEN, weights_only=True)
+    architecture = Job.read(folder / JOB).architecture
+    assert architecture is not None
     model = titan_model(architecture, given["ids_BL"].shape[1])
     model.load_state_dict(given["state"])
 
@@ -52,10 +47,10 @@ def main(folder: Path) -> None:
     mean_loss(model, given["ids_BL"], rows).backward()
     gradients = {name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()}
     model.zero_grad()
-    losses = torch.tensor(train(model, given["ids_BL"], launch["steps"], launch["learning_rate"], rows))
+    losses = torch.tensor(train(model, given["ids_BL"], given["steps"], given["learning_rate"], rows))
     dist.all_reduce(losses)
     if rank == 0:
-        torch.save({"losses": losses.tolist(), "gradients": gradients}, folder / "found.pt")
+        torch.save({"losses": losses.tolist(), "gradients": gradients}, folder / FOUND)
     dist.destroy_process_group()
 
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from core.testing.base import Conformance
-from core.testing.documents import Given, nasty_documents, plain_documents, write_shards
-from core.testing.runs import LABEL, READER, Outcome, run_recipe, two_processes
+from smallwright_testing.base import Conformance
+from smallwright_testing.documents import Given, nasty_documents, plain_documents, write_shards
+from smallwright_testing.runs import LABEL, READER, Outcome, run_recipe, two_processes
 
 SHARDS = 3
 
@@ -27,6 +27,15 @@ class StepConformance(Conformance):
     """Each document that comes out is one that went in. False: it splits documents, or joins them."""
     same_in_one_file: ClassVar[bool] = True
     """The decisions are the same when all documents lie in one file. False: it works file by file, and says so."""
+
+    @classmethod
+    def bases(cls) -> tuple[type, ...]:
+        """Return the bases of steps, those that promise most first."""
+        from core.data.groups import GroupStep
+        from core.data.steps import CorpusStep, DocumentStep, Step
+        from datatrove.pipeline.base import PipelineStep
+
+        return GroupStep, DocumentStep, CorpusStep, Step, PipelineStep
 
     @classmethod
     def documents(cls) -> list[Given]:
