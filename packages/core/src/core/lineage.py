@@ -5,31 +5,28 @@ python -m core.lineage store/crawl/demo_crawl-0123456789ab --json
 python -m core.lineage crawl/page.warc.gz --store store
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import store
-from core.errors import InputError, UserError
+from core import cli, store
+from core.errors import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m core.lineage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return cli.carry_out(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    parser = cli.command_parser("core.lineage", __doc__)
     parser.add_argument("artifact", type=Path, help="an artifact's folder, or an input file such as a WARC")
     parser.add_argument("--store", type=Path, default=None, help="where to look for what was made from it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    try:
-        result = lineage(options.artifact, options.store)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    result = lineage(options.artifact, options.store)
     print(json.dumps(result, indent=2) if options.json else render(result))
     return 0
 
@@ -37,8 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
     """Return ``{artifact, made_from: tree, used_by: [artifact...]}``.
 
+    Args:
+        artifact: Folder of an artifact, a folder inside one, or an input file.
+        root: The store to look for later artifacts in; None: the artifact's own, for a file ``./store``.
+
     Raises:
-        InputError: no such artifact or file.
+        InputError: no such artifact, file or store.
+        ArtifactError: a manifest is damaged.
     """
     if not artifact.exists():
         raise InputError(f"{artifact}: no such artifact or file.")
@@ -49,6 +51,8 @@ def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
         raise InputError(f"no finished artifact at this place: no {store.MANIFEST} in it or above it.")
     is_file = artifact.is_file()
     root = (root or (Path("store") if is_file else artifact.parent.parent)).resolve()
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder. Say where the store is: --store <dir>.")
     return {
         "artifact": str(artifact),
         "made_from": {} if is_file else made_from(artifact),
@@ -57,10 +61,13 @@ def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
 
 
 def made_from(artifact: Path) -> dict[str, Any]:
-    """Return the tree of an artifact's inputs, down to the external files."""
-    try:
-        manifest = json.loads((artifact / store.MANIFEST).read_text())
-    except FileNotFoundError:
+    """Return the tree of an artifact's inputs, down to the external files.
+
+    Raises:
+        ArtifactError: a manifest is damaged.
+    """
+    manifest = store.load_manifest(artifact)
+    if manifest is None:
         return {"artifact": str(artifact), "missing": True}
     return {
         "artifact": str(artifact),
@@ -75,8 +82,13 @@ def made_from(artifact: Path) -> dict[str, Any]:
 
 
 def used_by(origin: Path, root: Path) -> Iterator[str]:
-    """Yield the artifacts of a store that were made from ``origin``, directly or not."""
-    manifests = {path.parent: json.loads(path.read_text()) for path in sorted(root.glob(f"*/*/{store.MANIFEST}"))}
+    """Yield the artifacts of a store that were made from ``origin``, directly or not.
+
+    Raises:
+        ArtifactError: a manifest is damaged.
+    """
+    folders = [path.parent for path in sorted(root.glob(f"*/*/{store.MANIFEST}"))]
+    manifests = {folder: manifest for folder in folders if (manifest := store.load_manifest(folder)) is not None}
     reached = {str(origin)}
     reached |= {str(artifact) for artifact in manifests if origin.is_file() and artifact in origin.parents}
     growing = True
