@@ -1,6 +1,7 @@
-"""Runs of toy stages through the real commands: reuse, resume after SIGKILL, failure, report, plan and lineage."""
+"""Runs of toy stages through the real commands: reuse, resume after SIGKILL, failure, report and plan."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -63,10 +64,17 @@ def test_a_run_a_second_run_and_a_changed_evaluation(run, command, toy, workdir)
     assert {name for name, status in statuses(workdir, "changed").items() if status == "ran"} == {"eval"}
 
 
-def test_data_alone_curates_a_corpus(command, workdir):
+def test_data_alone_curates_a_corpus_with_a_lineage_both_ways(command, call, workdir):
     done = command("run", "+data=toy", "run_dir=run")
     assert done.returncode == 0, done.stderr
     assert statuses(workdir) == {"crawl": "ran", "data": "ran"}
+    corpus = next(stage["artifact"] for stage in report(workdir)["stages"] if stage["name"] == "data")
+    back = json.loads(call("lineage", corpus, "--json", plugin=False).stdout)
+    files = back["made_from"]["inputs"]["crawl"]["files"]
+    assert len(files) == 3
+    forward = json.loads(call("lineage", files[0], "--store", "store", "--json", plugin=False).stdout)
+    assert forward["used_by"] == [corpus]
+    assert "1.txt" in call("lineage", corpus, plugin=False).stdout
 
 
 def test_a_stage_killed_in_the_middle_goes_on_from_there(run, workdir):
@@ -146,3 +154,58 @@ def test_several_recipes_give_a_corpus_each(command, toy, workdir):
     assert "an option is named twice" in twice.stderr
     alone = json.loads(command("plan", "+data=other", "data.source.lines=5", "--json").stdout)
     assert {row["status"] for row in alone["stages"]} == {"reused"}
+
+
+PROBE = """
+from core.hooks import hookimpl
+from core.interfaces import Stage
+
+PLUGIN_API_VERSION = 1
+
+
+class Probe(Stage):
+    def run(self, job):
+        return {{"word": "{word}"}}
+
+
+@hookimpl
+def register_corpora(register):
+    register("probe", "sw_probe:Probe", artifact_version={artifact_version})
+"""
+
+
+@pytest.fixture
+def release(command, workdir):
+    """Install a release of a plugin package that builds a corpus, in place of the one before, and run it."""
+    site = workdir / "site"
+    (workdir / "hydra_conf" / "data" / "probe.yaml").write_text("name: probe\ncorpus: probe\n")
+
+    def release(version, *, word, artifact_version):
+        shutil.rmtree(site, ignore_errors=True)
+        info = site / f"sw_probe-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / "sw_probe.py").write_text(PROBE.format(word=word, artifact_version=artifact_version))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: sw-probe\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text("[smallwright]\nsw_probe = sw_probe\n")
+        done = command("run", "+data=probe", plugin=False, PYTHONPATH=str(site), SMALLWRIGHT_PLUGINS="sw_probe")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return release
+
+
+def test_other_code_remakes_an_artifact_only_where_its_author_says_so(release, workdir):
+    assert "reused" not in release("1.0", word="one", artifact_version=1)
+    again = release("1.0", word="one", artifact_version=1)
+    assert "reused" in again
+    assert "note:" not in again
+    patched = release("1.0.1", word="two", artifact_version=1)
+    assert "reused" in patched
+    assert "note: made by other code of sw-probe, of the same artifact_version" in patched
+    assert "reused" not in release("1.1", word="two", artifact_version=2)
+    manifests = [json.loads(path.read_text()) for path in workdir.glob("store/data/*/manifest.json")]
+    made = {manifest["summary"]["word"]: manifest for manifest in manifests}
+    assert set(made) == {"one", "two"}, "the patched release made nothing"
+    assert {word: manifest["identity"]["artifact_version"] for word, manifest in made.items()} == {"one": 1, "two": 2}
+    assert {word: manifest["plugins"]["sw-probe"] for word, manifest in made.items()} == {"one": "1.0", "two": "1.1"}
+    assert made["one"]["sources"]["sw-probe"] != made["two"]["sources"]["sw-probe"]

@@ -2,12 +2,13 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.errors import UserError
+from core.errors import UserError, cannot_write
 from core.registry import Registry
 
 PLUGIN_OPTION: dict[str, Any] = {
@@ -62,15 +63,15 @@ def warn_about_broken(registry: Registry) -> None:
 def carry_out(work: Callable[[], int], interrupted: str = "interrupted.") -> int:
     """Do the work of a command and return its exit code; only our own mistakes give a traceback.
 
-    ========================================= ========= =============================
-    what happens                              exit code what is printed
-    ========================================= ========= =============================
-    the work ends                             its own   its own
-    the user can mend it (``UserError``)      2         ``error: <message>``
-    the operating system refuses (``OSError``) 2        ``error: <file>: <reason>.``
-    nobody reads the output any more          1         nothing
-    Ctrl-C                                    130       ``interrupted``
-    ========================================= ========= =============================
+    ========================================== ========= ============================
+    what happens                               exit code what is printed
+    ========================================== ========= ============================
+    the work ends                              its own   its own
+    the user can mend it (``UserError``)       2         ``error: <message>``
+    the operating system refuses (``OSError``) 2         ``error: <file>: <reason>.``
+    nobody reads the output any more           1         nothing
+    Ctrl-C                                     130       ``interrupted``
+    ========================================== ========= ============================
 
     Args:
         work: Returns the exit code where all goes well. It may parse the arguments too.
@@ -84,8 +85,8 @@ def carry_out(work: Callable[[], int], interrupted: str = "interrupted.") -> int
     except BrokenPipeError:
         _forget_what_nobody_reads()
         return 1
-    except OSError as error:  # the disk that the output goes to is full
-        print(f"error: the output cannot be written: {error.strerror or error}.", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {_reason(error)}", file=sys.stderr)
         _forget_what_nobody_reads()
         return 2
 
@@ -96,19 +97,20 @@ def _code(work: Callable[[], int], interrupted: str) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"error: {place}{error.strerror or error}.", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130
 
 
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return cannot_write(error, error.filename or "the output")
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return f"{place}{error.strerror or error}."
+
+
 def _forget_what_nobody_reads() -> None:
-    """Send what the output streams still hold to nowhere, so that Python's exit does not fail on it."""
+    """Send what the output streams still hold to nowhere, so that Python's flush at its exit does not fail."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -7,12 +7,15 @@ python -m core.lineage crawl/page.warc.gz --store store
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import cli, store
 from core.errors import InputError
+
+LONGEST_LIST = 8
+"""Files that are shown of an artifact; --json has all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,25 +107,29 @@ def used_by(origin: Path, root: Path) -> Iterator[str]:
     yield from found
 
 
-def render(result: dict[str, Any]) -> str:
+def render(result: Mapping[str, Any]) -> str:
     """Show a lineage on a terminal."""
-    lines: list[str] = []
+    lines = [render_tree(result["made_from"])] if result["made_from"] else []
+    lines.append("used by" if result["used_by"] else "used by nothing in this store")
+    lines.extend(f"  {artifact}" for artifact in result["used_by"])
+    return "\n".join(lines)
 
-    def show(node: dict[str, Any], role: str, depth: int) -> None:
+
+def render_tree(made_from: Mapping[str, Any]) -> str:
+    """Show what an artifact was made from, an input below what was made from it."""
+    lines = ["made from"]
+
+    def show(node: Mapping[str, Any], role: str, depth: int) -> None:
         what = "MISSING" if node.get("missing") else f"{node['stage']} by {node['plugin']}"
         lines.append(f"{'  ' * depth}{role}{node['artifact']} ({what})")
         files = node.get("files", [])
-        lines.extend(f"{'  ' * (depth + 1)}{file}" for file in files[:8])
-        if len(files) > 8:
-            lines.append(f"{'  ' * (depth + 1)}... and {len(files) - 8} more files")
+        lines.extend(f"{'  ' * (depth + 1)}{file}" for file in files[:LONGEST_LIST])
+        if len(files) > LONGEST_LIST:
+            lines.append(f"{'  ' * (depth + 1)}... and {len(files) - LONGEST_LIST} more files")
         for name, child in node.get("inputs", {}).items():
             show(child, f"{name}: ", depth + 1)
 
-    if result["made_from"]:
-        lines.append("made from")
-        show(result["made_from"], "", 1)
-    lines.append("used by" if result["used_by"] else "used by nothing in this store")
-    lines.extend(f"  {artifact}" for artifact in result["used_by"])
+    show(made_from, "", 1)
     return "\n".join(lines)
 
 
