@@ -1,14 +1,11 @@
-"""Shapes of one budget, the command lines that train them, and what their scores say; as commands."""
+"""Shapes of one budget and the command lines that train them; as functions and as commands."""
 
 import dataclasses
-import json
 
 import pytest
-from core import plan_grid
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError
 from core.interfaces import Architecture
-
-COLUMNS = "depth,width,expansion,score\n"
+from core.planning import grid
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,11 +40,11 @@ def block(dimensions):
 
 
 def space(**values):
-    return plan_grid.Space(**{"budget": 1e9, "vocab": 48000} | values)
+    return grid.Space(**{"budget": 1e9, "vocab": 48000} | values)
 
 
 def test_every_shape_is_within_the_tolerance_and_the_ranges():
-    shapes = plan_grid.fitting(space(), block)
+    shapes = grid.fitting(space(), block)
     assert len(shapes) > 100
     assert len({(shape["num_hidden_layers"], shape["hidden_size"]) for shape in shapes}) == len(shapes)
     for shape in shapes:
@@ -61,7 +58,7 @@ def test_every_shape_is_within_the_tolerance_and_the_ranges():
 
 def test_no_shape_that_fits_is_missed():
     narrow = {"depth": (10, 12), "width": (1280, 1536), "expansion": (1, 4)}
-    found = {(s["num_hidden_layers"], s["hidden_size"]) for s in plan_grid.fitting(space(budget=4e8, **narrow), block)}
+    found = {(s["num_hidden_layers"], s["hidden_size"]) for s in grid.fitting(space(budget=4e8, **narrow), block)}
     every = set()
     for depth in range(10, 13):
         for width in (1280, 1408, 1536):
@@ -74,7 +71,7 @@ def test_no_shape_that_fits_is_missed():
 
 
 def test_multiples_and_grouped_heads_are_settings():
-    shapes = plan_grid.fitting(space(head_dim=64, heads_per_kv=4, width_multiple=64, ffn_multiple=256), block)
+    shapes = grid.fitting(space(head_dim=64, heads_per_kv=4, width_multiple=64, ffn_multiple=256), block)
     for shape in shapes:
         assert shape["hidden_size"] % 256 == 0, "whole groups of four heads of 64"
         assert shape["intermediate_size"] % 256 == 0
@@ -90,63 +87,26 @@ def test_multiples_and_grouped_heads_are_settings():
 )
 def test_a_budget_out_of_reach_says_what_the_ranges_have(values, message):
     with pytest.raises(ConfigError, match=message):
-        plan_grid.fitting(space(**values), block)
+        grid.fitting(space(**values), block)
 
 
 def test_the_draw_depends_on_the_seed_alone():
-    family = plan_grid.Family(name="block", target=Block, config_class=BlockConfig, settings={}, overrides=("a=1",))
+    family = grid.Family(name="block", target=Block, config_class=BlockConfig, settings={}, overrides=("a=1",))
     draw = {"samples": 5, "seq_len": 16}
-    one, again, other = (plan_grid.sample(space(), family, seed=seed, **draw) for seed in (0, 0, 1))
+    one, again, other = (grid.sample(space(), family, seed=seed, **draw) for seed in (0, 0, 1))
     assert one == again != other
     assert len(one["rows"]) == 5
     row = one["rows"][0]
     assert row["embedding_share"] == 48000 * row["width"] / row["parameters"]
     assert row["overrides"][:2] == ["+arch=block", "a=1"]
     assert f"arch.hidden_size={row['width']}" in row["overrides"]
-    many = plan_grid.sample(space(), family, samples=10_000, seed=0, seq_len=16)
+    many = grid.sample(space(), family, samples=10_000, seed=0, seq_len=16)
     assert len(many["rows"]) == many["possible"]
 
 
 def test_a_sequence_of_no_tokens_is_refused():
     with pytest.raises(ConfigError, match="--seq-len 0: must be at least 1"):
-        plan_grid.sample(space(), None, samples=1, seed=0, seq_len=0)
-
-
-def test_results_as_csv_and_json_give_the_same_correlations(tmp_path):
-    shapes = [(9, 2560), (12, 2304), (15, 2304), (20, 1792), (28, 1536), (40, 1280)]
-    rows = [{"depth": d, "width": w, "expansion": 2.5, "score": 40 + d / 10 - w / 1e4} for d, w in shapes]
-    table, listed, grid = tmp_path / "scores.csv", tmp_path / "list.json", tmp_path / "grid.json"
-    table.write_text(COLUMNS + "".join(",".join(map(str, row.values())) + "\n" for row in rows) + "9,1280,1,\n")
-    listed.write_text(json.dumps(rows))
-    grid.write_text(json.dumps({"budget": 1, "rows": [*rows, {"depth": 9, "width": 1280, "expansion": 1}]}))
-    one = plan_grid.correlations(table)
-    assert one == plan_grid.correlations(listed) == plan_grid.correlations(grid)
-    assert one["rows"] == 6, "a row without a score is left out"
-    assert one["spearman"]["depth"] == pytest.approx(1.0)
-    assert -1 < one["spearman"]["width"] < -0.98, "two widths are equal"
-    assert one["spearman"]["expansion"] is None
-    shown = plan_grid.render_correlations(one)
-    assert "0.528" in shown
-    assert "-: the same in all rows" in shown
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("depth,width,score\n" + "9,1280,1\n" * 4, "no column 'expansion'. Needed: depth, width, expansion, score"),
-        (COLUMNS + "9,1280,1,2\n", "1 rows with a score; give at least 4"),
-        (COLUMNS + "9,wide,1,2\n" * 4, "width='wide' is no number"),
-        ("[1, 2]", "expected rows"),
-        ("{", "cannot be read"),
-        (None, "No such file"),
-    ],
-)
-def test_results_that_cannot_be_used_name_the_fix(text, message, tmp_path):
-    path = tmp_path / "scores"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        plan_grid.correlations(path)
+        grid.sample(space(), None, samples=1, seed=0, seq_len=0)
 
 
 @pytest.mark.parametrize(
@@ -172,8 +132,8 @@ def test_results_that_cannot_be_used_name_the_fix(text, message, tmp_path):
         (["--results", "nowhere.csv"], "--results nowhere.csv: cannot be read"),
     ],
 )
-def test_wrong_options_are_one_line(command, arguments, message):
-    done = command("plan", *arguments)
+def test_wrong_options_are_one_line(call, arguments, message):
+    done = call("plan", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

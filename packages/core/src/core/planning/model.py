@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core import devices, scaling
 from core.errors import ConfigError
 from core.graph import StageSpec
 from core.interfaces import Architecture, Trainer
+from core.planning import devices, scaling
 
 CACHE_BYTES = 2
 """Of a value in the KV cache: bfloat16."""
@@ -20,7 +20,7 @@ class Hardware:
     """What a user asks about hardware and learning rates."""
 
     names: tuple[str, ...] = ()
-    """Names from :data:`core.devices.DEVICES`."""
+    """Names from :data:`core.planning.devices.DEVICES`."""
     counts: tuple[int, ...] = ()
     """Numbers of devices; empty: the ranks of the configuration."""
     mfu: float = devices.MFU

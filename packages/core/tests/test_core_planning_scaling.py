@@ -1,11 +1,9 @@
-"""Scaling laws against tables that were computed from the papers, devices, and ranks."""
+"""Scaling laws against tables that were computed from the papers, and the learning rate by batch."""
 
 import math
 
 import pytest
-from core import devices, scaling
-from core.errors import ConfigError
-from core.rank_correlation import ranks, spearman
+from core.planning import scaling
 
 BUDGETS = (1e18, 1e19, 1e21, 5.76e23)
 
@@ -78,42 +76,3 @@ def test_four_times_the_batch_is_twice_the_learning_rate():
     assert scaling.scaled_learning_rate(2e-4, 2e6, 8e6) == pytest.approx(4e-4)
     assert scaling.scaled_learning_rate(2e-4, 2e6, 8e6, exponent=1.0) == pytest.approx(8e-4)
     assert scaling.scaled_learning_rate(2e-4, 2e6, 8e6, exponent=0.0) == pytest.approx(2e-4)
-
-
-def test_time_and_money_follow_from_flops():
-    device = devices.device("a100-80gb")
-    # 312e12 FLOP/s at half the peak over 1.56e9 FLOPs a token are 100,000 tokens/s on one, an hour for 360M tokens.
-    row = devices.cost(device, devices=1, flops_per_token=1.56e9, tokens=360_000_000, mfu=0.5, price=2.0)
-    assert row == {"tokens_per_second": pytest.approx(1e5), "hours": pytest.approx(1.0), "money": pytest.approx(2.0)}
-    eight = devices.cost(device, devices=8, flops_per_token=1.56e9, tokens=360_000_000, mfu=0.5)
-    assert eight["hours"] == pytest.approx(1 / 8)
-    assert eight["money"] == pytest.approx(device.price)
-
-
-def test_mobillamas_speed_is_the_share_of_the_peak_that_the_assumption_names():
-    # 14,500 tokens/s on an A100, 1,195,900,928 executed parameters, 22 layers of width 2048, 2048 tokens; with all of
-    # the attention matrix counted, as MobiLlama's authors would.
-    flops = 6 * 1_195_900_928 + 12 * 22 * 2048 * 2048
-    assert 14_500 * flops / devices.device("a100-80gb").peak_flops == pytest.approx(0.38, abs=0.01)
-
-
-def test_an_unknown_device_gets_the_nearest_name():
-    with pytest.raises(ConfigError, match=r"--device a100-80: unknown\. Did you mean 'a100-80gb'\? Devices: h100, "):
-        devices.device("a100-80")
-
-
-def test_equal_values_share_the_mean_of_their_ranks():
-    assert ranks([10, 20, 20, 5]) == [2.0, 3.5, 3.5, 1.0]
-    assert ranks([7, 7, 7]) == [2.0, 2.0, 2.0]
-
-
-def test_spearman_agrees_with_the_definition_and_handles_ties():
-    x = [1, 2, 3, 4, 5]
-    assert spearman(x, [2, 4, 8, 16, 32]) == pytest.approx(1.0)
-    assert spearman(x, [5, 4, 3, 2, 1]) == pytest.approx(-1.0)
-    y = [3, 1, 4, 2, 5]
-    squares = sum((a - b) ** 2 for a, b in zip(x, y, strict=True))
-    assert spearman(x, y) == pytest.approx(1 - 6 * squares / (5 * 24))
-    # Pearson's correlation of (1, 2.5, 2.5, 4) and (1, 3, 2, 4): the short formula would give 0.95.
-    assert spearman([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
-    assert spearman([1, 1, 1], [1, 2, 3]) is None
