@@ -137,7 +137,8 @@ class WriteKeys(CorpusPass):
 class FindPairs(CorpusPass):
     """Pair the documents of different runs that share a key: task r of n looks at the r-th part of the range of keys.
 
-    Writes to the work folder ``pairs/part-<task>-<block>.npy`` int64 [2, pairs]: the first document with the key, and another.
+    Writes to the work folder ``pairs/part-<task>-<block>.npy`` int64 [2, pairs]: the first document with the key, and
+    another.
     """
 
     def __init__(self, work: Path) -> None:
