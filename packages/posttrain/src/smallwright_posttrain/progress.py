@@ -1,12 +1,12 @@
 """A callback of transformers' Trainer that moves the user's bar and writes ``metrics.jsonl``."""
 
 import json
+import math
 from typing import Any
 
+from core.errors import ConfigError
 from core.interfaces import Job
 from transformers import TrainerCallback
-
-from smallwright_posttrain.stage import require_finite
 
 
 class Recorder(TrainerCallback):
@@ -40,6 +40,15 @@ class Recorder(TrainerCallback):
         self._note = f"loss {row['loss']:.3f}"
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def require_finite(loss: float, step: int, job_name: str) -> None:
+    """Raise ConfigError for a loss that is not a number."""
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"posttrain.{job_name}: the loss is {loss} at step {step}; lower posttrain.{job_name}.learning_rate, or "
+            f"set posttrain.{job_name}.precision=float32."
+        )
 
 
 def _row(entry: dict[str, Any]) -> dict[str, Any]:

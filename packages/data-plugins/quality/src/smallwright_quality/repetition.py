@@ -161,8 +161,8 @@ class Bounds:
         coarse = repeats * int(lengths_N.max())
         if coarse <= enough:
             return coarse
-        # The n-grams that are counted had come before and do not overlap, so they have at most as many characters as the
-        # words that lie in any n-gram that had come before.
+        # The n-grams that are counted had come before and do not overlap. So they have at most as many characters as
+        # the words that lie in any n-gram that had come before.
         order_N = np.argsort(hashes_N, kind="stable")
         later = order_N[1:][hashes_N[order_N[1:]] == hashes_N[order_N[:-1]]]
         depth_W = np.zeros(len(self.ends_W), dtype=np.int64)
