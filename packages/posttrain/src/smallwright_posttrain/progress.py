@@ -8,6 +8,9 @@ from core.errors import ConfigError
 from core.interfaces import Job
 from transformers import TrainerCallback
 
+OF_THE_PROCESS = ("num_tokens", "_runtime", "_per_second")
+"""Ends of the names of what counts from the start of the process. ``num_input_tokens_seen``, which does not, stays."""
+
 
 class Recorder(TrainerCallback):
     """Write one line per logged step. A continued run drops the lines after its checkpoint and goes on from there."""
@@ -52,6 +55,9 @@ def require_finite(loss: float, step: int, job_name: str) -> None:
 
 
 def _row(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry of the log says of training, without what depends on the machine and on interruptions."""
     first = {"step": entry["step"], "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
-    # num_tokens restarts with the process; num_input_tokens_seen is kept in the checkpoint
-    return {**first, **{key: value for key, value in sorted(entry.items()) if key not in first and key != "num_tokens"}}
+    others = {
+        key: value for key, value in sorted(entry.items()) if key not in first and not key.endswith(OF_THE_PROCESS)
+    }
+    return {**first, **others}
