@@ -1,4 +1,7 @@
-"""The evaluation stage: lm-eval's ``simple_evaluate`` and held-out perplexity, on one engine, in one process."""
+"""The evaluation stage: lm-eval's ``simple_evaluate`` and held-out perplexity, on one engine, in one process.
+
+lm-eval and the engines are imported inside functions: planning imports this module.
+"""
 
 import importlib.metadata
 import json
@@ -8,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.engines import set_missing
 from core.errors import ConfigError, InputError
 from core.interfaces import Job, Stage
+from core.writing import write_json, write_text
 
+from smallwright_eval import engines, results
 from smallwright_eval.config import LMEvalConfig
 
 
@@ -24,10 +30,8 @@ class LMEval(Stage):
     config: LMEvalConfig
 
     def environment(self) -> dict[str, str]:
-        """Variables that must be set before the process starts."""
-        from smallwright_eval.engines import environment
-
-        return environment(self.config)
+        """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
+        return engines.environment(self.config)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Evaluate and return ``{"eval": rows, "perplexity": {...} | None, "model_parameters", "seconds"}``.
@@ -38,9 +42,7 @@ class LMEval(Stage):
         Raises:
             core.errors.UserError: an unknown task, a wrong task file, no model, an engine that is not installed.
         """
-        from smallwright_eval import engines
-
-        engines.set_environment(self.config)
+        set_missing(self.environment())
         return _Evaluation(self.config, job).run()
 
 
@@ -48,7 +50,7 @@ class _Evaluation:
     """One run of the stage; the engine starts when the first unfinished part needs it."""
 
     def __init__(self, config: LMEvalConfig, job: Job) -> None:
-        from smallwright_eval import engines, heldout
+        from smallwright_eval import heldout
 
         self.config, self.job = config, job
         if "model" not in job.inputs:
@@ -69,20 +71,20 @@ class _Evaluation:
         self.answered = self.asked = 0
 
     def run(self) -> dict[str, Any]:
-        from smallwright_eval.results import write_json, write_lines
-
         started = time.monotonic()
         loaded = self._load_tasks()
         kept = []
-        for self.part, name in enumerate(self.parts):  # noqa: B020 - where the bar is
-            file = self.work / f"{self.part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.json"
+        for part, name in enumerate(self.parts):
+            self.part = part  # for the bar, which moves while the engine answers
+            file = self.work / f"{part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.json"
             if not file.is_file():
-                is_task = self.part < len(self.config.tasks)
+                is_task = part < len(self.config.tasks)
                 write_json(file, self._ask_task(name, loaded[name]) if is_task else self._ask_held_out())
             kept.append(json.loads(file.read_text()))
         self.job.progress(len(self.parts), len(self.parts), unit="tasks")
         rows = [{**row, "engine": self.engine, "harness": self.harness} for answers in kept for row in answers["rows"]]
-        write_lines(self.job.output / "samples.jsonl", (item for answers in kept for item in answers["samples"]))
+        samples = (json.dumps(item, sort_keys=True) + "\n" for answers in kept for item in answers["samples"])
+        write_text(self.job.output / "samples.jsonl", "".join(samples))
         summary = {
             "eval": rows,
             "perplexity": next((answers["perplexity"] for answers in kept if "perplexity" in answers), None),
@@ -93,7 +95,7 @@ class _Evaluation:
         return {**summary, "seconds": round(time.monotonic() - started, 2)}
 
     def _load_tasks(self) -> dict[str, Mapping[str, Any]]:
-        """Build every task before the engine starts: their mistakes show within seconds."""
+        """Build every task before the engine starts, so that mistakes in their files show within seconds."""
         if not self.config.tasks:
             return {}
         from smallwright_eval import local_tasks
@@ -115,13 +117,11 @@ class _Evaluation:
     def _ask_task(self, name: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
         from lm_eval import simple_evaluate
 
-        from smallwright_eval import results
-
         config = self.config
         answer = simple_evaluate(
             model=self._started(),
             tasks=list((loaded.get("groups") or loaded["tasks"]).values()),
-            # Without one, lm-eval indexes its thousands of tasks again.
+            # Given because lm-eval would else index its thousands of tasks again.
             task_manager=self.manager,
             num_fewshot=(config.fewshot_by_task or {}).get(name, config.num_fewshot),
             limit=config.limit,
@@ -145,8 +145,6 @@ class _Evaluation:
         return {"rows": heldout.rows(measured, vocab_size), "samples": [], "perplexity": measured}
 
     def _started(self) -> Any:
-        from smallwright_eval import engines
-
         self.answered = 0
         if self.lm is None:
             self._report(f"starting {self.engine['name']}")
