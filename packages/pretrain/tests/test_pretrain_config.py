@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.plan import memory_parts
-from smallwright_pretrain.trainer import TorchTitanPretrain
+from smallwright_pretrain.stage import TorchTitanPretrain
 
 
 def test_the_yaml_lists_every_key_with_the_default():
@@ -50,7 +50,7 @@ def test_hardware_settings_are_no_identity():
 
 def test_planning_imports_no_torch_and_counts_tokens():
     code = (
-        "import sys; from smallwright_pretrain.trainer import TorchTitanPretrain as T; "
+        "import sys; from smallwright_pretrain.stage import TorchTitanPretrain as T; "
         "from smallwright_pretrain.config import TorchTitanConfig as C; from pretrain_support import *; "
         "plan = T(C(steps=10, seq_len=32, global_batch_size=4)).plan(Tiny(TinyConfig())); "
         "assert plan['tokens'] == 1280 and plan['seq_len'] == 32, plan; "
