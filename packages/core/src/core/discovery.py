@@ -66,7 +66,7 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
             registry.plugins.append(PluginRecord(status="failed", reason=reason, **described))
         else:
             _load_one(registry, manager, point.load, described)
-    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():  # a file that is given twice is loaded once
+    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():
         if path.is_dir():
             raise ConfigError(f"--plugin {path}: is a folder. Give a .py file; a package is installed with pip.")
         if not path.is_file():

@@ -164,7 +164,8 @@ class Registry:
         failures = ", ".join(f"{record.distribution} ({record.reason})" for record in broken)
         trouble = f" Plugins that failed to load: {failures}." if broken else ""
         hint = install_hint(kind, name)
-        guess = "" if "pip install" in hint else nearest(name, known)  # it is the name of a package of ours, so it is not misspelt
+        # A name of a package of ours is not misspelt.
+        guess = "" if "pip install" in hint else nearest(name, known)
         return f"no installed plugin offers {kind} {name!r}.{guess}{installed}{trouble}{hint}"
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from core import discovery
+from core.cli import parse
 from core.errors import ConfigError, UserError, nearest
-from core.run import parse
 
 from smallwright_testing import (
     ArchitectureConformance,

@@ -1,10 +1,9 @@
-"""One rank of a pretraining run: ``python -m smallwright_pretrain.train <launch.json>``.
+"""One rank of a pretraining run: ``python -m smallwright_pretrain.rank <job.json>``.
 
 Trains, or resumes, then writes the model as ``hf.partial/`` with reference log-probabilities beside it; the stage
 compares engines and renames it.
 """
 
-import importlib
 import importlib.metadata
 import json
 import os
@@ -14,39 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.interfaces import Architecture, TokensMeta
+from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
-from core.typed import build
+from core.writing import write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import ERROR_FILE, SUMMARY_FILE, Launch
+from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE
 
 
-def attribute(path: str) -> Any:
-    """Return what ``module:Qualified.Name`` names."""
-    module, _, name = path.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def rebuild_architecture(launch: Launch) -> Architecture:
-    """Return the architecture that the launching process had."""
-    if launch.plugin_files:
-        from core.discovery import load
-
-        load(launch.plugin_files)  # makes the modules of local files importable
-    config = build(attribute(launch.architecture_config), launch.architecture_values, "arch")
-    return attribute(launch.architecture)(config)
-
-
-def main(launch_path: Path) -> None:
-    """Run this rank."""
-    launch = Launch.read(launch_path)
-    work = launch_path.parent
+def main(job_file: Path) -> None:
+    """Run this rank of the job in ``job_file``; the stage reads the answers in the same folder."""
+    work = job_file.parent
     try:
-        _run(launch, work)
+        _run(Job.read(job_file), work)
     except UserError as error:
         _report(work, "user", str(error))
         raise
@@ -64,10 +43,13 @@ def _report(work: Path, kind: str, message: str) -> None:
         pass
 
 
-def _run(launch: Launch, work: Path) -> None:
+def _run(job: Job, work: Path) -> None:
     from smallwright_pretrain.cpu import peak_memory_bytes, use_device
 
-    settings = TorchTitanConfig(**launch.settings)
+    assert job.stage is not None
+    assert job.architecture is not None
+    settings: TorchTitanConfig = job.stage.config
+    architecture, tokens = job.architecture, job.inputs["tokens"]
     device = use_device(settings.device)
 
     import torch
@@ -84,30 +66,28 @@ def _run(launch: Launch, work: Path) -> None:
     from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
 
     init_logger()
-    architecture = rebuild_architecture(launch)
-    meta = TokensMeta.load(Path(launch.tokens))
+    meta = TokensMeta.load(tokens)
     rows = architecture.hf_config().vocab_size
     if meta.vocab_size > rows:
         raise UserError(
             f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
         )
-    output = Path(launch.output)
     model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
     config = trainer_config(
         settings,
         model=model_config,
         name=type(architecture).__name__,
-        tokens=Path(launch.tokens),
-        output=output,
-        seed=launch.seed,
+        tokens=tokens,
+        output=job.output,
+        seed=job.seed,
     )
     trainer = config.build()
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1:
-        if launch.init is not None:
-            load_starting_weights(trainer.model_parts[0], adapter, Path(launch.init) / "hf")
+        if "init" in job.inputs:
+            load_starting_weights(trainer.model_parts[0], adapter, job.inputs["init"] / "hf")
         elif device == "cpu":
-            initialize(trainer.model_parts[0], model_config, launch.seed)
+            initialize(trainer.model_parts[0], model_config, job.seed)
     try:
         trainer.train()
     except RuntimeError as error:
@@ -119,7 +99,7 @@ def _run(launch: Launch, work: Path) -> None:
             f"pretrain.learning_rate (now {settings.learning_rate:g}) or raise pretrain.warmup_steps (now "
             f"{settings.warmup_steps}){precise}."
         ) from error
-    if trainer.validator.windows() and not _is_measured(output / "metrics.jsonl", trainer.step):
+    if trainer.validator.windows() and not _is_measured(job.output / "metrics.jsonl", trainer.step):
         trainer.validator.validate(trainer.model_parts, trainer.step)
     rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
@@ -131,10 +111,10 @@ def _run(launch: Launch, work: Path) -> None:
     del trainer
     if rank != 0:
         return
-    export(launch, architecture, settings, state, meta, work)
+    export(job, state, meta, work / REFERENCE_FILE)
     summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
-    (work / SUMMARY_FILE).write_text(json.dumps(summary))
+    write_json(work / SUMMARY_FILE, summary)
 
 
 def _is_measured(metrics: Path, step: int) -> bool:

@@ -6,18 +6,18 @@ import importlib.util
 import json
 import math
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from core.engines import allocator_environment
+from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Job, TokensMeta, Trainer
+from core.writing import ENDING, commit, remove
 
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import REFERENCE_FILE, SUMMARY_FILE, Launch, run_child, run_ranks
+from smallwright_pretrain.launch import JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, run_child, run_ranks
 from smallwright_pretrain.plan import plan
 from smallwright_pretrain.verify import TOLERANCE, compare
 
@@ -32,15 +32,7 @@ class TorchTitanPretrain(Trainer):
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
-        threads = max(1, _cores() // self.config.nproc)
-        return {
-            "OMP_NUM_THREADS": str(threads),
-            # Threads that wait sleep: spinning ones cost ten times the speed when another process wants the cores.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            **allocator_environment(),
-            # Ranks of one machine talk over its own interface, whatever its host name resolves to.
-            **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
-        }
+        return {**ranks_environment(threads=max(1, _cores() // self.config.nproc)), **allocator_environment()}
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
@@ -67,10 +59,10 @@ class TorchTitanPretrain(Trainer):
         assert job.architecture is not None
         meta = self._check(job)
         work = job.scratch("pretrain")
-        launch_path = work / "launch.json"
-        Launch.of(self.config, job).write(launch_path)
+        # The ranks work on no documents, and so need no executor.
+        dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
-        run_ranks(launch_path, self.config.nproc, environment)
+        run_ranks(work / JOB_FILE, self.config.nproc, environment)
         verification = self._verify(job.output, work / REFERENCE_FILE, environment)
         summary = json.loads((work / SUMMARY_FILE).read_text())
         return self._summary(job, meta, summary, verification, time.monotonic() - started)
@@ -90,7 +82,7 @@ class TorchTitanPretrain(Trainer):
         return meta
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
-        notes = {}
+        notes, partial = {}, output / f"hf{ENDING}"
         if not self.config.verify_vllm:
             notes["vLLM"] = "not compared: pretrain.verify_vllm=false"
         elif importlib.util.find_spec("vllm") is None:
@@ -99,7 +91,7 @@ class TorchTitanPretrain(Trainer):
             from smallwright_pretrain.verify_vllm import ENVIRONMENT
 
             command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference_path)]
-            code = run_child([*command, str(output / "hf.partial")], {**environment, **ENVIRONMENT})
+            code = run_child([*command, str(partial)], {**environment, **ENVIRONMENT})
             if code != 0:
                 self._reject(output)
                 raise RuntimeError(
@@ -116,14 +108,15 @@ class TorchTitanPretrain(Trainer):
                 f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
                 f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
             )
-        _replace(output / "hf.partial", output / "hf")
+        commit(output / "hf")
         tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
         return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
 
     @staticmethod
     def _reject(output: Path) -> None:
-        shutil.rmtree(output / "hf", ignore_errors=True)
-        _replace(output / "hf.partial", output / "hf.rejected")
+        remove(output / "hf")
+        remove(output / "hf.rejected")
+        (output / f"hf{ENDING}").rename(output / "hf.rejected")
 
     def _summary(
         self, job: Job, meta: TokensMeta, ranks: dict[str, Any], verification: dict[str, Any], seconds: float
@@ -156,11 +149,6 @@ class TorchTitanPretrain(Trainer):
             "verification": verification,
             **ranks,
         }
-
-
-def _replace(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    source.rename(target)
 
 
 def _cores() -> int:
