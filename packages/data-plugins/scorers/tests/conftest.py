@@ -201,10 +201,15 @@ class FailingPeer(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # A shorter queue cuts off connections on a busy machine: failures that no test asked for.
+    request_queue_size = 128
+
+
 @pytest.fixture
 def peer():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), FailingPeer)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), FailingPeer)
     server.lock, server.over = threading.Lock(), threading.Event()
     server.seen, server.requests, server.keys, server.now, server.most = Counter(), [], set(), 0, 0
     server.url = f"http://127.0.0.1:{server.server_port}/v1"

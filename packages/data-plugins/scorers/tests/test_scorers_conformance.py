@@ -43,14 +43,19 @@ class Peer(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # The scorer asks 64 at a time. A shorter queue cuts off connections on a busy machine, and reports count retries.
+    request_queue_size = 128
+
+
 class TestScoreLlm(StepConformance):
     plugin = "score_llm"
     settings = {"backend": "server", "model": "judge", "base_url": "http://127.0.0.1:1/v1", "backoff": 0.01}
 
     @classmethod
     def prepare(cls, folder):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Peer)
-        server.daemon_threads = True
+        server = Server(("127.0.0.1", 0), Peer)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return {"base_url": f"http://127.0.0.1:{server.server_port}/v1"}
 
