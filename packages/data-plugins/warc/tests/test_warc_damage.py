@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import re
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -19,7 +20,9 @@ from smallwright_warc.page import PageReader, document_of, record_id
 from smallwright_warc.read import ReadWarc
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED") or Path(__file__).parents[5] / "shared")
-REAL = sorted(path for path in SHARED.glob("data/warc/*/*") if path.is_file())
+FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.gz"))
+REAL = [*FIXTURES, *sorted(path for path in SHARED.glob("data/warc/*/*") if path.is_file())]
+"""Shipped archives, and those of other tools where the shared data is there."""
 LIMIT = 1 << 20
 
 
@@ -58,6 +61,7 @@ def intact(data: bytes) -> list[str]:
 
 def read(path: Path, data: bytes) -> dict:
     """Run the step over a file; it raises when the accounts do not hold."""
+    path.unlink(missing_ok=True)  # writing over a file waits for the disk on some file systems
     path.write_bytes(data)
     step = ReadWarc(ReadWarcConfig(max_record_bytes=LIMIT, record_types=("response", "conversion", "resource")))
     step.bind(StepContext(label="read", position=0, seed=0, files=(str(path),)))
@@ -117,7 +121,6 @@ def test_a_file_compressed_as_one_gives_what_was_inflated_before_the_cut(crawl):
         assert len(good) >= len(intact(plain)) - 1  # a record alone in a cut member counts as cut
 
 
-@pytest.mark.skipif(not REAL, reason=f"no web archives in {SHARED}/data/warc (SMALLWRIGHT_SHARED)")
 def test_real_archives_cut_at_every_thousandth_byte(tmp_path):
     for path in REAL:
         data = path.read_bytes()
@@ -156,10 +159,10 @@ def damage(data: bytes, rng: random.Random) -> bytes:
 
 def change_a_number(data: bytes, rng: random.Random) -> bytes:
     """Make some length in headers wrong."""
-    places = [place for place in range(len(data) - 16) if data.startswith(b"Content-Length: ", place)]
+    places = [match.end() for match in re.finditer(b"Content-Length: ", data)]
     if not places:
         return data
-    place = rng.choice(places) + 16
+    place = rng.choice(places)
     end = data.index(b"\r\n", place)
     wrong = rng.choice([b"0", b"1", b"-5", b"99999999999999999999", b"abc", b"", b"%d" % rng.randrange(40_000)])
     return data[:place] + wrong + data[end:]

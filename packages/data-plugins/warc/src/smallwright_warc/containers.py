@@ -18,6 +18,8 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 OTHER_MAGICS = (b"\x04\x22\x4d\x18",)
 """Formats that FastWARC reads and that are not searched for whole records behind damage: lz4."""
 CHUNK = 1 << 20
+RESCUE = 256
+"""Bytes of damaged gzip that are decompressed together: few, since those around the damage are taken one by one."""
 READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
 
 TRUNCATED = "truncated record"
@@ -291,11 +293,21 @@ class InflatedMember(io.RawIOBase):
         return True
 
     def _rescue(self, inflater: Any) -> None:
-        """Take what comes out before the damage: zlib drops all of the piece in which it meets an error."""
+        """Keep what comes out before the damage.
+
+        zlib drops the output of the whole piece in which it meets an error. So the piece is fed in small parts, and the
+        part with the error byte by byte.
+        """
         self._ended = True
         with contextlib.suppress(zlib.error):
-            for number in range(len(self._pending)):
-                self._keep(inflater.decompress(self._pending[number : number + 1]))
+            for start in range(0, len(self._pending), RESCUE):
+                part = self._pending[start : start + RESCUE]
+                before = inflater.copy()
+                try:
+                    self._keep(inflater.decompress(part))
+                except zlib.error:
+                    for number in range(len(part)):
+                        self._keep(before.decompress(part[number : number + 1]))
 
     def _keep(self, piece: bytes) -> None:
         self._buffer += piece
