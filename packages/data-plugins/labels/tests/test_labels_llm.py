@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from core.errors import ConfigError
+from core.errors import ConfigError, MissingPluginError
 from core.typed import build
 from datatrove.data import Document
 from smallwright_labels.config import ScoreLlmConfig
@@ -70,3 +70,24 @@ def test_blanks_that_a_tokenizer_adds_are_no_control_tokens():
 def test_missing_model_is_named_with_its_key():
     with pytest.raises(ConfigError, match=r"data\.scorer\.model=<hub id or path>"):
         build(ScoreLlmConfig, {}, "data.steps.label")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"vllm \(without a GPU: extra cpu\) not installed.*'smallwright-data-labels\[gpu\]'"),
+        (
+            {"backend": "server", "base_url": "http://host/v1"},
+            r"httpx not installed.*'smallwright-data-labels\[server\]'",
+        ),
+        (
+            {"backend": "datatrove", "base_url": "http://host/v1"},
+            r"aiofiles and aiosqlite and httpx not installed.*'smallwright-data-labels\[datatrove\]'",
+        ),
+        ({"backend": "datatrove"}, r"aiosqlite and httpx and vllm .*'smallwright-data-labels\[datatrove,gpu\]'"),
+    ],
+)
+def test_missing_engines_are_named_while_planning(monkeypatch, settings, message):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingPluginError, match=message):
+        ScoreLlmConfig(model="owner/name", **settings).check(None, "data.scorer")

@@ -13,7 +13,7 @@ from core.typed import setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommonConfig(StepConfig):
-    """What every kind of classifier is told: which labels, which score, how to split and to measure."""
+    """Settings of every kind of classifier: which labels, which score, how to split and to measure."""
 
     labels: str = setting("label")
     """Metadata key of the labels to learn from; not read with ``good_files``. A second pass names its own."""
@@ -28,7 +28,8 @@ class CommonConfig(StepConfig):
     """With ``target: good``: JSONL or Parquet files (fsspec paths) whose field ``text`` holds good texts, to learn from
     instead of labels. DCLM took OpenHermes 2.5 and high-scoring posts of r/ExplainLikeImFive (§4.4)."""
     bad_files: tuple[str, ...] | None = setting(None, files=True)
-    """The same with bad texts. Null: as many documents of the corpus, by hash; DCLM took random pages (§4.4)."""
+    """Files of bad texts beside ``good_files``. Null: as many documents of the corpus as there are good texts, chosen
+    by hash; DCLM took random pages (§4.4)."""
     by: str | None = setting(None)
     """Metadata key of a group, such as ``language``: a classifier each, as Stack-Edu has one for each of 15 programming
     languages (SmolLM2 §3.4). A group with too few labels gets the classifier of all labels."""
@@ -107,10 +108,10 @@ class FastTextClassifierConfig(CommonConfig):
     dim: int = setting(100)
     """Length of the vectors."""
     epochs: int = setting(25)
-    """Times that each label is seen. fastText's defaults, 5 times at a rate of 0.1, learn next to nothing from some
-    thousand labels (benchmarks/README.md); its tutorial raises both."""
+    """Times that each label is seen. fastText's defaults are 5 times at a rate of 0.1, which learn next to nothing from
+    some thousand labels (benchmarks/README.md); its tutorial raises both."""
     learning_rate: float = setting(0.5)
-    """At the start; it falls linearly to 0."""
+    """Learning rate at the start; it falls linearly to 0."""
     buckets: int = setting(200_000)
     """Hash buckets for runs of words. fastText's default of 2,000,000 makes a file of 800 MB with 100 dimensions, in
     the memory of each worker."""

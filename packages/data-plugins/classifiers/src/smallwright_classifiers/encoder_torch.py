@@ -30,7 +30,16 @@ AGREEMENT = 1e-3
 
 
 def check(name: str, revision: str | None, max_tokens: int, place: str, outputs: int | None = None) -> None:
-    """Raise an InputError or ConfigError when an encoder cannot be used, having read its settings only."""
+    """Refuse an encoder that cannot be used. Reads its settings and its tokenizer, not its weights.
+
+    Args:
+        place: Where the name stands in the configuration, for messages.
+        outputs: Number of outputs that it must have; None: any.
+
+    Raises:
+        InputError: there is no such encoder, or it has another number of outputs.
+        ConfigError: it does not read so many tokens.
+    """
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
@@ -51,12 +60,12 @@ class Encoder:
 
     Args:
         source: Hub id or directory.
-        trained: It is a trained classifier; otherwise a new output is put on the encoder, without dropout.
-        frozen: Take it apart into the encoder, which :meth:`encode` runs, and the head that stands on it.
-        seed: Of what is new in the model.
+        trained: ``source`` is a trained classifier. False: it is an encoder, which gets a new output and no dropout.
+        frozen: Take the model apart into the encoder, which :meth:`encode` runs, and the head that stands on it.
+        seed: Seed of the weights that are new in the model.
 
     Raises:
-        InputError: its head reads more of the encoder's output than one vector, and ``frozen`` is asked for.
+        InputError: with ``frozen``, when the head reads more of the encoder's output than one vector.
     """
 
     def __init__(
@@ -128,7 +137,7 @@ class Encoder:
             torch.set_num_threads(before)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Return what the trained part sees of each text, shape (texts, width), float32."""
+        """Return the vector of each text that the head stands on, shape (texts, width), float32."""
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
         for rows, ids_BL, mask_BL in self._batches(texts):
             vectors[rows] = self._vectors(ids_BL, mask_BL).cpu().numpy()
@@ -211,7 +220,7 @@ class Encoder:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Load without bars, and without a list of the new weights: that they are new is the point."""
+    """Load without progress bars, and without the warning that some weights are new: here they should be."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -224,7 +233,7 @@ def _quietly() -> Iterator[None]:
 
 
 class _KeptVectors(nn.Module):
-    """Stands where the encoder was: gives the head kept vectors as a text of one token."""
+    """Takes the encoder's place: gives the head a kept vector as if a text of one token had just been encoded."""
 
     def __init__(self, pooler: nn.Module | None) -> None:
         super().__init__()
@@ -310,7 +319,11 @@ def _fit(
     held_out: np.ndarray,
     config: EncoderClassifierConfig,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Minimise the mean squared error with AdamW; return the weights with the best macro F1 on held-out labels."""
+    """Minimise the mean squared error with AdamW.
+
+    Returns:
+        The weights with the best macro F1 on the held-out labels, and facts for the report.
+    """
     parameters = [parameter for parameter in encoder.model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     an_epoch = math.ceil(len(training) / config.batch)
@@ -349,7 +362,7 @@ def _fit(
 
 
 def _quality(labels: np.ndarray, scores: np.ndarray, scale: int) -> tuple[float, float]:
-    """Macro F1, which chooses the weights (FineWeb §4); among equals, as when all scores round alike, less error."""
+    """Return what the weights are chosen by: macro F1 (FineWeb §4), and the negative squared error among equals."""
     if not len(labels):
         return 0.0, 0.0
     return macro_f1(labels, scores, scale), -float(np.square(labels - scores).mean())

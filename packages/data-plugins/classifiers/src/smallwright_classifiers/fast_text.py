@@ -1,8 +1,8 @@
 """fastText classifiers: trained here, or any supervised ``.bin`` file.
 
-floret trains: it carries fastText's trainer under a module name of its own, with wheels, and in its default mode the
-weights are fastText's, bit by bit. Its files have two settings more than fastText's; without these they are
-fastText's files, which every fastText reads. ``fasttext`` scores: any package of that name, such as fasttext-predict.
+floret trains: it is fastText's trainer under another module name, has wheels, and makes the same weights bit by bit in
+its default mode. Its files have two settings more than fastText's; without these every fastText reads them.
+``fasttext`` scores: any package that brings this module, such as fasttext-predict.
 """
 
 import shutil
@@ -122,7 +122,7 @@ class FastTextScorer(Scorer):
         for row, (text, name) in enumerate(zip(texts, models, strict=True)):
             model, values = self._model(name)
             line = to_line(text[: self._settings["max_chars"]], self._settings["lowercase"])
-            # the C++ object, because the Python method of some packages breaks with NumPy 2
+            # of the C++ object, because the Python method breaks with NumPy 2 in some packages
             found = model.predict(line + "\n", -1, 0.0, "strict")
             total = sum(share for share, _ in found)
             scores[row] = sum(share * values[label] for share, label in found) / total if total else 0.0
@@ -146,7 +146,10 @@ class FastTextScorer(Scorer):
 
 
 def as_fasttext(floret_file: Path, target: Path) -> None:
-    """Write a floret file in fastText mode as the fastText file it is but for two settings."""
+    """Write a floret file as a fastText file: without the two settings that only floret has.
+
+    The file must be of floret's fastText mode, whose weights are fastText's.
+    """
     with open(floret_file, "rb") as source, open(target, "wb") as copy:
         head = source.read(EXTRA_SETTINGS.stop)
         assert head[:4] == MAGIC, "no fastText model"
@@ -165,7 +168,7 @@ def _load(path: Path) -> tuple[Any, list[str]]:
     """Return a model and its labels."""
     import fasttext
 
-    if not _is_whole(path):  # the C++ code would divide by zero or ask for any memory
+    if not _is_whole(path):  # the C++ code would divide by zero, or ask for as much memory as damaged figures say
         raise InputError(f"{path}: no fastText model, or a damaged one.")
     try:
         model = fasttext.load_model(str(path)).f

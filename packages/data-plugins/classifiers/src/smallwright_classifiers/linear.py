@@ -32,7 +32,7 @@ SOLVER_TOLERANCE = 1e-6
 class Features:
     """Texts to sparse rows of hashed, logarithmic n-gram counts of length 1.
 
-    Written out here rather than taken from scikit-learn: every worker is spared its import.
+    Written here rather than taken from scikit-learn, which would be a slow import in every worker.
     """
 
     word_ngrams: int
@@ -48,7 +48,7 @@ class Features:
         hashes = np.fromiter((zlib.crc32(ngram.encode("utf-8", "replace")) for ngram in counts), np.int64, len(counts))
         values = np.log1p(np.fromiter(counts.values(), np.float32, len(counts)))
         values /= max(float(np.sqrt(np.square(values).sum())), 1e-9)
-        # a sign from another bit of the hash lets n-grams that share a place cancel out rather than add up
+        # another bit of the hash is the sign: n-grams that share a place by chance cancel out rather than add up
         return hashes % self.features, np.where(hashes >> SIGN_BIT, values, -values)
 
     def matrix(self, texts: Iterable[str]) -> Any:

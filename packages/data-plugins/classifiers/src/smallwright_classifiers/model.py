@@ -44,7 +44,7 @@ class Kind(ABC):
 
     name: str
     about: str
-    """What the report says of it."""
+    """How the report calls it."""
 
     def __init__(self, config: Any, seed: int) -> None:
         self.config = config
@@ -55,12 +55,12 @@ class Kind(ABC):
         """Raise a UserError for what is missing, before any work. ``step`` is the label, for the message."""
 
     def phases(self, work: Path) -> list[Phase]:
-        """Return what is to be done with the labelled documents, shard by shard, before training."""
+        """Return the passes over the labelled documents that must come before training."""
         return []
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return what a scorer must know beside the files of the models."""
+        """Return what :meth:`open` must know beside the files of the models. It is kept in ``classifier.json``."""
 
     @abstractmethod
     def train(
@@ -85,7 +85,7 @@ class Kind(ABC):
         """Open a classifier that was not trained here; return its scorer and its highest score.
 
         Raises:
-            InputError: the kind knows no others, or it is not one.
+            InputError: this kind takes none from elsewhere, or ``name`` is none.
         """
         raise InputError(
             f"pretrained={name}: no {INDEX_FILE} there. Name the folder reports/<step>/classifier of a corpus."

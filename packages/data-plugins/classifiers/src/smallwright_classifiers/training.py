@@ -22,7 +22,7 @@ MOST_GROUPS = 1000
 
 
 class TrainClassifier(CorpusPass):
-    """The training pass: one task that trains every model that is not trained yet, and measures them."""
+    """The training pass. Its one task trains the models that a killed run has not trained yet, and measures all."""
 
     type = "classifier"
 

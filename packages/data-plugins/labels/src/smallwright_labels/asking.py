@@ -48,7 +48,7 @@ class Completion:
     text: str
     finish: str | None = None
     refusal: str | None = None
-    """A refusal told apart by the server."""
+    """The model's refusal, where the server sets it apart from the text."""
 
 
 class Failure(Exception):

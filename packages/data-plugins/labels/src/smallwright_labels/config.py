@@ -12,6 +12,10 @@ from core.interfaces import StepConfig
 from core.registry import Registry
 from core.typed import setting
 
+SERVER_MODULES = {"httpx": "httpx"}
+DATATROVE_MODULES = {name: name for name in ("aiofiles", "aiosqlite", "httpx")}
+"""What the backends need beside vLLM: module to distribution."""
+
 
 def _check_address(base_url: str) -> None:
     try:
@@ -205,9 +209,22 @@ class ScoreLlmConfig(LabelConfig):
             self.api_key()
         except ConfigError as error:
             raise ConfigError(f"{where}.{error}") from None
-        if self.base_url is None:  # a server's names are its own
+        if self.base_url is None:  # a server has names of its own for its models
             check_local(str(self.model), f"{where}.model")
-            check_modules(where, {"vllm": "vllm (without a GPU: extra cpu)"}, "smallwright-data-labels[gpu]")
+        self.check_libraries(where)
+
+    def check_libraries(self, where: str) -> None:
+        """Refuse to work without what the backend needs.
+
+        Raises:
+            MissingPluginError: naming what to install.
+        """
+        modules = {"vllm": {}, "server": SERVER_MODULES, "datatrove": DATATROVE_MODULES}[self.backend]
+        extras: list[str] = [] if self.backend == "vllm" else [self.backend]
+        if self.base_url is None:
+            modules = {**modules, "vllm": "vllm (without a GPU: extra cpu)"}
+            extras.append("gpu")
+        check_modules(where, modules, f"smallwright-data-labels[{','.join(extras)}]")
 
     def api_key(self) -> str | None:
         """Return the server's key.

@@ -6,14 +6,13 @@ when to ask again and what a reply says is the same as for ``backend=server``.
 """
 
 import asyncio
-import importlib.util
 import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.errors import MissingPluginError, UserError
+from core.errors import UserError
 from datatrove.data import Document
 
 from smallwright_labels.asking import BAD_STATUSES, Asker, Completion, Failure
@@ -94,14 +93,7 @@ def make_runner(config: Any, work: Path) -> Any:
     Raises:
         MissingPluginError: what the runner needs is not installed.
     """
-    needed = ["aiosqlite", "aiofiles", "httpx", *([] if config.base_url else ["vllm"])]
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        extras = "datatrove" if config.base_url else "datatrove,gpu"
-        raise MissingPluginError(
-            f"data.scorer.backend=datatrove needs {', '.join(missing)}: "
-            f"pip install 'smallwright-data-labels[{extras}]'."
-        )
+    config.check_libraries("data.scorer")
     from datatrove.pipeline.inference.run_inference import InferenceConfig, InferenceRunner
     from datatrove.pipeline.writers import JsonlWriter
 

@@ -20,8 +20,9 @@ NO_PROMPT = "no prompt for this document"
 
 KEPT_REPLY_CHARS = 2000
 READ_CHARS = 10_000
-"""A score line is looked for in so much of a reply's end: patterns take time on what never ends."""
+"""Characters at the end of a reply in which a score line is looked for: on more the patterns would take long."""
 STRUCTURE_CHARS = len('{"reason": "", "score": 10}')
+"""Characters of a constrained reply beside its reason."""
 
 ASK_DIGIT = "Answer with the number of points alone: from 0 to {scale}."
 ASK_JSON = (
@@ -36,7 +37,7 @@ ASK_TEXT = (
 ASK_TEXT_SCORE = "Answer with one line of exactly this form:\nScore: <points, from 0 to {scale}>"
 ASK_AGAIN = "Your answer had no score that can be read. Answer with one line alone: Score: <points, from 0 to {scale}>"
 
-# "I cannot give the fourth point" is a reason; only what says that the task itself is not done counts.
+# Only a refusal of the whole task counts: "I cannot give the fourth point" is a reason.
 REFUSAL = re.compile(
     r"\b(?:i|we)(?:['’]m| am| are)? ?(?:cannot|can['’]?t|can not|could not|(?:am |are )?(?:unable|not able|"
     r"not willing) to|won['’]t|will not|must decline to|decline to)(?: \w+){0,2} "
@@ -62,7 +63,7 @@ SCORE_WORDS = re.compile(r"(?:\A|(?<=[.!?:\n]))[^\w\n.!?]*(?:\w+\s+){0,3}\Z")
 
 def reply_pattern(scale: int, chars: int) -> str:
     """Return the regular expression that a reply with a reason of at most ``chars`` characters must match."""
-    # printable ASCII without quote and backslash: nothing to escape, and no token can be less than one character
+    # printable ASCII without quote and backslash: nothing is escaped, and each token is at least one character
     scores = "|".join(str(score) for score in range(scale + 1))
     return r'\{"reason": "[ !#-\[\]-~]{1,' + str(chars) + r'}", "score": (' + scores + r")\}"
 

@@ -8,12 +8,14 @@ the signs that start them, and do not know whether the code works. The threshold
 import dataclasses
 import re
 
+from smallwright_labels.points import count_points
+
 HASH = {"python", "py", "python3", "shell", "bash", "sh", "zsh", "ruby", "rb"}
 DASHES = {"sql", "plsql", "pl/sql", "tsql", "t-sql", "plpgsql"}
 PROSE = {"markdown", "md"}
 
 LINE_CHARS = 300
-"""Patterns see so much of a line: what takes them long on a page without line ends is not asked of them."""
+"""Characters of a line that the patterns see: a page without line ends would take them long."""
 COMMENTS = {
     "#": re.compile(r"#(?!!|include|define|if|else|endif|pragma|undef)\s*(\S.*)"),
     "--": re.compile(r"(?:--+|^/\*+|^\*+(?!/))\s*(\S.*)"),
@@ -146,4 +148,4 @@ def score_code(text: str, language: str = "") -> int:
         signs.at_work and 12 <= signs.lines <= 400 and share >= 0.12 and signs.explaining >= 8 and signs.comments >= 6,
         share >= 0.2 and signs.comments >= 12 and signs.explaining >= 20 and signs.teaching >= 3 and signs.lines >= 25,
     )
-    return next((score for score, point in enumerate(points) if not point), len(points))
+    return count_points(points)

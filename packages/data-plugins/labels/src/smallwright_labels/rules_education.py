@@ -8,12 +8,9 @@ low, and a list of the right words scores high. The thresholds are ours.
 import dataclasses
 import re
 
+from smallwright_labels.points import any_of, count_points
 
-def _any_of(words: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(words.split()) + r")\b")
-
-
-SUBJECTS = _any_of(
+SUBJECTS = any_of(
     "acids? adjectives? agriculture algebra algorithms? ancestors? ancient animals? archaeolog\\w+ atmospher\\w+ "
     "atoms? bacteria biolog\\w+ carbon cells? centur(?:y|ies) chemical chemicals chemistry chromosomes? "
     "civili[sz]ations? climate colon(?:y|ies|ial) compounds? computation constitution continents? cultures? democracy "
@@ -38,7 +35,7 @@ EXPLAINING = re.compile(
     r"consists? of|is caused by|causes?|due to|depends? on|compared (?:to|with)|whereas|unlike|in contrast|similarly|"
     r"when(?:ever)? [a-z]+ [a-z]+,|if [a-z]+ [a-z]+,|so that|leads? to|allows?|in order to)\b"
 )
-TEACHING = _any_of(
+TEACHING = any_of(
     "activit(?:y|ies) answers? chapter class classroom compare concepts? consider define definitions? describe "
     "diagrams? discuss example examples exercise exercises explain explains explanation figure glossary grade "
     "homework hint how identify illustrat\\w+ important introduction keywords? learn learned learners? learning "
@@ -128,4 +125,4 @@ def score_education(text: str) -> int:
         and signs.questions >= 2
         and signs.noise_density <= 0.2,
     )
-    return next((score for score, point in enumerate(points) if not point), len(points))
+    return count_points(points)

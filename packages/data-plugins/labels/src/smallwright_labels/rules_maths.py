@@ -1,20 +1,18 @@
 """Rules for mathematics: count signs of mathematics, of reasoning and of teaching.
 
-Points are added in the order of FineMath's scales (SmolLM2 §3.3.2). Of 5: some mathematics, a mathematical topic,
-problem solving, step-by-step teaching at school level, outstanding. Of 3: mathematics, reasoning, clear solutions at
-the right level. The rules read English words and cannot tell right from wrong mathematics. The thresholds are ours.
+Points are added in the order of FineMath's scales (SmolLM2 §3.3.2). The scale to 5: some mathematics, a mathematical
+topic, problem solving, step-by-step teaching at school level, outstanding. The scale to 3: mathematics, reasoning,
+clear solutions at the right level. The rules read English words and cannot tell right from wrong mathematics. The
+thresholds are ours.
 """
 
 import dataclasses
 import re
 
+from smallwright_labels.points import any_of, count_points
 
-def _any_of(words: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(words.split()) + r")\b")
-
-
-# Each is a word a school lesson uses for its subject; everyday senses ("table", "number") are left out.
-TOPICS = _any_of(
+# Words that a school lesson uses for its subject; words of everyday use ("table", "number") are left out.
+TOPICS = any_of(
     "add(?:s|ed|ing|ition)? algebra(?:ic)? angles? areas? arithmetic average coefficients? coordinates? cosine "
     "decimals? denominators? derivatives? diameter difference digits? divid(?:e|es|ed|ing) divisors? divisible "
     "division equals? equations? equivalent expressions? exponents? factors? factoring formulas? fractions? functions? "
@@ -24,12 +22,12 @@ TOPICS = _any_of(
     "rectangles? remainders? roots? sequences? sine slopes? squares? squared statistics subtract(?:s|ed|ing|ion)? "
     "sums? tangent theorems? trapezoids? triangles? trigonometry unknowns? variables? vectors? volumes?"
 )
-REASONING = _any_of(
+REASONING = any_of(
     "answers? because calculate check compute conclude consequently deduce find follows given gives hence if implies "
     "let means proof prove simplify since so solutions? solve[ds]? solving substitut(?:e|es|ing) suppose then "
     "therefore thus verify"
 )
-TEACHING = _any_of(
+TEACHING = any_of(
     "carry check definition example examples exercise exercises explain explained explanation explore first finally "
     "guided hint how idea imagine learn lesson lessons let's method next notice practice problem problems question "
     "questions recall remember review rule second solution solutions step steps strategy summary then think tip try "
@@ -40,7 +38,7 @@ STEPS = re.compile(
     re.MULTILINE,
 )
 # Words of university mathematics: right topic, wrong level for FineMath's fourth point.
-ADVANCED = _any_of(
+ADVANCED = any_of(
     "abelian adjoint asymptotic axiom\\w* banach bijections? cardinality cohomology compactness computable convolution "
     "corollary countable decidable eigenvalues? functor gradients? hilbert holomorphic homomorphism isomorphi[cs]\\w* "
     "jacobian lagrangian lemma manifolds? measurable morphisms? ordinals? quantifiers? semantics stochastic tensors? "
@@ -122,7 +120,7 @@ def score_maths(text: str) -> int:
         signs.advanced_density < 0.3 and signs.teaching >= 3 and signs.formulas >= 3 and signs.reasoning >= 3,
         signs.words >= 120 and signs.teaching >= 5 and signs.steps >= 3 and signs.formulas >= 6,
     )
-    return next((score for score, point in enumerate(points) if not point), len(points))
+    return count_points(points)
 
 
 def score_maths_3(text: str) -> int:
@@ -133,4 +131,4 @@ def score_maths_3(text: str) -> int:
         signs.formulas >= 2 and signs.reasoning >= 2 and signs.converting < 3 and signs.selling_density <= 1.0,
         signs.advanced_density < 0.3 and signs.teaching >= 3 and signs.formulas >= 3 and signs.reasoning >= 3,
     )
-    return next((score for score, point in enumerate(points) if not point), len(points))
+    return count_points(points)

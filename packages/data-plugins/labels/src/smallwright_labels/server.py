@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from core.errors import InputError, MissingPluginError
+from core.errors import InputError
 
 from smallwright_labels.asking import DETAIL_CHARS, Asker, Completion, Failure
 from smallwright_labels.label_files import Item, Record
@@ -29,12 +29,8 @@ class Connection:
     def __init__(
         self, *, base_url: str, model: str, key: str | None, timeout: float, chat: bool, connections: int
     ) -> None:
-        try:
-            import httpx  # an extra: only servers need it
-        except ImportError as error:
-            raise MissingPluginError(
-                f"data.scorer.backend=server needs httpx ({error}): pip install 'smallwright-data-labels[server]'."
-            ) from None
+        import httpx  # an extra: only servers need it
+
         self._httpx = httpx
         self._model, self._key, self._timeout, self._chat = model, key, timeout, chat
         self._client = httpx.AsyncClient(
@@ -130,6 +126,7 @@ class ServerBackend:
         first = next(items, None)
         if first is None:
             return  # no label is missing, so nobody needs the server
+        config.check_libraries("data.scorer")
         connection = Connection(
             base_url=config.base_url,
             model=config.model,
