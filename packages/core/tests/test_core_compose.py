@@ -27,9 +27,10 @@ def test_a_list_of_options_composes_them_side_by_side(registry, workdir, compose
         ("+arch=tinny", MissingPluginError, ["arch 'tinny'", "Did you mean 'tiny'?", "Installed: tiny"]),
         ("+arch=shared_ffn", MissingPluginError, ["pip install smallwright-arch-shared-ffn"]),
         ("+hardware=gpu", MissingPluginError, ["hardware 'gpu'", "None is installed"]),
-        ("pretrain.stepz=3", ConfigError, ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
         ("sed=1", ConfigError, ["sed: unknown key", "'seed'"]),
-        ("arch.size.middle=2-19", ConfigError, ["arch.size has no settings here", "'+arch.size.middle=2-19'"]),
+        ("seed.middle=1", ConfigError, ["seed.middle", "seed has no settings"]),
+        ("posttrain.polish.steps=1", ConfigError, ["posttrain.polish.steps", "'+posttrain=[polish]'"]),
+        ("posttrain.polis.steps=1", ConfigError, ["posttrain.polis.steps", "Did you mean 'polish'?"]),
         ("what is this", ConfigError, ["what is this"]),
         ("pretrain.steps", ConfigError, ["pretrain.steps=<value>"]),
     ],
@@ -45,6 +46,9 @@ def test_what_nothing_offers_is_refused(composed, override, kind, words):
     ("override", "words"),
     [
         ("pretrain.steps=many", ["pretrain.steps='many'", "expected int"]),
+        ("pretrain.stepz=3", ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
+        ("arch.size.middle=2-19", ["arch.size={'middle': '2-19'}", "expected str"]),
+        ("arch.size=[nano]", ["arch.size=", "expected str, got list"]),
         ("arch.hidden_size=5", ["arch: hidden_size=5 must be even"]),
         ("arch.size=huge", ["arch.size=huge", "nano, wide"]),
         ("arch.vocab_size=4", ["arch.vocab_size=4", "smaller than the tokenizer's 10"]),
@@ -60,6 +64,23 @@ def test_a_wrong_value_is_refused_before_any_work(registry, composed, override, 
         graph.build(composed(override), registry)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(("group", "key"), [("arch", "arch.size=nano"), ("data", "data.paths=[x]")])
+def test_a_setting_of_a_part_that_is_not_chosen_says_what_to_add(registry, group, key):
+    said = rf"{group}\.\w+: nothing of {group} is chosen. Add \+{group}=<option>. Installed: "
+    with pytest.raises(ConfigError, match=said):
+        compose.compose([key], registry)
+
+
+def test_a_setting_of_a_default_whose_package_is_missing_says_what_to_install(registry):
+    with pytest.raises(MissingPluginError, match="pip install smallwright-eval"):
+        compose.compose(["+data=toy", "eval.limit=3"], registry)
+
+
+def test_a_key_that_the_options_file_does_not_have_needs_no_plus(composed):
+    assert composed("arch.hidden_size=8")["arch"]["hidden_size"] == 8
+    assert composed("posttrain=polish", "posttrain.polish.workers=2")["posttrain"]["polish"]["workers"] == 2
 
 
 def test_paths_that_match_nothing_are_refused_before_any_work(registry, composed):

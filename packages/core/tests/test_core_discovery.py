@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from core import catalog, discovery, plugins
+from core import discovery, plugins
 from core.errors import ConfigError, MissingPluginError
 
 
@@ -196,17 +196,3 @@ def test_hook_calls_can_be_traced(site):
     environment = {"PYTHONPATH": str(site), "SMALLWRIGHT_TRACE_HOOKS": "1", "SMALLWRIGHT_PLUGINS": "sw_one"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert "register_steps" in done.stderr
-
-
-def test_the_install_hints_agree_with_what_first_party_plugins_register(monkeypatch):
-    monkeypatch.delenv("SMALLWRIGHT_PLUGINS", raising=False)
-    registry = discovery.load()
-    installed = {entry.distribution for entry in registry.entries()}
-    kinds = catalog._ALIASES
-    registered = {(kinds.get(e.kind, e.kind), e.name): e.distribution for e in registry.entries()}
-    for (kind, name), package in catalog.PACKAGES.items():
-        if kind == "steps" and package in installed:
-            assert registered.get((kind, name)) == package
-    for entry in registry.entries():
-        if entry.kind == "steps" and entry.distribution.startswith("smallwright-"):
-            assert catalog.PACKAGES[entry.kind, entry.name] == entry.distribution

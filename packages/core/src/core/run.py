@@ -22,8 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, compose, discovery, graph, report, store
-from core.cli import parse as parse  # the conformance kit still imports it from here
+from core import cli, compose, discovery, graph, report, show_config, store
 from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -63,13 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = cli.run_parser("core.run", __doc__)
-    parser.add_argument("--config", action="store_true", help="print the composed configuration and stop")
+    parser.add_argument("--config", action="store_true", help="print all settings and what they mean, as YAML")
     options = cli.parse(parser, arguments)
     registry = discovery.load(options.plugin)
     cli.warn_about_broken(registry)
     config = compose.compose(options.overrides, registry)
     if options.config:
-        print(json.dumps(config, indent=2))
+        print(show_config.render(config, registry))
         return 0
     return _run(config, graph.build(config, registry), registry, tuple(options.plugin))
 

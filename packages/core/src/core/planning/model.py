@@ -54,7 +54,7 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
     estimate = _on(stage, count, kind).plan(architecture)
     stored, executed = architecture.parameters(), architecture.executed_parameters()
     flops = architecture.flops_per_token(estimate["seq_len"])
-    context = getattr(architecture.config, "max_position_embeddings", None) or estimate["seq_len"]
+    context = architecture.context() or estimate["seq_len"]
     return {
         "architecture": training.architecture.label(),
         "stored_parameters": stored,
