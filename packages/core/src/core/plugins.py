@@ -88,7 +88,7 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
     for (group, name), (origins, message) in compose.option_clashes(registry).items():
         for place, origin in enumerate(origins):
             clashes.setdefault(origin, []).append(message)
-            if place:  # the first one's is in the index
+            if place:  # the index names the first distribution that offers an option, not the others
                 options.setdefault(origin, []).append(f"{group}={name}")
     rows = []
     for record in registry.plugins:

@@ -96,7 +96,7 @@ def _evaluation(report: Mapping[str, Any]) -> str:
 
 
 def _initialization(report: Mapping[str, Any]) -> str:
-    """What the model started from, where an initializer made it, with links to the pages in its artifact."""
+    """Describe the weights that an initializer made, with links to the pages in its artifact."""
     summary = report.get("init")
     if not summary:
         return ""
@@ -209,7 +209,7 @@ def funnel_table(funnel: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _truth(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What each step set aside against what the planted crawl says that it should."""
+    """Compare what each step set aside with what the demonstration crawl says that it should."""
     if not rows:
         return ""
     header = ["step", "set aside", "of them rightly", "precision", "should go", "recall"]
@@ -234,7 +234,7 @@ def _share(value: float | None) -> str:
 
 
 def _step_report(step: str, found: Mapping[str, Any]) -> str:
-    """A step's own report, folded: its tables of counts, its picture, and whatever else it says."""
+    """Show the report of a step, folded: its tables of counts, its picture, and what else it has."""
     parts = []
     for name, counts in (found.get("tables") or {}).items():
         top = list(counts.items())[:_LONGEST_TABLE]
@@ -342,7 +342,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Set[int
 
 
 def _readable(value: Any) -> str:
-    """JSON with rounded numbers, and lists of numbers on a line each."""
+    """Return JSON with rounded numbers and each list of numbers on one line."""
 
     def rounded(part: Any) -> Any:
         if isinstance(part, float):

@@ -5,7 +5,6 @@ python -m smallwright_testing shared_ffn 'ffn_groups={middle: 1-3}' --markdown r
 python -m smallwright_testing mine --plugin ./mine.py size=null hidden_size=64 --quick
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core import discovery
-from core.cli import parse
+from core import cli, discovery
 from core.errors import ConfigError, UserError, nearest
 
 from smallwright_testing import (
@@ -61,22 +59,20 @@ class Report:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 1 when a plugin does not hold something."""
-    parser = argparse.ArgumentParser(
-        prog="python -m smallwright_testing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return cli.carry_out(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    parser = cli.command_parser("smallwright_testing", __doc__)
     parser.add_argument("name", help="a registered architecture, step, post-training method or evaluator")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the kit's")
-    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help="load hooks from a local file")
+    parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     parser.add_argument("--quick", action="store_true", help="without vLLM, two ranks and training stages")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the report to a file")
-    options = parse(parser, arguments)
-    try:
-        kind = _kind(options.name, options.plugin)
-        settings = _settings(options.settings)
-        _refuse_wrong_settings(kind, options.name, settings, options.plugin)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    options = cli.parse(parser, arguments)
+    kind = _kind(options.name, options.plugin)
+    settings = _settings(options.settings)
+    _refuse_wrong_settings(kind, options.name, settings, options.plugin)
     report = Report()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_conformance.py"

@@ -1,11 +1,11 @@
-"""Say what a run would do, without doing it: stages, reused or not and why, data, parameters, memory, time, money.
+"""Say what a run would do and cost, without doing it: its stages, data, parameters, memory, time and money.
 
     python -m core.plan +arch=shared_ffn +data=finemath
     python -m core.plan +experiment=smollm2_135m --device h100 --devices 8,64
     python -m core.plan +arch=gqa +data=finemath --scale-lr 2e-4 2e6
 
 --grid needs no data: it draws shapes (depth, width, feed-forward) of one parameter budget, each with the command line
-that trains it, and --results says how depth, width and expansion go with the scores that they reached.
+that trains it. --results reads the scores of such shapes and says how depth, width and expansion go with them.
 
     python -m core.plan --grid --budget 1e9 --vocab 48000 --samples 30
     python -m core.plan --grid --budget 135e6 --vocab 32000 --width 384-1024 --head-dim 64 arch.qk_norm=true
@@ -71,9 +71,14 @@ def _parser() -> argparse.ArgumentParser:
         "--devices", metavar="N[,N]", help="numbers of devices, each a rank (default: pretrain.nproc)"
     )
     hardware.add_argument(
-        "--mfu", type=float, metavar="SHARE", help=f"of the peak (default: {devices.MFU}, an assumption)"
+        "--mfu",
+        type=float,
+        metavar="SHARE",
+        help=f"share of the peak that is reached (default: {devices.MFU}, assumed)",
     )
-    hardware.add_argument("--price", type=float, metavar="DOLLARS", help="an hour and device (default: an assumption)")
+    hardware.add_argument(
+        "--price", type=float, metavar="DOLLARS", help="of a device for an hour (default: an assumption)"
+    )
     hardware.add_argument(
         "--scale-lr",
         nargs=2,
@@ -89,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     shapes.add_argument("--vocab", type=int, metavar="ROWS", help="rows of the embedding (required)")
     shapes.add_argument("--arch", action="append", metavar="NAME", help="default: gqa; may be given several times")
     shapes.add_argument("--samples", type=int, metavar="N", help="shapes to draw, for each architecture (default: 30)")
-    shapes.add_argument("--seed", type=int, metavar="N", help="of the draw (default: 0)")
+    shapes.add_argument("--seed", type=int, metavar="N", help="chooses the shapes that are drawn (default: 0)")
     for name, what in (("depth", "layers"), ("width", "hidden_size"), ("expansion", "intermediate_size / hidden_size")):
         low, high = getattr(space, name)
         shapes.add_argument(f"--{name}", metavar="LOW-HIGH", help=f"{what} (default: {low:g}-{high:g})")
@@ -101,7 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         flag = f"--{name.replace('_', '-')}"
         shapes.add_argument(flag, type=int, metavar="N", help=f"{what} (default: {getattr(space, name)})")
-    shapes.add_argument("--tolerance", type=float, metavar="SHARE", help=f"of the budget (default: {space.tolerance})")
+    shapes.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="SHARE",
+        help=f"of the budget that a shape may miss it by (default: {space.tolerance})",
+    )
     shapes.add_argument("--seq-len", type=int, metavar="TOKENS", help="for FLOPs per token (default: 2048)")
     shapes.add_argument(
         "--results", metavar="FILE", help="CSV or JSON of depth, width, expansion, score: Spearman's correlations"

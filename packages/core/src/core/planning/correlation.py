@@ -1,4 +1,4 @@
-"""Spearman's rank correlation, which core needs without SciPy."""
+"""Spearman's rank correlation, written out here so that planning needs no SciPy."""
 
 import math
 from collections.abc import Sequence

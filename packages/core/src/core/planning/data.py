@@ -34,7 +34,7 @@ def describe(spec: StageSpec, registry: Registry) -> dict[str, Any]:
         else {"name": executor.entry.name, "settings": changed(executor.config, default=True)},
     }
     recipe = spec.config
-    if not isinstance(recipe, RecipeConfig):  # a builder of its own
+    if not isinstance(recipe, RecipeConfig):  # a corpus that is built by something else than a list of steps
         return {**row, "builder": spec.entry.name, "settings": changed(recipe)}
     if recipe.files is not None:
         row |= {"files": len(recipe.files), "bytes": _bytes(recipe.files)}
@@ -49,10 +49,10 @@ def describe(spec: StageSpec, registry: Registry) -> dict[str, Any]:
 
 
 def changed(config: Any, *, default: bool = False) -> dict[str, Any]:
-    """Return the settings that differ from their defaults, or with ``default`` all of them, as plain data."""
+    """Return the settings that differ from their defaults, or all of them with ``default``, as plain data."""
     if config is None:
         return {}
-    if isinstance(config, Mapping):  # of a step without a dataclass: all were given
+    if isinstance(config, Mapping):  # a step without a dataclass has no defaults
         return dict(config)
     return {
         field.name: _plain(getattr(config, field.name))
@@ -86,7 +86,7 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def _bytes(files: tuple[str, ...]) -> int | None:
-    """Sum of the sizes of local files; None where one is elsewhere: planning asks no network."""
+    """Return the sum of the sizes of local files; None where one is remote, for planning asks no network."""
     total = 0
     for file in files:
         if "://" in file:

@@ -1,4 +1,4 @@
-"""Named devices, and what a training run takes on them: tokens per second, hours, money.
+"""Named devices, and how fast, how long and for how much money a run trains on them.
 
 Time rests on two assumptions that a user can replace: the share of the peak that training reaches (MFU), and a price.
 """
@@ -9,8 +9,10 @@ from typing import Any, Literal
 from core.errors import ConfigError, nearest
 
 MFU = 0.4
-"""Model FLOPs utilisation that time is computed with unless one is given. An assumption: MobiLlama's 14,500 tokens/s
-and GPU (arXiv 2402.16840) are 0.38 of an A100 by executed parameters."""
+"""Share of the peak (model FLOPs utilisation) that training is assumed to reach unless the user says another.
+
+MobiLlama trained 14,500 tokens per second and GPU (arXiv 2402.16840), which is 0.38 of an A100's peak when executed
+parameters are counted."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,15 +22,15 @@ class Device:
     name: str
     kind: Literal["cuda", "cpu"]
     peak_flops: float
-    """Dense matrix products per second in bfloat16 with float32 accumulation; of the CPU, in float32."""
+    """FLOPs per second in dense matrix products: bfloat16 with float32 accumulation on a GPU, float32 on a CPU."""
     memory_bytes: int
-    """The maker's GB taken as 10^9 bytes, the lower reading."""
+    """The maker's number of GB, read as 10^9 bytes each: the lower of the two readings."""
     price: float
-    """US dollars an hour. An assumption, of the order that clouds rent at; ``--price`` replaces it."""
+    """US dollars an hour: an assumption, about what clouds ask. ``--price`` replaces it."""
 
 
-# Peaks of the A100, H100, H200, B200 and L40S: those of torchtitan.tools.utils.get_peak_flops (0.3.0), which names
-# NVIDIA's page of each. Memory: what the devices are sold with; an A100 has 80 GB, the first ones 40 GB.
+# The peaks of A100, H100, H200, B200 and L40S are those of torchtitan.tools.utils.get_peak_flops (0.3.0), which links
+# NVIDIA's page of each. The A100 is sold with 40 GB and with 80 GB.
 _TABLE = (
     Device(name="h100", kind="cuda", peak_flops=989e12, memory_bytes=80 * 10**9, price=3.00),
     Device(name="h200", kind="cuda", peak_flops=989e12, memory_bytes=141 * 10**9, price=3.80),
@@ -60,11 +62,11 @@ def cost(
 ) -> dict[str, Any]:
     """Return ``tokens_per_second`` (of all devices), ``hours`` and ``money`` (US dollars) of a training run.
 
-    Scaling over devices is taken as linear: what communication costs belongs into ``mfu``.
+    N devices are taken to be N times as fast as one. A user who knows what communication costs lowers ``mfu``.
 
     Args:
         flops_per_token: Training FLOPs per token, forward and backward.
-        price: US dollars an hour and device; None: the table's.
+        price: US dollars that one device costs an hour; None: what the device's entry says.
     """
     speed = devices * device.peak_flops * mfu / flops_per_token
     hours = tokens / speed / 3600

@@ -1,7 +1,7 @@
-"""Shapes of one parameter budget: depth, width and expansion sampled together, and what their scores say.
+"""Shapes of one parameter budget: depth, width and expansion are drawn together.
 
 PanGu-pi Pro (arXiv 2402.02791, section 3.2) drew about 30 shapes of 1B parameters, trained each on 5B tokens and ranked
-them: Spearman's correlation with the score was 0.528 for depth, -0.528 for width, about 0 for the expansion.
+them; :mod:`core.planning.results` ranks the scores of a user's own shapes in the same way.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ SHAPE = {
 }
 """Settings of the drawn shape, and the option that decides each."""
 _MANY = 200_000
+"""Pairs of depth and width above which looking through all of them takes too long."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Space:
     depth: tuple[float, float] = (9, 40)
     width: tuple[float, float] = (1280, 2560)
     expansion: tuple[float, float] = (1, 4)
-    """Of the feed-forward: intermediate_size / hidden_size."""
+    """Width of the feed-forward by that of the model: intermediate_size / hidden_size."""
     head_dim: int = 128
     heads_per_kv: int = 1
     """Query heads that share a key/value head; 1 is multi-head attention."""
@@ -94,14 +95,14 @@ class Space:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
-    """An architecture whose shape is still open: its other settings are those of the overrides."""
+    """An architecture whose shape is still open, with its other settings."""
 
     name: str
     target: Callable[[Any], Architecture]
     config_class: type
     settings: Mapping[str, Any]
     overrides: tuple[str, ...]
-    """What a command line must repeat beside the shape."""
+    """Overrides that a command line needs beside those of the shape."""
 
     def build(self, dimensions: Mapping[str, Any]) -> Architecture:
         """Return the architecture of these dimensions."""
@@ -109,7 +110,9 @@ class Family:
 
 
 def family(name: str, overrides: Sequence[str], registry: Registry) -> Family:
-    """Return the architecture ``name`` with the settings of the overrides, of no named size unless they give one.
+    """Return the architecture ``name`` with the settings of the overrides.
+
+    Its named size is left out unless an override chooses one, for a size would fix the shape.
 
     Raises:
         core.errors.UserError: there is none of that name, or an override is wrong.
@@ -135,10 +138,10 @@ def family(name: str, overrides: Sequence[str], registry: Registry) -> Family:
 
 
 def fitting(space: Space, build: Callable[[Mapping[str, Any]], Architecture]) -> list[dict[str, int]]:
-    """Return the dimensions of every depth and width that some feed-forward in range brings to the budget.
+    """Return one shape for every depth and width at which a feed-forward in range meets the budget.
 
     Raises:
-        ConfigError: there is none; with the least and the most parameters that the ranges can have.
+        ConfigError: no shape meets it. The message says how many parameters shapes in these ranges have.
     """
     found, least, most = [], math.inf, 0
     for depth, width in space.frames():

@@ -1,4 +1,4 @@
-"""What a plan says of a model and its training: counts, memory, what hardware takes, how far a run is trained."""
+"""What a plan says of a model and its training: sizes, memory, time and money, and how far it will be trained."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from core.interfaces import Architecture, Trainer
 from core.planning import devices, scaling
 
 CACHE_BYTES = 2
-"""Of a value in the KV cache: bfloat16."""
+"""Bytes of one value in the KV cache, which is bfloat16."""
 GIB = 2**30
 
 
@@ -25,7 +25,7 @@ class Hardware:
     """Numbers of devices; empty: the ranks of the configuration."""
     mfu: float = devices.MFU
     price: float | None = None
-    """US dollars an hour and device; None: the table's."""
+    """US dollars that one device costs an hour; None: what the table of devices says."""
     scale_lr: tuple[float, float] | None = None
     """A learning rate and the batch in tokens at which it was found."""
     scale_lr_exponent: float = 0.5
@@ -79,7 +79,7 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
 
 
 def _on(stage: Trainer, ranks: int | None, kind: str | None) -> Trainer:
-    """Return the stage on other hardware, where it can say what that would need."""
+    """Return the stage as it would be on that many devices of this kind; None: as its settings have it."""
     if ranks is None and kind is None:
         return stage
     try:
@@ -148,7 +148,7 @@ def _row(
 def render(model: Mapping[str, Any]) -> list[str]:
     """Return the lines of a model and its training for a terminal."""
     stored, executed = model["stored_parameters"], model["executed_parameters"]
-    # Of a dense model without sharing, tied or not, the executed ones lie between these two.
+    # A dense model that shares nothing executes all that it stores, or all but its input embedding.
     sparse_or_shared = not stored - model["embedding_parameters"] <= executed <= stored
     lines = [
         f"architecture         {model['architecture']}",

@@ -1,4 +1,4 @@
-"""Scaling laws: how many tokens a model of a given size deserves, how far a run goes beyond, and the learning rate.
+"""Scaling laws: how many tokens suit a model of a given size, how far published models went, and learning rates.
 
 Hoffmann et al. (Chinchilla, arXiv 2203.15556), approach 3, fits the loss ``L(N, D) = E + A / N^alpha + B / D^beta``.
 With C = 6 N D its minimum under a budget C is ``N = G (C/6)^(beta/(alpha+beta))``, ``D = (C/6) / N``, with
@@ -18,7 +18,7 @@ class ScalingLaw:
     name: str
     source: str
     irreducible: float
-    """E: nats per token that no model of any size gets rid of."""
+    """E: the loss in nats per token that remains however large the model and its data are."""
     a: float
     b: float
     alpha: float
@@ -33,12 +33,12 @@ class ScalingLaw:
         return self._g * (flops / 6) ** (self.beta / (self.alpha + self.beta))
 
     def optimal_tokens(self, parameters: float) -> float:
-        """Tokens at which a model of this size is the best use of the FLOPs that it takes."""
+        """Tokens for which a model of this size is the best one that the same FLOPs can train."""
         # optimal_parameters solved for the budget: C / 6 = (N / G)^((alpha + beta) / beta).
         return float((parameters / self._g) ** ((self.alpha + self.beta) / self.beta) / parameters)
 
     def tokens_per_parameter(self, flops: float) -> float:
-        """D / N of the best model for a budget."""
+        """Tokens per parameter (D / N) of the best model for a budget of training FLOPs."""
         parameters = self.optimal_parameters(flops)
         return flops / 6 / parameters / parameters
 
@@ -111,7 +111,7 @@ PUBLISHED = (
 
 
 def neighbours(tokens_per_parameter: float) -> tuple[TrainedModel | None, TrainedModel | None]:
-    """Return the published models trained next less and next more, for their size, than a run."""
+    """Return the published models with the next fewer and the next more tokens per parameter than a run."""
     ordered = sorted(PUBLISHED, key=lambda model: model.tokens_per_parameter)
     below = [model for model in ordered if model.tokens_per_parameter <= tokens_per_parameter]
     above = [model for model in ordered if model.tokens_per_parameter > tokens_per_parameter]

@@ -15,7 +15,12 @@ from core.registry import Registry
 def plan(
     stages: Sequence[StageSpec], root: Path, registry: Registry, hardware: Hardware | None = None
 ) -> dict[str, Any]:
-    """Return the plan of checked stages as plain data; see ``render`` for its meaning."""
+    """Return the plan of checked stages as plain data.
+
+    Returns:
+        ``stages``, each with its ``status`` (``new``, ``reused``, ``resumed`` or ``damaged``) and ``reason``; ``data``,
+        see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
+    """
     result: dict[str, Any] = {
         "stages": [_stage(spec, root) for spec in stages],
         "data": [data.describe(spec, registry) for spec in stages if spec.folder == "data"],
