@@ -18,8 +18,8 @@ from core.discovery import load
 from core.interfaces import Job
 from smallwright_stack_edu.config import DemoCodeConfig
 from smallwright_stack_edu.demo.render import SYNTAXES, function_lines
-from smallwright_stack_edu.demo.source import DemoCode
 from smallwright_stack_edu.demo.topics import TOPICS
+from smallwright_stack_edu.stage import DemoCode
 
 
 def make(folder, seed=0, **settings):

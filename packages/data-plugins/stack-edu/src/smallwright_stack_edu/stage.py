@@ -16,28 +16,10 @@ from core.interfaces import Job, Stage
 
 from smallwright_stack_edu.config import DemoCodeConfig
 from smallwright_stack_edu.demo.files import CodeFile, make_files
+from smallwright_stack_edu.demo.truth import truth_of
 
 logger = logging.getLogger(__name__)
 CONTAMINATED = 4
-REMOVED_BY: dict[str, tuple[str, ...]] = {
-    "keep": (),
-    "below the threshold": ("threshold",),
-    "contaminated": ("decontaminate",),
-    "exact duplicate": ("exact_dedup",),
-    "near duplicate": ("minhash",),
-    "language not known": ("code_language",),
-    "language not wanted": ("code_language",),
-    "licence not allowed": ("license_filter",),
-    "no licence known": ("license_filter",),
-    "generated": ("code_quality",),
-    "encoded data": ("code_quality",),
-    "long lines": ("code_quality",),
-    "no blob id": ("fetch_contents",),
-    "invalid JSON": ("read_jsonl",),
-    "not an object": ("read_jsonl",),
-    "not UTF-8": ("read_jsonl",),
-}
-"""Registered steps that should remove a row of each expectation."""
 
 
 class DemoCode(Stage):
@@ -50,7 +32,7 @@ class DemoCode(Stage):
     config: DemoCodeConfig
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Write the files; those left unfinished are written again."""
+        """Write all files, also those that a killed run wrote: it takes seconds."""
         items = load_items(self.config.contaminate_with)[:CONTAMINATED]
         files = make_files(job.seed, self.config.scale, items)
         folder = job.output / "files"
@@ -87,29 +69,6 @@ def _line(file: CodeFile, place: int) -> bytes:
         **file.row,
     }
     return json.dumps(row).encode()
-
-
-def truth_of(files: Sequence[CodeFile]) -> list[dict[str, Any]]:
-    """Return what is known of each row, as :mod:`core.data.truth` reads it.
-
-    Of a file and its copy the one that is met first should stay, whichever it is.
-    """
-    late = {}
-    for file in files:
-        if file.original is not None:
-            first, second = sorted((file, file.original), key=lambda each: each.order)
-            late[second.place], late[first.place] = REMOVED_BY[file.expected], ()
-    return [
-        {
-            "record_id": file.place,
-            "kind": file.kind,
-            "language": file.language,
-            "expected": file.expected,
-            "removed_by": late.get(file.place, REMOVED_BY[file.expected]),
-            "duplicate_of": file.original.place if file.original is not None else None,
-        }
-        for file in files
-    ]
 
 
 def load_items(names: Sequence[str]) -> list[str]:
