@@ -18,6 +18,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = {
@@ -132,7 +133,7 @@ def test_a_plugin_works_beside_core_alone(name, command):
     if name in CHOICES:
         composed = command("run", CHOICES[name], "--config", plugin=name)
         assert composed.returncode == 0, composed.stderr
-        assert CHOICES[name].lstrip("+").split("=")[0] in json.loads(composed.stdout)
+        assert CHOICES[name].lstrip("+").split("=")[0] in yaml.safe_load(composed.stdout)
 
 
 @pytest.mark.slow
@@ -152,13 +153,15 @@ def test_core_alone_names_the_package_to_install(name, command):
             "smallwright-data-finemath",
             ["+data=finemath"],
             "steps 'read_warc', 'url_filter'",
-            "smallwright-data-dedup smallwright-data-quality smallwright-data-scorers smallwright-data-warc",
+            "smallwright-data-classifiers smallwright-data-dedup smallwright-data-extract smallwright-data-labels "
+            "smallwright-data-quality "
+            "smallwright-data-warc",
         ),
         (
             "smallwright-data-finemath",
             ["+data=finemath", "data.scorer=llm"],
             "data/scorer 'llm'",
-            "smallwright-data-scorers",
+            "smallwright-data-labels",
         ),
         ("smallwright-data-finemath", ["+data=finemath", "+arch=gqa"], "arch 'gqa'", "smallwright-arch-gqa"),
         ("smallwright-arch-gqa", ["+arch=gqa", "+data=finemath"], "data 'finemath'", "smallwright-data-finemath"),

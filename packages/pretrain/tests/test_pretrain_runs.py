@@ -18,7 +18,7 @@ from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.trainer import TorchTitanPretrain
+from smallwright_pretrain.stage import TorchTitanPretrain
 
 SETTINGS = TorchTitanConfig(
     steps=12,

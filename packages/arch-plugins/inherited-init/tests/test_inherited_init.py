@@ -1,22 +1,18 @@
 """Inheriting everything changes nothing; dead parts go first; what does not fit is refused with names and values."""
 
-import dataclasses
 import json
-from importlib.resources import files
 
 import pytest
 import torch
 from core.errors import ConfigError, InputError, UserError
 from core.typed import build
 from inherited_support import IDS, SOURCE, architecture, inherit
-from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
-from smallwright_inherited_init import conf
 from smallwright_inherited_init.config import InheritedInitConfig
 from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.family import Dimensions
-from smallwright_inherited_init.inherit import InheritedInit
 from smallwright_inherited_init.layer_choice import select_layers
+from smallwright_inherited_init.stage import InheritedInit
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -204,18 +200,3 @@ def test_released_configuration_format_is_read(tmp_path):
     values = {**SOURCE, "model_type": "llama", "rope_theta": 100000, "rope_scaling": None, "torch_dtype": "bfloat16"}
     (tmp_path / "config.json").write_text(json.dumps(values))
     assert Dimensions.of(read_config(Source(tmp_path, "source")), "source").rope_theta == 100000.0
-
-
-def test_yaml_lists_every_setting():
-    option = OmegaConf.load(files(conf) / "arch" / "inherited_init.yaml")
-    initializer = dict(option.initializer)
-    assert initializer.pop("name") == "inherited_init"
-    assert set(initializer) == {field.name for field in dataclasses.fields(InheritedInitConfig)}
-    build(InheritedInitConfig, initializer, "arch.initializer")
-    gqa = pytest.importorskip("smallwright_gqa.config", reason="gqa is not installed")
-    keys = {key: value for key, value in option.items() if key not in ("name", "initializer")}
-    child = build(gqa.GQAConfig, keys, "arch")
-    source = build(gqa.GQAConfig, {"size": option.initializer.source_size}, "arch")
-    assert set(keys) == {field.name for field in dataclasses.fields(gqa.GQAConfig)}
-    assert (child.num_hidden_layers, source.num_hidden_layers) == (4, 6)
-    assert 3 * child.intermediate_size == 2 * source.intermediate_size

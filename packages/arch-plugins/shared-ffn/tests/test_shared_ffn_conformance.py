@@ -1,6 +1,6 @@
 """``shared_ffn`` holds what every architecture must, shared by all layers and by groups."""
 
-from core.testing import ArchitectureConformance
+from smallwright_testing import ArchitectureConformance
 
 
 class TestSharedFFN(ArchitectureConformance):

@@ -17,19 +17,7 @@ from core.fingerprint import identity as content_identity
 from core.interfaces import Architecture, Initializer, Job
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
-from core.typed import setting
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """The top-level settings of a run, beside the plugins' groups."""
-
-    store: str = setting("./store", identity=False)
-    """Folder of artifacts."""
-    run_dir: str | None = setting(None, identity=False)
-    """Folder of the report and the logs; None: ./runs/<date>-<name>."""
-    name: str | None = setting(None, identity=False)
-    seed: int = 0
+from core.run_config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +46,7 @@ class ArchitectureChoice:
 
     def identity(self) -> dict[str, Any]:
         values = typed.identity(self.config)
-        values.pop("size", None)  # a size is a name for dimensions; the dimensions are the identity
+        values.pop("size", None)  # the dimensions are the identity, not the name of their set
         return {**self.entry.identity(), **values}
 
 
@@ -303,8 +291,9 @@ class _Builder:
         config_class = entry.load_config()
         assert config_class is not None, f"architecture {entry.name} registers no config class"
         vocabulary = tokenizer.build().vocab_size()
-        sizes = getattr(config_class, "SIZES", {}).get(settings.get("size"), {})
-        if settings.get("vocab_size") is None and sizes.get("vocab_size") is None:
+        size = settings.get("size")
+        sized = getattr(config_class, "SIZES", {}).get(size, {}) if isinstance(size, str) else {}
+        if settings.get("vocab_size") is None and sized.get("vocab_size") is None:
             settings["vocab_size"] = vocabulary
         choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, "arch"))
         if choice.config.vocab_size < vocabulary:
@@ -351,7 +340,7 @@ class _Builder:
         if getattr(config, "source", None) is None:
             source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
             source_arch = self._architecture(source, tokenizer)
-            # An impossible child is no reason to train its source first.
+            # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
         else:

@@ -27,7 +27,7 @@ def write(
     report = collect(name, stages, outcomes, config, root, seconds)
     paths = {"json": directory / "report.json", "html": directory / "report.html"}
     writing.write_json(paths["json"], report)
-    paths["html"].write_text(report_html.render(report), encoding="utf-8")
+    writing.write_text(paths["html"], report_html.render(report))
     return paths
 
 
@@ -73,7 +73,7 @@ def collect(
         report["stages"].append(row)
     finished = [spec for spec in stages if manifests[spec.name] is not None]
     report["lineage"] = {
-        spec.name: lineage.made_from(spec.directory(root)) for spec in finished if not _feeds(spec, finished)
+        spec.name: tree for spec in finished if not _feeds(spec, finished) and (tree := _made_from(spec, root))
     }
     report["config"] = dict(config)
     return report
@@ -106,6 +106,13 @@ def _manifest(artifact: Path) -> dict[str, Any] | None:
     try:
         return store.read_manifest(artifact)
     except ArtifactError:  # the stage that needed it has said so
+        return None
+
+
+def _made_from(spec: StageSpec, root: Path) -> dict[str, Any] | None:
+    try:
+        return lineage.made_from(spec.directory(root))
+    except ArtifactError:  # an input's manifest is damaged, and the stage that needed it has said so
         return None
 
 

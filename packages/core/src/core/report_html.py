@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from core import lineage
+
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--accent:#3b6fd4;--second:#d47a3b;--muted:#888}
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}
@@ -277,12 +279,9 @@ def _stages(report: Mapping[str, Any]) -> str:
 
 
 def _lineage(report: Mapping[str, Any]) -> str:
-    from core.lineage import render as render_lineage
-
     if not report["lineage"]:
         return ""
-    trees = "\n".join(render_lineage({"made_from": tree, "used_by": []}) for tree in report["lineage"].values())
-    text = trees.replace("\nused by nothing in this store", "")
+    text = "\n".join(map(lineage.render_tree, report["lineage"].values()))
     return f"<h2>Lineage</h2><pre>{escape(text)}</pre>"
 
 

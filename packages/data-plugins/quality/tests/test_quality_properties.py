@@ -126,8 +126,8 @@ def test_masking_changes_nothing_but_addresses(text):
 
 SIZE = 200_000
 SECONDS = 2
-"""Of this process's own time, so that a busy machine changes nothing. Linear work on ``SIZE`` signs takes a hundredth
-of it, quadratic work several times as much: 4e10 comparisons."""
+"""CPU time of this process, so that a busy machine changes nothing. Linear work on ``SIZE`` signs takes a hundredth of
+it, quadratic work several times as much: 4e10 comparisons."""
 RUNS = ["x", "\n", " ", ".", "-", "=", "@", "a@", "a.", "1.", "1.1.1.", "[1", "[", "{", "\x00", "\ud800", "é", "水"]
 RUNS += ["a\n", "?!", "a-b_", "A1+/", "http://a.b/", "word ", "\u2028", "• ", "…\n", "a@b.c ", "\n\n", "'a"]
 

@@ -10,14 +10,11 @@ from pathlib import Path
 
 import pytest
 from core.data.steps import StepContext
-from core.interfaces import Job
-from core.typed import build
 from fastwarc.stream_io import ZstdWriter
+from small_crawl import write_crawl
 from smallwright_warc.archive import Archive
-from smallwright_warc.config import DemoCrawlConfig, ReadWarcConfig
-from smallwright_warc.demo.crawl import DemoCrawl
+from smallwright_warc.config import ReadWarcConfig
 from smallwright_warc.entries import ArchiveEntry
-from smallwright_warc.extract import ExtractText
 from smallwright_warc.page import PageReader, document_of, record_id
 from smallwright_warc.read import ReadWarc
 
@@ -29,11 +26,7 @@ LIMIT = 1 << 20
 @pytest.fixture(scope="module")
 def crawl(tmp_path_factory) -> list[bytes]:
     """The files of a small demonstration crawl, without the damage of their own."""
-    folder = tmp_path_factory.mktemp("crawl")
-    settings = {"scale": 0.05, "files": 2, "contaminate_with": (), "oversized_bytes": 2 * LIMIT}
-    config = build(DemoCrawlConfig, settings, "data.source")
-    DemoCrawl(config).run(Job(name="crawl", output=folder, inputs={}, seed=3))
-    return [b"".join(whole_members(path.read_bytes())) for path in sorted((folder / "files").iterdir())]
+    return [b"".join(whole_members(path.read_bytes())) for path in write_crawl(tmp_path_factory.mktemp("crawl"))]
 
 
 def whole_members(data: bytes) -> list[bytes]:
@@ -222,6 +215,7 @@ def test_the_accounts_hold_over_thousands_of_mutations(tmp_path, crawl):
 
 def test_damaged_pages_pass_through_extraction(tmp_path, crawl):
     """What survives reading is extracted or set aside, page by page."""
+    extract_text = pytest.importorskip("smallwright_extract.step").ExtractText
     rng = random.Random(6)
     plain = [gzip.decompress(member) for member in whole_members(crawl[0]) if len(member) < 20_000]
     path = tmp_path / "damaged"
@@ -235,7 +229,7 @@ def test_damaged_pages_pass_through_extraction(tmp_path, crawl):
             yield from step.run(None)
             reads.append(step._ledger.kept)
 
-    extractor = ExtractText()
+    extractor = extract_text()
     kept = sum(1 for _ in extractor.run(documents()))
     ledger = extractor._ledger.to_dict()
     assert ledger["in"] == sum(reads) > 500

@@ -2,34 +2,12 @@
 
 import codecs
 
+from core.data.pages import Utf8Text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 UNMARKED = ((b"<\0!\0", "utf-16-le"), (b"<\0h\0", "utf-16-le"), (b"\0<\0!", "utf-16-be"), (b"\0<\0h", "utf-16-be"))
 """How a page in UTF-16 begins that has no byte order mark."""
-
-
-class Utf8Text(str):
-    """Text that keeps the UTF-8 it was decoded from: extraction wants that, and encoding anew takes its time."""
-
-    __slots__ = ("utf8",)
-    utf8: bytes
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Utf8Text":
-        """Decode strictly.
-
-        Raises:
-            UnicodeDecodeError: ``data`` is no UTF-8.
-        """
-        text = cls(data, "utf-8")
-        text.utf8 = data
-        return text
-
-
-def utf8_of(text: str) -> bytes:
-    """Return ``text`` in UTF-8; lone surrogates become question marks."""
-    return text.utf8 if isinstance(text, Utf8Text) else text.encode("utf-8", "replace")
 
 
 def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
