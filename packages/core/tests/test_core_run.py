@@ -65,7 +65,7 @@ def test_a_run_a_second_run_and_a_changed_evaluation(run, call, toy, workdir):
     assert {name for name, status in statuses(workdir, "changed").items() if status == "ran"} == {"eval"}
 
 
-def test_data_alone_curates_a_corpus_with_a_lineage_both_ways(command, call, call, workdir):
+def test_data_alone_curates_a_corpus_with_a_lineage_both_ways(command, call, workdir):
     done = command("run", "+data=toy", "run_dir=run")
     assert done.returncode == 0, done.stderr
     assert statuses(workdir) == {"crawl": "ran", "data": "ran"}
