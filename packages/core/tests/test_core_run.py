@@ -21,12 +21,13 @@ def statuses(workdir, name="run"):
 @pytest.fixture
 def run(command, toy):
     def call(*overrides, name="run", **environment):
-        return command("run", *toy, f"run_dir={name}", *overrides, **environment)
+        # One worker works in the stage's own process; test_core_data.py is about several.
+        return command("run", *toy, "executor.workers=1", f"run_dir={name}", *overrides, **environment)
 
     return call
 
 
-def test_a_run_a_second_run_and_a_changed_evaluation(run, command, toy, workdir):
+def test_a_run_a_second_run_and_a_changed_evaluation(run, call, toy, workdir):
     done = run("+posttrain=polish")
     assert done.returncode == 0, done.stderr
     assert set(statuses(workdir).values()) == {"ran"}
@@ -51,7 +52,7 @@ def test_a_run_a_second_run_and_a_changed_evaluation(run, command, toy, workdir)
         key: first[key] for key in ("funnel", "pretrain", "eval")
     }
 
-    planned = json.loads(command("plan", *toy, "eval.steps=7", "--json").stdout)
+    planned = json.loads(call("plan", *toy, "eval.steps=7", "--json").stdout)
     rows = {row["name"]: row for row in planned["stages"]}
     assert rows["pretrain"]["status"] == "reused"
     assert rows["eval"]["status"] == "new"
@@ -101,17 +102,16 @@ def test_a_killed_run_leaves_no_process_and_no_lock(run, workdir):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    ("fail", "message"),
-    [("user", "pretrain failed: the input is bad: give another."), ("bug", "pretrain failed: KeyError: 'a mistake")],
-)
-def test_a_failed_stage_gives_one_line_and_keeps_what_is_finished(run, workdir, fail, message):
-    done = run(f"pretrain.fail={fail}")
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "log: " in done.stderr
-    assert report(workdir)["stages"][-2]["error"]
+def test_a_failed_stage_gives_one_line_and_keeps_what_is_finished(run, workdir):
+    for fail, message in (("user", "the input is bad: give another."), ("bug", "KeyError: 'a mistake")):
+        done = run(f"pretrain.fail={fail}", name=fail)
+        assert done.returncode == 1
+        assert f"pretrain failed: {message}" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "log: " in done.stderr
+        assert report(workdir, fail)["stages"][-2]["error"]
+    assert statuses(workdir, "user")["tokens"] == "ran"
+    assert statuses(workdir, "bug")["tokens"] == "reused"
     assert run(name="again").returncode == 0
     assert statuses(workdir, "again")["tokens"] == "reused"
 
@@ -133,7 +133,7 @@ def test_a_changed_artifact_is_not_reused(run, workdir):
     assert f"{artifact}: steps.txt is missing or was changed. Delete" in done.stderr
 
 
-def test_several_recipes_give_a_corpus_each(command, toy, workdir):
+def test_several_recipes_give_a_corpus_each(command, call, toy, workdir):
     recipes = [override for override in toy if not override.startswith("+data")]
     overrides = ["+data=[toy,other]", "data.other.source.lines=5", "executor.workers=1"]
     done = command("run", *recipes, *overrides, "run_dir=run")
@@ -152,7 +152,7 @@ def test_several_recipes_give_a_corpus_each(command, toy, workdir):
     assert "Did you mean 'other'?" in command("run", *recipes, *overrides, "data.othr.paths=[x]").stderr
     twice = command("run", "+data=[toy,toy]")
     assert "an option is named twice" in twice.stderr
-    alone = json.loads(command("plan", "+data=other", "data.source.lines=5", "--json").stdout)
+    alone = json.loads(call("plan", "+data=other", "data.source.lines=5", "--json").stdout)
     assert {row["status"] for row in alone["stages"]} == {"reused"}
 
 
