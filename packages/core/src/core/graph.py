@@ -337,9 +337,9 @@ class _Builder:
         inputs = {"tokenizer": tokenizer}
         if initializer.reads_tokens():
             inputs["tokens"] = tokens
-        if getattr(config, "source", None) is None:
-            source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
-            source_arch = self._architecture(source, tokenizer)
+        source = initializer.source_to_train()
+        if source is not None:
+            source_arch = self._architecture({"name": arch["name"], **source}, tokenizer)
             # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
