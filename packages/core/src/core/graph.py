@@ -112,6 +112,12 @@ class StageSpec:
         entries = [self.entry, *chosen, *self.parts]
         return {entry.distribution: source_digest(entry.target) for entry in entries}
 
+    def other_code(self, manifest: Mapping[str, Any]) -> str | None:
+        """Return a note where the code that made a finished artifact is not what is installed now."""
+        made, here = manifest.get("sources", {}), self.sources()
+        changed = [name for name in here if made.get(name, here[name]) != here[name]]
+        return f"made by other code of {', '.join(changed)}, of the same artifact_version" if changed else None
+
     def job(self, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> Job:
         """Return the work as a process of its own is told of it.
 

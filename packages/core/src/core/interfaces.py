@@ -155,8 +155,8 @@ class Initializer(Stage):
     def source_to_train(self) -> dict[str, Any] | None:
         """Return the settings of a source that the run trains first; None: this stage's settings name a trained one.
 
-        They are settings of the child's architecture. By default ``size`` is the setting ``source_size`` and the mapping
-        ``source_arch`` has the others, where the setting ``source`` is None.
+        They are settings of the child's architecture. By default, where the setting ``source`` is None, ``size`` is the
+        setting ``source_size`` and the mapping ``source_arch`` has the others.
         """
         if getattr(self.config, "source", None) is not None:
             return None
