@@ -26,7 +26,8 @@ demo: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(addsuffix src,$(PACKAGES))
+	$(BIN)/mypy $(addsuffix src,$(PACKAGES)) tools
+	$(BIN)/python tools/gates.py
 
 # Two tests at a time, each on one thread: twice as fast on two cores as one test on two threads. A file's tests stay
 # together, for they share models and servers.

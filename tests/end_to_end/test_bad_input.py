@@ -1,10 +1,14 @@
 """What a user can get wrong, given to the real commands with every plugin: one clear line, the right exit code."""
 
+import contextlib
+import io
 import json
 import random
 import subprocess
 import sys
 
+import core.plan
+import core.run
 import pytest
 
 RECIPE = [
@@ -17,9 +21,20 @@ RECIPE = [
 """A corpus in seconds: without the steps that learn from labels."""
 
 
-def call(folder, *arguments, module="core.run"):
-    command = [sys.executable, "-m", module, *arguments]
+def call(folder, *arguments):
+    command = [sys.executable, "-m", "core.run", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def refused(folder, *arguments, module=core.run):
+    """Call a command that refuses its settings in this process, for it starts no other."""
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        code = module.main(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def only_error(ended, code):
@@ -65,7 +80,7 @@ def only_error(ended, code):
     ],
 )
 def test_a_wrong_setting_is_named_with_its_fix(arguments, words, tmp_path):
-    ended = call(tmp_path, *arguments)
+    ended = refused(tmp_path, *arguments)
     assert words in only_error(ended, code=2)
     assert ended.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -73,7 +88,8 @@ def test_a_wrong_setting_is_named_with_its_fix(arguments, words, tmp_path):
 
 def test_a_plan_refuses_what_a_run_refuses(tmp_path):
     arguments = ["+data=finemath", "+arch=gqa", "arch.size=nanno"]
-    assert call(tmp_path, *arguments, module="core.plan").stderr == call(tmp_path, *arguments).stderr != ""
+    planned = refused(tmp_path, *arguments, module=core.plan)
+    assert planned.stderr == refused(tmp_path, *arguments).stderr == call(tmp_path, *arguments).stderr != ""
 
 
 @pytest.fixture(scope="module")

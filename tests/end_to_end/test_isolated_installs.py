@@ -153,14 +153,15 @@ def test_core_alone_names_the_package_to_install(name, command):
             "smallwright-data-finemath",
             ["+data=finemath"],
             "steps 'read_warc', 'url_filter'",
-            "smallwright-data-dedup smallwright-data-extract smallwright-data-quality smallwright-data-scorers "
+            "smallwright-data-classifiers smallwright-data-dedup smallwright-data-extract smallwright-data-labels "
+            "smallwright-data-quality "
             "smallwright-data-warc",
         ),
         (
             "smallwright-data-finemath",
             ["+data=finemath", "data.scorer=llm"],
             "data/scorer 'llm'",
-            "smallwright-data-scorers",
+            "smallwright-data-labels",
         ),
         ("smallwright-data-finemath", ["+data=finemath", "+arch=gqa"], "arch 'gqa'", "smallwright-arch-gqa"),
         ("smallwright-arch-gqa", ["+arch=gqa", "+data=finemath"], "data 'finemath'", "smallwright-data-finemath"),

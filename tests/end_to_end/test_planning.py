@@ -1,17 +1,25 @@
 """``core.plan`` with the real plugins: published shares, shapes that can be trained, what is refused before work."""
 
+import contextlib
+import io
 import json
 import subprocess
-import sys
 
+import core.plan
 import pytest
 
 OPEN = ["+arch=gqa", "arch.size=null", "+data=finemath"]
 
 
 def call(folder, *arguments):
-    command = [sys.executable, "-m", "core.plan", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    """Call the command in this process; ``test_light_commands.py`` has it as one of its own."""
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        code = core.plan.main(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def plan(folder, *arguments):

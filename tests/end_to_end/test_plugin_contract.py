@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from core import discovery, hooks, interfaces
 from core.kinds import BY_NAME as KINDS
-from core.testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
+from smallwright_testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "plugin_contract.md"
@@ -92,7 +92,7 @@ def test_links_and_names_of_the_page_exist():
         assert (PAGE.parent / target).exists(), target
     for module, name in re.findall(r"`(core(?:\.\w+)*)\.([A-Z]\w+)`", text):
         assert hasattr(__import__(module, fromlist=[name]), name), f"{module}.{name}"
-    for name in re.findall(r"kit: `core\.testing\.(\w+)`", text):
+    for name in re.findall(r"kit: `smallwright_testing\.(\w+)`", text):
         assert name in {kit.__name__ for kit in KIT}
 
 

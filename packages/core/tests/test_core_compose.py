@@ -1,18 +1,8 @@
 """Composing: what an override means, and what is refused."""
 
 import pytest
-from core import compose, discovery, graph
+from core import compose, graph
 from core.errors import ConfigError, InputError, MissingPluginError
-
-
-@pytest.fixture
-def registry(workdir):
-    return discovery.load(["toy_plugin.py"])
-
-
-@pytest.fixture
-def composed(registry, toy):
-    return lambda *overrides: compose.compose([*toy, *overrides], registry)
 
 
 def test_a_group_may_be_given_with_or_without_plus(registry):
@@ -98,11 +88,6 @@ def test_paths_that_match_nothing_are_refused_before_any_work(registry, composed
         graph.build(composed("data.paths=[missing/*.warc.gz]"), registry)
 
 
-def test_training_without_data_says_what_to_add(registry):
-    with pytest.raises(ConfigError, match=r"add \+data="):
-        graph.build(compose.compose(["+arch=tiny"], registry), registry)
-
-
 def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatch):
     package = workdir / "rival_conf"
     (package / "arch").mkdir(parents=True)
@@ -119,38 +104,3 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
     monkeypatch.setenv("SMALLWRIGHT_STRICT", "1")
     with pytest.raises(ConfigError, match="offered twice"):
         compose.compose(["+data=toy"], registry)
-
-
-def test_identity_follows_content_and_not_hardware(registry, composed):
-    def digests(*overrides):
-        return {spec.name: spec.digest for spec in graph.build(composed(*overrides), registry)}
-
-    base = digests()
-    assert digests("pretrain.workers=8", "executor.workers=4", "store=elsewhere") == base
-    wide = digests("arch.hidden_size=8")
-    assert {name for name in base if base[name] != wide[name]} == {"pretrain", "eval"}
-    assert digests("arch.size=wide") == wide
-    assert {name for name, digest in digests("eval.steps=6").items() if digest != base[name]} == {"eval"}
-    assert all(digest != base[name] for name, digest in digests("seed=1").items())
-
-
-def test_the_content_of_named_files_is_identity(registry, workdir, composed):
-    def data():
-        return next(spec for spec in graph.build(composed("data.steps.drop.against=[words.jsonl]"), registry)[1:2])
-
-    with pytest.raises(InputError, match=r"data\.steps\.drop\.against: no such file: words\.jsonl"):
-        data()
-    (workdir / "words.jsonl").write_text("one\n")
-    before = data().digest
-    (workdir / "words.jsonl").write_text("two and three\n")
-    assert data().digest != before
-
-
-def test_a_named_folder_counts_by_its_content_and_not_its_place(registry, workdir, composed):
-    def digest(folder, text):
-        (workdir / folder).mkdir(exist_ok=True)
-        (workdir / folder / "weights").write_text(text)
-        return graph.build(composed(f"data.steps.drop.against=[{folder}]"), registry)[1].digest
-
-    assert digest("model", "one") == digest("elsewhere", "one")
-    assert digest("model", "one") != digest("model", "another")

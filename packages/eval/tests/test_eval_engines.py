@@ -12,7 +12,7 @@ import pytest
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
-from smallwright_eval.harness import LMEval
+from smallwright_eval.stage import LMEval
 
 ITEMS = 12
 POSITIONS = 128
@@ -36,7 +36,7 @@ import json, sys
 from pathlib import Path
 from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
-from smallwright_eval.harness import LMEval
+from smallwright_eval.stage import LMEval
 root = Path(sys.argv[1])
 for output in ("vllm", "vllm_again"):
     stage = LMEval(LMEvalConfig(tasks=("first", "second"), task_paths=(str(root / "tasks"),), dtype="float32"))

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from smallwright_inherited_init.config import InheritedInitConfig
 from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.family import Dimensions
-from smallwright_inherited_init.inherit import InheritedInit
 from smallwright_inherited_init.layer_choice import select_layers
+from smallwright_inherited_init.stage import InheritedInit
 
 
 @pytest.mark.parametrize("tied", [True, False])

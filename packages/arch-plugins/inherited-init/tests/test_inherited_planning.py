@@ -16,8 +16,8 @@ from smallwright_decoder.config import DecoderConfig
 from smallwright_inherited_init.config import InheritedInitConfig
 from smallwright_inherited_init.config_json import Source, read_light
 from smallwright_inherited_init.family import MODELS, Dimensions
-from smallwright_inherited_init.inherit import InheritedInit
 from smallwright_inherited_init.source import read_config
+from smallwright_inherited_init.stage import InheritedInit
 
 for needed in ("gqa", "finemath", "tokenizer", "pretrain"):
     pytest.importorskip(f"smallwright_{needed}", reason=f"core.plan has no run without {needed}")

@@ -40,7 +40,7 @@ _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=
 def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:
     """Return the options of every config group: ``{"arch": {"gqa": "smallwright-arch-gqa"}}``.
 
-    Of one that is offered twice the first distribution is named; ``option_clashes`` has both.
+    When two distributions offer an option, the first is named here and ``option_clashes`` has both.
     """
     index = {
         group: {name: origins[0] for name, origins in options.items()}
@@ -131,10 +131,10 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     group, at = key.replace(".", "/"), ""
     parts = key.split(".")
     if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
-        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # of one of several recipes
+        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # the option is for one of several recipes
     top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
     if prefix == "~" or not (top_level or group in options):
-        if value and catalog.package_of(group, value) is not None:  # an option whose package is not installed
+        if value and catalog.package_of(group, value) is not None:  # its package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
         if not prefix and parts[0] in GROUPS and len(parts) > 1:
             prefix = "++"
@@ -233,7 +233,7 @@ def _check_choices(
     for group in (*GROUPS, *RUN_GROUPS):
         given = [override for override in overrides if override.lstrip("+").startswith((f"{group}=", f"{group}@"))]
         node = OmegaConf.select(composed, group)
-        # Hydra records no choice for a list of options, but then the group has a node of settings.
+        # For a list of options Hydra records no choice, but the group then has settings.
         has_settings = isinstance(node, DictConfig)
         if given and not has_settings and group not in choices:
             raise MissingPluginError(f"{given[0]}: no installed plugin offers {group!r}. See python -m core.plugins.")
@@ -276,7 +276,7 @@ def _given_below(place: str, overrides: Sequence[str]) -> str | None:
 
 def _resolve(composed: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    # Interpolations may point anywhere in the tree, so the copy needs no parent: all keys but Hydra's own are in it.
+    # An interpolation may point anywhere in the tree, so everything but Hydra's own keys must be in the copy.
     resolved = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}

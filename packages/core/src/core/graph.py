@@ -46,7 +46,7 @@ class ArchitectureChoice:
 
     def identity(self) -> dict[str, Any]:
         values = typed.identity(self.config)
-        values.pop("size", None)  # a size is a name for dimensions; the dimensions are the identity
+        values.pop("size", None)  # the dimensions are the identity, not the name of their set
         return {**self.entry.identity(), **values}
 
 
@@ -340,7 +340,7 @@ class _Builder:
         if getattr(config, "source", None) is None:
             source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
             source_arch = self._architecture(source, tokenizer)
-            # An impossible child is no reason to train its source first.
+            # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
         else:

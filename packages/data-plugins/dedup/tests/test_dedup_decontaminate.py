@@ -231,8 +231,10 @@ def test_benchmarks_whose_files_have_the_same_name_are_told_apart(tmp_path):
     assert not list(step.run(iter([Document(text=f"{other} and {ITEM}", id="a")])))
     report = step.report()
     assert report["items_found"] == 2
-    assert report["items_found_by_benchmark"] == dict.fromkeys(files, 1)
+    assert report["items_found_by_benchmark"] == {"gsm/test": 1, "math/test": 1}
     assert names_in_reports(("a/gsm8k.jsonl", "package:tasks/math.jsonl", "mmlu")) == ("gsm8k", "math", "mmlu")
+    here, there = (names_in_reports((f"{root}/a/x.jsonl", f"{root}/b/x.jsonl", "x.txt")) for root in ("/home", "/mnt"))
+    assert here == there == ("a/x", "b/x", "x")
 
 
 def test_a_file_of_items_that_has_changed_is_read_again(tmp_path):

@@ -1,6 +1,6 @@
 """The extracting step holds what every data step must."""
 
-from core.testing import StepConformance
+from smallwright_testing import StepConformance
 
 
 class TestExtractText(StepConformance):

@@ -14,7 +14,8 @@ from core import typed
 from core.data.steps import StepContext
 from core.errors import ConfigError, InputError
 from smallwright_files.config import ReadHubConfig, ReadParquetConfig
-from smallwright_files.formats import READERS, kind_of
+from smallwright_files.endings import kind_of
+from smallwright_files.formats import READERS
 from smallwright_files.read import ReadHub, ReadParquet
 from smallwright_files.streams import open_storage
 

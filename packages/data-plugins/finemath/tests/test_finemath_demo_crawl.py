@@ -11,7 +11,7 @@ from core.discovery import load
 from core.interfaces import Job
 
 pytest.importorskip("smallwright_demo_crawl", reason="it makes the demonstration crawl")
-PLUGINS = ("warc", "extract", "quality", "scorers", "dedup", "eval")
+PLUGINS = ("warc", "extract", "quality", "labels", "classifiers", "dedup", "eval")
 for plugin in (f"smallwright_{name}" for name in PLUGINS):
     pytest.importorskip(plugin, reason=f"the recipe names parts of {plugin}")
 

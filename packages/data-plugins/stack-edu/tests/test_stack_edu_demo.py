@@ -18,8 +18,8 @@ from core.discovery import load
 from core.interfaces import Job
 from smallwright_stack_edu.config import DemoCodeConfig
 from smallwright_stack_edu.demo.render import SYNTAXES, function_lines
-from smallwright_stack_edu.demo.source import DemoCode
 from smallwright_stack_edu.demo.topics import TOPICS
+from smallwright_stack_edu.stage import DemoCode
 
 
 def make(folder, seed=0, **settings):
@@ -82,7 +82,13 @@ def test_blocks_are_closed_in_each_language():
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """The recipe's work on the demonstration files: (summary, ids kept, truth)."""
-    for plugin in ("smallwright_files", "smallwright_quality", "smallwright_scorers", "smallwright_dedup"):
+    for plugin in (
+        "smallwright_files",
+        "smallwright_quality",
+        "smallwright_labels",
+        "smallwright_classifiers",
+        "smallwright_dedup",
+    ):
         pytest.importorskip(plugin, reason=f"the recipe names steps of {plugin}")
     pytest.importorskip("smallwright_eval", reason="its items contaminate some files")
     registry = load()

@@ -237,8 +237,10 @@ def test_a_failing_storage_is_asked_again(weather):
     documents, ledger = fetch(weather, references({"blob_id": blob(7)}), retries=3)
     assert ([d.text for d in documents], ledger.failed, Weather.asked) == (["content 7"], {}, 4)
     Weather.failures, Weather.asked = 5, 0
-    documents, ledger = fetch(weather, references({"blob_id": blob(7)}), retries=3)
+    lost = references({"blob_id": blob(7)})
+    documents, ledger = fetch(weather, lost, retries=3)
     assert (documents, ledger.failed, Weather.asked) == ([], {"storage failed": 1}, 4)
+    assert lost[0].metadata == {"blob_id": blob(7)}  # what the storage said is for the log
 
 
 def test_a_missing_content_is_asked_for_once(weather):

@@ -15,11 +15,10 @@ import pytest
 from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, TokensMeta
 from core.typed import build
-from smallwright_tokenizer.bpe import Bpe
 from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig, PackedConfig
 from smallwright_tokenizer.corpus import id_hash
 from smallwright_tokenizer.files import end_of_text_id
-from smallwright_tokenizer.packed import Packed
+from smallwright_tokenizer.stage import Bpe, Packed
 
 VOCABULARY = 400
 HOSTILE = "A page that says <|endoftext|> and <|im_start|>system and 1234, naïve – 数学."
@@ -100,7 +99,7 @@ def test_assistant_mask_covers_the_answers_and_their_ends(tokenizer):
 
 def test_training_gives_the_same_bytes_in_another_process(corpus, tokenizer, tmp_path):
     script = (
-        "import sys, pathlib; from core.interfaces import Job; from smallwright_tokenizer.bpe import Bpe;"
+        "import sys, pathlib; from core.interfaces import Job; from smallwright_tokenizer.stage import Bpe;"
         "from smallwright_tokenizer.config import BpeConfig; corpus, output = map(pathlib.Path, sys.argv[1:]);"
         f"stage = Bpe(BpeConfig(vocab_size={VOCABULARY}));"
         "stage.run(Job(name='t', output=output, inputs={'corpus': corpus}, seed=2))"

@@ -3,8 +3,8 @@
 import json
 import re
 
-from core.testing import StepConformance
 from small_crawl import write_crawl
+from smallwright_testing import StepConformance
 
 
 class ArchiveConformance(StepConformance):

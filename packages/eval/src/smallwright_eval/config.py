@@ -35,15 +35,16 @@ class LMEvalConfig:
     perplexity_tokens: int | None = None
     """Stop the held-out text at the last whole document within this many tokens; None takes all of it."""
     seed: int = 1234
-    """Chooses few-shot examples. Apart from the run's seed, so that runs stay comparable; 1234 is lm-eval's own."""
+    """Chooses few-shot examples. It is not the run's seed, so that runs of other seeds get the same examples; 1234 is
+    lm-eval's own."""
     bootstrap_iters: int = 1000
-    """Resamplings for standard errors that have no closed form; accuracies have one and cost nothing."""
+    """Resamplings for the standard errors of metrics without a formula for it; accuracies have one."""
     trust_remote_code: bool = False
     """Let a model directory bring Python code. Architectures of installed plugins do not need it."""
     allow_network: bool = False
     """Let tasks fetch their data from the Hugging Face hub."""
     batch_size: int = setting(512, identity=False)
-    """Requests handed to the engine at a time (vLLM), rows of a batch (transformers: at most 32 of it)."""
+    """Requests handed to vLLM at a time; with transformers the rows of a batch, of which there are at most 32."""
     max_num_seqs: int = setting(128, identity=False)
     """vLLM: sequences in one step."""
     max_num_batched_tokens: int = setting(4096, identity=False)
@@ -55,7 +56,7 @@ class LMEvalConfig:
     tensor_parallel_size: int = setting(1, identity=False)
     """vLLM: GPUs that share one model."""
     enforce_eager: bool = setting(True, identity=False)
-    """vLLM: no compilation and no CUDA graphs. Faster in all unless long answers are generated."""
+    """vLLM: no compilation and no CUDA graphs. The whole evaluation is faster so, unless long answers are generated."""
 
     def __post_init__(self) -> None:
         if not self.tasks and not self.perplexity:

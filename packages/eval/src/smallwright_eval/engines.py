@@ -3,12 +3,11 @@
 import contextlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.engines import allocator_environment, offline_environment, vllm_environment
+from core.engines import allocator_environment, hub_environment, vllm_environment
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
 
@@ -20,14 +19,14 @@ GIB = 1024**3
 
 
 def environment(config: LMEvalConfig) -> dict[str, str]:
-    """Variables that must be set before vLLM and the Hugging Face libraries are imported."""
-    variables = {**allocator_environment(), **vllm_environment()}
-    # It would overrule ``kv_cache_gib``. Set by the user, it still does.
+    """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
+    variables = {**allocator_environment(), **vllm_environment(), **hub_environment(config.allow_network)}
+    # This one overrules ``kv_cache_gib``, which is for the user alone to do.
     del variables["VLLM_CPU_KVCACHE_SPACE"]
     if config.enforce_eager:
-        # vLLM still compiles one helper of its sampler: 10 s of C++ for nothing that lasts.
+        # vLLM still compiles one helper of its sampler, which takes 10 s and gains less.
         variables["TORCHDYNAMO_DISABLE"] = "1"
-    return variables if config.allow_network else {**variables, **offline_environment()}
+    return variables
 
 
 def model_directory(model: Path) -> Path:
@@ -83,7 +82,7 @@ def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, 
 
 
 def describe(config: LMEvalConfig) -> dict[str, str]:
-    """Name, version and numbers of the engine, for the table of scores."""
+    """Return name, version and dtype of the engine, for the table of scores."""
     name = config.engine
     if name == "vllm":
         name = vllm_distribution()
@@ -91,7 +90,7 @@ def describe(config: LMEvalConfig) -> dict[str, str]:
 
 
 def resolve_dtype(config: LMEvalConfig) -> str:
-    """Turn ``dtype=auto`` into what fits the device."""
+    """Return the dtype to compute in: ``auto`` is what fits the device."""
     if config.dtype != "auto":
         return config.dtype
     return "bfloat16" if _has_gpu() else "float32"
@@ -135,7 +134,7 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
         "enforce_eager": config.enforce_eager,
         # Never pickles, whatever else lies in the directory.
         "load_format": "safetensors",
-        # Prompts whose log-probabilities are asked never read the prefix cache; keeping one only costs time.
+        # Requests for log-probabilities of a prompt never read the prefix cache, so filling it only costs time.
         "enable_prefix_caching": False,
         "disable_log_stats": True,
     }
@@ -180,7 +179,7 @@ def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[in
 
 
 def _cpu_cache_bytes(config: LMEvalConfig, model: Path) -> int:
-    """Room for two inputs of the longest kind, keys and values in every layer, and half a GiB at least."""
+    """Return the bytes of the keys and values of two inputs of the greatest length; at least half a GiB."""
     described = json.loads((model / "config.json").read_text())
     heads = described.get("num_attention_heads") or 1
     width = described.get("head_dim") or described.get("hidden_size", 0) // heads
@@ -240,9 +239,3 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def set_environment(config: LMEvalConfig) -> None:
-    """Set what the launcher did not: used as a library, a stage has no launcher."""
-    for name, value in environment(config).items():
-        os.environ.setdefault(name, value)

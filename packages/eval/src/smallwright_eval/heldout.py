@@ -49,8 +49,8 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
     """Return the cross-entropy of the held-out documents under the model.
 
     Every token of a document is predicted once, its end-of-text id included, the first from the tokenizer's prefix
-    token. A document longer than the engine's longest input is cut into windows as lm-eval's rolling tasks do: each
-    starts from one token of context, the last from as much as fits, so the number rises a little where one is cut.
+    token. A document longer than the engine's longest input is cut into windows as lm-eval's rolling tasks do: the last
+    window has as much context as fits, each of the others one token. Cutting a document so raises its loss a little.
 
     Args:
         lm: Model as lm-eval's ``TemplateLM``.
@@ -136,7 +136,7 @@ def _size_in_bytes(lm: Any, held_out: HeldOut) -> int:
 
 
 def _ratio_error(losses: np.ndarray, lengths: np.ndarray) -> float | None:
-    """Standard error of sum(losses) / sum(lengths) over documents; None for a single document."""
+    """Return the standard error of sum(losses) / sum(lengths) over documents; None for a single document."""
     count = len(losses)
     if count < 2:
         return None

@@ -53,7 +53,10 @@ def task_manager(names: Iterable[str], folders: Iterable[Path], work: Path, allo
 
 
 def _names_in_lm_eval() -> set[str]:
-    """Names of lm-eval's tasks, groups and tags, and a few words more: its own index takes ten times as long."""
+    """Return the names of lm-eval's tasks, groups and tags, and some words that are none.
+
+    Found by a pattern in its files, because its own index takes ten times as long.
+    """
     import lm_eval.tasks
 
     named = re.compile(
@@ -150,7 +153,7 @@ def _keys_used(task: Mapping[str, Any]) -> set[str]:
     keys: set[str] = set()
     for name in TEMPLATES:
         template = task.get(name)
-        # Conditions and defaults can make a key optional: left to lm-eval.
+        # Conditions and defaults can make a key optional, which lm-eval finds out by itself.
         if not isinstance(template, str) or "{%" in template or "default" in template:
             continue
         if "{{" in template:

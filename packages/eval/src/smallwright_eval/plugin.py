@@ -12,7 +12,7 @@ def register_configs(register):
 
 @hookimpl
 def register_evaluators(register):
-    register("lm_eval", "smallwright_eval.harness:LMEval", config="smallwright_eval.config:LMEvalConfig")
+    register("lm_eval", "smallwright_eval.stage:LMEval", config="smallwright_eval.config:LMEvalConfig")
 
 
 @hookimpl

@@ -1,16 +1,13 @@
 """Rows of the score table and the log of single items, from what lm-eval returns."""
 
-import json
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 NOT_METRICS = ("alias", "name", "sample_len", "sample_count", "samples")
 
 
 def chance_of(task: Any) -> float | None:
-    """Mean over items of 1 / number of choices; None where answers are not chosen from a list."""
+    """Return the mean over items of 1 / number of choices; None where answers are not chosen from a list."""
     if task.OUTPUT_TYPE != "multiple_choice":
         return None
     shares = [1 / len(task.doc_to_choice(doc)) for doc in task.eval_docs]
@@ -75,19 +72,3 @@ def samples_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
                 ]
             log.append(item)
     return log
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` so that a reader finds all of it or nothing."""
-    _replace(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-
-def write_lines(path: Path, values: Iterable[Any]) -> None:
-    """Write one JSON object a line, in one piece."""
-    _replace(path, "".join(json.dumps(value, sort_keys=True) + "\n" for value in values))
-
-
-def _replace(path: Path, text: str) -> None:
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from smallwright_posttrain.config import DpoConfig
+from smallwright_posttrain.model import load_model
 from smallwright_posttrain.prepare import Measure
 from smallwright_posttrain.rows import Row, preference_row
-from smallwright_posttrain.stage import TrlStage, load_model
+from smallwright_posttrain.stage import TrlStage
 
 
 class Dpo(TrlStage):

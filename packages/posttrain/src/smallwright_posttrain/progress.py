@@ -1,12 +1,15 @@
 """A callback of transformers' Trainer that moves the user's bar and writes ``metrics.jsonl``."""
 
 import json
+import math
 from typing import Any
 
+from core.errors import ConfigError
 from core.interfaces import Job
 from transformers import TrainerCallback
 
-from smallwright_posttrain.stage import require_finite
+OF_THE_PROCESS = ("num_tokens", "_runtime", "_per_second")
+"""Ends of the names of what counts from the start of the process. ``num_input_tokens_seen``, which does not, stays."""
 
 
 class Recorder(TrainerCallback):
@@ -42,7 +45,19 @@ class Recorder(TrainerCallback):
             file.write(json.dumps(row) + "\n")
 
 
+def require_finite(loss: float, step: int, job_name: str) -> None:
+    """Raise ConfigError for a loss that is not a number."""
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"posttrain.{job_name}: the loss is {loss} at step {step}; lower posttrain.{job_name}.learning_rate, or "
+            f"set posttrain.{job_name}.precision=float32."
+        )
+
+
 def _row(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry of the log says of training, without what depends on the machine and on interruptions."""
     first = {"step": entry["step"], "loss": float(entry["loss"]), "learning_rate": float(entry["learning_rate"])}
-    # num_tokens restarts with the process; num_input_tokens_seen is kept in the checkpoint
-    return {**first, **{key: value for key, value in sorted(entry.items()) if key not in first and key != "num_tokens"}}
+    others = {
+        key: value for key, value in sorted(entry.items()) if key not in first and not key.endswith(OF_THE_PROCESS)
+    }
+    return {**first, **others}

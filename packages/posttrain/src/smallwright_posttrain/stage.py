@@ -1,7 +1,9 @@
-"""What both methods share: load, measure, train with checkpoints that a killed run continues from, measure, save."""
+"""The stage that both methods build on: load, measure, train, measure, save.
+
+Start here: ``sft.py`` and ``dpo.py`` add what is their own. A killed run continues from its last checkpoint.
+"""
 
 import json
-import math
 import os
 import shutil
 import time
@@ -10,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.engines import allocator_environment, offline_environment
+from core.engines import allocator_environment, hub_environment, tokenizers_environment
 from core.errors import ConfigError, InputError
 from core.interfaces import Job, Stage
+from core.writing import write_json
 
 from smallwright_posttrain.config import TrainConfig
+from smallwright_posttrain.model import load_model, save
 from smallwright_posttrain.prepare import Measure, prepare
 from smallwright_posttrain.rows import Row
 
@@ -29,6 +33,7 @@ class TrlStage(Stage):
     optimizer state that only a continuation needs, and pickles.
     """
 
+    config: TrainConfig
     method: ClassVar[str]
     shipped: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
@@ -49,12 +54,11 @@ class TrlStage(Stage):
         """Return what the report compares, out of TRL's evaluation metrics."""
 
     def environment(self) -> dict[str, str]:
-        """Variables that must be set before the process starts."""
-        network = {"HF_HUB_DISABLE_TELEMETRY": "1"} if self.config.on_hub() else offline_environment()
+        """Return variables that must be set before the process starts."""
         variables = {
             **allocator_environment(),
-            **network,
-            "TOKENIZERS_PARALLELISM": "false",
+            **hub_environment(self.config.on_hub()),
+            **tokenizers_environment(parallel=False),  # transformers' Trainer tokenizes in processes of its own
             "TQDM_DISABLE": "1",
             "WANDB_DISABLED": "true",
         }
@@ -139,10 +143,7 @@ class TrlStage(Stage):
         if file.is_file():
             return json.loads(file.read_text(encoding="utf-8"))
         measured = self._evaluate(trainer, job, has_heldout)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(measured), encoding="utf-8")
-        part.replace(file)
+        write_json(file, measured)
         return measured
 
     def _evaluate(self, trainer: Any, job: Job, has_heldout: bool) -> dict[str, float] | None:
@@ -191,82 +192,14 @@ def trainer_settings(config: TrainConfig, job: Job, checkpoints: Path, *, has_he
     }
 
 
-def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
-    """Load a model in float32, by the class of the run's architecture where the directory is of that class.
-
-    Code inside the model's directory is never run.
-
-    Raises:
-        InputError: weights are missing, or no installed class fits.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    names = json.loads((source / "config.json").read_text(encoding="utf-8")).get("architectures") or []
-    model_class: Any = AutoModelForCausalLM
-    if job.architecture is not None and job.architecture.hf_model_class().__name__ in names:
-        model_class = job.architecture.hf_model_class()
-    options = {} if config.attn_implementation is None else {"attn_implementation": config.attn_implementation}
-    try:
-        model, report = model_class.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **options)
-    except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"{source}: this model cannot be loaded: {str(error).splitlines()[0]}") from error
-    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if missing:
-        raise InputError(f"{source}: weights missing or of another shape: {', '.join(missing[:5])}.")
-    return model
-
-
 def last_complete_checkpoint(directory: Path) -> Path | None:
     """Return the newest checkpoint that was written to its end, and delete the ones that were not."""
     complete: list[tuple[int, Path]] = []
     for path in directory.glob("checkpoint-*"):
         try:
-            # transformers writes this file last
+            # transformers writes this file last, so a checkpoint without it is not whole
             step = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
             complete.append((step, path))
         except (OSError, ValueError, KeyError):
             shutil.rmtree(path)
     return max(complete)[1] if complete else None
-
-
-def save(model: Any, tokenizer: Any, source: Path, destination: Path) -> None:
-    """Write a Hugging Face directory in the source's number format, whole or not at all."""
-    import torch
-
-    model.to(getattr(torch, _stored_dtype(source)))
-    end = _end_of_turn(tokenizer)
-    if end is not None and end != tokenizer.eos_token_id:
-        # A chat answer ends at the end of its turn; without this a server would go on to invent the user's reply.
-        model.generation_config.eos_token_id = [tokenizer.eos_token_id, end]
-    part = destination.with_name(destination.name + ".part")
-    for leftover in (part, destination):
-        shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    for code in source.glob("*.py"):  # the class files that config.json's auto_map names
-        shutil.copy2(code, part / code.name)
-    part.rename(destination)
-
-
-def _stored_dtype(source: Path) -> str:
-    content = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    name = str(content.get("dtype") or content.get("torch_dtype") or "float32")
-    return name if name in ("float32", "float16", "bfloat16") else "float32"
-
-
-def _end_of_turn(tokenizer: Any) -> int | None:
-    """Return the last special token of a rendered assistant's turn."""
-    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
-    special = set(tokenizer.all_special_ids)
-    return next((token for token in reversed(ids) if token in special), None)
-
-
-def require_finite(loss: float, step: int, job_name: str) -> None:
-    """Raise ConfigError for a loss that is not a number."""
-    if not math.isfinite(loss):
-        raise ConfigError(
-            f"posttrain.{job_name}: the loss is {loss} at step {step}; lower posttrain.{job_name}.learning_rate, or "
-            f"set posttrain.{job_name}.precision=float32."
-        )

@@ -100,7 +100,7 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
         place = f"{where}.steps.{label}"
         try:
             config = settings if entry.config is None else entry.settings(settings, place)
-            if entry.config is not None:
+            if not isinstance(config, dict):
                 config.check(registry, place)
         except UserError as error:
             raise _as_written(error, recipe, label, where) from error

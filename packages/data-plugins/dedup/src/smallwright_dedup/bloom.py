@@ -12,30 +12,30 @@ counts by itself (BFF: Unicode word boundaries, which keep ``don't`` and ``3.14`
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from core.data.steps import CorpusStep, Phase, Step, StepContext
+from core.data.steps import CorpusPass, CorpusStep, Phase, Step, StepContext
 from core.errors import InputError
+from core.writing import replacing, write_json
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
 from smallwright_dedup.config import BloomDedupConfig
-from smallwright_dedup.files import corpus_files, save_json
+from smallwright_dedup.files import corpus_files
 from smallwright_dedup.hashing import hash_ngrams, hash_words, spread
 
 _READ = 100  # documents read from Parquet at a time
 
 
 class BloomFilter:
-    """A set of 64-bit hashes that never forgets, and errs with a known rate by finding what is not in it.
+    """A set of 64-bit hashes in little memory: it finds all that was added, and now and then what was not.
 
     Args:
         expected: Number of hashes that it is made for.
-        false_positive_rate: Of a look-up, when so many are in it.
+        false_positive_rate: Share of look-ups that find a hash which was never added, once ``expected`` were.
     """
 
     def __init__(self, expected: int, false_positive_rate: float) -> None:
@@ -63,7 +63,7 @@ class BloomFilter:
     def add_at(self, places: np.ndarray) -> None:
         """Set the bits."""
         places = places.ravel()
-        while len(places):  # of two bits in one byte, an assignment keeps one: come again for the other
+        while len(places):  # the assignment keeps one bit a byte: go on with those that another bit overwrote
             masks = self._masks(places)
             spots = places >> np.uint64(3)
             self._bytes[spots] |= masks
@@ -119,12 +119,12 @@ class BloomDedup(CorpusStep):
         return _CutOut(work)
 
 
-class _Filter(PipelineStep):
-    """Go through every n-th file in order and write what is to go: ``cuts/<file>.jsonl``, a line a document that loses
-    something: row, and numbers of its lines that go, null for all."""
+class _Filter(CorpusPass):
+    """Write what is to be removed from this rank's files, which it reads in order.
 
-    type = "dedup"
-    name = "bloom"
+    ``cuts/<file>.jsonl`` has a line for each document that loses something: its row, and the numbers of its lines to
+    remove, or null for all of them.
+    """
 
     def __init__(self, config: BloomDedupConfig, corpus: Path, work: Path) -> None:
         super().__init__()
@@ -132,15 +132,12 @@ class _Filter(PipelineStep):
         self.corpus = corpus
         self.work = work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         bloom = BloomFilter(self.config.expected_ngrams, self.config.false_positive_rate)
         counts = {"documents": 0, "ngrams_added": 0}
         for file, path in list(enumerate(corpus_files(self.corpus)))[rank::world_size]:
             target = self.work / "cuts" / f"{file:06d}.jsonl"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            with partial.open("w") as cuts, pq.ParquetFile(path) as parquet:
+            with replacing(target) as partial, partial.open("w") as cuts, pq.ParquetFile(path) as parquet:
                 row = 0
                 for batch in parquet.iter_batches(batch_size=_READ, columns=["text"]):
                     texts = batch.column("text").to_pylist()
@@ -151,17 +148,20 @@ class _Filter(PipelineStep):
                         counts["ngrams_added"] += added
                         row += 1
                 counts["documents"] += row
-            partial.replace(target)
-            save_json(self.work / "documents" / f"{file:06d}.json", {"file": path.name, "documents": row})
+            write_json(self.work / "documents" / f"{file:06d}.json", {"file": path.name, "documents": row})
         share = bloom.share_set()
         filled = {"bytes": bloom.bits // 8, "hashers": bloom.hashers, "share_set": round(share, 6)}
         counts_and_rate = {**counts, **filled, "false_positive_rate": float(f"{share**bloom.hashers:.3g}")}
-        save_json(self.work / "filters" / f"{rank:06d}.json", counts_and_rate)
+        write_json(self.work / "filters" / f"{rank:06d}.json", counts_and_rate)
 
 
 def hash_lines(texts: list[str], config: BloomDedupConfig) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield for each text the hashes of its n-grams, uint64 [n]; where those of each line begin and the last one's end,
-    int64 [lines + 1]; and which lines are long enough to be looked at, bool [lines]. ``document`` has one line."""
+    """Yield three arrays for each text; with ``remove: document`` a text has one line.
+
+    Yields:
+        Hashes of its n-grams, uint64 [n]; where those of each line begin, and where the last line's end,
+        int64 [lines + 1]; which lines are long enough to be looked at, bool [lines].
+    """
     lines = [[text] if config.remove == "document" else text.split("\n") for text in texts]
     words, starts = hash_words([line for text in lines for line in text], verbatim=True)
     hashes, ngram_starts = hash_ngrams(words, starts, config.ngram)
@@ -211,18 +211,14 @@ def judge(
     return (None if everything or alone else gone), added
 
 
-class _Report(PipelineStep):
-    type = "dedup"
-    name = "report"
-
+class _Report(CorpusPass):
     def __init__(self, config: BloomDedupConfig, work: Path, file: str) -> None:
         super().__init__()
         self.config = config
         self.work = work
         self.file = file
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         shards = [json.loads(path.read_text()) for path in sorted((self.work / "filters").glob("*.json"))]
         added = [shard["ngrams_added"] for shard in shards]
         report: dict[str, Any] = {
@@ -236,7 +232,7 @@ class _Report(PipelineStep):
             "overfull": max(added, default=0) > self.config.expected_ngrams,
             "filters": shards,
         }
-        save_json(self.work / self.file, report)
+        write_json(self.work / self.file, report)
 
 
 class _CutOut(Step):

@@ -1,6 +1,6 @@
 """Clusters of duplicates from pairs, and the removal of all but one document of each.
 
-Two rules. ``join``: documents that a chain of pairs connects are one cluster (FineWeb's rule); of each, one is kept.
+Two rules. ``join``: documents that a chain of pairs connects are one cluster (FineWeb's rule), and one of them is kept.
 ``greedy``: going through the corpus, a document is removed when it is paired with an earlier one that was kept.
 
 Memory: about 120 bytes for each document that has a duplicate, and nothing for the others: 10 million of them take
@@ -10,18 +10,18 @@ Memory: about 120 bytes for each document that has a duplicate, and nothing for 
 import collections
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from core.data.steps import Step
+from core.data.steps import CorpusPass, Step
+from core.writing import replacing, write_json
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
-from smallwright_dedup.files import corpus_files, save_array, save_json, split_number
+from smallwright_dedup.files import corpus_files, save_array, split_number
 from smallwright_dedup.hashing import spread
 from smallwright_dedup.pairs import distinct_pairs, read_pairs
 
@@ -34,20 +34,18 @@ _REMOVED = pa.schema([(name, pa.string()) for name in ("kept", "removed", "kept_
 Keep = Literal["first", "longest", "random"]
 
 
-class FindClusters(PipelineStep):
+class FindClusters(CorpusPass):
     """Decide which documents go, and which one is kept instead of each.
 
-    Work folder: ``removed/<file>.npy`` int64 [2, removed]: rows, and the number of the kept document; ``names.arrow``:
-    number, id and URL of kept documents; ``clusters.report.json``.
+    Writes to the work folder ``removed/<file>.npy`` int64 [2, removed]: rows, and the number of the kept document;
+    ``names.arrow``: number, id and URL of kept documents; ``clusters.report.json``.
 
     Args:
+        about: Settings of the step, repeated in the report.
         keep: With ``join``, the document of a cluster that stays: the first, the one with most words, or one at random.
-        about: Settings, for the report.
-        seed: Of the random choice, which depends on it and on the documents' places in the corpus.
+        seed: Seed of the random choice, which depends also on the documents' places in the corpus.
+        rule: How pairs become clusters; see the head of this module.
     """
-
-    type = "dedup"
-    name = "clusters"
 
     def __init__(
         self,
@@ -66,8 +64,7 @@ class FindClusters(PipelineStep):
         self.seed = seed
         self.rule = rule
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         if rank > 0:
             return
         numbers_D, kept_D = self._greedy() if self.rule == "greedy" else self._joined()
@@ -157,7 +154,7 @@ class FindClusters(PipelineStep):
             report["scopes"] = dict(scopes.most_common(LARGEST_SHOWN))
         if any("without_text" in count for count in counts):
             report["without_text"] = sum(count["without_text"] for count in counts)
-        save_json(self.work / "clusters.report.json", report)
+        write_json(self.work / "clusters.report.json", report)
 
     def _members(self, numbers_D: np.ndarray, kept_D: np.ndarray, kept: np.int64) -> np.ndarray:
         members = numbers_D[kept_D == kept]
@@ -197,9 +194,8 @@ class RemoveDuplicates(Step):
         assert next(documents, None) is None, "documents came that the clusters do not know"
         if self.context.reports is not None:
             target = self.context.reports / "clusters" / f"{rank:05d}.parquet"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.Table.from_pylist(pairs, schema=_REMOVED), target.with_suffix(".partial"))
-            target.with_suffix(".partial").replace(target)
+            with replacing(target) as partial:
+                pq.write_table(pa.Table.from_pylist(pairs, schema=_REMOVED), partial)
 
 
 class Names:
@@ -233,8 +229,11 @@ class Names:
 def write_names(path: Path, files: list[Path], numbers: np.ndarray) -> None:
     """Write number, id and URL of the documents ``numbers``, sorted, reading only the files that they are in."""
     places, rows = split_number(numbers)
-    partial = path.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, _NAMES) as writer:
+    with (
+        replacing(path) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, _NAMES) as writer,
+    ):
         for place in np.unique(places):
             start, end = np.searchsorted(places, [place, place + 1])
             wanted, first = rows[start:end], 0
@@ -247,11 +246,10 @@ def write_names(path: Path, files: list[Path], numbers: np.ndarray) -> None:
                         columns = [number, found.column("id"), found.column("url")]
                         writer.write_batch(pa.record_batch(columns, schema=_NAMES))
                     first += len(batch)
-    partial.replace(path)
 
 
 def find_roots(parent: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """Follow ``parent`` up from ``nodes`` to where it points to itself, and shorten the ways that were gone."""
+    """Return the root of each of ``nodes``: follow ``parent`` until it points to itself, then point there at once."""
     roots = parent[nodes]
     while True:
         above = parent[roots]

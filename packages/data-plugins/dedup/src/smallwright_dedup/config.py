@@ -43,9 +43,9 @@ class ExactDedupConfig(StepConfig):
     normalize: bool = setting(True)
     """Compare words only: case, accents, punctuation and white space do not count. False compares every character."""
     by_text: bool = setting(True)
-    """Keep only one document of each text."""
+    """Compare texts: keep only one document of each."""
     by_url: bool = setting(False)
-    """Keep only one document of each URL."""
+    """Compare URLs: keep only one document of each."""
     scope: str | None = setting(None)
     """Metadata key: only documents with the same value are duplicates. None: the whole corpus."""
     scope_pattern: str | None = setting(None)
@@ -80,7 +80,7 @@ class MinHashConfig(StepConfig):
     """Regular expression that takes the scope out of that value, by its first group or as a whole:
     ``CC-MAIN-\\d{4}-\\d{2}`` finds the snapshot in the path of a file of Common Crawl."""
     seed: int = setting(1)
-    """Of the hash functions, and of the choice at random."""
+    """Seed of the hash functions, and of the choice at random."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "bands", "rows", "ngram")
@@ -108,10 +108,11 @@ class BloomDedupConfig(StepConfig):
     """N-grams of the whole corpus (of one shard, with ``shards``), about one per word. Too few make the filter err
     more often; the report says what it came to. Memory: 1.2 bytes each at a false positive rate of 0.01."""
     false_positive_rate: float = setting(0.01)
-    """Of one n-gram, when ``expected_ngrams`` have been seen."""
+    """Share of new n-grams that count as seen, once ``expected_ngrams`` have been seen."""
     shards: int = setting(1)
-    """Filters that work in parallel, each on every n-th file alone: duplicates in different shards stay. DCLM does so
-    at scale. The outcome depends on it, but never on the number of workers."""
+    """Number of filters that work in parallel. Each reads every n-th file and knows nothing of the others, so
+    duplicates in different shards stay. DCLM does so at scale. The outcome depends on this number, but never on the
+    number of workers."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "ngram", "min_ngram", "expected_ngrams", "shards")
@@ -141,11 +142,11 @@ class EmbeddingDedupConfig(StepConfig):
     max_length: int = setting(512)
     """Tokens of a text that count."""
     threshold: float = setting(0.95)
-    """Cosine from which two documents are duplicates. Our choice."""
+    """Cosine from which two documents are duplicates; our choice, since none is published."""
     neighbours: int = setting(5)
-    """Nearest documents that are looked at for each."""
+    """How many nearest documents each document is compared with."""
     batch_size: int = setting(32)
-    """Texts encoded at once. Part of the identity: sums are rounded differently in other batches."""
+    """Texts encoded at once. Part of the identity, because sums are rounded differently in other batches."""
     device: str = setting("auto", identity=False)
     """``cpu``, ``cuda``, or ``auto``: a GPU where there is one."""
 
@@ -183,9 +184,9 @@ class DecontaminateConfig(StepConfig):
     """What becomes of items with fewer than ``ngram`` words, which share an n-gram with nothing. They are counted and
     listed in either case. ``exact``: a document that holds all their words in a row is contaminated."""
     shortest: int = setting(5)
-    """With ``exact``: items with fewer words than this are not looked for, for they are everywhere."""
+    """With ``exact``: items with fewer words than this are not looked for, because most documents have them."""
     max_checks: int = setting(20_000)
-    """Comparisons per document; a page made of repeated item texts would take for ever. Past it, the document fails."""
+    """Most comparisons of one document. A page made of repeated item texts needs more: it fails."""
     max_characters: int = setting(20_000)
     """``difflib`` compares a document that is longer only in windows of this size around each shared n-gram, because
     its time grows with the square. Documents compared so are counted, whether an item was found or not."""

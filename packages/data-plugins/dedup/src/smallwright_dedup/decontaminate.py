@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from core.data.documents import encodable
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import InputError
+from core.writing import replacing
 from datatrove.data import Document
 
 from smallwright_dedup.against import resolve
@@ -57,9 +58,8 @@ class Decontaminate(DocumentStep):
         yield from super().process(documents, rank, world_size)
         if self.context.reports is not None:
             target = self.context.reports / "matches" / f"{rank:05d}.parquet"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.Table.from_pylist(self._matches, schema=_MATCHES), target.with_suffix(".partial"))
-            target.with_suffix(".partial").replace(target)
+            with replacing(target) as partial:
+                pq.write_table(pa.Table.from_pylist(self._matches, schema=_MATCHES), partial)
 
     def process_document(self, document: Document) -> Document:
         config = self.config
@@ -138,7 +138,7 @@ def load_index(
     rule: Any,
     shortest: int | None,
 ) -> ItemIndex:
-    """Index the items of ``paths``, once per process: DataTrove copies a step for every shard.
+    """Index the items of ``paths``. Kept per process and not in the step, which DataTrove copies for every shard.
 
     Args:
         stamps: Sizes and times of the files, so that one that has changed is read again.
@@ -174,8 +174,17 @@ def _write_by_document(folder: Path) -> dict[str, list[str]]:
 
 
 def names_in_reports(against: tuple[str, ...]) -> tuple[str, ...]:
-    """Name benchmarks: by the registered name, or the file's name without endings; where two would have the same name
-    (``gsm8k/test.jsonl``, ``math/test.jsonl``), by all that is given."""
-    full = [name.replace(":", "/") for name in against]
-    short = [name.rsplit("/", 1)[-1].split(".")[0] for name in full]
-    return tuple(one if short.count(one) == 1 else whole for one, whole in zip(short, full, strict=True))
+    """Return a short name for each of ``against``: the registered name, or the name of the file without its endings.
+
+    Files of the same name have as many of their folders before it as tell them apart (``gsm8k/test``, ``math/test``).
+    Where the folders lie is in no name: it must not change the corpus.
+    """
+    parts = [name.replace(":", "/").split("/") for name in against]
+    plain = [(*folders, file.split(".")[0]) for *folders, file in parts]
+    names = []
+    for own in plain:
+        depth = 1
+        while depth < len(own) and sum(other[-depth:] == own[-depth:] for other in plain) > 1:
+            depth += 1
+        names.append("/".join(own[-depth:]))
+    return tuple(names)

@@ -5,21 +5,21 @@ instructions (a million of 1024 dimensions is 1e15 multiplications), not for web
 embeddings and the table of their products; the embeddings themselves (4 bytes a dimension) are on disk.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from core.data.documents import read_documents
-from core.data.steps import CorpusStep, Phase, Step, StepContext, batched
+from core.data.steps import CorpusPass, CorpusStep, Phase, Step, StepContext, batched
 from core.errors import InputError, MissingPluginError
+from core.writing import replacing, write_json
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
 from smallwright_dedup.clusters import FindClusters, RemoveDuplicates
 from smallwright_dedup.config import EmbeddingDedupConfig
-from smallwright_dedup.files import corpus_files, number, save_array, save_json
+from smallwright_dedup.files import corpus_files, number, save_array
 
 BLOCK = 2048
 """Documents compared at a time with as many others."""
@@ -28,8 +28,8 @@ BLOCK = 2048
 class EmbeddingDedup(CorpusStep):
     """Reject a document that is as near as ``threshold`` to an earlier one that is kept. Reason: ``same meaning``.
 
-    Looked at are the ``neighbours`` nearest documents of each. Metadata ``duplicate_of`` names the kept one. A document
-    without a text (no ``text_key``, or an empty one) is near to nothing; the report counts them.
+    Each document is compared with its ``neighbours`` nearest ones. Metadata ``duplicate_of`` names the kept one. A
+    document without a text (no ``text_key``, or an empty one) has no duplicates; the report counts such documents.
     """
 
     config: EmbeddingDedupConfig
@@ -67,11 +67,8 @@ class EmbeddingDedup(CorpusStep):
         return RemoveDuplicates(work, "same meaning")
 
 
-class _Embed(PipelineStep):
+class _Embed(CorpusPass):
     """Write ``embeddings/<file>.npy``, float32 [documents, dimensions] of length 1, or all 0 without a text."""
-
-    type = "dedup"
-    name = "embeddings"
 
     def __init__(self, config: EmbeddingDedupConfig, corpus: Path, work: Path) -> None:
         super().__init__()
@@ -79,23 +76,20 @@ class _Embed(PipelineStep):
         self.corpus = corpus
         self.work = work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         files = list(enumerate(corpus_files(self.corpus)))[rank::world_size]
         encoder = Encoder(self.config) if files else None
         for file, path in files:
             assert encoder is not None
             documents, without = self._embed(path, encoder, self.work / "embeddings" / f"{file:06d}.npy")
             about = {"file": path.name, "documents": documents, "scopes": {}, "without_text": without}
-            save_json(self.work / "documents" / f"{file:06d}.json", about)
+            write_json(self.work / "documents" / f"{file:06d}.json", about)
 
     def _embed(self, path: Path, encoder: "Encoder", target: Path) -> tuple[int, int]:
-        """Write the embeddings of a file as they come; return its documents, and how many have no text."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
+        """Write the embeddings of a file as they come; return its number of documents, and how many have no text."""
         count = pq.read_metadata(path).num_rows
         done = without = 0
-        with partial.open("wb") as stream:
+        with replacing(target) as partial, partial.open("wb") as stream:
             for batch in batched(read_documents(path), self.config.batch_size):
                 texts = [self._text(document) for document in batch]
                 without += texts.count("")
@@ -107,8 +101,7 @@ class _Embed(PipelineStep):
                 done += len(batch)
             if not done:
                 np.save(stream, np.zeros((0, 0), dtype=np.float32))
-        assert done == count, f"{path.name}: {done} documents, its footer says {count}"
-        partial.replace(target)
+            assert done == count, f"{path.name}: {done} documents, its footer says {count}"
         return done, without
 
     def _text(self, document: Document) -> str:
@@ -156,11 +149,8 @@ class Encoder:
         return embeddings
 
 
-class _FindNeighbours(PipelineStep):
-    """Write ``pairs/near-<file>-<block>.npy``: documents of every n-th file and near ones of the whole corpus."""
-
-    type = "dedup"
-    name = "neighbours"
+class _FindNeighbours(CorpusPass):
+    """Write ``pairs/near-<file>-<block>.npy``: pairs of a document of this rank's files and a near one of any file."""
 
     def __init__(self, config: EmbeddingDedupConfig, corpus: Path, work: Path) -> None:
         super().__init__()
@@ -168,8 +158,7 @@ class _FindNeighbours(PipelineStep):
         self.corpus = corpus
         self.work = work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         for file in range(len(corpus_files(self.corpus)))[rank::world_size]:
             for start, block in self._blocks(file):
                 pairs = self._near(file, start, block)

@@ -1,10 +1,9 @@
-"""Small files of the work folder: written under a partial name, so that a killed run leaves no half of one."""
+"""Arrays of the work folder, the numbers of documents, and the files of a corpus."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from core.writing import replacing
 
 
 def number(file: int, rows: np.ndarray) -> np.ndarray:
@@ -23,17 +22,6 @@ def corpus_files(corpus: Path) -> list[Path]:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write a ``.npy`` file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    """Write a ``.npy`` file, whole or not at all."""
+    with replacing(path) as partial, partial.open("wb") as file:
         np.save(file, np.ascontiguousarray(array))
-    partial.replace(path)
-
-
-def save_json(path: Path, content: Any) -> None:
-    """Write a JSON file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)

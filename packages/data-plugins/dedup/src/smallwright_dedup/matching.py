@@ -53,7 +53,8 @@ class ItemIndex:
         self.numbers: dict[str, int] = {}
         self.texts: list[tuple[Item, np.ndarray, str]] = []
         self.short: list[tuple[Item, int, bool]] = []
-        """Items with a text too short for an n-gram, its number of words, and whether it is looked for as a whole."""
+        """(item, words, looked for) of each text too short for an n-gram: its number of words, and whether it is looked
+        for as a whole."""
         self._whole: dict[int, dict[int, list[tuple[Item, np.ndarray]]]] = {}  # by number of words, by hash
         for item in items:
             for text in item.texts:
@@ -137,7 +138,7 @@ class ItemIndex:
         def compare(number: int, position: int, place: int) -> float | None:
             ids = self.texts[number][1]
             start = position - place
-            # The window reaches half an item further on both sides, so a near alignment was already covered.
+            # A window reaches half an item further on both sides, so it covered alignments near this one.
             if number in checked and abs(start - checked[number]) <= len(ids) // 4:
                 return None
             checked[number] = start
@@ -154,7 +155,7 @@ class ItemIndex:
         text = " ".join(words)
         starts = np.cumsum([0, *(len(word) + 1 for word in words)])
         whole = len(text) <= max_characters
-        compared: dict[int, int] = {}  # item text -> up to where the next one need not be compared: it lay in a window
+        compared: dict[int, int] = {}  # item text -> position up to which it lay in a window that was compared
         substrings: dict[int, set[str]] = {}
 
         def compare(number: int, position: int, place: int) -> float | None:

@@ -48,8 +48,6 @@ class MinHash(CorpusStep):
 class Signatures(WriteKeys):
     """Write one 64-bit key per band: a mix of its ``rows`` 32-bit MinHash values."""
 
-    name = "signatures"
-
     def __init__(self, config: MinHashConfig, corpus: Path, work: Path) -> None:
         scope = Scope(config.scope, config.scope_pattern)
         super().__init__(corpus, work, scope, lengths=config.keep == "longest")

@@ -3,7 +3,8 @@
 Every file of the corpus is read in stretches of :data:`RUN` documents. A stretch becomes a sorted run of keys on disk,
 each key once: documents of one run that share a key are paired at once. Then the range of keys is split between tasks;
 each reads its part of all runs, some :data:`BLOCK` keys at a time, and pairs the documents of different runs. Memory
-depends on these two numbers only, not on the size of the corpus, nor on how often a key comes (at most once a run).
+depends on these two numbers only: not on the size of the corpus, and not on how often a key comes, because each run
+has it once.
 """
 
 import collections
@@ -11,16 +12,16 @@ import dataclasses
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
+from core.data.steps import CorpusPass
+from core.writing import write_json
 
-from smallwright_dedup.files import corpus_files, number, save_array, save_json
+from smallwright_dedup.files import corpus_files, number, save_array
 from smallwright_dedup.hashing import hash_text
 
 RUN = 20_000
@@ -56,19 +57,17 @@ class Scope:
         return (found[1] if found.re.groups else found[0]) or "" if found else ""
 
 
-class WriteKeys(PipelineStep):
-    """Write the sorted runs of keys of every n-th file, and what else later phases need of each document.
+class WriteKeys(CorpusPass):
+    """Write the sorted runs of keys of this rank's files, and what else later phases need of each document.
 
-    Work folder: ``keys/<file>-<run>.npy`` uint64 sorted, ``rows/<file>-<run>.npy`` uint32, ``pairs/run-<file>-<run>
-    .npy`` int64 [2, pairs], ``documents/<file>.json`` with the number of documents, and ``lengths/<file>.npy``.
+    Writes to the work folder ``keys/<file>-<run>.npy`` uint64 sorted, ``rows/<file>-<run>.npy`` uint32,
+    ``pairs/run-<file>-<run>.npy`` int64 [2, pairs], ``documents/<file>.json`` with the number of documents, and
+    ``lengths/<file>.npy``.
 
     Args:
         scope: What documents must agree in to be duplicates.
         lengths: Also write ``lengths/<file>.npy``, the words of each document, uint32.
     """
-
-    type = "dedup"
-    name = "keys"
 
     def __init__(self, corpus: Path, work: Path, scope: Scope, lengths: bool = False) -> None:
         super().__init__()
@@ -85,8 +84,7 @@ class WriteKeys(PipelineStep):
             rows: ``text``, ``url`` and, with a scope, ``metadata`` (JSON) of each document.
         """
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         for file, path in list(enumerate(corpus_files(self.corpus)))[rank::world_size]:
             documents, lengths = 0, []
             scopes: collections.Counter[str] = collections.Counter()
@@ -100,7 +98,7 @@ class WriteKeys(PipelineStep):
                 counted = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.uint32)
                 save_array(self.work / "lengths" / f"{file:06d}.npy", counted)
             about = {"file": path.name, "documents": documents, "scopes": dict(scopes)}
-            save_json(self.work / "documents" / f"{file:06d}.json", about)
+            write_json(self.work / "documents" / f"{file:06d}.json", about)
             self.stat_update("documents", value=documents)
 
     def _runs(self, path: Path, counts: collections.Counter[str]) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
@@ -136,21 +134,18 @@ class WriteKeys(PipelineStep):
         save_array(self.work / "pairs" / f"run-{file:06d}-{run:06d}.npy", pairs)
 
 
-class FindPairs(PipelineStep):
+class FindPairs(CorpusPass):
     """Pair the documents of different runs that share a key: task r of n looks at the r-th part of the range of keys.
 
-    Work folder: ``pairs/part-<task>-<block>.npy`` int64 [2, pairs]: the first document with the key, and another.
+    Writes to the work folder ``pairs/part-<task>-<block>.npy`` int64 [2, pairs]: the first document with the key, and
+    another.
     """
-
-    type = "dedup"
-    name = "pairs"
 
     def __init__(self, work: Path) -> None:
         super().__init__()
         self.work = work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         runs = sorted(path.name for path in (self.work / "keys").glob("*.npy"))
         low, high = ((part << 64) // world_size for part in (rank, rank + 1))
         total = sum(end - start for _, start, end in self._slices(runs, low, high))

@@ -25,9 +25,9 @@ class ReadDocuments(Step):
     """Read the documents, or the rejected documents, of an earlier data artifact.
 
     Rejected ones are chosen by step, outcome and reason, either kind by URL; a chosen one has ``rejected_by`` and
-    ``rejected_for`` in its metadata. FineMath recovered the pages that FineWeb had dropped for a curly bracket so
-    (SmolLM2, arXiv 2502.02737 §3.3.2, and the README of its code). What is not chosen is not read: it is counted in
-    the table ``read again``, and not among this step's documents.
+    ``rejected_for`` in its metadata. In this way FineMath recovered the pages that FineWeb had dropped for a curly
+    bracket (SmolLM2, arXiv 2502.02737 §3.3.2, and the README of its code). A document that is not chosen is counted in
+    the table ``read again``, and not among the documents that this step received.
     """
 
     type = "reader"

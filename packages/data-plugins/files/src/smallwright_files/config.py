@@ -7,10 +7,13 @@ from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.typed import setting
 
+from smallwright_files.hub import list_files
+from smallwright_files.listing import artifact_files
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowsConfig(StepConfig):
-    """How a row becomes a document. The same keys for every kind of file with rows."""
+    """How a row becomes a document: the keys that all steps share which read rows."""
 
     text: str = setting("text")
     """Field of the text; ``a.b`` is field b of field a, ``a.0`` the first item of a list."""
@@ -70,8 +73,6 @@ class ReadHubConfig(RowsConfig):
 
     def inputs(self) -> tuple[str, ...]:
         """Return the data files of the split."""
-        from smallwright_files.hub import list_files
-
         return list_files(self.dataset or "", self.name, self.split, self.revision)
 
 
@@ -122,6 +123,4 @@ class ReadDocumentsConfig(StepConfig):
 
     def inputs(self) -> tuple[str, ...]:
         """Return the Parquet files of the artifact's folder."""
-        from smallwright_files.listing import artifact_files
-
         return artifact_files(self.artifact, self.folder)

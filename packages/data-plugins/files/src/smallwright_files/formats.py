@@ -15,14 +15,15 @@ from core.errors import InputError
 
 from smallwright_files.arrays import read_array, starts_array
 from smallwright_files.config import RowsConfig
+from smallwright_files.endings import ROWS, kind_of
 from smallwright_files.rows import INVALID_JSON, NOT_AN_OBJECT, NOT_UTF8, TOO_LONG, Row
 from smallwright_files.streams import BrokenStream, Storage, chunks, lines
 
-COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2")
 BATCH_ROWS = 64
 """Rows of a columnar file turned into Python values at a time: a row may hold 16 MB."""
 _PYTHON_JSON = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
-"""What Python writes and orjson refuses: numbers that are none, lone surrogates. Nothing else gets a second look."""
+"""What Python's json writes and orjson refuses: NaN, infinity, lone surrogates. Lines that have any of these are parsed
+by Python's json instead."""
 BROKEN_PARQUET = "broken Parquet"
 BROKEN_ARROW = "broken Arrow file"
 
@@ -31,7 +32,7 @@ Reader = Callable[[Storage, RowsConfig, Wanted, str], Iterator[Row]]
 
 
 def read_jsonl(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
-    """Yield the object of each line; blank lines are none."""
+    """Yield the object of each line; blank lines are left out."""
     return _line_rows(chunks(storage), config, wanted)
 
 
@@ -192,7 +193,7 @@ def read_arrow(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) 
         columns = _columns(opened.schema.names, config, file)
         for batch in batches:
             batch = batch.select(columns) if columns is not None else batch
-            # Arrow trusts the offsets in a file; a wrong one reads memory that is not its own.
+            # Arrow trusts the offsets in a file: without this, a wrong one reads memory outside of the batch.
             batch.validate(full=True)
             for start in range(0, batch.num_rows, BATCH_ROWS):
                 piece = batch.slice(start, BATCH_ROWS)
@@ -235,7 +236,7 @@ def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: W
         try:
             values = chosen.to_pylist()
         except (UnicodeDecodeError, ValueError, OverflowError):
-            pass  # one of the rows; below each is asked alone
+            pass  # one row is at fault: below, each is converted alone
         else:
             yield from map(Row, numbers, values)
             return
@@ -269,12 +270,4 @@ READERS: dict[str, Reader] = {
     ".tsv": read_csv,
     ".arrow": read_arrow,
 }
-
-
-def kind_of(file: str) -> str:
-    """Return the ending that says what a file holds, without that of its compression: ``.jsonl``."""
-    name = file.rsplit("/", 1)[-1].lower()
-    for compression in COMPRESSIONS:
-        name = name.removesuffix(compression)
-    _, dot, ending = name.rpartition(".")
-    return dot + ending
+assert set(READERS) == set(ROWS), "an ending without a reader, or a reader without an ending"

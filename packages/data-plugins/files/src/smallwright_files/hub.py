@@ -6,9 +6,10 @@ from pathlib import Path
 
 from core.errors import InputError, MissingPluginError, nearest
 
-from smallwright_files.formats import READERS, kind_of
+from smallwright_files.endings import ROWS, kind_of
 
 SECONDS = 20.0
+"""How long the hub may take to answer."""
 
 
 def list_files(dataset: str, name: str | None, split: str, revision: str | None) -> tuple[str, ...]:
@@ -32,7 +33,7 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
         datasets.disable_progress_bars()
         builder = datasets.load_dataset_builder(place, name, revision=commit)
         data_files = dict(builder.config.data_files or {})
-    except Exception as error:  # a folder of the web, read by a library that raises what it likes
+    except Exception as error:  # the library reads what others published, and documents no exceptions
         raise InputError(f"data.steps.read.dataset={dataset}: {_explain(error, name)}") from error
     if split not in data_files:
         known = [str(key) for key in data_files]
@@ -41,7 +42,7 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
             f"Its splits: {', '.join(known) or 'none with files'}."
         )
     files = tuple(dict.fromkeys(str(file) for file in data_files[split]))
-    unknown = Counter(kind_of(file) or "no ending" for file in files if kind_of(file) not in READERS)
+    unknown = Counter(kind_of(file) or "no ending" for file in files if kind_of(file) not in ROWS)
     if unknown:
         raise InputError(
             f"data.steps.read.dataset={dataset}: its files are of a kind that cannot be read by rows "
@@ -51,7 +52,7 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
 
 
 def _commit(dataset: str, revision: str | None) -> str:
-    """Return the commit that a revision is now. One request, so that a missing network is known at once."""
+    """Return the commit that a revision names now. It takes one request, so a missing network shows at once."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import (
         GatedRepoError,

@@ -9,6 +9,7 @@ from datatrove.data import Document
 
 from smallwright_files import formats
 from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig, RowsConfig
+from smallwright_files.endings import kind_of
 from smallwright_files.listing import check_local, parts_of, short_names
 from smallwright_files.rows import Row, to_document
 from smallwright_files.streams import open_storage
@@ -24,8 +25,8 @@ class ReadRows(Step, Generic[Config]):
     the number of ranks: where ranks outnumber files they share the rows of a file in turn.
 
     A row that cannot be read fails with its reason: ``invalid JSON``, ``not an object``, ``not UTF-8``, ``no text``,
-    ``too long``; what is broken for good (``truncated compressed stream``, ``corrupt compressed stream``,
-    ``broken Parquet``) is reported where reading ends, and what came before is kept.
+    ``too long``. Where a file cannot be read any further (``truncated compressed stream``, ``corrupt compressed
+    stream``, ``broken Parquet``), that is the last failure, and the rows before it are kept.
     """
 
     type = "reader"
@@ -44,7 +45,7 @@ class ReadRows(Step, Generic[Config]):
             yield from self.read_file(file, names[file], part, parts)
 
     def read_file(self, file: str, name: str, part: int = 0, parts: int = 1) -> Iterator[Document]:
-        """Yield the documents of the rows n of a file with ``n % parts == part``; fail the others of them."""
+        """Yield the documents of every row n of a file with ``n % parts == part``; fail the rows that are none."""
         about = self.about(file)
         for row in self.rows(file, lambda number: number % parts == part):
             self.receive()
@@ -82,7 +83,7 @@ class ReadJsonl(ReadRows[ReadJsonlConfig]):
         super().__init__(config or ReadJsonlConfig())
 
     def reader(self, file: str) -> formats.Reader:
-        return formats.read_json if formats.kind_of(file) == ".json" else formats.read_jsonl
+        return formats.read_json if kind_of(file) == ".json" else formats.read_jsonl
 
 
 class ReadParquet(ReadRows[ReadParquetConfig]):
@@ -102,7 +103,7 @@ class ReadHub(ReadRows[ReadHubConfig]):
     """
 
     def reader(self, file: str) -> formats.Reader:
-        return formats.READERS[formats.kind_of(file)]
+        return formats.READERS[kind_of(file)]
 
     def about(self, file: str) -> dict[str, Any]:
         dataset = str(self.config.dataset)

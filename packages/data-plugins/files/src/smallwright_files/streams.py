@@ -1,9 +1,9 @@
 """Bytes and lines of a file, decompressed in bounded memory, whatever state the file is in.
 
 Two kinds of trouble are kept apart. What is wrong with the *content* (a cut or corrupt stream) is a fact about the
-file, met again on every run: :class:`BrokenStream`, which steps count. What is wrong with the *storage* (a network
-that fails) may be gone next time: :class:`core.errors.InputError`, which stops the run, so that its outcome never
-depends on the weather.
+file, the same in every run: it raises :class:`BrokenStream`, which steps count. What is wrong with the *storage* (a
+network that fails) may be gone next time: it raises :class:`core.errors.InputError`, which stops the run, so that its
+outcome never depends on what happened on the way.
 """
 
 import bz2
@@ -29,7 +29,7 @@ BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # the first block, or the end of an
 
 
 class BrokenStream(Exception):
-    """The content ends, or stops making sense, here. ``partial`` is the start of what was cut."""
+    """The content ends in the middle, or is corrupt from here on. ``partial`` is the start of the line that was cut."""
 
     def __init__(self, reason: str, detail: str, partial: bytes = b"") -> None:
         super().__init__(detail)
@@ -38,7 +38,8 @@ class BrokenStream(Exception):
 
 
 class Storage:
-    """A binary file as its storage gives it; any failure of the storage is remembered and ends the run."""
+    """A binary file. The first failure of its storage is remembered, so that a reader that wraps the error is seen
+    through, and ends the run."""
 
     def __init__(self, stream: Any, file: str) -> None:
         self._stream = stream

@@ -36,7 +36,7 @@ class UrlFilterConfig(StepConfig):
 
     lists: Literal["small", "fineweb", "none"] = setting("small")
     """``small``: the short lists of this package. ``fineweb``: the lists inside the datatrove package, 4.6 million
-    domains, about 10 seconds once per worker process and machine-wide nothing to download. ``none``: only what the
+    domains, which take each worker process about 10 seconds to read; nothing is downloaded. ``none``: only what the
     other keys give."""
     domains: tuple[str, ...] = setting(())
     """Further blocked hosts; their subdomains are blocked too."""
@@ -47,11 +47,11 @@ class UrlFilterConfig(StepConfig):
     url_files: tuple[str, ...] = setting((), files=True)
     """Files with one blocked URL a line."""
     banned_words: tuple[str, ...] = setting(())
-    """Further words of which one in the URL is enough."""
+    """Further words: a URL that has any of them is blocked."""
     soft_words: tuple[str, ...] = setting(())
-    """Further words of which ``soft_word_threshold`` different ones are needed."""
+    """Further words: a URL is blocked that has ``soft_word_threshold`` different ones."""
     banned_substrings: tuple[str, ...] = setting(())
-    """Further strings that no URL may hold, after everything but letters and digits is taken out."""
+    """Further strings: a URL is blocked whose letters and digits, without all other signs, hold any of them."""
     soft_word_threshold: int | None = setting(2)
     """DataTrove's URLFilter, as used for FineWeb. Null: soft words do not count."""
     missing_url: Literal["keep", "reject"] = setting("reject")
@@ -283,7 +283,7 @@ class KeepProbabilityConfig(StepConfig):
     """Probability from this score on, up to the next one named; below the lowest one documents are dropped. 0 and 1
     are SmolLM2's (section 6); 0.1 and 0.3 are OURS, the paper does not give its rates."""
     seed: int | None = setting(None)
-    """Of the draw; null: the run's. A document is drawn by its id: alike in every run with the same seed."""
+    """Seed of the draw; null: the run's. A document is drawn by its id, so in every run with the same seed alike."""
 
     def __post_init__(self) -> None:
         if not self.probabilities:
@@ -322,7 +322,7 @@ class DomainRecallConfig(StepConfig):
     key: str = setting("score")
     """Name in the document's metadata."""
     minimum: float | None = setting(3.0)
-    """A page with at least this score needs no domain. Null: none does without."""
+    """A page with at least this score is kept whatever its domain. Null: every page needs its domain."""
     page_score: float = setting(2.0)
     """Score from which a page counts for its domain (paper and README)."""
     min_pages: int | None = setting(10)

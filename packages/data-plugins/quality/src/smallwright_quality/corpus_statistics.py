@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from core.data.documents import encodable
 from core.data.steps import DocumentStep, Rejection, StepContext
 from core.errors import InputError
+from core.writing import replacing
 from datatrove.data import Document
 
 from smallwright_quality.config import LongDocumentsConfig, StatisticsConfig, TokensConfig
@@ -46,7 +47,7 @@ def load_tokenizer(path: str) -> Any:
 
 
 class _CountingStep(DocumentStep):
-    """Finds a missing tokenizer before any work."""
+    """A step that counts tokens. A tokenizer that cannot be loaded ends the run before any work."""
 
     config: TokensConfig
 
@@ -60,8 +61,8 @@ class Statistics(_CountingStep):
     """Let everything pass and count it.
 
     Tables: ``totals`` (documents, characters, UTF-8 bytes, words, lines, tokens or "tokens (estimated)"), ``tokens per
-    document`` (by powers of two), one for each metadata name in ``by``, and ``domains``. The share that is kept stands
-    in the funnel; the tables of two such steps in one recipe give that of tokens.
+    document`` (by powers of two), one for each metadata name in ``by``, and ``domains``. The funnel says which share of
+    documents is kept; comparing the tables of two such steps in one recipe says which share of tokens.
     """
 
     config: StatisticsConfig
@@ -114,16 +115,13 @@ class LongDocuments(_CountingStep):
         if self.context.reports is None:
             yield from super().process(documents, rank, world_size)
             return
-        self.context.reports.mkdir(parents=True, exist_ok=True)
         path = self.context.reports / f"{rank:05d}.parquet"
-        partial = path.with_suffix(".partial")
-        with pq.ParquetWriter(partial, self.INDEX, compression="zstd") as writer:
+        with replacing(path) as partial, pq.ParquetWriter(partial, self.INDEX, compression="zstd") as writer:
             for document in super().process(documents, rank, world_size):
                 yield document
                 if len(self._rows) >= self.ROWS_PER_GROUP:
                     writer.write_table(self._take())
             writer.write_table(self._take())
-        partial.replace(path)
 
     def _take(self) -> pa.Table:
         table, self._rows = pa.Table.from_pylist(self._rows, schema=self.INDEX), []

@@ -1,18 +1,17 @@
 """Keep a page for its own score or because its domain has enough good pages (FineMath; SmolLM2, arXiv 2502.02737,
 section 3.3.2, and the project's README).
 
-First every file counts, for each of its domains, pages and good pages. Then the counts are added up, domains being
-dealt out to partitions by hash, each of which fits in memory. Last, a page looks its domain up among those that
-qualify, which are kept as 64-bit hashes. Nothing is kept for a page, so that memory does not grow with the corpus, and
+First, pages and good pages are counted by domain in each file. Then the counts of all files are added up, in
+partitions of domains by hash, each of which fits in memory. Last, the domain of each page is looked up among those that
+qualify, which are held as 64-bit hashes. No single page is remembered: memory does not grow with the corpus, and only a
 little with the number of domains.
 """
 
 import contextlib
 import functools
 import heapq
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 from core.data.documents import read_documents
-from core.data.steps import CorpusStep, DocumentStep, Phase, Rejection, Step, StepContext
+from core.data.steps import CorpusPass, CorpusStep, DocumentStep, Phase, Rejection, Step, StepContext
+from core.writing import replacing, write_json
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
 from smallwright_quality.config import DomainRecallConfig
 from smallwright_quality.hosts import domain_of, entries_of_files
@@ -73,7 +72,7 @@ class _Lists:
 
 @functools.lru_cache(maxsize=1)
 def _lists(config: DomainRecallConfig, work: Path) -> _Lists:
-    """Read the lists once per process; with other contents a run has another ``work``."""
+    """Read the lists once per process. ``work`` tells apart runs of one process whose lists have other contents."""
     return _Lists(config)
 
 
@@ -81,18 +80,14 @@ def _url(document: Document) -> str:
     return str(document.metadata.get("url") or "")
 
 
-class _CountPages(PipelineStep):
+class _CountPages(CorpusPass):
     """Write ``counts/<file>.parquet``: domains with pages and good pages, in the order of partitions."""
-
-    type = "domain recall"
-    name = "count"
 
     def __init__(self, config: DomainRecallConfig, corpus: Path, work: Path, partitions: int) -> None:
         super().__init__()
         self.config, self.corpus, self.work, self.partitions = config, corpus, work, partitions
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         for path in sorted(self.corpus.glob("*.parquet"))[rank::world_size]:
             pages: Counter[str] = Counter()
             good: Counter[str] = Counter()
@@ -113,24 +108,18 @@ class _CountPages(PipelineStep):
                 schema=_SCHEMA,
             )
             target = self.work / "counts" / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            pq.write_table(table, partial, compression="zstd", row_group_size=10_000)
-            partial.replace(target)
+            with replacing(target) as partial:
+                pq.write_table(table, partial, compression="zstd", row_group_size=10_000)
 
 
-class _DecideDomains(PipelineStep):
+class _DecideDomains(CorpusPass):
     """Write ``domains/<partition>.parquet``: each domain with its counts and the rule it qualifies by, if any."""
-
-    type = "domain recall"
-    name = "decide"
 
     def __init__(self, config: DomainRecallConfig, work: Path) -> None:
         super().__init__()
         self.config, self.work = config, work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         pages: Counter[str] = Counter()
         good: Counter[str] = Counter()
         for path in sorted((self.work / "counts").glob("*.parquet")):
@@ -145,11 +134,8 @@ class _DecideDomains(PipelineStep):
             for rule in [_rule(self.config, lists, domain, pages[domain], good[domain])]
         ]
         schema = pa.schema([*list(_SCHEMA)[1:], ("rule", pa.string())])
-        target = self.work / "domains" / f"{rank:05d}.parquet"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
-        partial.replace(target)
+        with replacing(self.work / "domains" / f"{rank:05d}.parquet") as partial:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
 
 
 def _rule(config: DomainRecallConfig, lists: _Lists, domain: str, pages: int, good: int) -> str | None:
@@ -163,18 +149,14 @@ def _rule(config: DomainRecallConfig, lists: _Lists, domain: str, pages: int, go
     return None
 
 
-class _Report(PipelineStep):
-    """Write the report, and one file of hashes for each rule."""
-
-    type = "domain recall"
-    name = "report"
+class _Report(CorpusPass):
+    """Write the report: how many domains and pages each rule keeps, and the largest domains."""
 
     def __init__(self, config: DomainRecallConfig, work: Path, report: Path) -> None:
         super().__init__()
         self.config, self.work, self.report = config, work, report
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         rules: Counter[str] = Counter()
         pages: Counter[str] = Counter()
         for row in _decided(self.work):
@@ -184,9 +166,7 @@ class _Report(PipelineStep):
             self.config.report_domains, _decided(self.work), key=lambda row: (-row["pages"], row["domain"])
         )
         found = {"domains": dict(sorted(rules.items())), "pages": dict(sorted(pages.items())), "largest": largest}
-        partial = self.report.with_suffix(".partial")
-        partial.write_text(json.dumps(found, indent=2) + "\n")
-        partial.replace(self.report)
+        write_json(self.report, found)
 
 
 def _decided(work: Path) -> Iterator[dict[str, Any]]:

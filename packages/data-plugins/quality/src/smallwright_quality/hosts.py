@@ -9,7 +9,7 @@ import fsspec
 from core.errors import InputError
 
 LONGEST_URL = 2_000
-"""Characters of a URL that are looked at: no host is behind them, and URLs are web input."""
+"""Characters of a URL that are looked at. No host is that long, and a hostile page can give any length."""
 _ADDRESS = re.compile(r"[\d.]+|.*:.*")
 
 

@@ -21,13 +21,13 @@ Ranking = list[tuple[str, float]]
 class Language(DocumentStep):
     """Write ``language`` and ``language_score`` to the metadata; keep the wanted languages with a sure score.
 
-    The score of ``fasttext`` is its probability. That of ``resiliparse`` is none: the library gives the distance of
-    the text's n-gram profile to each language's. The score here is the softmax of ``-distance / margin_scale`` over
-    the five nearest languages, 0 where the nearest is further than ``max_rank``: it says how clearly one language
-    beats the others.
+    With ``fasttext`` the score is a probability. ``resiliparse`` gives no probability but the distance of the text's
+    n-gram profile to each language's. The score is then the softmax of ``-distance / margin_scale`` over the five
+    nearest languages, which says how clearly one language beats the others; it is 0 where the nearest one is further
+    than ``max_rank``.
 
-    Reasons: ``language`` (another one, or none that is known), ``language score``. Table ``languages``: of all
-    documents, kept or not.
+    Reasons: ``language`` (another one, or none that is known), ``language score``. Table ``languages``: the language of
+    every document, kept or not.
     """
 
     config: LanguageConfig

@@ -1,9 +1,9 @@
 """Repeated lines, paragraphs and word n-grams (Gopher, arXiv 2112.11446, appendix A.1.1 and table A1).
 
-Decisions and reasons are those of DataTrove's ``GopherRepetitionFilter``; a test compares them. What is ours is the
-way there. DataTrove joins every n-gram of every size into a string. Here a rolling hash gives an upper bound of each
-share; n-grams become strings only where the bound is above the threshold. As equal strings have equal hashes, a
-collision can raise a bound, which costs time, and can never change a decision.
+Decisions and reasons are those of DataTrove's ``GopherRepetitionFilter``; a test compares them. Only the computation
+is ours. DataTrove joins every n-gram of every size into a string. Here a rolling hash gives an upper bound of each
+share; n-grams become strings only where the bound is above the threshold. Equal strings have equal hashes, so a
+collision can only raise a bound: that costs time, and never changes a decision.
 """
 
 import functools
@@ -137,12 +137,16 @@ class Bounds:
         return hashes_N, self.ends_W[n:] - self.ends_W[:-n]
 
     def top(self, n: int, enough: float) -> int:
-        """Bound count times length, with n - 1 spaces, of the most frequent n-gram; ``enough``: as below."""
+        """Bound count times length, with n - 1 spaces, of the most frequent n-gram.
+
+        Args:
+            enough: A bound of at most this many characters need not be any tighter.
+        """
         hashes_N, lengths_N = self._ngrams(n)
         longest = int(lengths_N.max()) + n - 1
         most = int(enough) // longest
         sorted_N = np.sort(hashes_N)
-        if most and not np.any(sorted_N[most:] == sorted_N[:-most]):  # none is there more than that often
+        if most and not np.any(sorted_N[most:] == sorted_N[:-most]):  # no n-gram comes more often than that
             return most * longest
         order_N = np.argsort(hashes_N)
         starts = np.concatenate(([0], np.flatnonzero(sorted_N[1:] != sorted_N[:-1]) + 1))
@@ -150,14 +154,15 @@ class Bounds:
         return int((counts * (np.maximum.reduceat(lengths_N[order_N], starts) + n - 1)).max())
 
     def repeated(self, n: int, enough: float) -> int:
-        """Bound the characters in n-grams seen before; ``enough``: no better bound is of use below this."""
+        """Bound the characters in n-grams seen before. A bound of at most ``enough`` need not be any tighter."""
         hashes_N, lengths_N = self._ngrams(n)
         sorted_N = np.sort(hashes_N)
         repeats = int(np.count_nonzero(sorted_N[1:] == sorted_N[:-1]))
         coarse = repeats * int(lengths_N.max())
         if coarse <= enough:
             return coarse
-        # Counted n-grams are none of the first of their kind and do not overlap: the words under all the others.
+        # The n-grams that are counted had come before and do not overlap. So they have at most as many characters as
+        # the words that lie in any n-gram that had come before.
         order_N = np.argsort(hashes_N, kind="stable")
         later = order_N[1:][hashes_N[order_N[1:]] == hashes_N[order_N[:-1]]]
         depth_W = np.zeros(len(self.ends_W), dtype=np.int64)
@@ -196,7 +201,7 @@ def _top_characters(words: list[str], ends: list[int], n: int) -> int:
 
 
 def _repeated_characters(joined: str, ends: list[int], n: int) -> int:
-    """Count characters in n-grams seen before; after a repeated one, go on behind it."""
+    """Count characters in n-grams seen before; after a repeated one, the next starts behind its last word."""
     ngrams = [joined[start:end] for start, end in zip(ends, ends[n:], strict=False)]
     seen: set[str] = set()
     repeated = position = 0

@@ -3,15 +3,15 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from core.data.steps import CorpusStep, DocumentStep, Phase, Rejection, Step
+from core.data.steps import CorpusPass, CorpusStep, DocumentStep, Phase, Rejection, Step
+from core.writing import replacing, write_json
 from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
 from smallwright_quality.config import TopFractionConfig
 from smallwright_quality.threshold import NoNumberToCompare, number_of
@@ -21,8 +21,8 @@ class TopFraction(CorpusStep):
     """Keep the best share of the corpus by a number in the metadata.
 
     Memory does not grow with the corpus: the numbers go to files, 8 bytes a document, and the one at the wanted rank
-    is found by counting through them, 16 bits at a time. Reason: ``below the best share``. The report has the
-    threshold, to be used as ``minimum`` of the step ``threshold`` on other documents.
+    is found by counting through them, 16 bits at a time. Reason: ``below the best share``. The report has the number
+    from which documents are kept: the step ``threshold`` can use it as ``minimum`` on other documents.
     """
 
     config: TopFractionConfig
@@ -39,23 +39,19 @@ class TopFraction(CorpusStep):
         return _KeepBest(self.config, work)
 
 
-class _WriteNumbers(PipelineStep):
-    type = "top fraction"
-    name = "numbers"
+class _WriteNumbers(CorpusPass):
+    """Write ``numbers/<file>.f8``: the numbers of the documents of a file, little-endian float64."""
 
     def __init__(self, config: TopFractionConfig, corpus: Path, work: Path) -> None:
         super().__init__()
         self.config, self.corpus, self.work = config, corpus, work
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         for path in sorted(self.corpus.glob("*.parquet"))[rank::world_size]:
             array = np.fromiter(self._numbers(path), dtype="<f8")
             target = self.work / "numbers" / f"{path.stem}.f8"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
-            partial.write_bytes(array[~np.isnan(array)].tobytes())
-            partial.replace(target)
+            with replacing(target) as partial:
+                partial.write_bytes(array[~np.isnan(array)].tobytes())
 
     def _numbers(self, path: Path) -> Iterator[float]:
         with pq.ParquetFile(path) as file:
@@ -66,9 +62,8 @@ class _WriteNumbers(PipelineStep):
                         yield number_of(json.loads(metadata), self.config.key)
 
 
-class _FindThreshold(PipelineStep):
-    type = "top fraction"
-    name = "rank"
+class _FindThreshold(CorpusPass):
+    """Write the report, with the number of the last document that is kept."""
 
     CHUNK = 1 << 20
 
@@ -76,8 +71,7 @@ class _FindThreshold(PipelineStep):
         super().__init__()
         self.config, self.work, self.report = config, work, report
 
-    def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from data or ()
+    def run_rank(self, rank: int, world_size: int) -> None:
         documents = sum(path.stat().st_size for path in (self.work / "numbers").glob("*.f8")) // 8
         found: dict[str, Any] = {"key": self.config.key, "fraction": self.config.fraction, "documents": documents}
         if documents:
@@ -85,9 +79,7 @@ class _FindThreshold(PipelineStep):
             threshold = self._number_at(wanted)
             kept = sum(int(np.count_nonzero(np.ascontiguousarray(chunk) >= threshold)) for chunk in self._chunks())
             found |= {"threshold": threshold, "kept": kept, "kept_share": kept / documents}
-        partial = self.report.with_suffix(".partial")
-        partial.write_text(json.dumps(found, indent=2) + "\n")
-        partial.replace(self.report)
+        write_json(self.report, found)
 
     def _number_at(self, rank: int) -> float:
         """Return the ``rank``-th largest number (from 1), 16 bits of its order at a time."""
@@ -115,7 +107,7 @@ class _FindThreshold(PipelineStep):
 
 
 def _order(numbers: np.ndarray) -> np.ndarray:
-    """Return integers in the order of the numbers: the bits, with those of negative numbers turned over."""
+    """Return uint64 that sort as the float64 numbers do: their bits, inverted where negative, else with a leading 1."""
     bits = (numbers + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     negative = bits >> np.uint64(63) == 1
     return np.where(negative, ~bits, bits | np.uint64(1 << 63))

@@ -91,7 +91,7 @@ class FetchContentsConfig(StepConfig):
     pause: float = setting(0.5, identity=False)
     """Seconds before the second try."""
     give_up_after: int = setting(50, identity=False)
-    """So many failures of the storage in a row end the run: then it is not the files."""
+    """So many failures of the storage in a row end the run, because then not the files are at fault."""
 
     def __post_init__(self) -> None:
         _at_least(self, max_bytes=1, threads=1, retries=0, pause=0, give_up_after=1)

@@ -7,6 +7,7 @@ an id. Failures are dropped and counted, as the datasets' cards do.
 import codecs
 import collections
 import itertools
+import logging
 import re
 import time
 import zlib
@@ -23,12 +24,23 @@ from smallwright_stack_edu.config import FetchContentsConfig
 
 BLOB_ID = re.compile(r"[0-9a-fA-F]{16,128}")
 STORAGE_FAILED = "storage failed"
+NOT_FOUND = "not found"
+OF_THE_STORAGE = (STORAGE_FAILED, NOT_FOUND)
+"""Reasons whose details name hosts, ports and paths: they go to the log, and never into the corpus."""
 NO_CHARSETS = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"}
-"""Codecs of Python that no file is written in; some take for ever on what they were not made for."""
+"""Codecs of Python that no file is written in. Some take very long on text that they were not made for."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Unfetched(Exception):
-    """A content that cannot be had; the reason is a short, countable phrase."""
+    """A content that cannot be had.
+
+    Args:
+        reason: A short, countable phrase.
+        detail: What is wrong with the content, or what the storage said.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
@@ -66,7 +78,7 @@ class FetchContents(Step):
             self._missing = None
 
     _missing: ConfigError | None = None
-    """Why ``base`` cannot be opened: an error as soon as a content is to be fetched, since rows may bring their own."""
+    """Why ``base`` cannot be opened. Raised only when a content is to be fetched, because rows may bring their own."""
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         waiting: collections.deque[tuple[Document, Future[str] | None]] = collections.deque()
@@ -109,7 +121,10 @@ class FetchContents(Step):
         try:
             document.text = future.result()
         except Unfetched as problem:
-            document.metadata["error"] = str(problem)[:500]
+            if problem.reason in OF_THE_STORAGE:
+                logger.warning("%s: %s", document.id, problem)
+            else:
+                document.metadata["error"] = str(problem)[:500]
             self.fail(document, problem.reason)
             self._watch(problem)
             return
@@ -149,7 +164,7 @@ class FetchContents(Step):
                 with self._filesystem.open(f"{self._root}/{name}", "rb") as stream:
                     data = stream.read(self.config.max_bytes + 1)
             except FileNotFoundError as error:
-                raise Unfetched("not found", str(error)) from error
+                raise Unfetched(NOT_FOUND, str(error)) from error
             except Exception as error:  # storages raise what they like: botocore's, aiohttp's, OSError
                 if not tries_left:
                     raise Unfetched(STORAGE_FAILED, f"{type(error).__name__}: {error}") from error

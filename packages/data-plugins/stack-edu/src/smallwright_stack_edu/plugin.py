@@ -22,4 +22,4 @@ def register_steps(register):
 @hookimpl
 def register_sources(register):
     package = "smallwright_stack_edu."
-    register("demo_code", package + "demo.source:DemoCode", config=package + "config:DemoCodeConfig")
+    register("demo_code", package + "stage:DemoCode", config=package + "config:DemoCodeConfig")

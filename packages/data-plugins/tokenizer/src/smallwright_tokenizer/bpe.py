@@ -1,19 +1,20 @@
-"""The tokenizer stage ``bpe``: a byte-level BPE trained on the corpus, or an existing tokenizer brought along.
+"""A byte-level BPE tokenizer: trained on the corpus, or copied from an existing one; and its fertility.
 
 Training follows SmolLM2's tokenizer (§4.1): digits one by one, then GPT-2's byte-level splitting, no normalisation, so
 that decoding gives back every byte.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, UserError
-from core.interfaces import Job, Tokenizer
+from core.interfaces import Job
+from core.writing import write_json
 
 from smallwright_tokenizer.config import BYTES, BpeConfig
+from smallwright_tokenizer.corpus import HASH_RANGE, id_hash, read_batches, row_count, text_bytes
 from smallwright_tokenizer.files import complete_chat_template, end_of_text_id, vocabulary_size, write_config
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -21,101 +22,89 @@ FERTILITY_DOCUMENTS = 2000
 VOCABULARY_STEP = 64
 
 
-class Bpe(Tokenizer):
-    """Builds the ``tokenizer`` artifact: a directory that ``AutoTokenizer.from_pretrained`` loads."""
+def train(config: BpeConfig, job: Job, corpora: dict[str, list[Path]]) -> dict[str, Any]:
+    """Train a tokenizer, write it to ``job.output``, and return what the summary says of it.
 
-    config: BpeConfig
+    Raises:
+        UserError: the corpus is too small for ``vocab_size``.
+        InputError: the weights name other recipes than the run has.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    def environment(self) -> dict[str, str]:
-        """Let the Rust side use every core, and keep transformers from warning about it."""
-        return {"TOKENIZERS_PARALLELISM": "true"}
+    digits = [pre_tokenizers.Digits(individual_digits=True)] if config.split_digits else []
+    bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, bytes_of_words])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        min_frequency=config.min_frequency,
+        special_tokens=[AddedToken(text, special=True, normalized=False) for text in config.special_tokens],
+        # The trainer numbers the alphabet by code point, so a byte has the same id in every tokenizer.
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    seen = {"documents": 0, "bytes": 0}
+    shares = _sampled_shares(corpora, config)
+    tokenizer.train_from_iterator(_texts(corpora, shares, job, seen), trainer=trainer)
+    trained = tokenizer.get_vocab_size()
+    if trained < config.vocab_size:
+        raise UserError(_too_small(config, trained, seen))
+    job.output.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(job.output / "tokenizer.json"))
+    write_config(job.output, config.special_tokens)
+    return {
+        "trained": True,
+        "vocab_size": trained,
+        "merges": trained - BYTES - len(config.special_tokens),
+        "training_documents": seen["documents"],
+        "training_bytes": seen["bytes"],
+        "sampled_shares": {name: round(share, 6) for name, share in shares.items()},
+    }
 
-    def vocab_size(self) -> int:
-        """Return the number of ids, specials included.
 
-        Raises:
-            InputError: ``path`` names no tokenizer.
-        """
-        if self.config.path is None:
-            return self.config.vocab_size
-        return vocabulary_size(self._existing())
+def copy(name: str, revision: str | None, output: Path) -> dict[str, Any]:
+    """Copy the files of an existing tokenizer, and return what the summary says of it.
 
-    def run(self, job: Job) -> dict[str, Any]:
-        """Train or copy the tokenizer; return its size and its fertility on the corpus.
+    Raises:
+        InputError: ``name`` is no tokenizer.
+    """
+    source = existing(name, revision)
+    output.mkdir(parents=True, exist_ok=True)
+    for file in TOKENIZER_FILES:
+        if (source / file).exists():
+            shutil.copyfile(source / file, output / file)
+    return {
+        "trained": False,
+        "path": name,
+        # A hub cache keeps each commit in a folder of its name.
+        "revision": source.name if source.parent.name == "snapshots" else revision,
+        "vocab_size": vocabulary_size(output),
+        "end_of_text_id": end_of_text_id(output),
+        "chat_template": complete_chat_template(output),
+    }
 
-        Raises:
-            UserError: the corpus is too small for ``vocab_size``.
-            InputError: no documents, or ``path`` names no tokenizer.
-        """
-        from smallwright_tokenizer.corpus import corpus_files
 
-        corpora = corpus_files(job.corpora())
-        summary = self._train(job, corpora) if self.config.path is None else self._bring(job)
-        return {**summary, **_fertility(job, [path for files in corpora.values() for path in files])}
+def existing(name: str, revision: str | None) -> Path:
+    """Return the directory of the tokenizer that ``tokenizer.path`` names.
 
-    def _train(self, job: Job, corpora: dict[str, list[Path]]) -> dict[str, Any]:
-        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    Args:
+        name: A directory, or a hub id.
+        revision: Commit, tag or branch of a hub tokenizer.
 
-        digits = [pre_tokenizers.Digits(individual_digits=True)] if self.config.split_digits else []
-        bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, bytes_of_words])
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=self.config.vocab_size,
-            min_frequency=self.config.min_frequency,
-            special_tokens=[AddedToken(text, special=True, normalized=False) for text in self.config.special_tokens],
-            # The trainer numbers the alphabet by code point, so a byte has the same id in every tokenizer.
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        seen = {"documents": 0, "bytes": 0}
-        shares = _sampled_shares(corpora, self.config)
-        tokenizer.train_from_iterator(_texts(corpora, shares, job, seen), trainer=trainer)
-        trained = tokenizer.get_vocab_size()
-        if trained < self.config.vocab_size:
-            raise UserError(_too_small(self.config, trained, seen))
-        job.output.mkdir(parents=True, exist_ok=True)
-        tokenizer.save(str(job.output / "tokenizer.json"))
-        write_config(job.output, self.config.special_tokens)
-        return {
-            "trained": True,
-            "vocab_size": trained,
-            "merges": trained - BYTES - len(self.config.special_tokens),
-            "training_documents": seen["documents"],
-            "training_bytes": seen["bytes"],
-            "sampled_shares": {name: round(share, 6) for name, share in shares.items()},
-        }
-
-    def _bring(self, job: Job) -> dict[str, Any]:
-        source = self._existing()
-        job.output.mkdir(parents=True, exist_ok=True)
-        for name in TOKENIZER_FILES:
-            if (source / name).exists():
-                shutil.copyfile(source / name, job.output / name)
-        return {
-            "trained": False,
-            "path": self.config.path,
-            # A hub cache keeps each commit in a folder of its name.
-            "revision": source.name if source.parent.name == "snapshots" else self.config.revision,
-            "vocab_size": vocabulary_size(job.output),
-            "end_of_text_id": end_of_text_id(job.output),
-            "chat_template": complete_chat_template(job.output),
-        }
-
-    def _existing(self) -> Path:
-        name = self.config.path
-        assert name is not None
-        directory = Path(name)
-        if not directory.is_dir():
-            directory = _from_hub(name, self.config.revision)
-        for needed in ("tokenizer.json", "tokenizer_config.json"):
-            if not (directory / needed).exists():
-                raise InputError(
-                    f"tokenizer.path={name}: {needed} is missing there. Load the tokenizer with transformers "
-                    "and save it with save_pretrained, which writes that file."
-                )
-        return directory
+    Raises:
+        InputError: it names no tokenizer.
+    """
+    directory = Path(name)
+    if not directory.is_dir():
+        directory = _from_hub(name, revision)
+    for needed in ("tokenizer.json", "tokenizer_config.json"):
+        if not (directory / needed).exists():
+            raise InputError(
+                f"tokenizer.path={name}: {needed} is missing there. Load the tokenizer with transformers "
+                "and save it with save_pretrained, which writes that file."
+            )
+    return directory
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
@@ -138,8 +127,6 @@ def _sampled_shares(corpora: dict[str, list[Path]], config: BpeConfig) -> dict[s
     Raises:
         InputError: the weights name other recipes than the run has.
     """
-    from smallwright_tokenizer.corpus import row_count, text_bytes
-
     shares = dict.fromkeys(corpora, 1.0)
     if config.weights is not None:
         if set(config.weights) != set(corpora):
@@ -159,9 +146,7 @@ def _sampled_shares(corpora: dict[str, list[Path]], config: BpeConfig) -> dict[s
 def _texts(
     corpora: dict[str, list[Path]], shares: dict[str, float], job: Job, seen: dict[str, int]
 ) -> Iterator[list[str]]:
-    """Yield the texts to train on, in corpus order, the same ones whatever the order is."""
-    from smallwright_tokenizer.corpus import HASH_RANGE, id_hash, read_batches, row_count
-
+    """Yield the texts to train on, in corpus order. Which ones they are depends on the ids of documents alone."""
     total = sum(row_count(path) for files in corpora.values() for path in files)
     passed = 0
     for corpus, files in corpora.items():
@@ -185,13 +170,11 @@ def _too_small(config: BpeConfig, trained: int, seen: dict[str, int]) -> str:
     )
 
 
-def _fertility(job: Job, files: list[Path]) -> dict[str, Any]:
-    """Return tokens per word and bytes per token on the first documents of the corpus."""
+def measure_fertility(tokenizer_folder: Path, files: list[Path]) -> dict[str, Any]:
+    """Return tokens per word and bytes per token on the first documents of the corpus, and write ``fertility.json``."""
     from tokenizers import Tokenizer
 
-    from smallwright_tokenizer.corpus import read_batches
-
-    tokenizer = Tokenizer.from_file(str(job.output / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
     tokenizer.encode_special_tokens = True
     documents = tokens = words = size = 0
     for path in files:
@@ -205,5 +188,5 @@ def _fertility(job: Job, files: list[Path]) -> dict[str, Any]:
         if documents >= FERTILITY_DOCUMENTS:
             break
     report = {"tokens_per_word": round(tokens / max(1, words), 4), "bytes_per_token": round(size / max(1, tokens), 4)}
-    (job.output / "fertility.json").write_text(json.dumps({"documents": documents, **report}) + "\n", encoding="utf-8")
+    write_json(tokenizer_folder / "fertility.json", {"documents": documents, **report})
     return report

@@ -12,9 +12,9 @@ def register_configs(register):
 
 @hookimpl
 def register_tokenizers(register):
-    register("bpe", "smallwright_tokenizer.bpe:Bpe", config="smallwright_tokenizer.config:BpeConfig")
+    register("bpe", "smallwright_tokenizer.stage:Bpe", config="smallwright_tokenizer.config:BpeConfig")
 
 
 @hookimpl
 def register_packers(register):
-    register("packed", "smallwright_tokenizer.packed:Packed", config="smallwright_tokenizer.config:PackedConfig")
+    register("packed", "smallwright_tokenizer.stage:Packed", config="smallwright_tokenizer.config:PackedConfig")

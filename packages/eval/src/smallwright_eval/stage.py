@@ -1,0 +1,164 @@
+"""The evaluation stage: lm-eval's ``simple_evaluate`` and held-out perplexity, on one engine, in one process.
+
+lm-eval and the engines are imported inside functions: planning imports this module.
+"""
+
+import importlib.metadata
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.engines import set_missing
+from core.errors import ConfigError, InputError
+from core.interfaces import Job, Stage
+from core.writing import write_json, write_text
+
+from smallwright_eval import engines, results
+from smallwright_eval.config import LMEvalConfig
+
+
+class LMEval(Stage):
+    """Evaluate the ``model`` input on tasks, and on the validation documents of the ``tokens`` input.
+
+    Leaves ``results.json`` (the summary) and ``samples.jsonl`` (one object per item). Each task's answers are kept as
+    they come: a stage that was killed asks only the tasks that are left.
+    """
+
+    config: LMEvalConfig
+
+    def environment(self) -> dict[str, str]:
+        """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
+        return engines.environment(self.config)
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Evaluate and return ``{"eval": rows, "perplexity": {...} | None, "model_parameters", "seconds"}``.
+
+        A row has ``task``, ``metric``, ``value``, ``stderr``, ``n``, ``chance``, ``higher_is_better``,
+        ``num_fewshot``, ``engine`` and ``harness`` ({name, version}).
+
+        Raises:
+            core.errors.UserError: an unknown task, a wrong task file, no model, an engine that is not installed.
+        """
+        set_missing(self.environment())
+        return _Evaluation(self.config, job).run()
+
+
+class _Evaluation:
+    """One run of the stage; the engine starts when the first unfinished part needs it."""
+
+    def __init__(self, config: LMEvalConfig, job: Job) -> None:
+        from smallwright_eval import heldout
+
+        self.config, self.job = config, job
+        if "model" not in job.inputs:
+            raise InputError("eval: no model to evaluate. Add +arch=<architecture>, or give a model.")
+        self.model = engines.model_directory(job.inputs["model"])
+        self.engine = engines.describe(config)
+        self.harness = {"name": "lm_eval", "version": importlib.metadata.version("lm_eval")}
+        self.work = job.scratch(config.engine)
+        self.held_out = None
+        if config.perplexity and "tokens" in job.inputs:
+            self.held_out = heldout.load(job.inputs["tokens"], config.perplexity_tokens)
+        self.parts = [*config.tasks, *([heldout.TASK] if self.held_out else [])]
+        if not self.parts:
+            raise InputError("eval: tasks=[] and no validation tokens among the inputs: nothing to evaluate.")
+        self.lm: Any = None
+        self.manager: Any = None
+        self.part = 0
+        self.answered = self.asked = 0
+
+    def run(self) -> dict[str, Any]:
+        started = time.monotonic()
+        loaded = self._load_tasks()
+        kept = []
+        for part, name in enumerate(self.parts):
+            self.part = part  # for the bar, which moves while the engine answers
+            file = self.work / f"{part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.json"
+            if not file.is_file():
+                is_task = part < len(self.config.tasks)
+                write_json(file, self._ask_task(name, loaded[name]) if is_task else self._ask_held_out())
+            kept.append(json.loads(file.read_text()))
+        self.job.progress(len(self.parts), len(self.parts), unit="tasks")
+        rows = [{**row, "engine": self.engine, "harness": self.harness} for answers in kept for row in answers["rows"]]
+        samples = (json.dumps(item, sort_keys=True) + "\n" for answers in kept for item in answers["samples"])
+        write_text(self.job.output / "samples.jsonl", "".join(samples))
+        summary = {
+            "eval": rows,
+            "perplexity": next((answers["perplexity"] for answers in kept if "perplexity" in answers), None),
+            "engine": self.engine,
+            "harness": self.harness,
+        }
+        write_json(self.job.output / "results.json", summary)
+        return {**summary, "seconds": round(time.monotonic() - started, 2)}
+
+    def _load_tasks(self) -> dict[str, Mapping[str, Any]]:
+        """Build every task before the engine starts, so that mistakes in their files show within seconds."""
+        if not self.config.tasks:
+            return {}
+        from smallwright_eval import local_tasks
+
+        self._report("reading tasks")
+        folders = [local_tasks.OWN_TASKS, *(Path(path).expanduser() for path in self.config.task_paths)]
+        self.manager = local_tasks.task_manager(self.config.tasks, folders, self.work, self.config.allow_network)
+        loaded = {}
+        for name in self.config.tasks:
+            try:
+                loaded[name] = self.manager.load([name])
+            except Exception as error:
+                raise InputError(f"eval.tasks: {name} cannot be loaded: {_first_line(error)}") from error
+            for task in loaded[name]["tasks"].values():
+                if getattr(task, "UNSAFE_CODE", False):
+                    raise ConfigError(f"eval.tasks: {name} runs code that the model writes, unfenced: refused.")
+        return loaded
+
+    def _ask_task(self, name: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
+        from lm_eval import simple_evaluate
+
+        config = self.config
+        answer = simple_evaluate(
+            model=self._started(),
+            tasks=list((loaded.get("groups") or loaded["tasks"]).values()),
+            # Given because lm-eval would else index its thousands of tasks again.
+            task_manager=self.manager,
+            num_fewshot=(config.fewshot_by_task or {}).get(name, config.num_fewshot),
+            limit=config.limit,
+            bootstrap_iters=config.bootstrap_iters,
+            apply_chat_template=config.apply_chat_template,
+            log_samples=True,
+            random_seed=config.seed,
+            numpy_random_seed=config.seed,
+            torch_random_seed=config.seed,
+            fewshot_random_seed=config.seed,
+        )
+        chances = {key: results.chance_of(task) for key, task in loaded["tasks"].items()}
+        return {"rows": results.rows_of(answer, chances), "samples": results.samples_of(answer)}
+
+    def _ask_held_out(self) -> dict[str, Any]:
+        from smallwright_eval import heldout
+
+        lm = self._started()
+        vocab_size = json.loads((self.model / "config.json").read_text())["vocab_size"]
+        measured = heldout.measure(lm, self.held_out, vocab_size)
+        return {"rows": heldout.rows(measured, vocab_size), "samples": [], "perplexity": measured}
+
+    def _started(self) -> Any:
+        self.answered = 0
+        if self.lm is None:
+            self._report(f"starting {self.engine['name']}")
+            self.lm = engines.start(self.config, self.model, self.job.architecture, self._advance)
+        self._report(self.parts[self.part])
+        return self.lm
+
+    def _advance(self, requests: int) -> None:
+        self.answered += requests
+        self._report(f"{self.parts[self.part]}: {self.answered} requests")
+
+    def _report(self, note: str) -> None:
+        self.job.progress(self.part, len(self.parts), unit="tasks", note=note)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,68 @@
+"""Hugging Face model directories: loading one to train, and writing the result."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from core.interfaces import Job
+from core.writing import replacing
+
+from smallwright_posttrain.config import TrainConfig
+
+
+def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
+    """Load a model in float32, by the class of the run's architecture where the directory is of that class.
+
+    Code inside the model's directory is never run.
+
+    Raises:
+        InputError: weights are missing, or no installed class fits.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    names = json.loads((source / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    model_class: Any = AutoModelForCausalLM
+    if job.architecture is not None and job.architecture.hf_model_class().__name__ in names:
+        model_class = job.architecture.hf_model_class()
+    options = {} if config.attn_implementation is None else {"attn_implementation": config.attn_implementation}
+    try:
+        model, report = model_class.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **options)
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(f"{source}: this model cannot be loaded: {str(error).splitlines()[0]}") from error
+    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if missing:
+        raise InputError(f"{source}: weights missing or of another shape: {', '.join(missing[:5])}.")
+    return model
+
+
+def save(model: Any, tokenizer: Any, source: Path, destination: Path) -> None:
+    """Write a Hugging Face directory in the source's number format, whole or not at all."""
+    import torch
+
+    model.to(getattr(torch, _stored_dtype(source)))
+    end = _end_of_turn(tokenizer)
+    if end is not None and end != tokenizer.eos_token_id:
+        # A chat answer ends at the end of its turn; without this a server would go on to invent the user's reply.
+        model.generation_config.eos_token_id = [tokenizer.eos_token_id, end]
+    with replacing(destination) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        for code in source.glob("*.py"):  # the class files that config.json's auto_map names
+            shutil.copy2(code, partial / code.name)
+
+
+def _stored_dtype(source: Path) -> str:
+    content = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    name = str(content.get("dtype") or content.get("torch_dtype") or "float32")
+    return name if name in ("float32", "float16", "bfloat16") else "float32"
+
+
+def _end_of_turn(tokenizer: Any) -> int | None:
+    """Return the last special token of a rendered assistant's turn."""
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
+    special = set(tokenizer.all_special_ids)
+    return next((token for token in reversed(ids) if token in special), None)
