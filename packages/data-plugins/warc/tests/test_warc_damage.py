@@ -163,7 +163,8 @@ def change_a_number(data: bytes, rng: random.Random) -> bytes:
     if not places:
         return data
     place = rng.choice(places)
-    end = data.index(b"\r\n", place)
+    end = data.find(b"\r\n", place)
+    end = len(data) if end < 0 else end  # earlier damage cut the line off
     wrong = rng.choice([b"0", b"1", b"-5", b"99999999999999999999", b"abc", b"", b"%d" % rng.randrange(40_000)])
     return data[:place] + wrong + data[end:]
 

@@ -30,7 +30,7 @@ OPT_OUTS = (
     (["tdm-reservation"], ("TDM-Reservation", "1"), ""),
     (["noarchive", "tdm-reservation"], ("X-Robots-Tag", "noarchive"), '<meta name="tdm-reservation" content="1">'),
 )
-"""(signals, HTTP header, mark-up for the head)."""
+"""Opt-out signals, the HTTP header that gives them, and the mark-up in the page's head that does."""
 DAYS_EARLIER = 30
 MARKUP = """<h2>The same sum in four notations</h2>
 <p>A half and a quarter are <math><mfrac><mn>1</mn><mn>2</mn></mfrac><mo>+</mo><mfrac><mn>1</mn><mn>4</mn></mfrac></math> of the whole, in the words of {name}.</p>
@@ -132,7 +132,7 @@ def _curly_bracket(number: int, rng: random.Random) -> Page:
 
 
 def _capture(kind: str, source: Page, rng: random.Random) -> Page:
-    """An earlier capture of a lesson: half written, or when a second lesson still stood on the page."""
+    """Return an earlier capture of a lesson: with half of its text, or with a second lesson that was removed later."""
     made = Page(kind, source.url, b"", "capture", source.math, source, days_earlier=DAYS_EARLIER)
     made.title = source.title
     if kind == "older_capture":

@@ -61,7 +61,7 @@ CLOSERS = (
 
 
 def statement(topic: Topic, rng: random.Random, *, for_items: bool) -> tuple[str, str, dict[str, object]]:
-    """Return the two halves of the topic's key statement, and its values, from the asked side of the split."""
+    """Return the two halves of a topic's key statement, and its numbers: those of evaluation items, or those of pages."""
     while True:
         values = topic.numbers(rng)
         if held_out(values["a"], values["b"]) == for_items:

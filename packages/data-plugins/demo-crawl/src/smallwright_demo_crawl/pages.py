@@ -59,7 +59,7 @@ CHARSETS = (
     ("utf-8", "iso-8859-1", "utf-8"),
     ("cp1252", "utf-8", "utf-8"),
 )
-"""(bytes are in, header declares, meta declares)."""
+"""Charset of the bytes, charset that the HTTP header declares, charset that ``<meta>`` declares."""
 
 
 @dataclasses.dataclass
@@ -73,7 +73,7 @@ class Page:
     math: int = 0
     """Maths label from 0 to 5."""
     original: "Page | None" = None
-    """What this page is a copy of."""
+    """The page that this one is a copy of."""
     status: str = "200 OK"
     content_type: str = "text/html; charset=utf-8"
     blocks: Blocks = dataclasses.field(default_factory=list)

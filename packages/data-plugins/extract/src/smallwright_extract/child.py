@@ -1,13 +1,13 @@
 """Extraction in a child process: no page can hang, exhaust or crash the worker that met it.
 
-Extractors run native code that no signal interrupts, and there are pages that even a parser does not get through (its
-time can grow with the square of the number of attributes of one tag, or of the options of a list). So pages are sent to
-a child, many at a time; a batch that takes too long, or whose child dies, is done again page by page, and the page that
-fails again is the one to blame.
+Extractors run native code that no signal interrupts, and there are pages on which even a parser does not end: its time
+can grow with the square of the number of attributes of one tag, or of the options of a list. So pages are sent to a
+child, many at a time. A batch that takes too long, or whose child dies, is done again page by page; the page that fails
+again is the one to blame.
 
 Run as ``python -m smallwright_extract.child <settings as JSON> <parent's process id> <descriptor of pages>`` by
-:class:`ExtractionChild`. Pages go there through memory that both map, as UTF-8; answers come back through a pipe as
-marshal: plain values, nothing that could run.
+:class:`ExtractionChild`. Pages go to the child as UTF-8, through memory that both processes map. Answers come back
+through a pipe in Python's marshal format, which holds plain values only.
 """
 
 import atexit
@@ -30,7 +30,7 @@ from smallwright_extract.config import ExtractTextConfig
 
 LENGTH = struct.Struct("<Q")
 READY_S = 120.0
-"""Time for a child to start: imports on a busy machine."""
+"""Longest time for a child to start, in seconds: its imports take long on a busy machine."""
 PIPE_BYTES = 1 << 20
 SHARED_BYTES = 1 << 22
 
@@ -99,7 +99,7 @@ class ExtractionChild:
         try:
             return self._ask(pages)
         except _ChildError:
-            if len(pages) == 1:  # once more, alone in a fresh process: what it was left with may have been to blame
+            if len(pages) == 1:  # earlier pages may have left the process too little memory, so try in a fresh one
                 return [self._alone(pages[0])]
         return [self._alone(page) for page in pages]
 
@@ -144,7 +144,7 @@ class ExtractionChild:
         if sys.platform == "linux":
             import fcntl
 
-            with contextlib.suppress(OSError):  # an unprivileged user may have used up its allowance of pipe memory
+            with contextlib.suppress(OSError):  # the user's share of memory for pipes may be used up
                 fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             _receive(self._answers, time.monotonic() + READY_S)
@@ -154,7 +154,7 @@ class ExtractionChild:
             raise RuntimeError(f"the extraction process did not start: {said[-1]}") from error
 
     def _why_dead(self) -> str:
-        """Reap the dead child and say what it died of."""
+        """Wait for the dead child and return what it died of, as a countable reason."""
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
@@ -177,7 +177,7 @@ class ExtractionChild:
 
 
 class _SharedPages:
-    """Pages in memory that two processes map: how many bytes each has, then the pages.
+    """Pages in memory that two processes map: first the number of bytes of each page, then the pages.
 
     Args:
         descriptor: A file without a name; it grows with the largest batch.
@@ -248,7 +248,7 @@ def outcome(page: bytes, config: ExtractTextConfig) -> Outcome:
 
     try:
         result = extract_page(page, config)
-    except Exception as error:  # whatever an extractor raises is about this page
+    except Exception as error:  # whatever an extractor raises fails this page, not the run
         name = type(error).__name__
         starved = isinstance(error, MemoryError) or (name == "HTMLParserException" and _memory_was_short())
         return Outcome(failed=MEMORY_LIMIT if starved else name, error=f"{name}: {error}"[:500])
@@ -256,7 +256,8 @@ def outcome(page: bytes, config: ExtractTextConfig) -> Outcome:
 
 
 _short_from_kb = 0
-"""Peak of this process's address space from which a parser that gives up did so for want of memory; 0: no limit set."""
+"""In kB. Where a parser gives up, and this process's address space was ever larger than this, it lacked memory. 0: no
+limit was set."""
 
 
 def limit_memory(megabytes: int) -> None:
@@ -268,7 +269,7 @@ def limit_memory(megabytes: int) -> None:
     global _short_from_kb
     limit = (_status_kb("VmData") + megabytes * 1024) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    _short_from_kb = _status_kb("VmSize") + megabytes * 1024 // 3  # buffers double: a refused one is as large again
+    _short_from_kb = _status_kb("VmSize") + megabytes * 1024 // 3  # a buffer that may not double is a third of it
 
 
 def _memory_was_short() -> bool:
@@ -288,7 +289,7 @@ def _serve(settings: str, parent: str, descriptor: str) -> None:
     config = ExtractTextConfig(**json.loads(settings))
     pages = _SharedPages(int(descriptor))
     answers, requests = os.dup(sys.stdout.fileno()), sys.stdin.buffer
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not mix with the answers
     outcome(b"<html><body><p>Extractors load what they need with the first page.</p></body></html>", config)
     limit_memory(config.max_memory_mb)
     with os.fdopen(answers, "wb") as stream:

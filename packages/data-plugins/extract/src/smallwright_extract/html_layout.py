@@ -18,8 +18,8 @@ class Blocks:
 
     Args:
         html: Source of the page; the marks that stand for blocks depend on it, so that no page can hold them.
-        marks: Leave a mark in the place of each block (for extractors that change white space inside blocks);
-            otherwise the block itself stands there.
+        marks: Leave a mark in the place of each block, for extractors that change white space inside blocks; without
+            marks the block stays there.
     """
 
     def __init__(self, html: str, marks: bool) -> None:

@@ -5,8 +5,8 @@ beside an article. Here the element that holds the article is looked for first, 
 ``benchmarks/extraction_quality.py`` compares both with Trafilatura. Like Readability and Trafilatura, this relies on
 words that web designers use in ``class`` and ``id``; none is the name of a site.
 
-Elements are asked for by selectors, which Resiliparse answers at native speed: visiting one from Python costs several
-microseconds.
+Elements are found by selectors, which Resiliparse evaluates in native code: visiting one element from Python costs
+several microseconds.
 """
 
 import re
@@ -21,7 +21,7 @@ MIN_ARTICLE = 200
 ARTICLE_SHARE = 0.5
 """Share of the page's running text that the article must hold: pages of several teasers have no one article."""
 COMMON_SHARE = 0.75
-"""The same where no name says what is the article: the smallest element with this share is taken."""
+"""Where no class or id names the article, the smallest element with this share of the running text is taken for it."""
 KEPT_SHARE = 0.4
 """An element with more of the running text than this is never removed, whatever its name."""
 LINKED_BLOCK, LINKED_LINE, LINKED_WEAK = 0.6, 0.6, 0.3

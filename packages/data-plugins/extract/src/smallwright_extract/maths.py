@@ -16,8 +16,8 @@ from smallwright_extract.html_mathml import mathml_to_latex
 ANY_FORMULA_SELECTOR = (
     'math, script[type^="math/"], img[class*="tex"], img[src*="tex"], span[data-tex], span[data-latex]'
 )
-"""What a page with formulas has at least one of. One such query takes Resiliparse as long as looking for a single word
-in the source, so there is no look before it."""
+"""Every page with formulas has at least one of these. The query costs as little as searching the source for one word,
+so no such search comes before it."""
 FORMULA_SELECTOR = (
     'math, script[type^="math/"], .katex-display, .katex, .mwe-math-element, mjx-container, .MathJax_Preview, '
     ".MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, .mjx-chtml, "
@@ -97,7 +97,7 @@ def _is_display(node: Any, classes: set[str]) -> bool:
 
 
 def _source(node: Any) -> str | None:
-    """LaTeX of the element for one formula; None where there is none to be had."""
+    """Return the LaTeX of one formula's element; None where the element holds none."""
     if node.tag == "img":
         return _of_image(node)
     if node.tag == "script":

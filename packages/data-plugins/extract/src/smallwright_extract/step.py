@@ -16,8 +16,9 @@ NOT_A_PAGE = "text already extracted"
 TOO_LARGE = "larger than the limit"
 BATCH_PAGES = {"resiliparse": 64, "trafilatura": 8}
 BATCH_CHARACTERS = 1 << 20
-"""Pages that go to the child together: enough to make the way there cheap, little enough to stay in the processor's
-caches, and far from the time limit of one page, within which a batch must be done or is done again page by page."""
+"""Pages go to the child in batches of so many pages, or so many characters. A batch is large enough to make the
+exchange cheap, and small enough to stay in the processor's caches. It also takes far less than the time limit of one
+page: a batch over that limit is done again page by page."""
 
 
 class ExtractText(Step):
@@ -95,7 +96,7 @@ class ExtractText(Step):
                 yield document
 
     def _without_extractor(self, document: Document) -> Outcome | None:
-        """The outcome for pages that need no extractor; None for the others."""
+        """Return the outcome of a page that needs no extractor; None for every other page."""
         if document.metadata.get(EXTRACTED) is True:  # a row of a table can have a column of this name
             return Outcome(document.text, failed=NOT_A_PAGE)
         document.metadata[EXTRACTED] = True

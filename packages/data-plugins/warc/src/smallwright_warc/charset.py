@@ -1,4 +1,4 @@
-"""From bytes to text: what the page declares is checked against what its bytes are."""
+"""From bytes to text: a declared charset is believed only where the page's bytes are valid in it."""
 
 import codecs
 
@@ -13,9 +13,14 @@ UNMARKED = ((b"<\0!\0", "utf-16-le"), (b"<\0h\0", "utf-16-le"), (b"\0<\0!", "utf
 def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
     """Decode a page and return its text and the charset used.
 
-    In order: a byte order mark, or the zeros of UTF-16; UTF-8 where non-ASCII bytes form valid UTF-8, whatever is
-    declared (other text almost never does by chance); the HTTP header; the page's ``<meta>``; detection. A declared
-    charset counts only when the bytes are valid in it. What still cannot be decoded becomes U+FFFD.
+    The first of these that applies is taken:
+
+    1. a byte order mark, or the zero bytes of UTF-16;
+    2. UTF-8, where the bytes beyond ASCII are valid UTF-8, whatever is declared: other text almost never is by chance;
+    3. the charset of the HTTP header, then that of the page's ``<meta>``, where the bytes are valid in it;
+    4. what detection says.
+
+    Bytes that still cannot be decoded become U+FFFD.
 
     Args:
         declared: Charset of the HTTP header, or empty. Only labels of the HTML standard are used, never Python's.

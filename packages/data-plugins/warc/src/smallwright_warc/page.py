@@ -134,7 +134,7 @@ class PageReader:
 
 
 class PageStep(Step):
-    """What the steps share that make pages of records."""
+    """Base of the steps that make pages of records."""
 
     type = "reader"
 
