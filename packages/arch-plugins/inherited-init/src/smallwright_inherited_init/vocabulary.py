@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError, UserError
-
-from smallwright_inherited_init.config_json import Source
+from core.weights import ModelFolder
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +56,7 @@ class Vocabulary:
         return [i for encoding in theirs.encode_batch(texts, add_special_tokens=False) for i in encoding.ids]
 
 
-def read_tokenizer(source: Source, source_rows: int, rows: int, *, same: bool) -> Any:
+def read_tokenizer(source: ModelFolder, source_rows: int, rows: int, *, same: bool) -> Any:
     """Return the source's ``tokenizers.Tokenizer``.
 
     Args:
@@ -86,7 +85,7 @@ def read_tokenizer(source: Source, source_rows: int, rows: int, *, same: bool) -
 
 
 def match(
-    tokenizer: Path | None, source: Source, rows: int, source_rows: int, *, source_eos: int | None, same: bool
+    tokenizer: Path | None, source: ModelFolder, rows: int, source_rows: int, *, source_eos: int | None, same: bool
 ) -> Vocabulary:
     """Find the source's rows for each of the child's.
 
@@ -117,7 +116,7 @@ def match(
     return _by_token(our_tokenizer, theirs, rows, _eos(tokenizer), source_eos)
 
 
-def _another(source: Source) -> UserError:
+def _another(source: ModelFolder) -> UserError:
     return source.refusal(
         "tokenizer.json: not this run's tokenizer, so its embedding rows mean other tokens. Train the source with this "
         "run's tokenizer, tokenize with the source's, or set arch.initializer.vocabulary=by_token."
