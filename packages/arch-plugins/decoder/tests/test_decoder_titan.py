@@ -1,6 +1,6 @@
 """The TorchTitan face: each part by itself, and that a part which is off changes nothing.
 
-Shape suffixes: B batch, L sequence, V vocabulary.
+Letters of tensor names: docs/architectures.md.
 """
 
 import pytest

@@ -12,7 +12,7 @@ from core.weights import ModelFolder
 from smallwright_inherited_init.family import MODELS
 
 NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-"""What no released model leaves to a default."""
+"""Keys that every released model states."""
 DEFAULTS: Mapping[str, Any] = {
     "num_key_value_heads": None,
     "head_dim": None,
@@ -41,7 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "rope_scaling": None,
     "rope_parameters": None,
 }
-"""What Transformers takes for a key that is not there; tests compare."""
+"""Transformers' value for each key that is not there; a test compares them with its classes."""
 QWEN = {"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096}
 DEFAULTS_OF: Mapping[str, Mapping[str, Any]] = {
     "mistral": {"num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096},
@@ -56,7 +56,7 @@ DEFAULTS_OF: Mapping[str, Mapping[str, Any]] = {
     "smallwright_decoder": {"activation": "silu"},
 }
 MOST = {"num_hidden_layers": 10_000, "augmented_shortcuts": 1_000}
-"""What is listed layer by layer; other dimensions are numbers only."""
+"""Largest values of keys by which lists are made, so that no file fills the memory; other keys stay numbers."""
 WHOLE = (*NEEDED, *list(DEFAULTS)[:9])
 MAY_BE_ZERO = ("augmented_shortcuts", "max_window_layers")
 REAL = ("rms_norm_eps", "rope_theta", "partial_rotary_factor")

@@ -36,17 +36,17 @@ class Vocabulary:
     tokenizers: tuple[Any, Any] | None = None
     """The run's and the source's ``tokenizers.Tokenizer``; None where they are the same."""
 
-    def __call__(self, weight_VH: "torch.Tensor") -> "torch.Tensor":
+    def __call__(self, weight_VD: "torch.Tensor") -> "torch.Tensor":
         """Return the child's rows of an embedding or head of the source."""
-        if self.unchanged and len(self.rows) == len(weight_VH) and self.rows[-1]:
-            return weight_VH
+        if self.unchanged and len(self.rows) == len(weight_VD) and self.rows[-1]:
+            return weight_VD
         single = [row[0] if len(row) == 1 else 0 for row in self.rows]
-        result_VH = weight_VH[single].clone()
-        mean_H = weight_VH.float().mean(0)
+        result_VD = weight_VD[single].clone()
+        mean_D = weight_VD.float().mean(0)
         for row, pieces in enumerate(self.rows):
             if len(pieces) != 1:
-                result_VH[row] = (weight_VH[pieces].float().mean(0) if pieces else mean_H).to(weight_VH.dtype)
-        return result_VH
+                result_VD[row] = (weight_VD[pieces].float().mean(0) if pieces else mean_D).to(weight_VD.dtype)
+        return result_VD
 
     def in_source_ids(self, windows: Sequence[Sequence[int]]) -> list[int]:
         """Return the text of windows of the run's ids as one sequence of the source's ids."""
