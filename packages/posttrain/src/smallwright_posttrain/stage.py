@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from core.engines import allocator_environment, offline_environment
 from core.errors import ConfigError, InputError
 from core.interfaces import Job, Stage
+from core.weights import ModelFolder
 
 from smallwright_posttrain.config import TrainConfig
 from smallwright_posttrain.prepare import Measure, prepare
@@ -197,11 +198,12 @@ def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
     Code inside the model's directory is never run.
 
     Raises:
-        InputError: weights are missing, or no installed class fits.
+        InputError: weights are missing or damaged, or no installed class fits.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    ModelFolder(source).weights()  # refuses damaged files, which Transformers ends over with a traceback
     names = json.loads((source / "config.json").read_text(encoding="utf-8")).get("architectures") or []
     model_class: Any = AutoModelForCausalLM
     if job.architecture is not None and job.architecture.hf_model_class().__name__ in names:
