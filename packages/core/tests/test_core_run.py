@@ -9,6 +9,8 @@ import time
 import pytest
 from core import store
 
+pytestmark = pytest.mark.slow
+
 
 def report(workdir, name="run"):
     return json.loads((workdir / name / "report.json").read_text())
