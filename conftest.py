@@ -13,11 +13,6 @@ from typing import Any
 
 import pytest
 
-if importlib.util.find_spec("smallwright_pretrain") is not None:
-    from smallwright_pretrain.cpu import use_device
-
-    use_device("cpu")
-
 LONGEST = (
     "test_main_job.py",
     "test_first_plugin.py",
@@ -39,17 +34,27 @@ KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator)Conformance\)")
 """Test classes whose tests are engines' work."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: imports torch, vLLM, TRL or another engine; given by conftest.py")
+    if not _without_engines(config) and importlib.util.find_spec("smallwright_pretrain") is not None:
+        from smallwright_pretrain.cpu import use_device
+
+        use_device("cpu")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out whole files of engines where none is wanted, for importing them takes seconds."""
-    if "not engine" in config.option.markexpr and collection_path.match("test_*.py"):
-        text = collection_path.read_text()
+    """Leave out files of engines, and folders with such fixtures, where none is wanted: to import them takes seconds."""
+    file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if _without_engines(config) and file.suffix == ".py" and file.exists():
+        text = file.read_text()
         if ENGINE.search(text) or KITS.search(text):
             return True
     return None
+
+
+def _without_engines(config: pytest.Config) -> bool:
+    return "not engine" in config.option.markexpr
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
