@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files of engines, and folders with such fixtures, where none is wanted: to import them takes seconds."""
+    """Leave out files of engines, and folders with such fixtures, where none is wanted: importing takes seconds."""
     file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
     if _without_engines(config) and file.suffix == ".py" and file.exists():
         text = file.read_text()
