@@ -198,7 +198,7 @@ def make_peer():
 
     def make():
         servers.append(FailingServer())
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
         return servers[-1]
 
     yield make
