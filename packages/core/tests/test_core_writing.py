@@ -141,3 +141,12 @@ def test_begin_and_commit_do_in_two_steps_what_a_block_does(tmp_path):
 def test_json_is_written_and_what_it_does_not_know_as_text(tmp_path):
     writing.write_json(tmp_path / "a.json", {"path": Path("x"), "word": "ä"})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"path": "x", "word": "ä"}
+
+
+def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "artifact").write_text("kept")
+    with pytest.raises(IsADirectoryError):
+        writing.write_text(tmp_path / "store", "new")
+    assert (tmp_path / "store" / "artifact").read_text() == "kept"
+    assert names(tmp_path) == ["store"]

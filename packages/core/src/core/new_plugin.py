@@ -9,7 +9,6 @@ import importlib.resources
 import importlib.util
 import keyword
 import re
-import shutil
 import sys
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,6 +18,7 @@ from core.errors import ConfigError, InputError, cannot_write
 from core.kinds import KIND_OF_TEMPLATE as KIND_OF
 from core.kinds import TEMPLATES
 from core.registry import Registry
+from core.writing import replacing
 
 ENDING = ".tmpl"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -39,13 +39,10 @@ def create(kind: str, name: str, into: Path, registry: Registry) -> Path:
     folder = into / f"smallwright-{TEMPLATES[kind].package}-{name.replace('_', '-')}"
     if folder.exists():
         raise InputError(f"{folder} exists already: choose another name, or another folder with --into <dir>.")
-    partial = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(importlib.resources.files("core") / "templates" / kind, partial, _words(name))
-        partial.rename(folder)
+        with replacing(folder) as partial:
+            _write(importlib.resources.files("core") / "templates" / kind, partial, _words(name))
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise InputError(cannot_write(error, folder)) from error
     return folder
 

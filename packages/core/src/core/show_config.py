@@ -49,8 +49,9 @@ def _part(kind: str, node: Mapping[str, Any], registry: Registry, where: str, in
     """Return the lines of a registered name and its settings."""
     settings = dict(node)
     entry = registry.get(kind, str(settings.pop("name", "")))
+    lines = [f"{' ' * indent}name: {entry.name}  # {entry.origin}"]
     initializer = settings.pop("initializer", None) if kind == "architectures" else None
-    lines = [f"{' ' * indent}name: {entry.name}  # {entry.origin}", *_entry_settings(entry, settings, where, indent)]
+    lines += _entry_settings(entry, settings, where, indent)
     if initializer is not None:
         inner = _part("initializers", initializer, registry, f"{where}.initializer", indent + 2)
         lines += [f"{' ' * indent}initializer:", *inner]
@@ -91,7 +92,11 @@ def _entry_settings(entry: Entry, settings: Mapping[str, Any], where: str, inden
     config_class = entry.load_config()
     if config_class is None:
         return [f"{' ' * indent}{key}: {_value(value)}" for key, value in settings.items()]
-    return _settings(config_class, entry.settings(settings, where), indent)
+    given = dict(settings)
+    unset = typed.unset(config_class, given)
+    if unset == ["vocab_size"]:  # the run sets it to the tokenizer's
+        given["vocab_size"] = 1 << 16
+    return _settings(config_class, entry.settings(given, where), indent, without=tuple(unset))
 
 
 def _settings(config_class: type, config: Any, indent: int, without: tuple[str, ...] = ()) -> list[str]:

@@ -38,7 +38,7 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
         ConfigError: an unknown key, a missing key, a wrong type, an unknown size, or what ``__post_init__`` refuses.
     """
     given = dict(values or {})
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    fields = _fields(cls)
     for key in given:
         if key not in fields:
             raise ConfigError(f"{where}.{key}: unknown key.{nearest(key, fields)} Known keys: {', '.join(fields)}.")
@@ -54,18 +54,34 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
         given = {**(sizes[size] if size is not None else {}), **chosen}
     hints = typing.get_type_hints(cls)
     converted = {key: _convert(value, hints[key], f"{where}.{key}") for key, value in given.items()}
-    for name, field in fields.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and name not in converted:
-            raise ConfigError(
-                f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{show_type(hints[name])}>."
-            )
+    for name in unset(cls, given):
+        raise ConfigError(
+            f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{show_type(hints[name])}>."
+        )
     try:
         return cls(**converted)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}" if not str(error).startswith(where) else str(error)) from None
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def unset(cls: type, values: Mapping[str, Any]) -> list[str]:
+    """Return the fields without a default that neither ``values`` nor the size named there gives."""
+    sizes: Mapping[str, Mapping[str, Any]] = getattr(cls, "SIZES", None) or {}
+    size = values.get("size")
+    given = {*values, *(sizes.get(size, ()) if isinstance(size, str) else ())}
+    return [
+        name
+        for name, field in _fields(cls).items()
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+        and (name not in given or (sizes and values.get(name, 0) is None and name not in sizes.get(str(size), ())))
+    ]
+
+
+def _fields(cls: type) -> dict[str, dataclasses.Field]:
+    return {field.name: field for field in dataclasses.fields(cls) if field.init}
 
 
 def identity(config: Any) -> Any:

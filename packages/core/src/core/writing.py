@@ -1,6 +1,7 @@
 """Files and folders that are either the old or the whole new one, whatever ends the process while they are written."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -47,11 +48,17 @@ def begin(path: Path) -> Path:
 
 
 def commit(path: Path) -> None:
-    """Give what was written to the name of :func:`begin` its own name."""
+    """Give what was written to the name of :func:`begin` its own name.
+
+    Raises:
+        IsADirectoryError: a file was written, and a folder has its name. The folder stays.
+    """
     partial = path.with_name(path.name + ENDING)
     _sync(partial)
-    if path.is_dir():  # a folder can only be renamed to a name that nothing has
-        shutil.rmtree(path)
+    if path.is_dir():
+        if not partial.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        shutil.rmtree(path)  # a folder can only be renamed to a name that nothing has
     partial.replace(path)
     _sync_names(path.parent)
 
