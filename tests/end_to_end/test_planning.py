@@ -73,6 +73,7 @@ def test_other_hardware_shards_the_states(tmp_path):
     assert refused.stderr == ("error: --devices 3: pretrain.global_batch_size=16: not divisible by nproc=3. Use 18.\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["gqa", "shared_ffn"])
 def test_every_shape_of_a_grid_can_be_planned_as_it_is_printed(arch, tmp_path):
     wanted = ["--budget", "20e6", "--vocab", "8000", "--width", "192-512", "--depth", "4-16", "--samples", "3"]

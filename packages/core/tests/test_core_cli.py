@@ -43,7 +43,8 @@ def stored(workdir):
 def ended(workdir, name, arguments, **streams):
     line = [sys.executable, "-m", f"core.{name}", *arguments]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-    return subprocess.run(line, cwd=workdir, text=True, timeout=120, **streams)
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}  # output that waits in a buffer fails later, at the exit
+    return subprocess.run(line, cwd=workdir, env=environment, text=True, timeout=120, **streams)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

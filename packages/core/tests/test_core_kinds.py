@@ -1,11 +1,10 @@
-"""The one table of kinds agrees with the hooks, the root configuration, the templates and the base classes."""
+"""The one table of kinds agrees with the hooks, the defaults of a run, the templates and the base classes."""
 
 import importlib.resources
 import inspect
 
 import pytest
-import yaml
-from core import hooks, interfaces, kinds
+from core import compose, hooks, interfaces, kinds
 
 CORE = importlib.resources.files("core")
 
@@ -16,14 +15,12 @@ def test_every_kind_has_its_hook_and_every_hook_its_kind():
     assert len(kinds.BY_NAME) == len(kinds.KINDS)
 
 
-def test_the_root_configuration_has_the_defaults_of_the_table():
-    root = yaml.safe_load((CORE / "conf" / "config.yaml").read_text())
-    written = {}
-    for line in root["defaults"]:
-        if isinstance(line, dict):
-            ((key, option),) = line.items()
-            written[key.removeprefix("optional ")] = (option, key.startswith("optional "))
-    assert written == {kind.group: (kind.default, kind.optional) for kind in kinds.KINDS if kind.default}
+def test_a_run_takes_the_defaults_of_the_table_where_they_are_installed(registry):
+    config = compose.compose(["+data=toy"], registry)
+    assert config["executor"]["name"] == kinds.BY_NAME["executors"].default
+    optional = {kind.group for kind in kinds.KINDS if kind.default and kind.optional}
+    assert optional, "a run without training needs none of these"
+    assert not optional & {*config}
 
 
 def test_a_group_either_has_a_default_or_is_appended():

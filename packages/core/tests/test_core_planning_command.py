@@ -31,6 +31,7 @@ def test_wrong_options_are_one_line(call, toy, arguments, message):
 @pytest.mark.parametrize(("module", "option"), [(plan, ["--json"]), (run, ["--config"])])
 def test_options_may_stand_among_settings_and_only_unknown_ones_are_refused(module, option, workdir, toy, capsys):
     plugin = ["--plugin", "toy_plugin.py"]
+    toy = [*toy, "arch.vocab_size=10"]
     told = []
     for arguments in ([*option, *plugin, *toy], [toy[0], *option, toy[1], *plugin, *toy[2:]]):
         assert module.main(arguments) == 0

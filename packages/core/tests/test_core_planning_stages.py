@@ -34,7 +34,7 @@ def test_each_state_of_an_artifact_is_told_with_its_reason(registry, composed, r
     (one.directory(root) / "half").touch()
     assert row(one, root, registry) == ("resumed", "an earlier run did not finish it")
     store.finish(one.directory(root), {**one.job(root, (), {}).record, "stage": "tokenizer", "inputs": {}})
-    assert row(one, root, registry) == ("reused", "same settings, inputs, plugin and seed")
+    assert row(one, root, registry) == ("reused", "same settings, inputs and seed")
     (one.directory(root) / "half").unlink()
     status, reason = row(one, root, registry)
     assert status == "damaged"

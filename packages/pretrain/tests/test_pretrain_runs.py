@@ -20,6 +20,8 @@ from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.stage import TorchTitanPretrain
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TorchTitanConfig(
     steps=12,
     seq_len=32,

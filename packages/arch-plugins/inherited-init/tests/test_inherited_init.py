@@ -6,10 +6,10 @@ import pytest
 import torch
 from core.errors import ConfigError, InputError, UserError
 from core.typed import build
+from core.weights import ModelFolder
 from inherited_support import IDS, SOURCE, architecture, inherit
 from safetensors.torch import load_file, save_file
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.layer_choice import select_layers
 from smallwright_inherited_init.stage import InheritedInit
@@ -91,9 +91,9 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
         ({name: weight for name, weight in weights.items() if name != gate}, f"missing weights: {gate} [24, 32]"),
         (
             {**weights, "model.layers.2.gate.weight": torch.zeros(3)},
-            "weights that config.json has no place for: model.layers.2.gate.weight [3]",
+            "weights that the model has no place for: model.layers.2.gate.weight [3]",
         ),
-        ({**weights, gate: torch.zeros(24, 8)}, f"shape is not config.json's: {gate} [24, 8]"),
+        ({**weights, gate: torch.zeros(24, 8)}, f"weights of another shape: {gate} [24, 8] for [24, 32]"),
     ]:
         save_file(changed, source.hf / "model.safetensors")
         with pytest.raises(InputError) as error:
@@ -179,9 +179,9 @@ def test_planning_refuses_before_the_source_is_trained():
 
 
 def test_rules_that_measure_ask_for_tokens(source, tmp_path):
-    assert not InheritedInit(InheritedInitConfig()).reads_tokens
+    assert not InheritedInit(InheritedInitConfig()).reads_tokens()
     for settings in ({"layers": "perplexity"}, {"neurons": "taylor"}):
-        assert InheritedInit(InheritedInitConfig(**settings)).reads_tokens
+        assert InheritedInit(InheritedInitConfig(**settings)).reads_tokens()
         ((key, value),) = settings.items()
         with pytest.raises(UserError, match=f"arch.initializer.{key}={value}: measured on the run's tokens"):
             inherit(source, architecture(num_hidden_layers=4), tmp_path, **settings)
@@ -199,4 +199,4 @@ def test_released_configuration_format_is_read(tmp_path):
 
     values = {**SOURCE, "model_type": "llama", "rope_theta": 100000, "rope_scaling": None, "torch_dtype": "bfloat16"}
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert Dimensions.of(read_config(Source(tmp_path, "source")), "source").rope_theta == 100000.0
+    assert Dimensions.of(read_config(ModelFolder(tmp_path, "source")), "source").rope_theta == 100000.0

@@ -112,6 +112,12 @@ class StageSpec:
         entries = [self.entry, *chosen, *self.parts]
         return {entry.distribution: source_digest(entry.target) for entry in entries}
 
+    def other_code(self, manifest: Mapping[str, Any]) -> str | None:
+        """Return a note where the code that made a finished artifact is not what is installed now."""
+        made, here = manifest.get("sources", {}), self.sources()
+        changed = [name for name in here if made.get(name, here[name]) != here[name]]
+        return f"made by other code of {', '.join(changed)}, of the same artifact_version" if changed else None
+
     def job(self, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> Job:
         """Return the work as a process of its own is told of it.
 
@@ -337,9 +343,9 @@ class _Builder:
         inputs = {"tokenizer": tokenizer}
         if initializer.reads_tokens():
             inputs["tokens"] = tokens
-        if getattr(config, "source", None) is None:
-            source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
-            source_arch = self._architecture(source, tokenizer)
+        source = initializer.source_to_train()
+        if source is not None:
+            source_arch = self._architecture({"name": arch["name"], **source}, tokenizer)
             # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})

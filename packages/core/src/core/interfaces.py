@@ -152,6 +152,16 @@ class Initializer(Stage):
         """Whether the run's tokens are among the inputs, as ``tokens``."""
         return False
 
+    def source_to_train(self) -> dict[str, Any] | None:
+        """Return the settings of a source that the run trains first; None: this stage's settings name a trained one.
+
+        They are settings of the child's architecture. By default, where the setting ``source`` is None, ``size`` is the
+        setting ``source_size`` and the mapping ``source_arch`` has the others.
+        """
+        if getattr(self.config, "source", None) is not None:
+            return None
+        return {"size": self.config.source_size, **(getattr(self.config, "source_arch", None) or {})}
+
     def check(self, source: "Architecture", child: "Architecture") -> None:
         """Refuse, while planning, a child that cannot come from a source which the run trains first.
 

@@ -138,7 +138,9 @@ def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...],
     try:
         with store.lock(artifact):
             if (manifest := store.read_manifest(artifact)) is not None:
-                print(f"{spec.name:16} reused   {artifact}{_other_code(manifest, spec)}")
+                print(f"{spec.name:16} reused   {artifact}")
+                if note := spec.other_code(manifest):
+                    print(f"{'':18}note: {note}")
                 return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
             _make(spec, run, root, plugin_files, registry.versions())
     except BrokenPipeError:
@@ -160,15 +162,6 @@ def _outcome(artifact: Path) -> str:
     if "documents" in summary and summary.get("funnel"):
         return f"\n{'':18}{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records"
     return ""
-
-
-def _other_code(manifest: Mapping[str, Any], spec: StageSpec) -> str:
-    """A note where the code that made an artifact is not the installed one: the same by its declared version only."""
-    made, here = manifest.get("sources", {}), spec.sources()
-    changed = [name for name in here if made.get(name, here[name]) != here[name]]
-    if not changed:
-        return ""
-    return f"\n{'':18}note: made by other code of {', '.join(changed)}, of the same artifact_version"
 
 
 def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> None:

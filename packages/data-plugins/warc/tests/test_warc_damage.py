@@ -197,6 +197,7 @@ def test_a_damaged_record_takes_no_other_with_it(crawl, form):
         assert all(count == 1 for name, count in found.items() if name in others and broken.count(b"WARC/1") < 2)
 
 
+@pytest.mark.slow
 def test_the_accounts_hold_over_thousands_of_mutations(tmp_path, crawl):
     """Any damage anywhere, one to four times, in every form: no crash, no hang, every record in one account."""
     rng = random.Random(5)

@@ -224,7 +224,7 @@ def server(tmp_path, crawl):
     handler = type("Handler", (RangeHandler,), {})
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: handler(*a, directory=str(tmp_path)))
     made.lock, made.seen, made.handler = threading.Lock(), {}, handler
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread = threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield made
     made.shutdown()

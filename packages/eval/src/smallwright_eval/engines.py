@@ -132,7 +132,7 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
         "max_num_batched_tokens": config.max_num_batched_tokens,
         "tensor_parallel_size": config.tensor_parallel_size,
         "enforce_eager": config.enforce_eager,
-        # Never pickles, whatever else lies in the directory.
+        # A directory may hold pickles too; they are never read.
         "load_format": "safetensors",
         # Requests for log-probabilities of a prompt never read the prefix cache, so filling it only costs time.
         "enable_prefix_caching": False,
@@ -222,7 +222,7 @@ def _vllm_found_by_name(distribution: str) -> Iterator[None]:
     original = importlib.metadata.version
 
     def version(distribution_name: str) -> str:
-        # vLLM takes the CPU platform when its version says so.
+        # vLLM chooses its CPU platform when its version holds "cpu".
         return original(distribution) + "+cpu" if distribution_name == "vllm" else original(distribution_name)
 
     if distribution == "vllm":

@@ -128,7 +128,7 @@ def _open(config: TrainConfig, job: Job, shipped: str) -> tuple[str, Iterator[tu
         return config.dataset, read_jsonl(path)
     from datasets import load_dataset
 
-    # The hub fails in many ways (network, name, access, configuration); each message names the one.
+    # The hub fails in many ways (network, name, access, configuration), and its message says which it was.
     try:
         found = load_dataset(
             config.dataset, config.dataset_config, split=config.dataset_split, revision=config.dataset_revision

@@ -35,7 +35,7 @@ def main(job_file: Path) -> None:
 
 
 def _report(work: Path, kind: str, message: str) -> None:
-    """Leave the first error for the launching process; what other ranks say afterwards is its consequence."""
+    """Leave the first error for the stage; what other ranks report afterwards follows from it."""
     try:
         with (work / ERROR_FILE).open("x", encoding="utf-8") as file:
             json.dump({"kind": kind, "message": message, "traceback": traceback.format_exc()}, file)

@@ -35,7 +35,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class NoTokenizer(BaseTokenizer):
-    """Token files hold ids already; TorchTitan wants a tokenizer all the same."""
+    """A tokenizer that TorchTitan asks for and never uses: token files hold ids already."""
 
     @dataclass(kw_only=True, slots=True)
     class Config(BaseTokenizer.Config):

@@ -57,7 +57,7 @@ def plain_documents(count: int = 24, seed: int = 0) -> list[Given]:
 
 
 def nasty_documents() -> list[Given]:
-    """Return documents that break steps which suppose too much: of each, its id says what is wrong with it."""
+    """Return documents that break careless steps; the id of each says what is wrong with it."""
     sentence = SENTENCES[0].format(n=180)
     texts = {
         "empty": "",

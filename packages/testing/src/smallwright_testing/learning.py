@@ -33,6 +33,7 @@ find: where a token changes its experts on the way the loss jumps, and a shorter
 class Learning:
     """Tests of :class:`smallwright_testing.ArchitectureConformance` about training."""
 
+    plugin_files: ClassVar[tuple[str, ...]]
     seq_len: ClassVar[int]
     steps: ClassVar[int] = 20
     """Optimizer steps in which the loss must fall."""
@@ -115,17 +116,16 @@ class Learning:
 
         given = {"state": loaded.titan.state_dict(), "ids_BL": loaded.ids_BL}
         torch.save({**given, "steps": steps, "learning_rate": self.learning_rate}, tmp_path / GIVEN)
-        plugin_files: tuple[str, ...] = self.plugin_files  # type: ignore[attr-defined]
         job = Job(
             name="conformance",
             output=tmp_path,
             inputs={},
             seed=0,
             architecture=loaded.architecture,
-            plugin_files=plugin_files,
+            plugin_files=self.plugin_files,
         )
         job.write(tmp_path / JOB)
-        _run_ranks(tmp_path, plugin_files)
+        _run_ranks(tmp_path, self.plugin_files)
 
         sharded = torch.load(tmp_path / FOUND, weights_only=True)
         assert sharded["losses"] == pytest.approx(losses, rel=RANKS)

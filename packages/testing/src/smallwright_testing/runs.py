@@ -85,12 +85,12 @@ def run_recipe(
 
 @functools.cache
 def two_processes(plugin_files: tuple[str, ...]) -> Any:
-    """Return an executor of two processes that all tests of this process use: each hashes strings in its own way."""
+    """Return an executor that all tests of this process share; its two processes hash strings in their own ways."""
     from core.data.executor import LocalExecutor
     from core.data.recipe import LocalExecutorConfig
 
     class Kept(LocalExecutor):
-        """Goes on after a stage."""
+        """Keeps its processes when a stage ends, for the next test."""
 
         def __exit__(self, *_: object) -> None:
             return None

@@ -160,7 +160,8 @@ class DecoderArchitecture(Architecture):
         """
         from smallwright_decoder.titan import decoder_config
 
-        return decoder_config(self, inner_attention=inner_attention, seq_len=seq_len)
+        self.check_training(seq_len)
+        return decoder_config(self.config, inner_attention=inner_attention, flops_per_token=self.flops_per_token)
 
     def state_dict_adapter(self) -> type:
         """Return the adapter between TorchTitan's names and Hugging Face's."""

@@ -1,16 +1,17 @@
 """The initializer ``inherited_init``: write the smaller model that training then starts from."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.interfaces import Architecture, Initializer, Job
+from core.weights import ModelFolder
+from core.writing import replacing, write_json, write_text
 
 from smallwright_inherited_init.compatibility import check, check_layers
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import Source, read_light
+from smallwright_inherited_init.config_json import read_light
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.source import check_weights, find, local, read_config, read_weights
 from smallwright_inherited_init.vocabulary import Vocabulary, match, read_tokenizer
@@ -90,9 +91,9 @@ class InheritedInit(Initializer):
         if choice.scores is not None:
             layers |= {"scores": choice.scores, "meaning": choice.meaning, "loss_of_source": choice.loss}
         report = {"layers": layers, **inheritance.report, "vocabulary": vocabulary.counts}
-        (job.output / "inherited.json").write_text(json.dumps(report, indent=1) + "\n")
+        write_json(job.output / "inherited.json", report)
         page = picture.render(choice, inheritance.scores, report, source.num_hidden_layers, self.config.neurons)
-        (job.output / "importance.html").write_text(page, encoding="utf-8")
+        write_text(job.output / "importance.html", page)
         return {
             "stored_parameters": sum(weight.numel() for weight in state.values()),
             "source_parameters": sum(weight.numel() for weight in weights.values()),
@@ -104,7 +105,7 @@ class InheritedInit(Initializer):
         }
 
     def _vocabulary(
-        self, job: Job, found: Source, source_config: Any, source: Dimensions, child: Dimensions
+        self, job: Job, found: ModelFolder, source_config: Any, source: Dimensions, child: Dimensions
     ) -> Vocabulary:
         eos = source_config.eos_token_id
         return match(
@@ -127,8 +128,6 @@ class InheritedInit(Initializer):
     ) -> None:
         """Write ``hf/``, with the source's tokenizer or, where it changes, the run's."""
         assert job.architecture is not None
-        hf = job.output / "hf"
-        shutil.rmtree(hf, ignore_errors=True)
         for key in SPECIAL_IDS:
             # Ids of another tokenizer mean nothing; the trainer sets the run's own when it exports.
             setattr(child_config, key, getattr(source_config, key) if vocabulary.unchanged else None)
@@ -136,12 +135,13 @@ class InheritedInit(Initializer):
         model = job.architecture.hf_model_class().from_pretrained(  # type: ignore[attr-defined]
             None, config=child_config, state_dict=dict(state), dtype=dtype
         )
-        model.save_pretrained(hf)
         beside = directory if vocabulary.unchanged else job.inputs["tokenizer"]
-        for file in beside.iterdir():
-            copied = file.is_file() and not file.name.endswith(NOT_COPIED) and file.name != "manifest.json"
-            if copied and not (hf / file.name).exists():
-                shutil.copyfile(file, hf / file.name)
+        with replacing(job.output / "hf") as hf:
+            model.save_pretrained(hf)
+            for file in beside.iterdir():
+                copied = file.is_file() and not file.name.endswith(NOT_COPIED) and file.name != "manifest.json"
+                if copied and not (hf / file.name).exists():
+                    shutil.copyfile(file, hf / file.name)
 
 
 def _short(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class ParquetSink:
 
     ROWS_PER_GROUP = 1000
     CHARACTERS_PER_GROUP = 1 << 25
-    """Documents are held until a group is full: a thousand long ones must not fill the memory."""
+    """A group is also written when it has this many characters: a thousand long documents would fill the memory."""
 
     def __init__(self, path: Path, extra: tuple[str, ...] = ()) -> None:
         self._path = path
@@ -85,7 +85,7 @@ def encodable(text: str) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """Return what the score column can hold; files made elsewhere have words and giant integers under that name."""
+    """Return the value for the score column; None for the words and giant integers that some files have there."""
     try:
         return float(value) if isinstance(value, (int, float)) else None
     except OverflowError:

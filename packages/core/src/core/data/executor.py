@@ -1,10 +1,8 @@
 """How the passes of a recipe are spread over processes: the contract, and the local executor.
 
-The local one is DataTrove's on a pool that notices when a worker dies.
-
-DataTrove's own pool waits for ever when a worker is killed (by the kernel, for memory). This one keeps DataTrove's
-pipeline runner, logs and marks of finished ranks, and changes only how processes are had: one pool for all passes of
-a stage, which ends with the stage and says when a worker is gone.
+The local executor runs ranks as DataTrove's does, with its logs and its marks of finished ranks, but in a process pool
+of its own. DataTrove's pool waits for ever when a worker is killed, as the kernel does when memory runs out. This one
+says so. It serves all passes of a stage, and ends with the stage.
 """
 
 import copy
@@ -63,7 +61,7 @@ class Executor(ABC):
 
 
 class LocalExecutor(Executor):
-    """Processes of this machine; with one worker, or one rank left, this process."""
+    """Run ranks in processes of this machine; with one worker, or one rank left, in this process."""
 
     def __init__(self, config: LocalExecutorConfig | None = None, plugin_files: tuple[str, ...] = ()) -> None:
         super().__init__(config or LocalExecutorConfig(), plugin_files)

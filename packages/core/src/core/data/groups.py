@@ -163,7 +163,7 @@ class _Report(CorpusPass):
 
 
 class _Apply(Step):
-    """Applies the verdicts; the pass that it starts reads one corpus file a rank."""
+    """Applies the verdicts. Rank r gets the documents of the r-th corpus file, in order, as the pass reads them."""
 
     def __init__(self, work: Path) -> None:
         super().__init__(None)

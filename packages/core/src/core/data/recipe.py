@@ -1,6 +1,6 @@
 """The configuration of a recipe: an ordered mapping of labels to steps, each with its own typed settings.
 
-Imported by planning: no DataTrove here.
+Planning imports this module, so it does not import DataTrove, which takes seconds.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class RecipeConfig:
     """Label to ``{use: <registered step>, ...settings}``; ``use`` may be left out where it is the label. Settings that
     are not given keep their defaults. ``like: {...}`` gives settings to start from, such as ``${...scorer}``."""
     name: str = setting("data", identity=False)
-    """Of the recipe, as :mod:`core.data.truth` knows it."""
+    """Name of the recipe, by which :mod:`core.data.truth` knows what it should keep."""
     paths: tuple[str, ...] | str | None = None
     """Input files: paths, globs or URLs of anything fsspec opens. None: ``source`` makes them."""
     files: tuple[str, ...] | None = setting(None, identity=False)
@@ -37,7 +37,8 @@ class RecipeConfig:
     classifier: Mapping[str, Any] | None = None
     """The step that learns from labels and scores, for steps that are ``like: ${...classifier}``."""
     shards: int | None = None
-    """Parts of the corpus; None: one per input file. For inputs that one file lists, such as an index of records."""
+    """Parts of the corpus; None: one per input file. Set it where one file lists all there is to read, such as an index
+    of records."""
 
     def __post_init__(self) -> None:
         if self.shards is not None and self.shards < 1:
@@ -116,7 +117,10 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
 
 
 def _as_written(error: UserError, recipe: RecipeConfig, label: str, where: str) -> UserError:
-    """Name the key that the user wrote: a step that is ``like: ${...scorer}`` has its settings from ``data.scorer``."""
+    """Return the error with the key that the user wrote.
+
+    A step that is ``like: ${...scorer}`` has its settings from ``data.scorer``.
+    """
     step, node = f"{where}.steps.{label}", recipe.steps[label] or {}
     key = str(error).removeprefix(f"{step}.").split(":")[0].split("=")[0].split(".")[0]
     like = node.get("like") or {}

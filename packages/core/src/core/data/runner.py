@@ -128,7 +128,7 @@ class _Passes:
                 if pipeline:
                     corpus = self._write(f"before-{position:02d}-{label}", corpus, pipeline)
                     if not any(pq.read_metadata(path).num_rows for path in corpus.glob("*.parquet")):
-                        break  # no whole-corpus step can work on nothing; the funnel says where the last went
+                        break  # whole-corpus steps need a document; the funnel says which step removed the last
                 assert corpus is not None
                 work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
                 for phase in step.phases(corpus, work):
@@ -172,7 +172,10 @@ def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
 
 
 def _finished_part(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
-    """The funnel up to the last step that got everything the step before it kept, when a later one failed."""
+    """Return the funnel up to the last finished step, for a run that failed in a later one.
+
+    A step is finished when it got every document that the step before it kept.
+    """
     funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
         total = _total(ledgers, position, label)
@@ -197,7 +200,7 @@ def _total(ledgers: Path, position: int, label: str) -> dict[str, Any]:
 
 
 def _step_reports(corpus_steps: Path, ledgers: Path) -> dict[str, dict[str, Any]]:
-    """What steps report, by label: the ``*.report.json`` of whole-corpus steps, and tables counted by all ranks."""
+    """Return the reports of steps by label: ``*.report.json`` of whole-corpus steps, and the tables of all ranks."""
     reports: dict[str, dict[str, Any]] = {}
     for folder in sorted(corpus_steps.iterdir()):
         label = folder.name.partition("-")[2]
@@ -229,7 +232,7 @@ def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
                         documents += len(rows)
                         characters += sum(len(row["text"]) for row in rows)
                     for score in (row["score"] for row in rows if row["score"] is not None):
-                        if math.isnan(score):  # files made elsewhere have it, and it has no place in a histogram
+                        if math.isnan(score):  # files made elsewhere can have it, and no bin is right for it
                             continue
                         low, high = SCORE_RANGE
                         place = int((min(max(score, low), high) - low) / (high - low) * SCORE_BINS)

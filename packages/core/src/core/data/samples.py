@@ -141,7 +141,7 @@ class _Collector:
         for name, value in metadata.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if number and ("score" in name or name.startswith("label")):
-                low, high = -100.0, 100.0  # a classifier's stray value must not stretch the picture
+                low, high = -100.0, 100.0  # one extreme value would leave all others in a single bin
                 self._scores.setdefault(name, {False: Counter(), True: Counter()})[aside][
                     round(min(max(float(value), low), high), 2)
                 ] += 1
@@ -180,7 +180,7 @@ class _Collector:
         found = {}
         for name, sides in sorted(self._scores.items()):
             values = [*sides[False], *sides[True]]
-            if len(set(values)) == 1:  # a constant, such as the scale of the labels
+            if len(set(values)) == 1:  # nothing to show of a constant, such as the scale of the labels
                 continue
             low, high = min(0.0, *values), max(5.0 if max(values) > 1 else 1.0, *values)
             number = BINS

@@ -196,7 +196,7 @@ class DocumentStep(Step):
 
 
 class ForeignStep(Step):
-    """Any DataTrove step that maps or filters single documents, put under our accounting."""
+    """A DataTrove step that maps or filters single documents, with the accounts that our steps keep."""
 
     def __init__(self, inner: PipelineStep) -> None:
         super().__init__(None)
@@ -216,12 +216,12 @@ class ForeignStep(Step):
                 continue
             if not kept:
                 self.reject(document, writer.reason or "dropped")
-            self._ledger.received += max(0, len(kept) - 1)  # a step that splits a document gives more than it got
+            self._ledger.received += max(0, len(kept) - 1)  # the parts of a document that the step splits
             yield from kept
 
 
 class _CapturingWriter:
-    """Stands where DataTrove filters put their exclusion writer, to learn the reason."""
+    """Given to a DataTrove filter in place of its exclusion writer: it remembers the reason of the last rejection."""
 
     reason: str | None = None
 

@@ -40,11 +40,13 @@ def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
         "plugin": spec.entry.origin,
     }
     try:
-        finished = store.read_manifest(artifact) is not None
+        manifest = store.read_manifest(artifact)
     except ArtifactError as error:
         return {**row, "status": "damaged", "reason": str(error)}
-    if finished:
-        return {**row, "status": "reused", "reason": "same settings, inputs, plugin and seed"}
+    if manifest is not None:
+        note = spec.other_code(manifest)
+        reason = "same settings, inputs and seed" + (f"; {note}" if note else "")
+        return {**row, "status": "reused", "reason": reason}
     if artifact.is_dir() and any(path.name != ".lock" for path in artifact.iterdir()):
         return {**row, "status": "resumed", "reason": "an earlier run did not finish it"}
     differences = store.nearest_difference(root / spec.folder, spec.identity())

@@ -165,7 +165,7 @@ def hash_lines(texts: list[str], config: BloomDedupConfig) -> Iterator[tuple[np.
     lines = [[text] if config.remove == "document" else text.split("\n") for text in texts]
     words, starts = hash_words([line for text in lines for line in text], verbatim=True)
     hashes, ngram_starts = hash_ngrams(words, starts, config.ngram)
-    # Texts below the least length have no n-gram; those between the two lengths have one, of all their words.
+    # A line with fewer than ``ngram`` words has one n-gram, of all its words; below ``min_ngram`` it does not count.
     counted = np.diff(starts) >= config.min_ngram
     first = 0
     for count in map(len, lines):
@@ -192,7 +192,7 @@ def judge(
     for line in np.flatnonzero(counted).tolist():
         here = slice(ngram_starts[line], ngram_starts[line + 1])
         found = seen[here]
-        if own_repeats:  # lines above may have brought what this one has
+        if own_repeats:  # an n-gram of this line may have been added with an earlier line of the document
             found = bloom.contains_at(places[:, here])
         total += len(found)
         total_seen += int(found.sum())

@@ -93,7 +93,7 @@ class FindClusters(CorpusPass):
         else:
             salt = spread(np.array([self.seed], dtype=np.uint64))
             rank_D = (spread(numbers_D.astype(np.uint64) ^ salt) >> np.uint64(1)).astype(np.int64)
-        order = np.lexsort((rank_D, root_D))  # stable: where equal, the first in the corpus
+        order = np.lexsort((rank_D, root_D))  # of equal ranks the first in the corpus, for the sort is stable
         first = np.flatnonzero(np.diff(root_D[order], prepend=-1))
         chosen_D = np.empty_like(root_D)
         chosen_D[root_D[order[first]]] = order[first]

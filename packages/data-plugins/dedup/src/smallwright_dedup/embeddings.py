@@ -131,7 +131,7 @@ class Encoder:
         import torch
 
         inputs = self.tokenizer(
-            [self.config.prefix + (text or ".") for text in texts],  # no encoder takes a batch without a token
+            [self.config.prefix + (text or ".") for text in texts],  # encoders fail on a batch without a token
             padding=True,
             truncation=True,
             max_length=self.config.max_length,
@@ -181,7 +181,8 @@ class _FindNeighbours(CorpusPass):
         for other in range(len(corpus_files(self.corpus))):
             for other_start, candidates in self._blocks(other):
                 numbers_C = number(other, np.arange(other_start, other_start + len(candidates)))
-                # Rounded, so that copies tie and the earliest of them is among the nearest, however many there are.
+                # Rounded, so that all copies of a document have the same cosine. The stable sort below then takes the
+                # earliest of them, however many there are.
                 cosine_QC = np.round(block @ candidates.T, 4)
                 cosine_QC[own_Q[:, None] == numbers_C[None, :]] = -np.inf
                 cosine_QC[cosine_QC < self.config.threshold] = -np.inf  # farther ones are no duplicates in any case
@@ -192,7 +193,7 @@ class _FindNeighbours(CorpusPass):
                 whose = np.concatenate(
                     [who_QK[some_Q], np.broadcast_to(numbers_C, (len(some_Q), len(numbers_C)))], axis=1
                 )
-                order = np.argsort(-found, axis=1, kind="stable")[:, :count]  # where equal, the earlier document
+                order = np.argsort(-found, axis=1, kind="stable")[:, :count]
                 best_QK[some_Q] = np.take_along_axis(found, order, axis=1)
                 who_QK[some_Q] = np.take_along_axis(whose, order, axis=1)
         rows, places = np.nonzero(np.isfinite(best_QK))

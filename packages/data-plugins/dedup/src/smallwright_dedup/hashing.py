@@ -15,7 +15,7 @@ import numpy as np
 
 from smallwright_dedup.words import SIGNS, plain
 
-SEPARATOR, WORD, DIGIT, SIGN, MARK = range(5)  # signs and marks are words of their own
+SEPARATOR, WORD, DIGIT, SIGN, MARK = range(5)  # each sign, and each mark, is a word by itself
 PIECE = 1 << 16
 """Characters hashed at a time: bounds the memory of a long page, and keeps the arrays in the processor's cache."""
 _LAST = 0x40000  # no letter or digit of Unicode is above

@@ -1,7 +1,7 @@
 """Shards as Ray tasks.
 
 DataTrove's Ray executor gives the pipeline its ranks, environment and marks of finished ranks. How tasks are started
-is ours, because a shard must not be lost without a word: docs/decisions/0005-executors-beyond-one-machine.md.
+is ours, because no shard must be lost unnoticed: docs/decisions/0005-executors-beyond-one-machine.md.
 """
 
 import collections
@@ -63,7 +63,7 @@ class RayExecutor(Executor):
         if not waiting:
             return
         ray = self._connected()
-        payload = ray.put(dill.dumps(executor))  # as bytes: what fails in loading them is the task's error, not Ray's
+        payload = ray.put(dill.dumps(executor))  # as bytes: then an error in unpickling is the task's, not Ray's
         task = ray.remote(_run_rank).options(
             num_cpus=self.config.cpus_per_task,
             num_gpus=self.config.gpus_per_task,
@@ -83,7 +83,7 @@ class RayExecutor(Executor):
                 rank = running.pop(reference)
                 try:
                     ray.get(reference)
-                except Exception as error:  # the shards that run now are let finish: their work is kept
+                except Exception as error:  # shards that run now go on to their end: their work is kept
                     failure = failure or self._explained(error, rank, logs)
                 else:
                     done += 1
@@ -112,9 +112,9 @@ class RayExecutor(Executor):
         if self._ray is not None:
             return self._ray
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_task_oom_retries", str(self.config.retries))  # else it tries for ever
+        os.environ.setdefault("RAY_task_oom_retries", str(self.config.retries))  # without a limit Ray tries for ever
         if self.config.address is None and "RAY_AUTH_MODE" not in os.environ:
-            # else Ray makes a token and leaves it in the home directory
+            # Without these, Ray makes a token and leaves it in the home directory.
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         import ray
 
@@ -210,7 +210,7 @@ def _temporary_folder() -> Any:
     folder = parent / made.name.removeprefix("new-")
     with open(made / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made.rename(folder)  # only now may another run look at it
+        made.rename(folder)  # not before it is locked: other runs remove unlocked folders of such a name
         try:
             yield folder
         finally:

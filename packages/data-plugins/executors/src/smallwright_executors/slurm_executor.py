@@ -115,7 +115,7 @@ class SlurmExecutor(Executor):
             requeue=config.requeue,
             logging_dir=str(logs),
             slurm_logs_folder=str(logs / "slurm_logs"),
-            srun_args={"cpus-per-task": config.cpus_per_task},  # since Slurm 22.05 srun does not take over sbatch's
+            srun_args={"cpus-per-task": config.cpus_per_task},  # from Slurm 22.05 on, srun does not inherit it
         )
         executor.plugin_files = self.plugin_files
         return executor
@@ -123,7 +123,7 @@ class SlurmExecutor(Executor):
     def _submit(self, executor: "_Pipeline") -> list[int]:
         """Submit the unfinished ranks and return them: marks of an earlier run may have been seen only now."""
         for variable in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
-            del os.environ[variable]  # of a job that this process runs in: they would contradict the new job's own
+            del os.environ[variable]  # set where this process runs inside a job; they contradict the new job's own
         try:
             executor.launch_job()
         except subprocess.CalledProcessError as error:
@@ -172,7 +172,7 @@ class SlurmExecutor(Executor):
             place = logs / "slurm_logs" / f"{task}.out"
             record = logs / "failures" / f"{rank:05d}.json"
             why = f"job {task} {state.name}"
-            with contextlib.suppress(OSError, ValueError):  # none, or cut off where the task was killed in writing it
+            with contextlib.suppress(OSError, ValueError):  # no record, or one that is cut off
                 why += f", {json.loads(record.read_text())}"
             lines.append(f"shard {rank} ({why}; log {place})")
             advice.add(ADVICE.get(state.name, "see the logs"))
@@ -195,7 +195,7 @@ class _Pipeline(Travelling, SlurmPipelineExecutor):
         self.job_ids: list[str]
         if value is None:
             self.job_ids = []
-        elif value != -1:  # DataTrove's way of saying that there is nothing to submit
+        elif value != -1:  # with -1 DataTrove says that there is nothing to submit
             self.job_ids.append(str(value))
 
     def launch_merge_stats(self) -> None:

@@ -63,7 +63,7 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
     """Return the document of a row and, where it cannot be one, the reason.
 
     Args:
-        name: Of the file, for ids and ``metadata["file"]``.
+        name: Name of the file, for ids and ``metadata["file"]``.
         about: Further metadata of every document of the file.
     """
     identity = f"{name}:{row.number}"
@@ -129,12 +129,12 @@ def _add_fields(metadata: dict[str, Any], rest: Mapping[str, Any], config: RowsC
             left_out.append(clean(key)[:100])
             continue
         room -= size
-        # The score column is a number everywhere; a score that is none keeps its value under another name.
+        # The column ``score`` holds numbers; what is none of them keeps its value under another name.
         if key == "score" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
             value = float(value)
         elif key == "score" and not isinstance(value, float):
             key = "original_score"
-        metadata.setdefault(clean(key), value)  # the field named as url comes before one called so
+        metadata.setdefault(clean(key), value)  # the field that is set as ``url`` wins over one called url
     if left_out:
         metadata["left_out"] = left_out[:20]
 

@@ -148,7 +148,7 @@ class ScoreLlmConfig(LabelConfig):
     """Documents in a row that get no answer before the run stops, to go on when the server is back."""
     ranks: int | None = setting(None, identity=False)
     """Tasks of ``backend=datatrove``; null: one for each file of documents. With vLLM servers started here: as many as
-    can run, each on its own GPU. A run that was killed asks anew with another number, and with another ``chunk``."""
+    can run, each on its own GPU. A killed run that goes on with another number, or another ``chunk``, asks anew."""
     chunk: int = setting(1000, identity=False)
     """Documents in a checkpoint of ``backend=datatrove``."""
     server_start_seconds: int = setting(1800, identity=False)

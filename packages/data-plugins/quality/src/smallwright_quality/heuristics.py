@@ -45,7 +45,7 @@ class GopherQuality(DocumentStep):
 
     def _words(self, counts: Counter[str]) -> str | None:
         config = self.config
-        # Words of symbols only do not count here. The first character decides for nearly all.
+        # Words of nothing but symbols do not count here.
         real = [(len(word), count) for word, count in counts.items() if not _SYMBOLS.issuperset(word)]
         number = sum(count for _, count in real)
         if config.min_doc_words is not None and number < config.min_doc_words:
@@ -105,7 +105,8 @@ class C4Quality(DocumentStep):
         config, text = self.config, document.text
         lowered = text.lower()
         citations = config.remove_citations and "[" in text
-        # What the page has nowhere no line has, unless a line gets it by losing a citation.
+        # A phrase that the page does not have need not be looked for in its lines, with one exception: cutting a
+        # citation out of a line can bring a phrase together.
         lorem = config.filter_lorem_ipsum and (citations or "lorem ipsum" in lowered)
         javascript = config.filter_javascript and (citations or "javascript" in lowered)
         policy = config.filter_policy and (citations or any(phrase in lowered for phrase in _POLICY))
@@ -196,7 +197,7 @@ class FineWebQuality(DocumentStep):
         return None
 
     def _too_many_breaks(self, text: str, breaks: int, most: float) -> bool:
-        # Each piece between spaces gives at least one word: nearly always that settles it without cutting words.
+        # A text has at least as many words as pieces between spaces. Mostly this bound decides, without cutting words.
         if self.config.words == "fast" and breaks / len(text.split()) <= most:
             return False
         return breaks / max(1, len(words_of(text, self.config))) > most

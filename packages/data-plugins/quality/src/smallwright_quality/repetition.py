@@ -88,7 +88,7 @@ class GopherRepetition(DocumentStep):
 
 def repeated_parts(parts: list[str]) -> tuple[int, int]:
     """Return how many of ``parts`` were there before, and their characters."""
-    if len(set(parts)) == len(parts):  # as in most documents
+    if len(set(parts)) == len(parts):  # most documents are decided here
         return 0, 0
     seen: set[str] = set()
     repeated = characters = 0

@@ -44,7 +44,7 @@ class Threshold(DocumentStep):
         value = number_of(document.metadata, config.key)
         group = str(document.metadata.get(config.by)) if config.by is not None else ""
         minimum = config.minimums.get(group, config.minimum)
-        if minimum is not None and not value >= minimum:  # not a number is below
+        if minimum is not None and not value >= minimum:  # so that NaN counts as below
             raise Rejection("below the threshold")
         if config.maximum is not None and not value <= config.maximum:
             raise Rejection("above the threshold")

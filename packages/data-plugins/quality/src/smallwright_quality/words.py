@@ -14,7 +14,7 @@ from smallwright_quality.config import WordsConfig
 
 _WORDS = re.compile(r"\w+(?:['’.]\w+|(?<=\d),\d+)*|\.+|-+|=+|\*+|#+|[^\w\s]")
 _AFTER_WORDS = frozenset(",.;:!?)\"'”’")
-# The look-behind keeps a long run of points linear: no second attempt inside it.
+# With the look-behind a match begins only at the first of several points: a long run of them takes linear time.
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s++|[。！？]++")
 
 

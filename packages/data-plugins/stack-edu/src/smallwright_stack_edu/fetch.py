@@ -91,7 +91,7 @@ class FetchContents(Step):
                     future = None
                     if self.config.refetch or not document.text.strip():
                         name = str(document.metadata.get(self.config.id_field) or "")
-                        if not BLOB_ID.fullmatch(name):  # rows are not to be trusted with paths
+                        if not BLOB_ID.fullmatch(name):  # a row must not name another file of the storage
                             self.fail(document, "no blob id")
                             continue
                         pool = pool or self._start()
