@@ -157,8 +157,7 @@ def test_core_alone_names_the_package_to_install(name, command):
             ["+data=finemath"],
             "steps 'read_warc', 'url_filter'",
             "smallwright-data-classifiers smallwright-data-dedup smallwright-data-extract smallwright-data-labels "
-            "smallwright-data-quality "
-            "smallwright-data-warc",
+            "smallwright-data-quality smallwright-data-warc",
         ),
         (
             "smallwright-data-finemath",
