@@ -54,7 +54,7 @@ def test_the_page_does_what_it_says(python, tmp_path):
         told += ended.stdout
     assert "mine (architectures) of mine.py local file" in told
     assert "largest differences in nats" in told
-    for run, origin in (("first", "mine.py local file"), ("second", "smallwright-arch-mine 0.1.0")):
+    for run, origin in (("first", "mine.py local file "), ("second", "smallwright-arch-mine 1")):
         report = json.loads((folder / run / "report.json").read_text())
         assert not [stage for stage in report["stages"] if stage["status"] == "failed"]
         differences = report["pretrain"]["verification"]["max_difference"]
@@ -69,4 +69,4 @@ def test_the_page_does_what_it_says(python, tmp_path):
 def _plugin_of_architecture(report):
     (trained,) = [stage for stage in report["stages"] if stage["name"] == "pretrain"]
     manifest = json.loads((Path(trained["artifact"]) / "manifest.json").read_text())
-    return manifest["identity"]["arch"]["plugin"]
+    return "{plugin} {artifact_version}".format(**manifest["identity"]["arch"])
