@@ -35,8 +35,8 @@ class UrlFilterConfig(StepConfig):
     """Block lists over URLs (FineWeb, section 3.3; the rules from DataTrove's URLFilter)."""
 
     lists: Literal["small", "fineweb", "none"] = setting("small")
-    """``small``: the short lists of this package. ``fineweb``: the 4.6 million domains inside the datatrove package, which
-    a worker process reads in about 10 seconds. ``none``: only what the other keys give."""
+    """``small``: the short lists of this package. ``fineweb``: the 4.6 million domains inside the datatrove package,
+    which a worker process reads in about 10 seconds. ``none``: only what the other keys give."""
     domains: tuple[str, ...] = setting(())
     """Further blocked hosts; their subdomains are blocked too."""
     domain_files: tuple[str, ...] = setting((), files=True)
