@@ -100,8 +100,9 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
         entry = registry.get("steps", use)
         place = f"{where}.steps.{label}"
         try:
-            config = settings if entry.config is None else entry.settings(settings, place)
+            config: Any = settings
             if entry.config is not None:
+                config = entry.settings(settings, place)
                 config.check(registry, place)
         except UserError as error:
             raise _as_written(error, recipe, label, where) from error
