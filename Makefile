@@ -1,4 +1,5 @@
-# make demo: set up and run the main job.  make test: set up, check and test.  make setup: only set up.
+# make demo: set up and run the main job.  make test: set up, check and test.  make test-fast: test without engines.
+# make setup: only set up.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PACKAGES := $(dir $(wildcard packages/*/pyproject.toml packages/*/*/pyproject.toml))
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test test-fast check clean
 .NOTPARALLEL:
 
 setup: $(STAMP)
@@ -26,12 +27,19 @@ demo: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(addsuffix src,$(PACKAGES))
+	$(BIN)/mypy $(addsuffix src,$(PACKAGES)) tools
+	$(BIN)/python tools/gates.py
 
 # Two tests at a time, each on one thread: twice as fast on two cores as one test on two threads. A file's tests stay
-# together, for they share models and servers.
+# together, for they share models and servers; conftest.py says which files begin first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=30
+
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+# For daily work, a minute: no engine is imported, nothing is trained or served, and no whole run is started.
+test-fast: setup
+	$(PYTEST) -m "not slow and not engine"
 
 clean:
 	rm -rf $(VENV) store runs

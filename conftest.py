@@ -1,8 +1,88 @@
-"""Tests of several packages share a process: TorchTitan must learn that the device is a CPU before any imports it."""
+"""For the tests of all packages: the order of files, what starts an engine, and the device of TorchTitan.
 
+Tests of several packages share a process: TorchTitan must learn that the device is a CPU before any imports it.
+"""
+
+import functools
+import gc
 import importlib.util
+import inspect
+import re
+from pathlib import Path
+from typing import Any
 
-if importlib.util.find_spec("smallwright_pretrain") is not None:
-    from smallwright_pretrain.cpu import use_device
+import pytest
 
-    use_device("cpu")
+LONGEST = (
+    "test_main_job.py",
+    "test_first_plugin.py",
+    "test_executors_ray.py",
+    "test_pretrain_runs.py",
+    "test_labels_vllm_server.py",
+    "test_core_new_plugin_runs.py",
+    "test_example_plugin.py",
+    "test_decoder_experts_training.py",
+    "test_gqa_conformance.py",
+    "test_testing_finds_mistakes.py",
+)
+"""Files that begin first: one of them at the end would run alone while the other processes have nothing left to do."""
+
+LIBRARIES = r"torch|torchtitan|transformers|vllm|trl|lm_eval|smallwright_(?:decoder|pretrain)"
+ENGINE = re.compile(rf"^(?:\w+ = )?(?:pytest\.importorskip\(\"|from |import )(?:{LIBRARIES})\b", re.MULTILINE)
+"""An engine imported, or required. What stands at the start of a line concerns all tests of a file."""
+KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator)Conformance\)")
+"""Test classes whose tests are engines' work."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engine: imports torch, vLLM, TRL or another engine; given by conftest.py")
+    if not _without_engines(config) and importlib.util.find_spec("smallwright_pretrain") is not None:
+        from smallwright_pretrain.cpu import use_device
+
+        use_device("cpu")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of engines, and folders with such fixtures, where none is wanted: importing takes seconds."""
+    file = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if _without_engines(config) and file.suffix == ".py" and file.exists():
+        text = file.read_text()
+        if ENGINE.search(text) or KITS.search(text):
+            return True
+    return None
+
+
+def _without_engines(config: pytest.Config) -> bool:
+    return "not engine" in config.option.markexpr
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "engine" in config.option.markexpr:
+        for item in items:
+            if _starts_engine(item):
+                item.add_marker("engine")
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of the garbage collections that engines ask for again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _starts_engine(item: Any) -> bool:
+    """Whether a test, its class or a fixture that it uses imports an engine."""
+    fixtures = item._fixtureinfo.name2fixturedefs
+    used = [definition.func for name in item.fixturenames for definition in fixtures.get(name, ())]
+    own = [item.cls or item.function]
+    return any(_imports_engine(inspect.unwrap(part)) for part in (*own, *used))
+
+
+@functools.cache
+def _imports_engine(part: Any) -> bool:
+    try:
+        return ENGINE.search(re.sub(r"(?m)^\s+", "", inspect.getsource(part))) is not None
+    except (OSError, TypeError):
+        return False

@@ -32,19 +32,19 @@ os.environ.setdefault("RAYON_NUM_THREADS", "1")
 from core.data.documents import ParquetSink
 from core.data.steps import StepContext
 from datatrove.data import Document
-from smallwright_scorers.classifier import (
+from smallwright_classifiers.config import (
+    ClassifierConfig,
+    EncoderClassifierConfig,
+    FastTextClassifierConfig,
+)
+from smallwright_classifiers.model import COMMON, Trained
+from smallwright_classifiers.steps import (
     Classifier,
     ClassifierStep,
     EncoderClassifier,
     FastTextClassifier,
 )
-from smallwright_scorers.classifier_config import (
-    ClassifierConfig,
-    EncoderClassifierConfig,
-    FastTextClassifierConfig,
-)
-from smallwright_scorers.model import COMMON, Trained
-from smallwright_scorers.rules import score_text
+from smallwright_labels.rules import score_text
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 DEFAULT = [
@@ -123,7 +123,7 @@ def train(step: ClassifierStep, corpus: Path, work: Path) -> tuple[float, dict[s
     started = time.perf_counter()
     for phase in step.phases(corpus, work):
         for part in phase.pipeline:
-            list(part.run())
+            list(part.run(None))
     seconds = time.perf_counter() - started
     report = json.loads((work / "classifier.report.json").read_text())
     return seconds, report, Trained(step.kind(), str(work / "classifier"))

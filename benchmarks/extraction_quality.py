@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
-from smallwright_warc.config import ExtractTextConfig
-from smallwright_warc.extract_page import extract_page
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.page import extract_page
 
 TRAFILATURA = {
     "default": {},

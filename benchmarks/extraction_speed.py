@@ -27,8 +27,9 @@ from core.data.steps import StepContext
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
-from smallwright_warc.config import ExtractTextConfig, ReadWarcConfig
-from smallwright_warc.extract import ExtractText
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.step import ExtractText
+from smallwright_warc.config import ReadWarcConfig
 from smallwright_warc.read import ReadWarc
 
 FAST: dict[str, dict] = {

@@ -37,7 +37,7 @@ SHAPE = {
 def restart_as_trained() -> None:
     """Start this process anew with the environment that the stage gives to the processes that train."""
     from smallwright_pretrain.config import TorchTitanConfig
-    from smallwright_pretrain.trainer import TorchTitanPretrain
+    from smallwright_pretrain.stage import TorchTitanPretrain
 
     if os.environ.get("RANK") is None:
         environment = TorchTitanPretrain(TorchTitanConfig()).environment()

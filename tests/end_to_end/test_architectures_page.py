@@ -1,5 +1,6 @@
 """``docs/architectures.md``: a row for every size of every installed architecture, with its count; and every part."""
 
+import ast
 import dataclasses
 import json
 import re
@@ -77,3 +78,17 @@ def test_every_part_has_a_source_and_a_test_that_exists():
         assert names(test), key
     for name in re.findall(r"`(test_\w+)`", PAGE.read_text()):
         assert f"def {name}(" in sources, name
+
+
+def test_the_letters_of_tensor_names_are_those_of_the_page():
+    letters = {letter for letter, _ in cells("Letters")}
+    folders = [*(REPOSITORY / "packages" / "arch-plugins").glob("*/src"), REPOSITORY / "packages" / "pretrain" / "src"]
+    used: dict[str, set[str]] = {}
+    for file in (file for folder in folders for file in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            name = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else ""
+            if suffix := re.fullmatch(r"_?[a-z]\w*_([A-Z0-9]*[A-Z][A-Z0-9]*)", name):
+                used.setdefault(suffix[1], set()).add(f"{file.name}: {name}")
+    assert "BLD" in used
+    assert not {suffix: where for suffix, where in used.items() if set(suffix) - letters - set("0123456789")}
+    assert not letters - set("".join(used)), "letters that no tensor has"

@@ -1,10 +1,14 @@
 """What a user can get wrong, given to the real commands with every plugin: one clear line, the right exit code."""
 
+import contextlib
+import io
 import json
 import random
 import subprocess
 import sys
 
+import core.plan
+import core.run
 import pytest
 
 RECIPE = [
@@ -17,9 +21,20 @@ RECIPE = [
 """A corpus in seconds: without the steps that learn from labels."""
 
 
-def call(folder, *arguments, module="core.run"):
-    command = [sys.executable, "-m", module, *arguments]
+def call(folder, *arguments):
+    command = [sys.executable, "-m", "core.run", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def refused(folder, *arguments, module=core.run):
+    """Call a command that refuses its settings in this process, for it starts no other."""
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        code = module.main(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def only_error(ended, code):
@@ -65,7 +80,7 @@ def only_error(ended, code):
     ],
 )
 def test_a_wrong_setting_is_named_with_its_fix(arguments, words, tmp_path):
-    ended = call(tmp_path, *arguments)
+    ended = refused(tmp_path, *arguments)
     assert words in only_error(ended, code=2)
     assert ended.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -73,7 +88,8 @@ def test_a_wrong_setting_is_named_with_its_fix(arguments, words, tmp_path):
 
 def test_a_plan_refuses_what_a_run_refuses(tmp_path):
     arguments = ["+data=finemath", "+arch=gqa", "arch.size=nanno"]
-    assert call(tmp_path, *arguments, module="core.plan").stderr == call(tmp_path, *arguments).stderr != ""
+    planned = refused(tmp_path, *arguments, module=core.plan)
+    assert planned.stderr == refused(tmp_path, *arguments).stderr == call(tmp_path, *arguments).stderr != ""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +101,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_files_that_are_no_archives_are_counted_and_named(folder):
     (folder / "text.warc.gz").write_text("this is no archive\n")
     (folder / "empty.warc.gz").write_bytes(b"")
@@ -97,6 +114,7 @@ def test_files_that_are_no_archives_are_counted_and_named(folder):
     assert (funnel[0]["in"], sum(funnel[0]["failed"].values())) == (3, 3)
 
 
+@pytest.mark.slow
 def test_a_truncated_file_gives_what_can_be_read(folder):
     whole = max((folder / "store" / "crawl").glob("*/files/*.warc.gz"), key=lambda path: path.stat().st_size)
     content = whole.read_bytes()
@@ -109,6 +127,7 @@ def test_a_truncated_file_gives_what_can_be_read(folder):
         assert step["in"] == step["kept"] + sum(step["rejected"].values()) + sum(step["failed"].values())
 
 
+@pytest.mark.slow
 def test_a_step_that_keeps_nothing_is_named(folder):
     ended = call(folder, *RECIPE, "data.steps.language.languages=[ja]", "run_dir=empty")
     error = only_error(ended, code=1)
@@ -116,6 +135,7 @@ def test_a_step_that_keeps_nothing_is_named(folder):
     assert "Loosen data.steps.language" in error
 
 
+@pytest.mark.slow
 def test_a_vocabulary_larger_than_the_corpus_names_the_one_it_gives(folder):
     ended = call(folder, *RECIPE, "+arch=gqa", "tokenizer.vocab_size=100000", "run_dir=vocabulary")
     error = only_error(ended, code=1)
@@ -145,6 +165,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(disk)], capture_output=True, timeout=30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report_too", [False, True])
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_space(report_too, small_disk, tmp_path):
     disk, mount = small_disk
@@ -160,6 +181,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_space(report_too,
     assert call(tmp_path, *arguments).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_is_named(small_disk, tmp_path):
     disk, mount = small_disk
     mount("ro")
@@ -169,6 +191,7 @@ def test_a_store_that_cannot_be_written_is_named(small_disk, tmp_path):
     assert "give another run_dir=<dir>" in only_error(ended, code=2)
 
 
+@pytest.mark.slow
 def test_a_reader_of_the_output_that_leaves_is_no_traceback(folder):
     command = [sys.executable, "-m", "core.run", *RECIPE, "run_dir=left"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -18,8 +18,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent for path in (REPOSITORY / "examples").glob("*/pyproject.toml"))
-PACKAGES = ("core", "arch-plugins/decoder", "pretrain", "eval", "data-plugins/files", "data-plugins/dedup")
-PACKAGES += ("data-plugins/tokenizer",)
+PACKAGES = ("core", "testing", "arch-plugins/decoder", "pretrain", "eval", "data-plugins/files")
+PACKAGES += ("data-plugins/dedup", "data-plugins/tokenizer")
 
 pytestmark = pytest.mark.slow
 

@@ -1,17 +1,25 @@
 """``core.plan`` with the real plugins: published shares, shapes that can be trained, what is refused before work."""
 
+import contextlib
+import io
 import json
 import subprocess
-import sys
 
+import core.plan
 import pytest
 
 OPEN = ["+arch=gqa", "arch.size=null", "+data=finemath"]
 
 
 def call(folder, *arguments):
-    command = [sys.executable, "-m", "core.plan", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    """Call the command in this process; ``test_light_commands.py`` has it as one of its own."""
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        code = core.plan.main(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def plan(folder, *arguments):
@@ -65,6 +73,7 @@ def test_other_hardware_shards_the_states(tmp_path):
     assert refused.stderr == ("error: --devices 3: pretrain.global_batch_size=16: not divisible by nproc=3. Use 18.\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["gqa", "shared_ffn"])
 def test_every_shape_of_a_grid_can_be_planned_as_it_is_printed(arch, tmp_path):
     wanted = ["--budget", "20e6", "--vocab", "8000", "--width", "192-512", "--depth", "4-16", "--samples", "3"]

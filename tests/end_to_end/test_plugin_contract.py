@@ -1,6 +1,7 @@
 """``docs/plugin_contract.md``: every hook has a section, and what the section says is what the packages do."""
 
 import ast
+import functools
 import inspect
 import json
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from core import discovery, hooks, interfaces
 from core.kinds import BY_NAME as KINDS
-from core.testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
+from smallwright_testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "plugin_contract.md"
@@ -70,17 +71,23 @@ def test_every_hook_has_a_section_with_its_arguments():
     assert {name.removeprefix("register_") for name in HOOKS if name.startswith("register_")} == {*KINDS, "configs"}
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_every_section_names_a_test_that_is_about_the_hook(hook):
-    named = re.findall(r"^Test: `(test_\w+)`", section(hook), flags=re.MULTILINE)
-    assert named
-    bodies = {
+@functools.cache
+def bodies_of_tests():
+    """Return the source of every function of the repository's tests, by its name."""
+    return {
         node.name: ast.unparse(node)
         for folder in ("packages", "tests")
         for path in (REPOSITORY / folder).glob("**/tests/**/test_*.py" if folder == "packages" else "**/test_*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     }
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_section_names_a_test_that_is_about_the_hook(hook):
+    named = re.findall(r"^Test: `(test_\w+)`", section(hook), flags=re.MULTILINE)
+    assert named
+    bodies = bodies_of_tests()
     for name in named:
         assert name in bodies, f"{hook}: there is no {name}"
         assert hook in bodies[name].replace(f"def {name}(", ""), f"{name} does not mention {hook}"
@@ -92,7 +99,7 @@ def test_links_and_names_of_the_page_exist():
         assert (PAGE.parent / target).exists(), target
     for module, name in re.findall(r"`(core(?:\.\w+)*)\.([A-Z]\w+)`", text):
         assert hasattr(__import__(module, fromlist=[name]), name), f"{module}.{name}"
-    for name in re.findall(r"kit: `core\.testing\.(\w+)`", text):
+    for name in re.findall(r"kit: `smallwright_testing\.(\w+)`", text):
         assert name in {kit.__name__ for kit in KIT}
 
 

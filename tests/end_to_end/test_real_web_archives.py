@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED") or Path(__file__).parents[3] / "shared")
-ARCHIVES = sorted(str(path) for path in SHARED.glob("data/warc/*/*") if re.search(r"\.(warc|arc)\b", path.name))
+SHIPPED = Path(__file__).parents[2] / "packages" / "data-plugins" / "warc" / "tests" / "fixtures"
+FOUND = [*SHIPPED.glob("*"), *SHARED.glob("data/warc/*/*")]
+ARCHIVES = sorted(str(path) for path in FOUND if re.search(r"\.(warc|arc)\b", path.name))
+"""Those of this repository, and more where the shared data is there."""
 LEARNED = ["label_first", "classifier_first", "domain_recall", "label", "classifier", "threshold"]
 FEW_PAGES = [f"~data.steps.{label}" for label in LEARNED]
 """What a handful of pages is too little for: labels to learn from."""
-
-pytestmark = pytest.mark.skipif(not ARCHIVES, reason=f"no web archives in {SHARED}/data/warc (SMALLWRIGHT_SHARED)")
 
 
 def run(folder, *arguments):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from core.errors import ConfigError
-from core.testing import ArchitectureConformance
 from core.typed import build
+from smallwright_testing import ArchitectureConformance
 
 from smallwright_swish_beta.activation import swish_gelu, swish_two
 from smallwright_swish_beta.config import SwishBetaConfig

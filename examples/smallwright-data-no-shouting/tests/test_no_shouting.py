@@ -2,8 +2,8 @@
 
 import pytest
 from core.data.steps import Rejection
-from core.testing import StepConformance
 from datatrove.data import Document
+from smallwright_testing import StepConformance
 
 from smallwright_no_shouting.config import NoShoutingConfig
 from smallwright_no_shouting.steps import NoShouting

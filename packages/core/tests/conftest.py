@@ -1,12 +1,15 @@
-"""Fixtures of core's tests: a working directory with the toy plugin's configs, and the commands as processes."""
+"""Fixtures of core's tests: a working directory with the toy plugin's configs, and the commands."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from core import compose, discovery
 
 WORK = "vocab_size: 10\nsteps: 5\nworkers: 1\nkill_at: -1\nfail: ''\n"
 CONFIGS = {
@@ -62,3 +65,29 @@ def command(workdir):
         )
 
     return call
+
+
+@pytest.fixture
+def call(workdir, capsys):
+    """Call ``python -m core.<name>`` with the toy plugin as a function, which takes no time to start Python."""
+
+    def call(name, *arguments, plugin=True):
+        flags = ["--plugin", "toy_plugin.py"] if plugin else []
+        capsys.readouterr()
+        code = importlib.import_module(f"core.{name}").main([*flags, *arguments])
+        printed = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=printed.out, stderr=printed.err)
+
+    return call
+
+
+@pytest.fixture
+def registry(workdir):
+    """The registry of the toy plugin alone."""
+    return discovery.load(["toy_plugin.py"])
+
+
+@pytest.fixture
+def composed(registry, toy):
+    """Return the configuration of a whole toy run with these overrides."""
+    return lambda *overrides: compose.compose([*toy, *overrides], registry)

@@ -1,18 +1,8 @@
 """Composing: what an override means, and what is refused."""
 
 import pytest
-from core import compose, discovery, graph
+from core import compose, graph
 from core.errors import ConfigError, InputError, MissingPluginError
-
-
-@pytest.fixture
-def registry(workdir):
-    return discovery.load(["toy_plugin.py"])
-
-
-@pytest.fixture
-def composed(registry, toy):
-    return lambda *overrides: compose.compose([*toy, *overrides], registry)
 
 
 def test_a_group_may_be_given_with_or_without_plus(registry):
@@ -37,9 +27,10 @@ def test_a_list_of_options_composes_them_side_by_side(registry, workdir, compose
         ("+arch=tinny", MissingPluginError, ["arch 'tinny'", "Did you mean 'tiny'?", "Installed: tiny"]),
         ("+arch=shared_ffn", MissingPluginError, ["pip install smallwright-arch-shared-ffn"]),
         ("+hardware=gpu", MissingPluginError, ["hardware 'gpu'", "None is installed"]),
-        ("pretrain.stepz=3", ConfigError, ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
         ("sed=1", ConfigError, ["sed: unknown key", "'seed'"]),
-        ("arch.size.middle=2-19", ConfigError, ["arch.size has no settings here", "'+arch.size.middle=2-19'"]),
+        ("seed.middle=1", ConfigError, ["seed.middle", "seed has no settings"]),
+        ("posttrain.polish.steps=1", ConfigError, ["posttrain.polish.steps", "'+posttrain=[polish]'"]),
+        ("posttrain.polis.steps=1", ConfigError, ["posttrain.polis.steps", "Did you mean 'polish'?"]),
         ("what is this", ConfigError, ["what is this"]),
         ("pretrain.steps", ConfigError, ["pretrain.steps=<value>"]),
     ],
@@ -55,6 +46,9 @@ def test_what_nothing_offers_is_refused(composed, override, kind, words):
     ("override", "words"),
     [
         ("pretrain.steps=many", ["pretrain.steps='many'", "expected int"]),
+        ("pretrain.stepz=3", ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
+        ("arch.size.middle=2-19", ["arch.size={'middle': '2-19'}", "expected str"]),
+        ("arch.size=[nano]", ["arch.size=", "expected str, got list"]),
         ("arch.hidden_size=5", ["arch: hidden_size=5 must be even"]),
         ("arch.size=huge", ["arch.size=huge", "nano, wide"]),
         ("arch.vocab_size=4", ["arch.vocab_size=4", "smaller than the tokenizer's 10"]),
@@ -72,14 +66,26 @@ def test_a_wrong_value_is_refused_before_any_work(registry, composed, override, 
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(("group", "key"), [("arch", "arch.size=nano"), ("data", "data.paths=[x]")])
+def test_a_setting_of_a_part_that_is_not_chosen_says_what_to_add(registry, group, key):
+    said = rf"{group}\.\w+: nothing of {group} is chosen. Add \+{group}=<option>. Installed: "
+    with pytest.raises(ConfigError, match=said):
+        compose.compose([key], registry)
+
+
+def test_a_setting_of_a_default_whose_package_is_missing_says_what_to_install(registry):
+    with pytest.raises(MissingPluginError, match="pip install smallwright-eval"):
+        compose.compose(["+data=toy", "eval.limit=3"], registry)
+
+
+def test_a_key_that_the_options_file_does_not_have_needs_no_plus(composed):
+    assert composed("arch.hidden_size=8")["arch"]["hidden_size"] == 8
+    assert composed("posttrain=polish", "posttrain.polish.workers=2")["posttrain"]["polish"]["workers"] == 2
+
+
 def test_paths_that_match_nothing_are_refused_before_any_work(registry, composed):
     with pytest.raises(InputError, match=r"no file matches missing/\*\.warc\.gz"):
         graph.build(composed("data.paths=[missing/*.warc.gz]"), registry)
-
-
-def test_training_without_data_says_what_to_add(registry):
-    with pytest.raises(ConfigError, match=r"add \+data="):
-        graph.build(compose.compose(["+arch=tiny"], registry), registry)
 
 
 def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatch):
@@ -98,38 +104,3 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
     monkeypatch.setenv("SMALLWRIGHT_STRICT", "1")
     with pytest.raises(ConfigError, match="offered twice"):
         compose.compose(["+data=toy"], registry)
-
-
-def test_identity_follows_content_and_not_hardware(registry, composed):
-    def digests(*overrides):
-        return {spec.name: spec.digest for spec in graph.build(composed(*overrides), registry)}
-
-    base = digests()
-    assert digests("pretrain.workers=8", "executor.workers=4", "store=elsewhere") == base
-    wide = digests("arch.hidden_size=8")
-    assert {name for name in base if base[name] != wide[name]} == {"pretrain", "eval"}
-    assert digests("arch.size=wide") == wide
-    assert {name for name, digest in digests("eval.steps=6").items() if digest != base[name]} == {"eval"}
-    assert all(digest != base[name] for name, digest in digests("seed=1").items())
-
-
-def test_the_content_of_named_files_is_identity(registry, workdir, composed):
-    def data():
-        return next(spec for spec in graph.build(composed("data.steps.drop.against=[words.jsonl]"), registry)[1:2])
-
-    with pytest.raises(InputError, match=r"data\.steps\.drop\.against: no such file: words\.jsonl"):
-        data()
-    (workdir / "words.jsonl").write_text("one\n")
-    before = data().digest
-    (workdir / "words.jsonl").write_text("two and three\n")
-    assert data().digest != before
-
-
-def test_a_named_folder_counts_by_its_content_and_not_its_place(registry, workdir, composed):
-    def digest(folder, text):
-        (workdir / folder).mkdir(exist_ok=True)
-        (workdir / folder / "weights").write_text(text)
-        return graph.build(composed(f"data.steps.drop.against=[{folder}]"), registry)[1].digest
-
-    assert digest("model", "one") == digest("elsewhere", "one")
-    assert digest("model", "one") != digest("model", "another")

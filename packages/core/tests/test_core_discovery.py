@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from core import catalog, discovery, plugins
+from core import discovery, plugins
 from core.errors import ConfigError, MissingPluginError
 
 
@@ -190,53 +190,9 @@ def test_an_allow_list_leaves_the_others_out(site, monkeypatch):
     assert registry.names("steps") == ["shout"]
 
 
-def test_a_target_that_cannot_be_imported_says_whose_it_is(site):
-    body = GOOD.format(name="sw_lazy").replace("sw_lazy:Shout", "sw_lazy_missing:Shout")
-    install(site, "sw_lazy", body)
-    with pytest.raises(MissingPluginError, match=r"steps 'shout' of sw_lazy 1\.0 .*sw_lazy_missing"):
-        discovery.load().get("steps", "shout").load()
-
-
 def test_hook_calls_can_be_traced(site):
     install(site, "sw_one", GOOD.format(name="sw_one"))
     script = "from core import discovery; discovery.load()"
     environment = {"PYTHONPATH": str(site), "SMALLWRIGHT_TRACE_HOOKS": "1", "SMALLWRIGHT_PLUGINS": "sw_one"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert "register_steps" in done.stderr
-
-
-def test_commands_import_no_engine(command):
-    """Planning, listing and a configuration error must answer quickly: none may import an engine."""
-    script = (
-        "import sys, json\n"
-        "from core import plan, plugins, run\n"
-        "plugins.main([]); run.main(['+data=toy', 'data.steps.drop.wrod=x', '--plugin', 'toy_plugin.py'])\n"
-        "print(json.dumps([m for m in ('torch', 'transformers', 'vllm', 'datasets') if m in sys.modules]))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.strip().splitlines()[-1]) == []
-    assert "data.steps.drop.wrod: unknown key. Did you mean 'word'?" in done.stderr
-
-
-def test_the_install_hints_agree_with_what_first_party_plugins_register(monkeypatch):
-    monkeypatch.delenv("SMALLWRIGHT_PLUGINS", raising=False)
-    registry = discovery.load()
-    installed = {entry.distribution for entry in registry.entries()}
-    kinds = catalog._ALIASES
-    registered = {(kinds.get(e.kind, e.kind), e.name): e.distribution for e in registry.entries()}
-    for (kind, name), package in catalog.PACKAGES.items():
-        if kind == "steps" and package in installed:
-            assert registered.get((kind, name)) == package
-    for entry in registry.entries():
-        if entry.kind == "steps" and entry.distribution.startswith("smallwright-"):
-            assert catalog.PACKAGES[entry.kind, entry.name] == entry.distribution
-
-
-def test_the_settings_of_a_name_are_shown(command):
-    shown = command("plugins", "show", "drop")
-    assert shown.returncode == 0, shown.stderr
-    assert "drop (steps) of" in shown.stdout
-    assert "word required" in shown.stdout or "word = " in shown.stdout
-    unknown = command("plugins", "show", "drpo")
-    assert unknown.returncode == 2
-    assert "Did you mean 'drop'?" in unknown.stderr

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from core.process import PLUGIN_FILES_VARIABLE, plugin_files_environment
 
 PROBE = '''
@@ -57,7 +58,7 @@ def manifests(folder):
 def test_what_a_local_file_registers_is_an_option_with_its_defaults(probe):
     composed = probe("run", "+data=probe", "data.word=two", "data.needed=3", "--config")
     assert composed.returncode == 0, composed.stderr
-    assert json.loads(composed.stdout)["data"] == {
+    assert yaml.safe_load(composed.stdout)["data"] == {
         "name": "probe", "corpus": "probe", "word": "two", "numbers": [1, 2], "needed": 3,
     }  # fmt: skip
     wrong = probe("run", "+data=probe", "data.wrod=two")
@@ -72,7 +73,7 @@ def test_what_a_local_file_registers_is_an_option_with_its_defaults(probe):
 def test_a_folder_of_options_wins_over_the_defaults(probe, tmp_path):
     (tmp_path / "hydra_conf" / "data").mkdir(parents=True)
     (tmp_path / "hydra_conf" / "data" / "probe.yaml").write_text("name: probe\ncorpus: probe\nword: mine\nneeded: 1\n")
-    assert json.loads(probe("run", "+data=probe", "--config").stdout)["data"]["word"] == "mine"
+    assert yaml.safe_load(probe("run", "+data=probe", "--config").stdout)["data"]["word"] == "mine"
 
 
 def test_child_processes_of_a_stage_are_told_where_local_files_are(probe, tmp_path):

@@ -54,28 +54,6 @@ def test_the_package_is_whole_and_clean(kind, registry, tmp_path):
         assert ended.returncode == 0, ended.stdout
 
 
-@pytest.mark.parametrize("kind", [kind for kind, made in TEMPLATES.items() if made.group])
-def test_the_package_says_in_its_yaml_what_its_dataclass_says(kind, registry, tmp_path, monkeypatch):
-    """A default that stands twice must be the same twice."""
-    from core import typed
-    from omegaconf import OmegaConf
-
-    group = TEMPLATES[kind].group
-    name = f"yaml_{kind}"
-    folder = new_plugin.create(kind, name, tmp_path, registry)
-    monkeypatch.syspath_prepend(str(folder / "src"))
-    module = __import__(f"smallwright_{name}.config", fromlist=["config"])
-    (config_class,) = [found for found in vars(module).values() if getattr(found, "__module__", "") == module.__name__]
-    path = folder / "src" / f"smallwright_{name}" / "conf" / group / f"{name}.yaml"
-    node = OmegaConf.to_container(OmegaConf.load(path))
-    node = {"data": lambda: node["source"], "posttrain": lambda: node[name]}.get(kind, lambda: node)()
-    assert node.pop("name") == name
-    given = typed.build(config_class, node, "here")
-    sized = {"size": node["size"]} if "size" in node else {}
-    assert given == typed.build(config_class, sized, "here")
-    assert set(node) == set(typed.identity(given)) | set(sized)
-
-
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [

@@ -35,18 +35,26 @@ def call(tmp_path_factory):
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
         return ended.stdout
 
-    run.root = root
+    run.root, run.folders = root, {}
     for kind, name in KINDS.items():
         run("core.plugins", "new", kind, name)
-        (folder,) = root.glob(f"smallwright-*-{name.replace('_', '-')}")
-        run("pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(folder))
+        (run.folders[name],) = root.glob(f"smallwright-*-{name.replace('_', '-')}")
+    editable = [argument for folder in run.folders.values() for argument in ("-e", str(folder))]
+    run("pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", *editable)
     return run
 
 
+@pytest.fixture(scope="module")
+def own_tests(call):
+    """What pytest says of each test of the new packages, all in one process."""
+    folders = map(str, call.folders.values())
+    return call("pytest", "-v", "-p", "no:cacheprovider", "--import-mode=importlib", f"--rootdir={call.root}", *folders)
+
+
 @pytest.mark.parametrize("name", KINDS.values())
-def test_its_own_tests_pass(name, call):
-    (folder,) = call.root.glob(f"smallwright-*-{name.replace('_', '-')}")
-    assert "passed" in call("pytest", "-p", "no:cacheprovider", str(folder))
+def test_its_own_tests_pass(name, call, own_tests):
+    outcomes = [line for line in own_tests.splitlines() if line.startswith(f"{call.folders[name].name}/")]
+    assert any(" PASSED " in outcome for outcome in outcomes), own_tests
 
 
 def test_one_run_uses_all_of_it(call):

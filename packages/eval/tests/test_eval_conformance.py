@@ -1,6 +1,6 @@
 """``lm_eval`` holds what every evaluator must, here on Transformers; on vLLM in ``test_eval_engines.py``."""
 
-from core.testing import EvaluatorConformance
+from smallwright_testing import EvaluatorConformance
 
 
 class TestLMEval(EvaluatorConformance):

@@ -1,6 +1,6 @@
 """``sft`` and ``dpo`` hold what every post-training method must."""
 
-from core.testing import PosttrainConformance
+from smallwright_testing import PosttrainConformance
 
 FEW = {"max_steps": 6, "logging_steps": 1, "save_steps": 2, "max_length": 128, "max_examples": 40}
 

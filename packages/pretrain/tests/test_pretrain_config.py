@@ -1,27 +1,16 @@
 """Settings, their errors, the plan; and that none of it needs torch."""
 
-import dataclasses
 import subprocess
 import sys
-from importlib import resources
 
 import pytest
 from core.errors import ConfigError, UserError
 from core.interfaces import Job
 from core.typed import build, identity
-from omegaconf import OmegaConf
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.plan import memory_parts
-from smallwright_pretrain.trainer import TorchTitanPretrain
-
-
-def test_the_yaml_lists_every_key_with_the_default():
-    text = resources.files("smallwright_pretrain.conf.pretrain").joinpath("torchtitan.yaml").read_text()
-    values = OmegaConf.to_container(OmegaConf.create(text))
-    assert values.pop("name") == "torchtitan"
-    assert set(values) == set(TorchTitanConfig.__dataclass_fields__)
-    assert build(TorchTitanConfig, values, "pretrain") == TorchTitanConfig()
+from smallwright_pretrain.stage import TorchTitanPretrain
 
 
 @pytest.mark.parametrize(
@@ -51,7 +40,7 @@ def test_hardware_settings_are_no_identity():
 
 def test_planning_imports_no_torch_and_counts_tokens():
     code = (
-        "import sys; from smallwright_pretrain.trainer import TorchTitanPretrain as T; "
+        "import sys; from smallwright_pretrain.stage import TorchTitanPretrain as T; "
         "from smallwright_pretrain.config import TorchTitanConfig as C; from pretrain_support import *; "
         "plan = T(C(steps=10, seq_len=32, global_batch_size=4)).plan(Tiny(TinyConfig())); "
         "assert plan['tokens'] == 1280 and plan['seq_len'] == 32, plan; "
@@ -71,7 +60,7 @@ def test_memory_follows_states_and_activations():
     two = memory_parts(TorchTitanConfig(**settings, nproc=2), tiny)
     shared_out = ("weights", "gradients", "optimizer", "activations", "logits")
     assert {name: two[name] * 2 for name in shared_out} == {name: one[name] for name in shared_out}
-    # Both blocks and the embeddings are whole while they compute: all matrices, in float32.
+    # Both layers and the embeddings are whole while they compute: all matrices, in float32.
     assert two["gathered"] == 4 * (tiny.executed_parameters() + 64 * 64)
     whole = memory_parts(TorchTitanConfig(**settings, nproc=2, replicate=2), tiny)
     assert (whole["weights"], whole["gathered"]) == (weights, 0)
@@ -87,47 +76,32 @@ def test_memory_follows_states_and_activations():
     assert (cpu["masks"], one["masks"]) == (16 * 32 * 32 * 4, 0)
 
 
-def test_memory_of_experts_follows_those_of_a_token_and_weights_all_of_them():
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class ExpertsConfig(TinyConfig):
-        num_experts: int = 8
-        num_experts_per_tok: int = 2
-        expert_size: int = 32
-        shared_expert_intermediate_size: int | None = 16
-        moe_layers: tuple[bool, ...] = (False, True)
+class Uneven(Tiny):
+    """An architecture with numbers of its own: two kinds of layers and a part that they share."""
 
-    tiny, mixture = Tiny(TinyConfig()), Tiny(ExpertsConfig())
-    settings = TorchTitanConfig(global_batch_size=16, seq_len=32, nproc=2)
-    dense, sparse = memory_parts(settings, tiny), memory_parts(settings, mixture)
-    one_layer = 2 * (5 * 32 + 3 * 64) + 5 * 16 + 3 * 8 - 5 * 96
-    assert sparse["activations"] - dense["activations"] == 8 * 32 * 4 * one_layer
-    # What is gathered are whole blocks, with the experts that no token uses.
-    assert sparse["gathered"] == 4 * mixture.parameters()
+    def shared_parameters(self) -> int:
+        return 1000
+
+    def layer_parameters(self) -> int:
+        return 5000
+
+    def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
+        return (100, 300 + seq_len * scores)
+
+    def mask_kinds(self) -> int:
+        return 2
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PartsConfig(TinyConfig):
-    """With the decoder's keys of what else is kept for the backward pass."""
-
-    series_activation: int = 1
-    augmented_shortcuts: int = 0
-    shortcut_reduction: int = 32
-    layer_types: tuple[str, ...] = ()
-
-
-def test_memory_counts_the_parts_of_a_decoder():
-    config = TorchTitanConfig(global_batch_size=16, seq_len=32, device="cpu")
-
-    def memory(**parts):
-        return memory_parts(config, Tiny(PartsConfig(**parts)))
-
-    plain, rows = memory(), 16 * 32
-    series = memory(series_activation=2)
-    assert series["activations"] - plain["activations"] == rows * 2 * 2 * 96 * 4
-    shortcuts = memory(augmented_shortcuts=2, shortcut_reduction=8)
-    assert shortcuts["activations"] - plain["activations"] == rows * 2 * 2 * (2 * 64 // 8) * 4
-    local = memory(layer_types=("sliding_attention", "full_attention"))
-    assert local["masks"] == 2 * plain["masks"] == 2 * rows * 32 * 4
+def test_memory_follows_the_numbers_that_an_architecture_gives():
+    uneven = Uneven(TinyConfig())
+    settings = {"global_batch_size": 16, "seq_len": 32}
+    gpu = memory_parts(TorchTitanConfig(**settings, nproc=2), uneven)
+    assert gpu["gathered"] == 4 * (2 * 64 * 64 + 1000 + 2 * 5000)
+    assert (gpu["activations"], gpu["masks"]) == (8 * 32 * 4 * 400, 0)
+    cpu = memory_parts(TorchTitanConfig(**settings, nproc=2, device="cpu"), uneven)
+    assert (cpu["activations"], cpu["masks"]) == (8 * 32 * 4 * 432, 8 * 32 * 2 * 32 * 4)
+    full = memory_parts(TorchTitanConfig(**settings, nproc=2, activation_checkpoint="full"), uneven)
+    assert full["activations"] == 8 * 32 * 4 * (2 * 64 + 300)
 
 
 def test_a_plan_for_other_hardware_changes_ranks_and_device_only():

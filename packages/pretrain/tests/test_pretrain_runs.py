@@ -4,7 +4,6 @@ One reference run is shared; every further run starts TorchTitan again, so there
 """
 
 import dataclasses
-import importlib.util
 import json
 import math
 import shutil
@@ -19,7 +18,9 @@ from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.trainer import TorchTitanPretrain
+from smallwright_pretrain.stage import TorchTitanPretrain
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = TorchTitanConfig(
     steps=12,
@@ -60,10 +61,9 @@ def losses(output: Path) -> dict[int, float]:
 
 @pytest.fixture(scope="module")
 def reference(tokens, tmp_path_factory):
-    """An uninterrupted run on one rank, compared with vLLM where it is installed."""
+    """An uninterrupted run on one rank."""
     output = tmp_path_factory.mktemp("reference")
-    settings = dataclasses.replace(SETTINGS, verify_vllm=True)
-    return output, TorchTitanPretrain(settings).run(job(output, tokens))
+    return output, TorchTitanPretrain(SETTINGS).run(job(output, tokens))
 
 
 def test_the_model_learns_more_than_frequencies(reference, tokens):
@@ -102,14 +102,11 @@ def test_the_exported_checkpoint_has_as_many_parameters_as_counted(reference):
 
 
 def test_engines_agree_about_the_export(reference):
+    """vLLM, too, in the main job (``tests/end_to_end/test_main_job.py``)."""
     _, summary = reference
     verification = summary["verification"]
-    engines = {"TorchTitan - Transformers"}
-    if importlib.util.find_spec("vllm"):
-        engines.add("TorchTitan - vLLM")
-    else:
-        assert "not installed" in verification["notes"]["vLLM"]
-    assert set(verification["max_difference"]) == engines
+    assert verification["notes"] == {"vLLM": "not compared: pretrain.verify_vllm=false"}
+    assert set(verification["max_difference"]) == {"TorchTitan - Transformers"}
     assert all(value <= 1e-3 for value in verification["max_difference"].values())
 
 

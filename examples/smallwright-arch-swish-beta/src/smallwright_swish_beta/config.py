@@ -12,7 +12,7 @@ class SwishBetaConfig(DecoderConfig):
     """A decoder whose gates use an activation of this package."""
 
     SIZES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # For minutes on two CPU cores. Add yours: the keys are those of conf/arch/swish_beta.yaml.
+        # For minutes on two CPU cores. Add yours: the keys are the settings of this class.
         "nano": {
             "hidden_size": 128,
             "intermediate_size": 384,
@@ -25,7 +25,7 @@ class SwishBetaConfig(DecoderConfig):
     }
 
     activation: str = "smallwright_swish_beta.activation:swish_gelu"
-    """Of the feed-forward's gate: ``swish_gelu`` or ``swish_two`` of this package's activation module, silu, gelu,
-    relu2, or ``module:function`` of another one."""
+    """Activation of the feed-forward's gate: ``swish_gelu`` or ``swish_two`` of this package's activation module, silu,
+    gelu, relu2, or ``module:function`` of another one."""
     qk_norm: bool = True
     """RMSNorm over each head of queries and keys, before RoPE (Qwen3)."""

@@ -3,10 +3,11 @@
 import dataclasses
 
 from core.errors import ConfigError
+from core.interfaces import StepConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NoShoutingConfig:
+class NoShoutingConfig(StepConfig):
     """How much shouting is too much."""
 
     longest_run: int = 8

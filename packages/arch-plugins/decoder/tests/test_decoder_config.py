@@ -215,19 +215,3 @@ def test_parallelism_that_cannot_split_a_part_is_refused(values, degrees, key):
 def test_counting_needs_no_torch():
     code = "import sys, smallwright_decoder.architecture; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize("shared", [0, 2, 6])
-def test_shared_feed_forwards_are_gathered_once_beside_two_blocks(shared):
-    from smallwright_pretrain.config import TorchTitanConfig
-    from smallwright_pretrain.plan import memory_parts
-
-    shape = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4, "num_key_value_heads": 4}
-    groups = {"some": f"0-{shared - 1}"} if shared else None
-    config = DecoderConfig(**shape, num_hidden_layers=6, vocab_size=64, ffn_groups=groups)
-    attention, feed_forward, norms = 4 * 64 * 64, 3 * 64 * 96, 2 * 64
-    in_block = attention + norms + (feed_forward if shared < 6 else 0)
-    expected = 64 * 64 + (feed_forward if shared else 0) + 2 * in_block
-    settings = TorchTitanConfig(global_batch_size=16, seq_len=32, nproc=2)
-    gathered = memory_parts(settings, DecoderArchitecture(config))["gathered"]
-    assert gathered == pytest.approx(4 * expected, rel=0.01)  # the model's last norm

@@ -1,6 +1,6 @@
 """Mixtures of experts: counts, routing, the loss that balances them, and the names of their weights.
 
-Shape suffixes: B batch, L sequence, D hidden, E experts, K experts of a token.
+Letters of tensor names: docs/architectures.md.
 """
 
 import pytest
@@ -174,14 +174,14 @@ def test_files_of_an_export_come_back_bit_equal(values, tmp_path):
     assert bool(names) is (found.vllm_architecture() != "SmallwrightForCausalLM")
     for name in names[:1]:
         files.pop(name)
-        with pytest.raises(InputError, match=r"weights are missing|has shape"):
+        with pytest.raises(InputError, match=r"missing weights|of another shape"):
             adapter.from_hf(files)
 
 
 def test_balance_is_one_where_experts_are_used_alike_and_grows_to_their_number():
     even_BLE = torch.full((2, 8, 4), 0.25)
-    round_robin_BLK = (torch.arange(16).view(1, 8, 2) % 4).expand(2, 8, 2)
-    assert torch.equal(balance_loss(even_BLE, round_robin_BLK), torch.ones(2))
+    round_robin_BLS = (torch.arange(16).view(1, 8, 2) % 4).expand(2, 8, 2)
+    assert torch.equal(balance_loss(even_BLE, round_robin_BLS), torch.ones(2))
     one_BLE = F.one_hot(torch.zeros(2, 8, dtype=torch.long), 4).float()
     assert torch.equal(balance_loss(one_BLE, torch.zeros(2, 8, 1, dtype=torch.long)), torch.full((2,), 4.0))
     # Each sequence by itself: two that use one expert each are not balanced together.
@@ -198,7 +198,7 @@ def test_the_loss_reaches_the_gradients_once_and_however_rows_are_divided():
     for name, block in plain.layers.items():
         block.moe.router.register_forward_hook(lambda _, __, out, name=name: scores.update({name: out}))
     loss = loss_of(plain, IDS_BL)
-    balance = sum(balance_loss(scores_BLE, experts_BLK).mean() for _, experts_BLK, scores_BLE in scores.values())
+    balance = sum(balance_loss(scores_BLE, experts_BLS).mean() for _, experts_BLS, scores_BLE in scores.values())
     (loss + 0.5 * balance).backward()
     reported = loss_of(whole, IDS_BL)
     assert torch.equal(reported, loss), "what is reported is the cross-entropy alone"

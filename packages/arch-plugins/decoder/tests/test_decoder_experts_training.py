@@ -11,7 +11,7 @@ from core.interfaces import Job
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.trainer import TorchTitanPretrain
+from smallwright_pretrain.stage import TorchTitanPretrain
 
 SETTINGS = TorchTitanConfig(
     steps=6,

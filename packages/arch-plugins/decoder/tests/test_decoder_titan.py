@@ -1,6 +1,6 @@
 """The TorchTitan face: each part by itself, and that a part which is off changes nothing.
 
-Shape suffixes: B batch, L sequence, V vocabulary.
+Letters of tensor names: docs/architectures.md.
 """
 
 import pytest
@@ -221,7 +221,7 @@ def test_weights_that_are_not_the_models_are_named():
     with pytest.raises(KeyError, match="extra"):
         adapter.to_hf({"extra": torch.zeros(1)})
     name = "model.layers.2.self_attn.q_proj.bias"
-    with pytest.raises(InputError, match=f"missing: {name}"):
+    with pytest.raises(InputError, match=f"missing weights: {name}"):
         adapter.from_hf({key: value for key, value in weights.items() if key != name})
-    with pytest.raises(InputError, match=rf"{name} has shape \(3,\), this model's is \(32,\)"):
+    with pytest.raises(InputError, match=rf"of another shape: {name} \[3\] for \[32\]"):
         adapter.from_hf({**weights, name: torch.zeros(3)})

@@ -1,17 +1,13 @@
 """Sizes and their published parameter counts, and what the configuration refuses."""
 
-import dataclasses
 import subprocess
 import sys
-from importlib.resources import files
 
 import pytest
 import torch
 from core.errors import ConfigError
 from core.interfaces import Architecture
 from core.typed import build, identity
-from omegaconf import OmegaConf
-from smallwright_gqa import conf
 from smallwright_gqa.architecture import GQA
 from smallwright_gqa.config import GQAConfig
 from torchtitan.models.common.attention import ScaledDotProductAttention
@@ -74,13 +70,6 @@ def test_titan_reports_the_architectures_flops():
     with torch.device("meta"):
         stored, flops = config.get_nparams_and_flops(config.build(), 64)
     assert (stored, flops) == (architecture.parameters(), architecture.flops_per_token(64))
-
-
-def test_yaml_lists_every_setting():
-    option = OmegaConf.load(files(conf) / "arch" / "gqa.yaml")
-    assert set(option) == {"name", *(field.name for field in dataclasses.fields(GQAConfig))}
-    option.pop("name")
-    build(GQAConfig, OmegaConf.to_container(option), "arch")
 
 
 def test_name_of_the_size_is_no_part_of_the_identity():

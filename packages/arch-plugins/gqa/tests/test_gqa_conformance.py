@@ -1,6 +1,6 @@
 """``gqa`` holds what every architecture must, with experts too."""
 
-from core.testing import ArchitectureConformance
+from smallwright_testing import ArchitectureConformance
 
 
 class TestGQA(ArchitectureConformance):

@@ -1,5 +1,7 @@
 """TorchTitan and Hugging Face compute the same logits from the same weights; the adapter loses nothing."""
 
+import json
+
 import pytest
 import torch
 from core.typed import build
@@ -68,3 +70,9 @@ def test_initialisation_follows_the_scheme():
         for weight in (block.attention.wo.weight, block.feed_forward.w2.weight):
             assert weight.std().item() == pytest.approx(0.05 / divisor, rel=0.05)
         assert titan.tok_embeddings.weight is titan.lm_head.weight
+
+
+def test_an_export_names_the_class_that_vllm_serves(tmp_path):
+    architecture = GQA(build(GQAConfig, {"size": "nano", "vocab_size": 256}, "arch"))
+    architecture.hf_model_class()(architecture.hf_config()).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == [architecture.vllm_architecture()]

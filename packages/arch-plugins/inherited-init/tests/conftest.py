@@ -64,8 +64,8 @@ def trained_weights():
     model = LlamaForCausalLM(LlamaConfig(**SOURCE))
     plant_dead_parts(model)  # they have no gradient, so they stay
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    ids_NT = toy_stream(300 * 16 * 32).view(300, 16, 32)
-    for batch in ids_NT:
+    ids_BL = toy_stream(300 * 16 * 32).view(300, 16, 32)
+    for batch in ids_BL:
         loss = model(input_ids=batch, labels=batch).loss
         optimizer.zero_grad()
         loss.backward()

@@ -7,7 +7,7 @@ import torch
 from core.interfaces import Job
 from core.typed import build
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.inherit import InheritedInit
+from smallwright_inherited_init.stage import InheritedInit
 from transformers import LlamaConfig, LlamaForCausalLM
 
 VOCABULARY = 96

@@ -1,22 +1,18 @@
 """Inheriting everything changes nothing; dead parts go first; what does not fit is refused with names and values."""
 
-import dataclasses
 import json
-from importlib.resources import files
 
 import pytest
 import torch
 from core.errors import ConfigError, InputError, UserError
 from core.typed import build
+from core.weights import ModelFolder
 from inherited_support import IDS, SOURCE, architecture, inherit
-from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
-from smallwright_inherited_init import conf
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.family import Dimensions
-from smallwright_inherited_init.inherit import InheritedInit
 from smallwright_inherited_init.layer_choice import select_layers
+from smallwright_inherited_init.stage import InheritedInit
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -95,9 +91,9 @@ def test_damaged_and_foreign_sources_are_refused(source, tmp_path):
         ({name: weight for name, weight in weights.items() if name != gate}, f"missing weights: {gate} [24, 32]"),
         (
             {**weights, "model.layers.2.gate.weight": torch.zeros(3)},
-            "weights that config.json has no place for: model.layers.2.gate.weight [3]",
+            "weights that the model has no place for: model.layers.2.gate.weight [3]",
         ),
-        ({**weights, gate: torch.zeros(24, 8)}, f"shape is not config.json's: {gate} [24, 8]"),
+        ({**weights, gate: torch.zeros(24, 8)}, f"weights of another shape: {gate} [24, 8] for [24, 32]"),
     ]:
         save_file(changed, source.hf / "model.safetensors")
         with pytest.raises(InputError) as error:
@@ -183,9 +179,9 @@ def test_planning_refuses_before_the_source_is_trained():
 
 
 def test_rules_that_measure_ask_for_tokens(source, tmp_path):
-    assert not InheritedInit(InheritedInitConfig()).reads_tokens
+    assert not InheritedInit(InheritedInitConfig()).reads_tokens()
     for settings in ({"layers": "perplexity"}, {"neurons": "taylor"}):
-        assert InheritedInit(InheritedInitConfig(**settings)).reads_tokens
+        assert InheritedInit(InheritedInitConfig(**settings)).reads_tokens()
         ((key, value),) = settings.items()
         with pytest.raises(UserError, match=f"arch.initializer.{key}={value}: measured on the run's tokens"):
             inherit(source, architecture(num_hidden_layers=4), tmp_path, **settings)
@@ -203,19 +199,4 @@ def test_released_configuration_format_is_read(tmp_path):
 
     values = {**SOURCE, "model_type": "llama", "rope_theta": 100000, "rope_scaling": None, "torch_dtype": "bfloat16"}
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert Dimensions.of(read_config(Source(tmp_path, "source")), "source").rope_theta == 100000.0
-
-
-def test_yaml_lists_every_setting():
-    option = OmegaConf.load(files(conf) / "arch" / "inherited_init.yaml")
-    initializer = dict(option.initializer)
-    assert initializer.pop("name") == "inherited_init"
-    assert set(initializer) == {field.name for field in dataclasses.fields(InheritedInitConfig)}
-    build(InheritedInitConfig, initializer, "arch.initializer")
-    gqa = pytest.importorskip("smallwright_gqa.config", reason="gqa is not installed")
-    keys = {key: value for key, value in option.items() if key not in ("name", "initializer")}
-    child = build(gqa.GQAConfig, keys, "arch")
-    source = build(gqa.GQAConfig, {"size": option.initializer.source_size}, "arch")
-    assert set(keys) == {field.name for field in dataclasses.fields(gqa.GQAConfig)}
-    assert (child.num_hidden_layers, source.num_hidden_layers) == (4, 6)
-    assert 3 * child.intermediate_size == 2 * source.intermediate_size
+    assert Dimensions.of(read_config(ModelFolder(tmp_path, "source")), "source").rope_theta == 100000.0

@@ -7,11 +7,11 @@ import torch
 import transformers
 from core.errors import InputError, UserError
 from core.typed import build
+from core.weights import ModelFolder
 from inherited_support import CALIBRATION, IDS, SOURCE, architecture, inherit, kept, word_tokenizer
 from safetensors.torch import load_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
-from smallwright_inherited_init.config_json import Source
 from smallwright_inherited_init.vocabulary import match
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -211,7 +211,12 @@ def test_new_tokens_are_the_mean_of_their_pieces(tmp_path):
     ours = byte_level(tmp_path / "ours", [pieces[0], pieces[2], pieces[1], *LETTERS], "<end>")
     known, size = theirs.get_vocab(), ours.get_vocab_size()
     found = match(
-        tmp_path / "ours", Source(tmp_path / "theirs", "source"), size + 2, 259, source_eos=known["</s>"], same=False
+        tmp_path / "ours",
+        ModelFolder(tmp_path / "theirs", "source"),
+        size + 2,
+        259,
+        source_eos=known["</s>"],
+        same=False,
     )
     weight = torch.randn(259, 4, generator=torch.Generator().manual_seed(0))
     rows, tokens = found(weight), ours.get_vocab()

@@ -103,22 +103,22 @@ def test_layers_that_do_nothing_are_dropped(trained, tokens, tmp_path, rule):
 def test_measures_of_layers(trained):
     """Block influence and loss by their definitions, on the model that the other tests cut."""
     model = load_model(LlamaConfig(**SOURCE), trained.model.state_dict())
-    ids_NT = HELD_OUT[:4]
-    hidden = model(input_ids=ids_NT, output_hidden_states=True, use_cache=False).hidden_states
+    ids_BL = HELD_OUT[:4]
+    hidden = model(input_ids=ids_BL, output_hidden_states=True, use_cache=False).hidden_states
     first = 1 - torch.cosine_similarity(hidden[0], hidden[1], dim=-1).mean()
-    assert block_influence(model, ids_NT)[0] == pytest.approx(first.item(), abs=1e-6)
-    assert mean_loss(model, ids_NT) == pytest.approx(model(input_ids=ids_NT, labels=ids_NT).loss.item(), abs=1e-6)
+    assert block_influence(model, ids_BL)[0] == pytest.approx(first.item(), abs=1e-6)
+    assert mean_loss(model, ids_BL) == pytest.approx(model(input_ids=ids_BL, labels=ids_BL).loss.item(), abs=1e-6)
     shallow = LlamaForCausalLM(LlamaConfig(**{**SOURCE, "num_hidden_layers": 4})).eval()
     shallow.model.load_state_dict(model.model.state_dict(), strict=False)
     shallow.model.layers = torch.nn.ModuleList(model.model.layers[i] for i in (0, 1, 4, 5))
     with without(model, [2, 3]):
-        assert mean_loss(model, ids_NT) == pytest.approx(mean_loss(shallow, ids_NT), abs=1e-6)
-    losses = losses_without(model, ids_NT, 2, quiet)
-    assert losses[2] == pytest.approx(mean_loss(shallow, ids_NT), abs=1e-6)
+        assert mean_loss(model, ids_BL) == pytest.approx(mean_loss(shallow, ids_BL), abs=1e-6)
+    losses = losses_without(model, ids_BL, 2, quiet)
+    assert losses[2] == pytest.approx(mean_loss(shallow, ids_BL), abs=1e-6)
     start = losses.index(min(losses))
-    chosen = measure_layers("contiguous", model, ids_NT, 4, quiet)
+    chosen = measure_layers("contiguous", model, ids_BL, 4, quiet)
     assert chosen.kept == [layer for layer in range(6) if layer not in (start, start + 1)]
-    assert measure_layers("perplexity", model, ids_NT, 6, quiet).kept == [0, 1, 2, 3, 4, 5]
+    assert measure_layers("perplexity", model, ids_BL, 6, quiet).kept == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("rule", LAYER_RULES)

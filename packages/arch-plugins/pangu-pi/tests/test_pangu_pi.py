@@ -1,16 +1,11 @@
 """Sizes and what the sources say of them; the two parts, one by one and together."""
 
-import dataclasses
-from importlib.resources import files
-
 import pytest
 import torch
-from core.testing import ArchitectureConformance
 from core.typed import build
-from omegaconf import OmegaConf
-from smallwright_pangu_pi import conf
 from smallwright_pangu_pi.architecture import PanguPi
 from smallwright_pangu_pi.config import PanguPiConfig
+from smallwright_testing import ArchitectureConformance
 from torchtitan.models.common.attention import ScaledDotProductAttention
 
 PLAIN = {"series_activation": 1, "augmented_shortcuts": 0}
@@ -30,6 +25,8 @@ def pangu_pi(**values) -> PanguPi:
 
 class TestPanguPi(ArchitectureConformance):
     plugin = "pangu_pi"
+    # One process serves both parts with all others of the library, in test_decoder_vllm.py.
+    test_vllm_gives_titans_log_probabilities = None
 
 
 @pytest.mark.parametrize("size", PanguPiConfig.SIZES)
@@ -70,11 +67,3 @@ def test_embedding_shares_of_the_tokenizer_study(vocab_size, layers, stored, per
     architecture = pangu_pi(size="pangu-pi-1b-pro", **values)
     assert architecture.parameters() == stored
     assert 100 * architecture.embedding_parameters() / stored == pytest.approx(percent, abs=5e-4)
-
-
-def test_yaml_lists_every_setting():
-    option = OmegaConf.load(files(conf) / "arch" / "pangu_pi.yaml")
-    assert set(option) == {"name", *(field.name for field in dataclasses.fields(PanguPiConfig))}
-    option.pop("name")
-    built = build(PanguPiConfig, OmegaConf.to_container(option), "arch")
-    assert (built.series_activation, built.augmented_shortcuts, built.tie_word_embeddings) == (2, 1, False)

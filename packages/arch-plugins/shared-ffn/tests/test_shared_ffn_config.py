@@ -1,14 +1,9 @@
 """Sizes and their published parameter counts, which layers share, and what the configuration refuses."""
 
-import dataclasses
-from importlib.resources import files
-
 import pytest
 import torch
 from core.errors import ConfigError
 from core.typed import build, identity
-from omegaconf import OmegaConf
-from smallwright_shared_ffn import conf
 from smallwright_shared_ffn.architecture import SharedFFN
 from smallwright_shared_ffn.config import SharedFFNConfig
 from torchtitan.models.common.attention import ScaledDotProductAttention
@@ -64,13 +59,6 @@ def test_layers_share_by_group_or_not_at_all():
     again = shared_ffn(size="mobillama-1.2b", ffn_groups={"all": "all"})
     assert again.parameters() == STORED["mobillama-0.5b"]
     assert len({str(identity(each.config)) for each in (everything, hybrid, nothing)}) == 3
-
-
-def test_yaml_lists_every_setting():
-    option = OmegaConf.load(files(conf) / "arch" / "shared_ffn.yaml")
-    assert set(option) == {"name", *(field.name for field in dataclasses.fields(SharedFFNConfig))}
-    option.pop("name")
-    assert build(SharedFFNConfig, OmegaConf.to_container(option), "arch").ffn_groups == {"all": "all"}
 
 
 def test_name_of_the_size_is_no_part_of_the_identity():

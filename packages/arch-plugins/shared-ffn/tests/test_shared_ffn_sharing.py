@@ -1,7 +1,7 @@
-"""Shared FFNs: written out per layer, owned by the model and not by its blocks, compiled, sharded over ranks."""
+"""Shared FFNs: written out per layer, owned by the model and not by its blocks, compiled.
 
-import subprocess
-import sys
+Two ranks train them sharded in ``test_shared_ffn_conformance.py``.
+"""
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ from core.typed import build
 from smallwright_decoder.materialise import materialise
 from smallwright_shared_ffn.architecture import SharedFFN
 from smallwright_shared_ffn.config import SharedFFNConfig
-from torch.distributed.tensor import DTensor
 from torchtitan.models.common.attention import ScaledDotProductAttention
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
@@ -71,44 +70,3 @@ def test_pipeline_parallelism_is_refused():
 
     with pytest.raises(ConfigError, match="pipeline_parallel_degree=2"):
         built().titan_config(inner_attention=None, seq_len=32).update_from_config(config=Settings())
-
-
-def _train_on_two_ranks(rank: int, store: str, result: str) -> None:
-    import torch.distributed as dist
-    from torch.distributed.fsdp import FSDPModule
-    from torchtitan.distributed.fsdp import apply_fsdp_to_decoder
-
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    model = titan_model(ffn_groups=GROUPS)
-    mesh = dist.init_device_mesh("cpu", (2,), mesh_dim_names=("fsdp",))
-    apply_fsdp_to_decoder(model, mesh, torch.float32, torch.float32, pp_enabled=False)
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.set_force_sum_reduction_for_comms(True)  # gloo has no pre-multiplied sum
-    assert all(isinstance(parameter, DTensor) for parameter in model.shared_ffns["middle"].parameters())
-    # TorchTitan sums gradients over ranks; halves of a batch make its mean.
-    (loss_of(model, batch()[rank * 2 : rank * 2 + 2]) / 2).backward()
-    gradients = {name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()}
-    if rank == 0:
-        torch.save(gradients, result)
-    dist.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_fsdp_ranks_give_one_ranks_gradients(tmp_path):
-    commands = [
-        [sys.executable, __file__, str(rank), f"{tmp_path}/store", f"{tmp_path}/gradients.pt"] for rank in (0, 1)
-    ]
-    ranks = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    errors = [rank.communicate(timeout=300)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], errors
-    sharded = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    model = titan_model(ffn_groups=GROUPS)
-    loss_of(model, batch()).backward()
-    for name, parameter in model.named_parameters():
-        assert torch.allclose(sharded[name], parameter.grad, atol=1e-6), name
-
-
-if __name__ == "__main__":  # one rank of the test above
-    _train_on_two_ranks(int(sys.argv[1]), sys.argv[2], sys.argv[3])

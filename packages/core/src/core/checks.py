@@ -1,10 +1,25 @@
-"""What a step can check while planning: the paths and libraries that its settings need."""
+"""Checks of settings: the limits of numbers, and the paths and libraries that a step needs, before any work."""
 
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import InputError, MissingPluginError
+from core.errors import ConfigError, InputError, MissingPluginError
+
+
+def at_least(config: object, **least: float) -> None:
+    """Refuse settings that are too small. None passes: it stands for "no limit" or "not set".
+
+    Args:
+        least: Name of a setting to its least value.
+
+    Raises:
+        ConfigError: naming the first that is smaller.
+    """
+    for name, low in least.items():
+        value = getattr(config, name)
+        if value is not None and value < low:
+            raise ConfigError(f"{name}={value}: must be at least {low}.")
 
 
 def check_local(name: str, where: str) -> None:
@@ -24,7 +39,7 @@ def check_modules(where: str, modules: Mapping[str, str], extra: str) -> None:
 
     Args:
         modules: Module to the name of its distribution.
-        extra: What to install, such as ``smallwright-data-scorers[fasttext]``.
+        extra: What to install, such as ``smallwright-data-classifiers[fasttext]``.
 
     Raises:
         MissingPluginError: one is missing.

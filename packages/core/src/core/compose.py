@@ -4,16 +4,18 @@ Hydra alone takes ``+arch=typo`` as a plain string when no package offers a grou
 key is a group is checked against what is installed, before and after composing.
 """
 
+import dataclasses
 import importlib.resources
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_module
+from hydra import initialize
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -22,13 +24,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core import local_options
-from core.catalog import PACKAGES
+from core import catalog, local_options
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS
+from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS
 from core.registry import Registry
+from core.run_config import RunConfig
 
 LOCAL_CONFIG_FOLDER = "hydra_conf"
+ROOT = "smallwright"
+"""Name of the root of every configuration in Hydra's store."""
 
 _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)
 
@@ -36,7 +40,7 @@ _OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=
 def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:
     """Return the options of every config group: ``{"arch": {"gqa": "smallwright-arch-gqa"}}``.
 
-    Of one that is offered twice the first distribution is named; ``option_clashes`` has both.
+    When two distributions offer an option, the first is named here and ``option_clashes`` has both.
     """
     index = {
         group: {name: origins[0] for name, origins in options.items()}
@@ -95,13 +99,14 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     normalised = [part for override in overrides for part in normalise(override, options, registry)]
     _install_search_path(registry)
     GlobalHydra.instance().clear()
-    with initialize_config_module("core.conf", version_base="1.3"):
+    _store_root()
+    with initialize(config_path=None, version_base="1.3"):
         try:
             _refuse_clashes(option_clashes(registry), normalised)
-            composed = hydra_compose("config", overrides=normalised, return_hydra_config=True)
+            composed = hydra_compose(ROOT, overrides=normalised, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_explain(error, normalised)) from error
-        _check_choices(composed, normalised)
+        _check_choices(composed, normalised, options, registry)
         try:
             return _resolve(composed)
         except OmegaConfBaseException as error:
@@ -114,7 +119,8 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
     ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option. Several
     recipes, ``+data=[a,b]``, get a node each, ``data.a`` and ``data.b``; there ``data.a.scorer=llm`` chooses for one.
-    A setting of a step, ``data.steps.minhash.bands=14``, need not be in the recipe's file.
+    A setting below a group, ``arch.num_hidden_layers=4``, need not be in the option's file: files name only what they
+    change, and the types of the plugins refuse what does not exist.
     """
     match = _OVERRIDE.match(override)
     if match is None:
@@ -125,13 +131,13 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     group, at = key.replace(".", "/"), ""
     parts = key.split(".")
     if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
-        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # of one of several recipes
+        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # the option is for one of several recipes
     top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
     if prefix == "~" or not (top_level or group in options):
-        if (group, value) in PACKAGES:  # an option of a nested group whose package is not installed
+        if value and catalog.package_of(group, value) is not None:  # its package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
-        if not prefix and parts[0] == "data" and len(parts) > 2:
-            prefix = "++"  # recipes leave out settings that keep their defaults; the steps' own types check all keys
+        if not prefix and parts[0] in GROUPS and len(parts) > 1:
+            prefix = "++"
         return [f"{prefix}{override.lstrip('+~')}"]
     chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
     if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
@@ -178,7 +184,7 @@ def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], ov
     if not clashes:
         return
     loader = GlobalHydra.instance().config_loader()
-    read = {entry.config_path for entry in loader.compute_defaults_list("config", overrides, RunMode.RUN).defaults}
+    read = {entry.config_path for entry in loader.compute_defaults_list(ROOT, overrides, RunMode.RUN).defaults}
     for (group, name), (_, message) in clashes.items():
         if f"{group}/{name}" in read or os.environ.get("SMALLWRIGHT_STRICT"):
             raise ConfigError(message)
@@ -186,6 +192,20 @@ def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], ov
 
 def _flag_hint(key: str) -> str:
     return " Options start with --; see --help." if key.startswith("-") else ""
+
+
+def _store_root() -> None:
+    """Give Hydra the root: the default option of each group that has one, and the settings of a run."""
+    kinds = [kind for kind in GROUPS.values() if kind.default is not None]
+    defaults = [{f"optional {kind.group}" if kind.optional else kind.group: kind.default} for kind in kinds]
+    hydra = {"output_subdir": None, "job": {"chdir": False}}
+    ConfigStore.instance().store(
+        name=ROOT, node={"defaults": [*defaults, "_self_"], **_root_settings(), "hydra": hydra}
+    )
+
+
+def _root_settings() -> dict[str, Any]:
+    return {field.name: field.default for field in dataclasses.fields(RunConfig)}
 
 
 def _install_search_path(registry: Registry) -> None:
@@ -205,22 +225,58 @@ def _install_search_path(registry: Registry) -> None:
     plugins.register(SmallwrightSearchPath)
 
 
-def _check_choices(composed: DictConfig, overrides: Iterable[str]) -> None:
-    """Guard against Hydra taking a group choice for a plain value."""
+def _check_choices(
+    composed: DictConfig, overrides: Sequence[str], options: Mapping[str, Mapping[str, str]], registry: Registry
+) -> None:
+    """Refuse what would be a plain value or a setting of nothing: each group that is set must have a chosen option."""
     choices = composed.hydra.runtime.choices
-    for group in DEFAULT_GROUPS + APPENDED_GROUPS:
-        given = [o for o in overrides if o.lstrip("+").startswith(f"{group}=")]
-        # Hydra records no choice for a list of options, but then the group has a node of settings.
-        has_settings = isinstance(OmegaConf.select(composed, group), DictConfig)
+    for group in (*GROUPS, *RUN_GROUPS):
+        given = [override for override in overrides if override.lstrip("+").startswith((f"{group}=", f"{group}@"))]
+        node = OmegaConf.select(composed, group)
+        # For a list of options Hydra records no choice, but the group then has settings.
+        has_settings = isinstance(node, DictConfig)
         if given and not has_settings and group not in choices:
             raise MissingPluginError(f"{given[0]}: no installed plugin offers {group!r}. See python -m core.plugins.")
         if not has_settings and group in composed and composed[group] is not None:
             raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value, which {group} never is.")
+        if has_settings and not given and group != "posttrain":
+            _refuse_settings_of_nothing(group, node, overrides, choices, options, registry)
+    for name, node in (OmegaConf.select(composed, "posttrain") or {}).items():
+        if not isinstance(node, DictConfig) or "name" not in node:
+            key = _given_below(f"posttrain.{name}", overrides) or f"posttrain.{name}"
+            known = options.get("posttrain", {})
+            guess = nearest(str(name), known)
+            raise ConfigError(f"{key}: {name} is no method of this run.{guess} Add it: '+posttrain=[{name}]'.")
+
+
+def _refuse_settings_of_nothing(
+    group: str,
+    node: DictConfig,
+    overrides: Sequence[str],
+    choices: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, str]],
+    registry: Registry,
+) -> None:
+    """Refuse settings of a group for which nothing was chosen, such as ``arch.size=nano`` without ``+arch``."""
+    key = _given_below(group, overrides)
+    if key is None or choices.get(group) in options.get(group, {}) or "name" in node:
+        return
+    default = GROUPS[group].default if group in GROUPS else None
+    if default is not None:  # its package is not installed
+        raise MissingPluginError(registry.missing_message(group, default, sorted(options.get(group, {}))))
+    known = ", ".join(sorted(options.get(group, {}))) or "none"
+    raise ConfigError(f"{key}: nothing of {group} is chosen. Add +{group}=<option>. Installed: {known}.")
+
+
+def _given_below(place: str, overrides: Sequence[str]) -> str | None:
+    """The key of the first override below a place of the configuration."""
+    keys = (_key(override) for override in overrides if "/" not in _key(override))
+    return next((key for key in keys if key.startswith(f"{place}.")), None)
 
 
 def _resolve(composed: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    # Interpolations may point anywhere in the tree, so the copy needs no parent: all keys but Hydra's own are in it.
+    # An interpolation may point anywhere in the tree, so everything but Hydra's own keys must be in the copy.
     resolved = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
@@ -231,43 +287,15 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
-        key = match[1]
-        found = _unknown_part([o for o in overrides if _key(o) != key], key)
-        if found is not None:
-            part, known = found
-            if not known:
-                parent = key.rpartition(".")[0] or "the configuration"
-                given = next(override for override in overrides if _key(override) == key)
-                return (
-                    f"{key}: unknown key. {parent} has no settings here; where it takes names of your own, put a + "
-                    f"before it: '+{given}'."
-                )
-            return f"{key}: unknown key.{nearest(part, known)} Known keys: {', '.join(sorted(known))}."
+        key, known = match[1], [*_root_settings(), *GROUPS]
+        if "." not in key:
+            return f"{key}: unknown key.{nearest(key, known)} Known keys: {', '.join(sorted(known))}."
+        parent = key.rpartition(".")[0]
+        return f"{key}: unknown key: {parent} has no settings."
     match = re.search(r"Could not find '([^']+)'", text)
     if match:
         return f"no config {match[1]!r} on the search path: is its plugin installed? See python -m core.plugins."
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _unknown_part(overrides: Sequence[str], key: str) -> tuple[str, list[str]] | None:
-    """The first part of ``key`` that the configuration composed without it does not have, and the keys beside it.
-
-    None when composing fails without it too.
-    """
-    try:
-        GlobalHydra.instance().clear()
-        with initialize_config_module("core.conf", version_base="1.3"):
-            composed = hydra_compose("config", overrides=[o for o in overrides if "/" in _key(o) or "." not in _key(o)])
-    except Exception:
-        return None
-    node: Any = composed
-    *parents, part = key.split(".")
-    for parent in parents:
-        if not isinstance(node, DictConfig) or parent not in node:
-            part = parent
-            break
-        node = node[parent]
-    return part, [str(name) for name in node if name != "hydra"] if isinstance(node, DictConfig) else []
 
 
 def _key(override: str) -> str:

@@ -8,7 +8,6 @@ every hook call with its results, ``SMALLWRIGHT_STRICT=1`` makes a broken plugin
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import sys
 import traceback
@@ -22,6 +21,7 @@ import pluggy
 from core import PLUGIN_API_VERSION, hooks
 from core.errors import ConfigError
 from core.kinds import KINDS
+from core.local_files import NameTaken, import_file
 from core.registry import LOCAL_VERSION, Entry, PluginRecord, Registry
 
 GROUP = "smallwright"
@@ -61,22 +61,22 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
             _load_one(registry, manager, point.load, described)
         elif (allowed is not None and point.name not in allowed) or point.name in denied:
             registry.plugins.append(PluginRecord(status="disabled", reason="by environment variable", **described))
-        elif len(owners[point.name]) > 1:  # whichever were loaded, it could be the wrong one
+        elif len(owners[point.name]) > 1:  # loading one of them could be the wrong choice
             reason = f"{point.name} is the name of several plugins: {' and '.join(owners[point.name])}. Uninstall one."
             registry.plugins.append(PluginRecord(status="failed", reason=reason, **described))
         else:
             _load_one(registry, manager, point.load, described)
-    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():  # a file given twice is one
+    for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():
         if path.is_dir():
             raise ConfigError(f"--plugin {path}: is a folder. Give a .py file; a package is installed with pip.")
         if not path.is_file():
             raise ConfigError(f"--plugin {path}: no such file.")
         if path.suffix != ".py":
             raise ConfigError(f"--plugin {path}: not a Python file: give a .py.")
-        # The content is the version: what an edited file makes is another artifact.
+        # The content is the version, so that an edited file makes another artifact.
         version = f"{LOCAL_VERSION} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
         described = {"name": path.stem, "distribution": path.name, "version": version, "module": str(path)}
-        _load_one(registry, manager, functools.partial(_load_file, path), {**described, "local": True})
+        _load_one(registry, manager, functools.partial(_import_local, path), {**described, "local": True})
         if registry.plugins[-1].status == "failed":
             raise ConfigError(f"--plugin {path}: {registry.plugins[-1].reason}")
     if os.environ.get("SMALLWRIGHT_STRICT"):
@@ -170,24 +170,11 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, module: ModuleTy
         registry.config_packages[package] = described["distribution"]
 
 
-def _load_file(path: Path) -> ModuleType:
-    """Import a local file under its own stem, so that ``"my_arch:MyArch"`` targets find it."""
-    if path.stem in sys.modules and getattr(sys.modules[path.stem], "__file__", None) == str(path.resolve()):
-        return sys.modules[path.stem]
-    installed = importlib.util.find_spec(path.stem)
-    if installed is not None and installed.origin != str(path.resolve()):
-        raise _RefusedPlugin(f"a module named {path.stem!r} is installed already: rename the file.")
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+def _import_local(path: Path) -> ModuleType:
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[path.stem]
-        raise
-    return module
+        return import_file(path)
+    except NameTaken as error:
+        raise _RefusedPlugin(str(error)) from error
 
 
 def _names(variable: str) -> set[str] | None:

@@ -57,7 +57,7 @@ def source_digest(target: str) -> str:
     spec = importlib.util.find_spec(package)
     if spec is None:
         return "unknown"
-    if not spec.submodule_search_locations:  # a module alone
+    if not spec.submodule_search_locations:  # a single file, no package
         return store.file_digest(Path(spec.origin)) if spec.origin else "unknown"
     folder = Path(next(iter(spec.submodule_search_locations)))
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))

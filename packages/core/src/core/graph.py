@@ -17,19 +17,7 @@ from core.fingerprint import identity as content_identity
 from core.interfaces import Architecture, Initializer, Job
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
-from core.typed import setting
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """The top-level settings of a run, beside the plugins' groups."""
-
-    store: str = setting("./store", identity=False)
-    """Folder of artifacts."""
-    run_dir: str | None = setting(None, identity=False)
-    """Folder of the report and the logs; None: ./runs/<date>-<name>."""
-    name: str | None = setting(None, identity=False)
-    seed: int = 0
+from core.run_config import RunConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +46,7 @@ class ArchitectureChoice:
 
     def identity(self) -> dict[str, Any]:
         values = typed.identity(self.config)
-        values.pop("size", None)  # a size is a name for dimensions; the dimensions are the identity
+        values.pop("size", None)  # the dimensions are the identity, not the name of their set
         return {**self.entry.identity(), **values}
 
 
@@ -123,6 +111,12 @@ class StageSpec:
         chosen = [choice.entry for choice in (self.architecture,) if choice is not None]
         entries = [self.entry, *chosen, *self.parts]
         return {entry.distribution: source_digest(entry.target) for entry in entries}
+
+    def other_code(self, manifest: Mapping[str, Any]) -> str | None:
+        """Return a note where the code that made a finished artifact is not what is installed now."""
+        made, here = manifest.get("sources", {}), self.sources()
+        changed = [name for name in here if made.get(name, here[name]) != here[name]]
+        return f"made by other code of {', '.join(changed)}, of the same artifact_version" if changed else None
 
     def job(self, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> Job:
         """Return the work as a process of its own is told of it.
@@ -303,8 +297,9 @@ class _Builder:
         config_class = entry.load_config()
         assert config_class is not None, f"architecture {entry.name} registers no config class"
         vocabulary = tokenizer.build().vocab_size()
-        sizes = getattr(config_class, "SIZES", {}).get(settings.get("size"), {})
-        if settings.get("vocab_size") is None and sizes.get("vocab_size") is None:
+        size = settings.get("size")
+        sized = getattr(config_class, "SIZES", {}).get(size, {}) if isinstance(size, str) else {}
+        if settings.get("vocab_size") is None and sized.get("vocab_size") is None:
             settings["vocab_size"] = vocabulary
         choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, "arch"))
         if choice.config.vocab_size < vocabulary:
@@ -348,10 +343,10 @@ class _Builder:
         inputs = {"tokenizer": tokenizer}
         if initializer.reads_tokens():
             inputs["tokens"] = tokens
-        if getattr(config, "source", None) is None:
-            source = {"name": arch["name"], "size": config.source_size, **(getattr(config, "source_arch", None) or {})}
-            source_arch = self._architecture(source, tokenizer)
-            # An impossible child is no reason to train its source first.
+        source = initializer.source_to_train()
+        if source is not None:
+            source_arch = self._architecture({"name": arch["name"], **source}, tokenizer)
+            # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
             inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
         else:

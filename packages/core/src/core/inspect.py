@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import InputError, UserError, cannot_write
+from core import cli
+from core.errors import InputError, cannot_write
 
 if TYPE_CHECKING:  # reading documents needs the extra [data]
     from core.data.samples import Findings, Sample
@@ -27,15 +28,33 @@ BAR = 24
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m core.inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return cli.carry_out(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
+    found = [_look(artifact, options) for artifact in _artifacts(options.corpus)]
+    if options.html is None:
+        print("\n\n".join(render(findings, options.width) for findings in found))
+        return 0
+    from core.inspect_html import render as render_html
+
+    try:
+        options.html.write_text(render_html(found), encoding="utf-8")
+    except OSError as error:
+        raise InputError(cannot_write(error, options.html)) from error
+    print(f"page: {options.html.resolve()}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.command_parser("core.inspect", __doc__)
     parser.add_argument("corpus", type=Path, help="folder of a data artifact (store/data/<name>) or of a run")
     parser.add_argument(
         "--samples", type=_at_least(0), default=2, metavar="N", help="documents to show of each group (2)"
     )
     parser.add_argument("--step", metavar="LABEL", help="only what this step set aside")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of samples (0)")
+    parser.add_argument("--seed", type=int, default=0, help="number that chooses the samples (0)")
     parser.add_argument(
         "--width", type=_at_least(20), default=240, metavar="N", help="characters shown of each text (240)"
     )
@@ -43,25 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--limit", type=_at_least(1), default=200_000, metavar="N", help="read about so many documents, evenly (200000)"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page instead, with longer texts")
-    options = parser.parse_args(arguments)
-    try:
-        found = [_look(artifact, options) for artifact in _artifacts(options.corpus)]
-        if options.html is not None:
-            from core.inspect_html import render as render_html
-
-            try:
-                options.html.write_text(render_html(found), encoding="utf-8")
-            except OSError as error:
-                raise InputError(cannot_write(error, options.html)) from error
-            print(f"page: {options.html.resolve()}")
-        else:
-            print("\n\n".join(render(findings, options.width) for findings in found))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (BrokenPipeError, KeyboardInterrupt):
-        return 130
-    return 0
+    return parser
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -104,14 +105,21 @@ def _artifacts(corpus: Path) -> list[Path]:
         raise InputError(f"{corpus}: no such folder. Give store/data/<name>, or the folder of a run.")
     if not (corpus / "logs").is_dir():
         return [corpus]
-    jobs = sorted((corpus / "logs").glob("data*.job.json"))  # a run that is not finished has no report
     report = corpus / "report.json"
-    stages = json.loads(report.read_text())["stages"] if report.is_file() else []
+    stages = _json(report)["stages"] if report.is_file() else []
     found = [Path(stage["artifact"]) for stage in stages if stage["name"].split("-")[0] == "data"]
-    found = found or [Path(json.loads(job.read_text())["output"]) for job in jobs]
+    if not found:  # a run that is not finished has no report
+        found = [Path(_json(job)["output"]) for job in sorted((corpus / "logs").glob("data*.job.json"))]
     if not found:
         raise InputError(f"{corpus}: this run has no data stage.")
     return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}). Give a folder store/data/<name> instead.") from error
 
 
 def render(findings: "Findings", width: int) -> str:
@@ -169,7 +177,7 @@ def _line(sample: "Sample", width: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    """White space made single, and nothing that a terminal would obey: the text is from the web."""
+    """Return the text on one line, without control characters: the web's text must not steer the terminal."""
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
 
 

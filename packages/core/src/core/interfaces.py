@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import travel
+from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.writing import write_json
 
@@ -82,10 +83,8 @@ class Job:
         """Read what :meth:`write` wrote, and build the stage, the architecture and the executor that it names."""
         content = json.loads(path.read_text(encoding="utf-8"))
         plugin_files = tuple(content["plugin_files"])
-        if plugin_files:  # their modules are found by loading them
-            from core.discovery import load
-
-            load(plugin_files)
+        for file in plugin_files:
+            import_file(Path(file))
         return cls(
             name=content["name"],
             output=Path(content["output"]),
@@ -152,6 +151,16 @@ class Initializer(Stage):
     def reads_tokens(self) -> bool:
         """Whether the run's tokens are among the inputs, as ``tokens``."""
         return False
+
+    def source_to_train(self) -> dict[str, Any] | None:
+        """Return the settings of a source that the run trains first; None: this stage's settings name a trained one.
+
+        They are settings of the child's architecture. By default, where the setting ``source`` is None, ``size`` is the
+        setting ``source_size`` and the mapping ``source_arch`` has the others.
+        """
+        if getattr(self.config, "source", None) is not None:
+            return None
+        return {"size": self.config.source_size, **(getattr(self.config, "source_arch", None) or {})}
 
     def check(self, source: "Architecture", child: "Architecture") -> None:
         """Refuse, while planning, a child that cannot come from a source which the run trains first.
@@ -287,6 +296,53 @@ class Architecture(ABC):
         tables = 1 if getattr(self.config, "tie_word_embeddings", True) else 2
         return int(tables * self.config.vocab_size * self.config.hidden_size)
 
+    def shared_parameters(self) -> int:
+        """Stored parameters that belong to the model and not to one layer, embedding and head aside: 0 by default."""
+        return 0
+
+    def layer_parameters(self) -> int:
+        """Stored parameters of one layer, for estimates: their mean; override where layers differ much in size."""
+        own = self.parameters() - self.embedding_parameters() - self.shared_parameters()
+        return own // self.layers()
+
+    def layers(self) -> int:
+        """Number of layers: Hugging Face's ``num_hidden_layers``, 1 where the configuration lacks it."""
+        return int(getattr(self.config, "num_hidden_layers", None) or 1)
+
+    def residual_width(self) -> int:
+        """Width of the residual stream: Hugging Face's ``hidden_size``, 0 where the configuration lacks it."""
+        return int(getattr(self.config, "hidden_size", None) or 0)
+
+    def vocab_rows(self) -> int:
+        """Rows of the embedding: Hugging Face's ``vocab_size``, 0 where the configuration lacks it."""
+        return int(getattr(self.config, "vocab_size", None) or 0)
+
+    def context(self) -> int | None:
+        """Longest sequence in tokens that the model claims to serve: Hugging Face's ``max_position_embeddings``."""
+        return getattr(self.config, "max_position_embeddings", None)
+
+    def mask_kinds(self) -> int:
+        """Attention masks that a forward pass needs at once: 2 where ``layer_types`` has sliding layers, else 1."""
+        return 2 if "sliding_attention" in (getattr(self.config, "layer_types", None) or ()) else 1
+
+    def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
+        """Values that each layer keeps per token for the backward pass, for estimates of memory.
+
+        The default is a pre-norm layer with a gated feed-forward of width ``intermediate_size``: 4 values of the
+        residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before and after
+        rotation, output) and 5 of the feed-forward's width.
+
+        Args:
+            seq_len: Training sequence length in tokens.
+            scores: Attention keeps its scores, as on a CPU: two values for each query head and token of the sequence.
+        """
+        layers, hidden = self.layers(), self.residual_width()
+        values = 4 * hidden + 8 * (self.attention_width() // layers)
+        values += 5 * (getattr(self.config, "intermediate_size", None) or 4 * hidden)
+        if scores:
+            values += 2 * seq_len * (getattr(self.config, "num_attention_heads", None) or 1)
+        return (values,) * layers
+
     def kv_cache_bytes(self, tokens: int, bytes_per_value: int = 2) -> int | None:
         """Bytes of the keys and values that one sequence of ``tokens`` keeps while it is generated.
 
@@ -295,13 +351,13 @@ class Architecture(ABC):
 
         Args:
             tokens: Context in tokens.
-            bytes_per_value: Of the cache's dtype: 2 for bfloat16.
+            bytes_per_value: Size of one value of the cache: 2 for bfloat16.
         """
         config = self.config
         layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_key_value_heads", None)
         if layers is None or heads is None:
             return None
-        head_dim = getattr(config, "resolved_head_dim", None) or config.hidden_size // config.num_attention_heads
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         window = getattr(config, "sliding_window", None) or tokens
         types = getattr(config, "layer_types", None) or ["full_attention"] * layers
         kept = sum(min(tokens, window) if kind == "sliding_attention" else tokens for kind in types)

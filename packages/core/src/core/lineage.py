@@ -5,31 +5,31 @@ python -m core.lineage store/crawl/demo_crawl-0123456789ab --json
 python -m core.lineage crawl/page.warc.gz --store store
 """
 
-import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import store
-from core.errors import InputError, UserError
+from core import cli, store
+from core.errors import InputError
+
+LONGEST_LIST = 8
+"""Files that are shown of an artifact; --json has all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m core.lineage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return cli.carry_out(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    parser = cli.command_parser("core.lineage", __doc__)
     parser.add_argument("artifact", type=Path, help="an artifact's folder, or an input file such as a WARC")
     parser.add_argument("--store", type=Path, default=None, help="where to look for what was made from it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    try:
-        result = lineage(options.artifact, options.store)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    result = lineage(options.artifact, options.store)
     print(json.dumps(result, indent=2) if options.json else render(result))
     return 0
 
@@ -37,8 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
     """Return ``{artifact, made_from: tree, used_by: [artifact...]}``.
 
+    Args:
+        artifact: Folder of an artifact, a folder inside one, or an input file.
+        root: The store to look for later artifacts in; None: the artifact's own, for a file ``./store``.
+
     Raises:
-        InputError: no such artifact or file.
+        InputError: no such artifact, file or store.
+        ArtifactError: a manifest is damaged.
     """
     if not artifact.exists():
         raise InputError(f"{artifact}: no such artifact or file.")
@@ -49,6 +54,8 @@ def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
         raise InputError(f"no finished artifact at this place: no {store.MANIFEST} in it or above it.")
     is_file = artifact.is_file()
     root = (root or (Path("store") if is_file else artifact.parent.parent)).resolve()
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder. Say where the store is: --store <dir>.")
     return {
         "artifact": str(artifact),
         "made_from": {} if is_file else made_from(artifact),
@@ -57,10 +64,13 @@ def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
 
 
 def made_from(artifact: Path) -> dict[str, Any]:
-    """Return the tree of an artifact's inputs, down to the external files."""
-    try:
-        manifest = json.loads((artifact / store.MANIFEST).read_text())
-    except FileNotFoundError:
+    """Return the tree of an artifact's inputs, down to the external files.
+
+    Raises:
+        ArtifactError: a manifest is damaged.
+    """
+    manifest = store.load_manifest(artifact)
+    if manifest is None:
         return {"artifact": str(artifact), "missing": True}
     return {
         "artifact": str(artifact),
@@ -75,8 +85,13 @@ def made_from(artifact: Path) -> dict[str, Any]:
 
 
 def used_by(origin: Path, root: Path) -> Iterator[str]:
-    """Yield the artifacts of a store that were made from ``origin``, directly or not."""
-    manifests = {path.parent: json.loads(path.read_text()) for path in sorted(root.glob(f"*/*/{store.MANIFEST}"))}
+    """Yield the artifacts of a store that were made from ``origin``, directly or not.
+
+    Raises:
+        ArtifactError: a manifest is damaged.
+    """
+    folders = [path.parent for path in sorted(root.glob(f"*/*/{store.MANIFEST}"))]
+    manifests = {folder: manifest for folder in folders if (manifest := store.load_manifest(folder)) is not None}
     reached = {str(origin)}
     reached |= {str(artifact) for artifact in manifests if origin.is_file() and artifact in origin.parents}
     growing = True
@@ -92,25 +107,29 @@ def used_by(origin: Path, root: Path) -> Iterator[str]:
     yield from found
 
 
-def render(result: dict[str, Any]) -> str:
+def render(result: Mapping[str, Any]) -> str:
     """Show a lineage on a terminal."""
-    lines: list[str] = []
+    lines = [render_tree(result["made_from"])] if result["made_from"] else []
+    lines.append("used by" if result["used_by"] else "used by nothing in this store")
+    lines.extend(f"  {artifact}" for artifact in result["used_by"])
+    return "\n".join(lines)
 
-    def show(node: dict[str, Any], role: str, depth: int) -> None:
+
+def render_tree(made_from: Mapping[str, Any]) -> str:
+    """Show what an artifact was made from, an input below what was made from it."""
+    lines = ["made from"]
+
+    def show(node: Mapping[str, Any], role: str, depth: int) -> None:
         what = "MISSING" if node.get("missing") else f"{node['stage']} by {node['plugin']}"
         lines.append(f"{'  ' * depth}{role}{node['artifact']} ({what})")
         files = node.get("files", [])
-        lines.extend(f"{'  ' * (depth + 1)}{file}" for file in files[:8])
-        if len(files) > 8:
-            lines.append(f"{'  ' * (depth + 1)}... and {len(files) - 8} more files")
+        lines.extend(f"{'  ' * (depth + 1)}{file}" for file in files[:LONGEST_LIST])
+        if len(files) > LONGEST_LIST:
+            lines.append(f"{'  ' * (depth + 1)}... and {len(files) - LONGEST_LIST} more files")
         for name, child in node.get("inputs", {}).items():
             show(child, f"{name}: ", depth + 1)
 
-    if result["made_from"]:
-        lines.append("made from")
-        show(result["made_from"], "", 1)
-    lines.append("used by" if result["used_by"] else "used by nothing in this store")
-    lines.extend(f"  {artifact}" for artifact in result["used_by"])
+    show(made_from, "", 1)
     return "\n".join(lines)
 
 

@@ -1,11 +1,9 @@
 """Options of the config groups for what a local plugin file registers: one file is enough to begin with.
 
-A package ships ``conf/arch/mine.yaml``. A file given with ``--plugin`` has no place for YAML; what it registers is an
-option with the defaults of its dataclass, unless ``./hydra_conf`` has one of that name.
+A package ships ``conf/arch/mine.yaml``. A file given with ``--plugin`` has no place for YAML: what it registers is an
+option that changes no default, unless ``./hydra_conf`` has one of that name.
 """
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -25,33 +23,6 @@ def add(registry: Registry, options: dict[str, dict[str, str]]) -> None:
 
 
 def _node(entry: Entry) -> dict[str, Any]:
-    config_class = entry.load_config()
-    settings = _defaults(config_class) if config_class is not None else {}
     if entry.kind == "corpora":
-        return {"name": entry.name, "corpus": entry.name, **settings}
-    node = {"name": entry.name, **settings}
-    return {entry.name: node} if entry.kind == "posttrainers" else node
-
-
-def _defaults(config_class: type) -> dict[str, Any]:
-    """Return the defaults of a dataclass; what has none must be given, unless a named size may give it."""
-    unset = None if getattr(config_class, "SIZES", None) else "???"
-    values = {}
-    for field in dataclasses.fields(config_class):
-        if not field.init:
-            continue
-        value: Any = unset
-        if field.default is not dataclasses.MISSING:
-            value = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            value = field.default_factory()
-        values[field.name] = _plain(value)
-    return values
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {"name": entry.name, "corpus": entry.name}
+    return {entry.name: {"name": entry.name}} if entry.kind == "posttrainers" else {"name": entry.name}

@@ -64,7 +64,7 @@ def check_name(kind: str, name: str, registry: Registry) -> None:
         raise ConfigError(
             f"name {name!r}: YAML or Hydra reads it as a value, not a name. Use one such as {name}_{kind}."
         )
-    if name in sys.stdlib_module_names:  # as a file given with --plugin may not have it
+    if name in sys.stdlib_module_names:  # a --plugin file of this name would be refused too
         raise ConfigError(f"name {name!r}: Python has a module of that name. Use one such as {name}_{kind}.")
     template, registered = TEMPLATES[kind], KIND_OF[kind].name
     for entry in registry.entries():

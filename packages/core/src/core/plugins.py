@@ -9,37 +9,32 @@ package of a new plugin.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import compose, discovery, new_plugin, settings_help
-from core.errors import UserError
+from core import cli, compose, discovery, new_plugin, settings_help
 from core.kinds import TEMPLATES
 from core.registry import Registry
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 1 when a plugin is broken, or two offer the same name."""
+    return cli.carry_out(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        registry = discovery.load(options.plugin)
-        if options.command == "show":
-            print("\n\n".join(map(settings_help.render, settings_help.find(registry, options.name))), flush=True)
-            return 0
-        if options.command == "new":
-            folder = new_plugin.create(options.kind, options.name, Path(options.into), registry)
-            print(_next_commands(options.kind, options.name, folder), flush=True)
-            return 0
-        rows = describe(registry)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read our output has gone, as in ``| head``
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    registry = discovery.load(options.plugin)
+    if options.command == "show":
+        print("\n\n".join(map(settings_help.render, settings_help.find(registry, options.name))))
+        return 0
+    if options.command == "new":
+        folder = new_plugin.create(options.kind, options.name, Path(options.into), registry)
+        print(_next_commands(options.kind, options.name, folder))
+        return 0
+    rows = describe(registry)
     print(json.dumps(rows, indent=2) if options.json else render(rows))
     if options.traceback:
         for record in registry.plugins:
@@ -49,22 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m core.plugins", description=__doc__, formatter_class=formatter)
+    parser = cli.command_parser("core.plugins", __doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--traceback", action="store_true", help="show why broken plugins fail")
-    local: dict[str, Any] = {"action": "append", "metavar": "FILE", "help": "load hooks from a local Python file"}
-    parser.add_argument("--plugin", default=[], **local)
+    parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     commands = parser.add_subparsers(dest="command", metavar="show | new")
     show = commands.add_parser("show", help="what a registered name does, and its settings")
     show.add_argument("name", help="the name, such as minhash or gqa")
-    show.add_argument("--plugin", default=argparse.SUPPRESS, **local)
+    show.add_argument("--plugin", default=argparse.SUPPRESS, **cli.PLUGIN_OPTION)
     kinds = "\n".join(f"  {kind:10} {about.about}" for kind, about in TEMPLATES.items())
     new = commands.add_parser(
         "new",
         help="write the package of a new plugin",
         description=f"Write a package that works as it is: install it, run its tests, change it.\n\nkinds:\n{kinds}",
-        formatter_class=formatter,
+        formatter_class=parser.formatter_class,
     )
     new.add_argument("kind", metavar="kind", choices=list(TEMPLATES), help=", ".join(TEMPLATES))
     new.add_argument("name", help="small letters, digits and underscores, such as my_filter")
@@ -95,7 +88,7 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
     for (group, name), (origins, message) in compose.option_clashes(registry).items():
         for place, origin in enumerate(origins):
             clashes.setdefault(origin, []).append(message)
-            if place:  # the first one's is in the index
+            if place:  # the index names the first distribution that offers an option, not the others
                 options.setdefault(origin, []).append(f"{group}={name}")
     rows = []
     for record in registry.plugins:

@@ -43,7 +43,7 @@ class Entry:
     def build(self, config: Any) -> Any:
         """Construct the target; cheap by contract."""
         made = bases.complete(self.load()(config), kinds.BY_NAME[self.kind].base, self.origin)
-        if not hasattr(made, "config"):  # another process is told of an object by its class and its settings
+        if not hasattr(made, "config"):  # core.travel needs it to tell another process of the object
             made.config = config
         return made
 
@@ -124,7 +124,7 @@ class Registry:
         """The pluggy hook caller, for observers."""
 
     def add(self, entry: Entry) -> None:
-        """Add a name. One that several plugins offer stands for none of them: ``get`` refuses it."""
+        """Add a name. When several plugins offer the same name, ``get`` refuses it."""
         self._entries.setdefault((entry.kind, entry.name), []).append(entry)
 
     def versions(self) -> dict[str, str]:
@@ -164,7 +164,8 @@ class Registry:
         failures = ", ".join(f"{record.distribution} ({record.reason})" for record in broken)
         trouble = f" Plugins that failed to load: {failures}." if broken else ""
         hint = install_hint(kind, name)
-        guess = "" if "pip install" in hint else nearest(name, known)  # a name that we know is not misspelt
+        # A name of a package of ours is not misspelt.
+        guess = "" if "pip install" in hint else nearest(name, known)
         return f"no installed plugin offers {kind} {name!r}.{guess}{installed}{trouble}{hint}"
 
 

@@ -19,7 +19,7 @@ def write(
     root: Path,
     seconds: float,
 ) -> dict[str, Path]:
-    """Collect the manifests of a run's stages and write both reports; a failed run gets what it has.
+    """Collect the manifests of a run's stages and write both reports, also of a run that failed.
 
     Returns:
         Paths of the two files, by ``json`` and ``html``.
@@ -27,7 +27,7 @@ def write(
     report = collect(name, stages, outcomes, config, root, seconds)
     paths = {"json": directory / "report.json", "html": directory / "report.html"}
     writing.write_json(paths["json"], report)
-    paths["html"].write_text(report_html.render(report), encoding="utf-8")
+    writing.write_text(paths["html"], report_html.render(report))
     return paths
 
 
@@ -41,9 +41,9 @@ def collect(
 ) -> dict[str, Any]:
     """Return the report as plain data.
 
-    Keys: ``stages``, ``funnel`` (rows, each with its ``corpus``), ``data`` (sums, and each of ``corpora``),
-    ``tokenizer``, ``tokens``, ``init``, ``pretrain``, ``posttrain`` (by method), ``eval`` (rows, each with the
-    ``model`` it measured), ``lineage``, ``config``.
+    Its keys are ``stages``, ``funnel`` (rows, each with its ``corpus``), ``data`` (``documents`` and ``characters`` of
+    all corpora, and of each in ``corpora``), ``tokenizer``, ``tokens``, ``init``, ``pretrain``, ``posttrain`` (by
+    method), ``eval`` (rows, each with the ``model`` that it measured), ``lineage`` and ``config``.
     """
     report: dict[str, Any] = {
         "name": name,
@@ -73,7 +73,7 @@ def collect(
         report["stages"].append(row)
     finished = [spec for spec in stages if manifests[spec.name] is not None]
     report["lineage"] = {
-        spec.name: lineage.made_from(spec.directory(root)) for spec in finished if not _feeds(spec, finished)
+        spec.name: tree for spec in finished if not _feeds(spec, finished) and (tree := _made_from(spec, root))
     }
     report["config"] = dict(config)
     return report
@@ -105,7 +105,14 @@ def _add_corpus(report: dict[str, Any], spec: StageSpec, summary: Mapping[str, A
 def _manifest(artifact: Path) -> dict[str, Any] | None:
     try:
         return store.read_manifest(artifact)
-    except ArtifactError:  # the stage that needed it has said so
+    except ArtifactError:  # the stage that needed the artifact has failed with this reason
+        return None
+
+
+def _made_from(spec: StageSpec, root: Path) -> dict[str, Any] | None:
+    try:
+        return lineage.made_from(spec.directory(root))
+    except ArtifactError:  # the manifest of an input is damaged; the stage that needed it has failed with this reason
         return None
 
 

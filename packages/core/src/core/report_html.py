@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from core import lineage
+
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--accent:#3b6fd4;--second:#d47a3b;--muted:#888}
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}
@@ -94,7 +96,7 @@ def _evaluation(report: Mapping[str, Any]) -> str:
 
 
 def _initialization(report: Mapping[str, Any]) -> str:
-    """What the model started from, where an initializer made it, with links to the pages in its artifact."""
+    """Describe the weights that an initializer made, with links to the pages in its artifact."""
     summary = report.get("init")
     if not summary:
         return ""
@@ -207,7 +209,7 @@ def funnel_table(funnel: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _truth(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What each step set aside against what the planted crawl says that it should."""
+    """Compare what each step set aside with what the demonstration crawl says that it should."""
     if not rows:
         return ""
     header = ["step", "set aside", "of them rightly", "precision", "should go", "recall"]
@@ -232,7 +234,7 @@ def _share(value: float | None) -> str:
 
 
 def _step_report(step: str, found: Mapping[str, Any]) -> str:
-    """A step's own report, folded: its tables of counts, its picture, and whatever else it says."""
+    """Show the report of a step, folded: its tables of counts, its picture, and what else it has."""
     parts = []
     for name, counts in (found.get("tables") or {}).items():
         top = list(counts.items())[:_LONGEST_TABLE]
@@ -277,12 +279,9 @@ def _stages(report: Mapping[str, Any]) -> str:
 
 
 def _lineage(report: Mapping[str, Any]) -> str:
-    from core.lineage import render as render_lineage
-
     if not report["lineage"]:
         return ""
-    trees = "\n".join(render_lineage({"made_from": tree, "used_by": []}) for tree in report["lineage"].values())
-    text = trees.replace("\nused by nothing in this store", "")
+    text = "\n".join(map(lineage.render_tree, report["lineage"].values()))
     return f"<h2>Lineage</h2><pre>{escape(text)}</pre>"
 
 
@@ -343,7 +342,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Set[int
 
 
 def _readable(value: Any) -> str:
-    """JSON with rounded numbers, and lists of numbers on a line each."""
+    """Return JSON with rounded numbers and each list of numbers on one line."""
 
     def rounded(part: Any) -> Any:
         if isinstance(part, float):

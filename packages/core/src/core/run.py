@@ -9,7 +9,6 @@ override (key=value); add --config to see them all. Stages that an earlier run f
 run goes on where it stopped when the same command is given again.
 """
 
-import argparse
 import dataclasses
 import errno
 import itertools
@@ -23,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import compose, discovery, graph, report, store
+from core import cli, compose, discovery, graph, report, show_config, store
 from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -58,60 +57,20 @@ class StageFailed(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = command_parser("core.run", __doc__ or "")
-    parser.add_argument("--config", action="store_true", help="print the composed configuration and stop")
-    options = parse(parser, arguments)
-    try:
-        registry = discovery.load(options.plugin)
-        warn_about_broken(registry)
-        config = compose.compose(options.overrides, registry)
-        if options.config:
-            print(json.dumps(config, indent=2), flush=True)
-            return 0
-        stages = graph.build(config, registry)
-        return _run(config, stages, registry, tuple(options.plugin))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read our output has gone, as in ``| head``
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: give the same command to go on from here.", file=sys.stderr)
-        return 130
+    return cli.carry_out(lambda: _main(arguments), "interrupted: give the same command to go on from here.")
 
 
-def command_parser(command: str, description: str) -> argparse.ArgumentParser:
-    """The options that run and plan share."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {command}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("overrides", nargs="*", help="+group=option and key=value, as in Hydra")
-    parser.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE", help="load hooks from a local Python file"
-    )
-    return parser
-
-
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse settings that may stand before, between and after options; only unknown options are refused."""
-    options, extra = parser.parse_known_intermixed_args(arguments)
-    if extra:
-        unknown = [argument for argument in extra if argument.startswith("-")]
-        parser.error(f"unrecognized arguments: {' '.join(unknown or extra)}")
-    return options
-
-
-def warn_about_broken(registry: Registry) -> None:
-    """Print one line for each plugin that failed to load, and for each name that no run can choose."""
-    for record in registry.plugins:
-        if record.status == "failed":
-            print(
-                f"warning: plugin {record.distribution} {record.version} failed to load: {record.reason}",
-                file=sys.stderr,
-            )
-    for _, message in registry.clashes():
-        print(f"warning: {message}", file=sys.stderr)
+def _main(arguments: Sequence[str] | None) -> int:
+    parser = cli.run_parser("core.run", __doc__)
+    parser.add_argument("--config", action="store_true", help="print all settings and what they mean, as YAML")
+    options = cli.parse(parser, arguments)
+    registry = discovery.load(options.plugin)
+    cli.warn_about_broken(registry)
+    config = compose.compose(options.overrides, registry)
+    if options.config:
+        print(show_config.render(config, registry))
+        return 0
+    return _run(config, graph.build(config, registry), registry, tuple(options.plugin))
 
 
 def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
@@ -179,7 +138,9 @@ def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...],
     try:
         with store.lock(artifact):
             if (manifest := store.read_manifest(artifact)) is not None:
-                print(f"{spec.name:16} reused   {artifact}{_other_code(manifest, spec)}")
+                print(f"{spec.name:16} reused   {artifact}")
+                if note := spec.other_code(manifest):
+                    print(f"{'':18}note: {note}")
                 return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
             _make(spec, run, root, plugin_files, registry.versions())
     except BrokenPipeError:
@@ -201,15 +162,6 @@ def _outcome(artifact: Path) -> str:
     if "documents" in summary and summary.get("funnel"):
         return f"\n{'':18}{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records"
     return ""
-
-
-def _other_code(manifest: Mapping[str, Any], spec: StageSpec) -> str:
-    """A note where the code that made an artifact is not the installed one: the same by its declared version only."""
-    made, here = manifest.get("sources", {}), spec.sources()
-    changed = [name for name in here if made.get(name, here[name]) != here[name]]
-    if not changed:
-        return ""
-    return f"\n{'':18}note: made by other code of {', '.join(changed)}, of the same artifact_version"
 
 
 def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> None:

@@ -60,6 +60,8 @@ def render(entry: Entry) -> str:
     lines = [f"{entry.name} ({entry.kind}) of {entry.origin}", "", *about.splitlines()]
     if config_class is None:
         return "\n".join([*lines, "", "It has no settings."])
+    if sizes := getattr(config_class, "SIZES", None):
+        lines += ["", *textwrap.wrap(f"Sizes: {', '.join(sizes)}.", 110)]
     lines += ["", "Settings", ""]
     for row in settings(config_class):
         default = "required" if row["required"] else f"= {row['default']!r}"

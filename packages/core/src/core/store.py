@@ -15,6 +15,8 @@ from core.errors import ArtifactError
 from core.writing import write_json
 
 MANIFEST = "manifest.json"
+KEYS = ("stage", "folder", "identity", "inputs", "external_files", "files")
+"""What every manifest has, whatever the stage adds to it."""
 WORK = "work"
 
 
@@ -30,25 +32,41 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_manifest(artifact: Path) -> dict[str, Any] | None:
-    """Return the manifest of a finished artifact, or None.
+def load_manifest(artifact: Path) -> dict[str, Any] | None:
+    """Return the manifest of a finished artifact as it is written, or None; the artifact's files are not looked at.
 
     Raises:
-        ArtifactError: the manifest is damaged, or a file that it lists is missing or has another size.
+        ArtifactError: the manifest is no JSON object, or lacks one of ``KEYS``.
     """
     path = artifact / MANIFEST
     if not path.is_file():
         return None
     try:
-        manifest = json.loads(path.read_text())
-        listed = manifest["files"].items()
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). Delete {artifact} to make it again.") from error
-    for name, (size, _) in listed:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise _damaged(path, str(error)) from error
+    missing = [key for key in KEYS if key not in manifest] if isinstance(manifest, dict) else KEYS
+    if missing:
+        raise _damaged(path, f"no {', '.join(missing)}")
+    return manifest
+
+
+def read_manifest(artifact: Path) -> dict[str, Any] | None:
+    """Return the manifest of a finished artifact whose files are all there, or None where it has none.
+
+    Raises:
+        ArtifactError: the manifest is damaged, or a file that it lists is missing or has another size.
+    """
+    manifest = load_manifest(artifact)
+    for name, (size, _) in manifest["files"].items() if manifest is not None else ():
         file = artifact / name
         if not file.is_file() or file.stat().st_size != size:
             raise ArtifactError(f"{artifact}: {name} is missing or was changed. Delete {artifact} to make it again.")
     return manifest
+
+
+def _damaged(manifest: Path, reason: str) -> ArtifactError:
+    return ArtifactError(f"{manifest} is damaged ({reason}). Delete {manifest.parent} to make it again.")
 
 
 def finish(artifact: Path, record: Mapping[str, Any]) -> None:
@@ -103,9 +121,12 @@ def nearest_difference(kind_folder: Path, identity: Mapping[str, Any]) -> list[D
     best: list[Difference] | None = None
     for path in kind_folder.glob(f"*/{MANIFEST}"):
         try:
-            earlier = _flatten(json.loads(path.read_text())["identity"])
-        except (json.JSONDecodeError, KeyError, OSError):
+            manifest = load_manifest(path.parent)
+        except (ArtifactError, OSError):  # it cannot be compared with
             continue
+        if manifest is None:  # deleted a moment ago
+            continue
+        earlier = _flatten(manifest["identity"])
         keys = sorted(wanted.keys() | earlier.keys())
         found = [Difference(k, earlier.get(k), wanted.get(k)) for k in keys if earlier.get(k) != wanted.get(k)]
         if best is None or len(found) < len(best):

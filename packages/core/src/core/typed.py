@@ -45,6 +45,8 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
     sizes: Mapping[str, Mapping[str, Any]] | None = getattr(cls, "SIZES", None)
     if sizes is not None:
         size = given.get("size")
+        if size is not None and not isinstance(size, str):
+            raise _wrong(size, str, f"{where}.size")
         if size is not None and size not in sizes:
             guess = nearest(str(size), sizes)
             raise ConfigError(f"{where}.size={size}: unknown size.{guess} Sizes: {', '.join(sizes)}.")

@@ -2,7 +2,7 @@
 
 import json
 
-from core.testing import StepConformance
+from smallwright_testing import StepConformance
 
 
 class TestExactDedup(StepConformance):

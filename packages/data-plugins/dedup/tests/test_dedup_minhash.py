@@ -175,6 +175,7 @@ def test_outcome_does_not_depend_on_workers_runs_blocks_and_tasks(tmp_path, writ
         assert outcomes[0][1]
 
 
+@pytest.mark.slow
 def test_memory_is_flat_as_the_corpus_grows_tenfold(tmp_path, write, monkeypatch):
     for name, value in (("_READ", 100), ("RUN", 500), ("BLOCK", 20_000), ("KEYS_PER_TASK", 40_000)):
         monkeypatch.setattr(pairs, name, value)

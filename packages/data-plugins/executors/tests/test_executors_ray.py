@@ -15,6 +15,8 @@ from core.errors import ConfigError, InputError
 from smallwright_executors.config import RayConfig
 from smallwright_executors.ray_executor import RayExecutor
 
+pytestmark = pytest.mark.slow
+
 SWITCHES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS")
 
 

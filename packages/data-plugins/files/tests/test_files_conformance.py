@@ -5,8 +5,8 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 from core.data.documents import ParquetSink
-from core.testing import StepConformance
 from datatrove.data import Document
+from smallwright_testing import StepConformance
 
 
 class ReaderConformance(StepConformance):

@@ -96,7 +96,7 @@ def hub(tmp_path):
     )
     handler = type("Served", (Hub,), {"root": root, "commit": "a" * 40, "asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {

@@ -10,8 +10,9 @@ from core.compose import compose
 from core.discovery import load
 from core.interfaces import Job
 
-pytest.importorskip("smallwright_warc", reason="the demonstration crawl is of smallwright_warc")
-for plugin in ("smallwright_quality", "smallwright_scorers", "smallwright_dedup", "smallwright_eval"):
+pytest.importorskip("smallwright_demo_crawl", reason="it makes the demonstration crawl")
+PLUGINS = ("warc", "extract", "quality", "labels", "classifiers", "dedup", "eval")
+for plugin in (f"smallwright_{name}" for name in PLUGINS):
     pytest.importorskip(plugin, reason=f"the recipe names parts of {plugin}")
 
 WORTHLESS = {"shop", "news", "travel", "spam", "junk", "foreign", "chat", "mention", "contaminated"}

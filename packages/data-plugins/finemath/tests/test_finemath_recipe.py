@@ -9,7 +9,7 @@ from core.data.recipe import plan_steps
 from core.discovery import load
 from omegaconf import OmegaConf
 
-STEP_PLUGINS = ("smallwright_warc", "smallwright_quality", "smallwright_scorers", "smallwright_dedup")
+STEP_PLUGINS = tuple(f"smallwright_{name}" for name in ("warc", "extract", "quality", "labels", "classifiers", "dedup"))
 
 
 @pytest.fixture(scope="module")

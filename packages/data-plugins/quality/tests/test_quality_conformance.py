@@ -1,6 +1,6 @@
 """The quality steps hold what every data step must."""
 
-from core.testing import StepConformance
+from smallwright_testing import StepConformance
 
 
 class TestUrlFilter(StepConformance):

@@ -11,7 +11,9 @@ from core.data.steps import StepContext
 from core.discovery import load
 from core.interfaces import Job
 
-pytest.importorskip("smallwright_warc", reason="the demonstration crawl is of smallwright_warc")
+pytest.importorskip("smallwright_demo_crawl", reason="it makes the demonstration crawl")
+for plugin in ("smallwright_warc", "smallwright_extract"):
+    pytest.importorskip(plugin, reason=f"the crawl is read by a step of {plugin}")
 
 # FineMath's relaxations: with formulas in the text Gopher's values drop most worked solutions.
 NGRAMS = {f"dup_{n}_gram": None for n in range(5, 10)} | {"dup_10_gram": 0.35}

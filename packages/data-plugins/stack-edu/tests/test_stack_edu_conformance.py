@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 
-from core.testing import StepConformance
+from smallwright_testing import StepConformance
 
 CODE = "def add(a, b):\n    # the sum of two numbers\n    return a + b\n\n\nprint(add({n}, 2))\n"
 

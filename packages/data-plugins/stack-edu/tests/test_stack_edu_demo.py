@@ -82,7 +82,13 @@ def test_blocks_are_closed_in_each_language():
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
     """The recipe's work on the demonstration files: (summary, ids kept, truth)."""
-    for plugin in ("smallwright_files", "smallwright_quality", "smallwright_scorers", "smallwright_dedup"):
+    for plugin in (
+        "smallwright_files",
+        "smallwright_quality",
+        "smallwright_labels",
+        "smallwright_classifiers",
+        "smallwright_dedup",
+    ):
         pytest.importorskip(plugin, reason=f"the recipe names steps of {plugin}")
     pytest.importorskip("smallwright_eval", reason="its items contaminate some files")
     registry = load()

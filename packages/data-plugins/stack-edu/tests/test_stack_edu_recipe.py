@@ -9,7 +9,13 @@ from core.data.recipe import RecipeConfig, plan_steps
 from core.discovery import load
 from omegaconf import OmegaConf
 
-STEP_PLUGINS = ("smallwright_files", "smallwright_quality", "smallwright_scorers", "smallwright_dedup")
+STEP_PLUGINS = (
+    "smallwright_files",
+    "smallwright_quality",
+    "smallwright_labels",
+    "smallwright_classifiers",
+    "smallwright_dedup",
+)
 
 
 @pytest.fixture(scope="module")

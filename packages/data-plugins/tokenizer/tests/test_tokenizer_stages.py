@@ -281,17 +281,3 @@ def test_large_vocabularies_take_four_bytes(corpus, tokenizer, tmp_path):
 def test_fraction_must_leave_both_sides(fraction):
     with pytest.raises(ConfigError, match="validation_fraction"):
         build(PackedConfig, {"validation_fraction": fraction}, "tokens")
-
-
-@pytest.mark.parametrize(("option", "cls"), [("tokenizer/bpe", BpeConfig), ("tokens/packed", PackedConfig)])
-def test_yaml_lists_every_setting_with_its_default(option, cls):
-    from importlib.resources import files
-
-    from omegaconf import OmegaConf
-
-    loaded = OmegaConf.to_container(
-        OmegaConf.create(files("smallwright_tokenizer.conf").joinpath(f"{option}.yaml").read_text())
-    )
-    assert loaded.pop("name") == option.split("/")[1].replace("tokens", "packed")
-    assert build(cls, loaded, "x") == cls()
-    assert set(loaded) == set(cls.__dataclass_fields__)

@@ -3,18 +3,8 @@
 import json
 import re
 
-from core.interfaces import Job
-from core.testing import StepConformance
-from core.typed import build
-from smallwright_warc.config import DemoCrawlConfig
-from smallwright_warc.demo.crawl import DemoCrawl
-
-
-def write_crawl(folder, files):
-    """Write a small crawl with the damage that crawls have, and return its files."""
-    settings = {"scale": 0.05, "files": files, "contaminate_with": (), "oversized_bytes": 1 << 21}
-    DemoCrawl(build(DemoCrawlConfig, settings, "crawl")).run(Job(name="crawl", output=folder, inputs={}, seed=3))
-    return sorted((folder / "files").iterdir())
+from small_crawl import write_crawl
+from smallwright_testing import StepConformance
 
 
 class ArchiveConformance(StepConformance):
@@ -88,16 +78,3 @@ class TestCapturesOfAnyDocument(StepConformance):
             for place, document in enumerate(documents)
         ]
         return [*documents, *again]
-
-
-class TestExtractText(StepConformance):
-    plugin = "extract_text"
-
-    @classmethod
-    def documents(cls):
-        """Pages: the documents' texts as HTML, and as they are."""
-        documents = super().documents()
-        for document in documents[::2]:
-            paragraphs = "</p><p>".join(document["text"][:20_000].split("\n\n"))
-            document["text"] = f"<html><body><main><p>{paragraphs}</p></main></body></html>"
-        return documents

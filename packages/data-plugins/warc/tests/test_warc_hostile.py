@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("smallwright_extract", reason="what is read is extracted by it")
+
 LINE = b"the same words without any end of line " * 1000
 READ_AND_EXTRACT = """
 import json, resource, sys
 from core.data.steps import StepContext
-from smallwright_warc.config import ExtractTextConfig, ReadWarcConfig
-from smallwright_warc.extract import ExtractText
+from smallwright_extract.step import ExtractText
 from smallwright_warc.read import ReadWarc
 
 def peak():

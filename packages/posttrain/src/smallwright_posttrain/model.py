@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.interfaces import Job
+from core.weights import ModelFolder
 from core.writing import replacing
 
 from smallwright_posttrain.config import TrainConfig
@@ -18,11 +19,12 @@ def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
     Code inside the model's directory is never run.
 
     Raises:
-        InputError: weights are missing, or no installed class fits.
+        InputError: weights are missing or damaged, or no installed class fits.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    ModelFolder(source).weights()  # refuses damaged files, for which Transformers ends with a traceback
     names = json.loads((source / "config.json").read_text(encoding="utf-8")).get("architectures") or []
     model_class: Any = AutoModelForCausalLM
     if job.architecture is not None and job.architecture.hf_model_class().__name__ in names:

@@ -3,7 +3,7 @@
 FlexAttention does this on a GPU and has no backward on a CPU, and TorchTitan's SDPA ignores documents; on a CPU this
 module's matmul, softmax, matmul with an additive mask is right, and the fastest of those tried.
 
-Shape suffixes: B batch, L sequence, N query heads, K key-value heads, G query heads per key-value head, H head size.
+Letters of tensor names: docs/architectures.md.
 """
 
 from dataclasses import dataclass
@@ -68,14 +68,14 @@ class DocumentAttention(Module):
         group = query_heads // kv_heads
         scale = head_size**-0.5 if scale is None else scale
         # The queries of a group are laid one after another along the sequence: one batched product serves them all.
-        q_BKTH = (q_BLNH * scale).transpose(1, 2).reshape(batch, kv_heads, group * length, head_size)
+        q_BKMH = (q_BLNH * scale).transpose(1, 2).reshape(batch, kv_heads, group * length, head_size)
         k_BKHL = k_BLKH.permute(0, 2, 3, 1)
         v_BKLH = v_BLKH.transpose(1, 2)
-        scores_BNLL = torch.matmul(q_BKTH, k_BKHL).view(batch, query_heads, length, length)
+        scores_BNLL = torch.matmul(q_BKMH, k_BKHL).view(batch, query_heads, length, length)
         weights_BNLL = torch.softmax(scores_BNLL + attention_masks.to(scores_BNLL.dtype), dim=-1)
-        weights_BKTL = weights_BNLL.view(batch, kv_heads, group * length, length)
-        out_BKTH = torch.matmul(weights_BKTL, v_BKLH)
-        return out_BKTH.view(batch, query_heads, length, head_size).transpose(1, 2)
+        weights_BKML = weights_BNLL.view(batch, kv_heads, group * length, length)
+        out_BKMH = torch.matmul(weights_BKML, v_BKLH)
+        return out_BKMH.view(batch, query_heads, length, head_size).transpose(1, 2)
 
 
 def inner_attention(device: str) -> Module.Config:

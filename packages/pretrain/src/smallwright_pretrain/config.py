@@ -10,7 +10,7 @@ from core.typed import setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TorchTitanConfig:
-    """How long, on what batches, with what schedule; and, without effect on the result, on what hardware."""
+    """Length, batches and schedule of the training, and the hardware, which does not change the result."""
 
     steps: int = 260
     """Optimizer steps."""
@@ -35,9 +35,9 @@ class TorchTitanConfig:
     max_norm: float = 1.0
     """Gradients are clipped to this global norm."""
     precision: Literal["bfloat16", "float32"] = "float32"
-    """Of matrix products and activations; weights, reductions and optimizer states are always float32."""
+    """Precision of matrix products and activations; weights, reductions and optimizer states are always float32."""
     export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the weights in ``hf/``."""
+    """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = None
     """Sequences of the validation file to measure the loss on; None: all."""
     nproc: int = setting(1, identity=False)

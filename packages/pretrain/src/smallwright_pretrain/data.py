@@ -3,7 +3,7 @@
 Row r of global batch i depends on the seed, i and r only: any number of ranks sees the same global batches, and a
 resumed run goes on exactly.
 
-Shape suffixes: B rows, L sequence.
+Letters of tensor names: docs/architectures.md.
 """
 
 from collections.abc import Iterator

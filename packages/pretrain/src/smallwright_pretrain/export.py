@@ -3,55 +3,55 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from core.interfaces import Architecture, TokensMeta
+from core.interfaces import Job, TokensMeta
+from core.writing import begin, write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import REFERENCE_FILE, Launch
 from smallwright_pretrain.verify import fixed_prompts, hf_log_probabilities, titan_log_probabilities
+from smallwright_pretrain.weights import check_complete
 
-PARTIAL = "hf.partial"
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "added_tokens.json")
 
 
-def export(
-    launch: Launch,
-    architecture: Architecture,
-    settings: TorchTitanConfig,
-    state: dict[str, torch.Tensor],
-    meta: TokensMeta,
-    work: Path,
-) -> None:
+def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference_path: Path) -> None:
     """Write ``hf.partial/`` and the log-probabilities that every engine must find in it.
+
+    The stage gives the folder its name, ``hf/``, once the engines agree about it.
 
     Args:
         state: Unsharded weights under TorchTitan's names.
-        work: Where the reference goes: prompts, and log-probabilities by TorchTitan and Transformers in float32.
+        reference_path: File for the prompts, and their log-probabilities by TorchTitan and Transformers in float32.
     """
     from transformers import PreTrainedModel
 
+    assert job.stage is not None
+    assert job.architecture is not None
+    architecture, tokenizer = job.architecture, job.inputs.get("tokenizer")
+    settings: TorchTitanConfig = job.stage.config
     dtype = getattr(torch, settings.export_dtype)
     state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
-    folder = Path(launch.output) / PARTIAL
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = begin(job.output / "hf")
     hf_class = architecture.hf_model_class()
     assert issubclass(hf_class, PreTrainedModel)
     model = hf_class(architecture.hf_config()).to(dtype)
     adapter = architecture.state_dict_adapter()(
         architecture.titan_config(inner_attention=None, seq_len=settings.seq_len), None
     )
-    _fill(model, adapter.to_hf(state))
-    _set_special_tokens(model, Path(launch.tokenizer) if launch.tokenizer else None, meta)
+    hf_state = adapter.to_hf(state)
+    model.tie_weights()
+    check_complete(model, hf_state)
+    model.load_state_dict(hf_state, strict=False)  # of a tied weight one name is enough
+    _set_special_tokens(model, tokenizer, meta)
     model.save_pretrained(folder)
-    if launch.tokenizer:
-        _copy_tokenizer(Path(launch.tokenizer), folder)
+    if tokenizer is not None:
+        _copy_tokenizer(tokenizer, folder)
     del model
-    prompts = fixed_prompts(Path(launch.tokens), meta, longest=min(64, settings.seq_len))
+    prompts = fixed_prompts(job.inputs["tokens"], meta, longest=min(64, settings.seq_len))
     reference = {
         "prompts": prompts,
         "vllm_architecture": architecture.vllm_architecture(),
@@ -60,20 +60,7 @@ def export(
             "Transformers": hf_log_probabilities(hf_class, folder, prompts),
         },
     }
-    (work / REFERENCE_FILE).write_text(json.dumps(reference))
-
-
-def _fill(model: Any, hf_state: dict[str, torch.Tensor]) -> None:
-    result = model.load_state_dict(hf_state, strict=False)
-    model.tie_weights()
-    own = model.state_dict()
-    present = {own[name].data_ptr() for name in hf_state if name in own}
-    missing = [name for name in result.missing_keys if own[name].data_ptr() not in present]
-    if missing or result.unexpected_keys:
-        raise RuntimeError(
-            f"the adapter's weights are not those of {type(model).__name__}: missing {missing[:5]}, "
-            f"unexpected {result.unexpected_keys[:5]}"
-        )
+    write_json(reference_path, reference)
 
 
 def _set_special_tokens(model: Any, tokenizer: Path | None, meta: TokensMeta) -> None:

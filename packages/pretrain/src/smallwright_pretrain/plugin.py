@@ -14,6 +14,6 @@ def register_configs(register):
 def register_trainers(register):
     register(
         "torchtitan",
-        "smallwright_pretrain.trainer:TorchTitanPretrain",
+        "smallwright_pretrain.stage:TorchTitanPretrain",
         config="smallwright_pretrain.config:TorchTitanConfig",
     )

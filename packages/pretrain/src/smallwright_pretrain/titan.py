@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from core.progress import ProgressWriter
+from core.writing import write_text
 from torchtitan.components.checkpointer import CheckpointManager
 from torchtitan.components.loss import CrossEntropyLoss
 from torchtitan.components.metrics import MetricsProcessor
@@ -34,7 +35,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class NoTokenizer(BaseTokenizer):
-    """Token files hold ids already; TorchTitan wants a tokenizer all the same."""
+    """A tokenizer that TorchTitan asks for and never uses: token files hold ids already."""
 
     @dataclass(kw_only=True, slots=True)
     class Config(BaseTokenizer.Config):
@@ -72,7 +73,7 @@ class FileMetrics(MetricsProcessor):
         """Drop records of steps after ``step``: a resumed run does these again."""
         if self._writes:
             records = [record for record in read_records(self._path) if record["step"] <= step]
-            self._path.write_text("".join(json.dumps(record) + "\n" for record in records))
+            write_text(self._path, "".join(json.dumps(record) + "\n" for record in records))
 
     def log(
         self,

@@ -1,6 +1,6 @@
 """Log-probabilities of the same prompts by TorchTitan, Transformers and vLLM, and how far apart they are.
 
-Shape suffixes: B batch, L sequence, V vocabulary.
+Letters of tensor names: docs/architectures.md.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from typing import Any
 from core.interfaces import Architecture, TokensMeta
 
 TOLERANCE = 1e-3
-"""Largest difference of a log-probability in nats, in float32, that layout and kernels alone explain."""
+"""Largest difference of a log-probability, in nats: in float32, memory layout and kernels explain no more."""
 
 Prompts = list[list[int]]
 LogProbabilities = list[list[float]]

@@ -8,19 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.engines import offline_environment, vllm_environment
 from core.process import die_with_parent
+from core.writing import write_json
 
 from smallwright_pretrain.verify import LogProbabilities, Prompts
 
-ENVIRONMENT = {
-    # In the calling process: seconds instead of a minute on two cores.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_DO_NOT_TRACK": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "HF_HUB_OFFLINE": "1",
-}
+ENVIRONMENT = {**vllm_environment(), **offline_environment()}
+"""Variables that must be set before the process of this module starts."""
 
 
 def vllm_log_probabilities(folder: Path, architecture: str, prompts: Prompts) -> LogProbabilities:
@@ -58,7 +53,7 @@ def main(reference_path: Path, folder: Path) -> None:
     reference = json.loads(reference_path.read_text())
     found = vllm_log_probabilities(folder, reference["vllm_architecture"], reference["prompts"])
     reference["log_probabilities"]["vLLM"] = found
-    reference_path.write_text(json.dumps(reference))
+    write_json(reference_path, reference)
 
 
 if __name__ == "__main__":

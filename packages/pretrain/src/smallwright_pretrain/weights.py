@@ -3,11 +3,12 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from core.errors import InputError
+from core.weights import Differences, ModelFolder, compare, shapes, tied_names
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
@@ -24,25 +25,24 @@ def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path) ->
     """Fill a sharded model from the safetensors of a Hugging Face directory.
 
     Raises:
-        core.errors.InputError: there are none, or they are not this architecture's.
+        core.errors.InputError: there are none, they are damaged, or they are not this architecture's.
     """
     from safetensors.torch import load_file
 
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise InputError(f"{folder}: no safetensors to start from.")
+    source = ModelFolder(folder)
+    source.weights()  # refuses damaged files
     hf_state: dict[str, torch.Tensor] = {}
-    for file in files:
+    for file in source.weight_files():
         hf_state.update(load_file(file))
     try:
         loaded = adapter.from_hf(hf_state)
     except KeyError as error:
-        raise InputError(
-            f"{folder}: {error} is no weight of this architecture. Start from a model like arch=."
-        ) from None
-    missing = _copy_into(model, loaded, folder)
-    if missing:
-        raise InputError(f"{folder}: lacks {', '.join(missing[:5])}. Start from a model of the same architecture.")
+        raise source.refusal(f"{error} is no weight of this architecture. Start from a model like arch=.") from None
+    if different := _differences(model, loaded):
+        raise source.refusal(
+            f"{different}. Start from a model of the same dimensions, or make one with an initializer."
+        )
+    _copy_into(model, loaded)
 
 
 def initialize(model: torch.nn.Module, model_config: Any, seed: int) -> None:
@@ -50,9 +50,9 @@ def initialize(model: torch.nn.Module, model_config: Any, seed: int) -> None:
 
     For the CPU, where PyTorch draws each shard from the same random numbers; on a GPU it draws as for a whole tensor.
     """
-    whole = unsharded(model_config, seed)
-    missing = _copy_into(model, whole.state_dict(), None)
-    assert not missing, missing
+    whole = unsharded(model_config, seed).state_dict()
+    assert not _differences(model, whole)
+    _copy_into(model, whole)
 
 
 def unsharded(model_config: Any, seed: int = 0) -> Any:
@@ -66,29 +66,28 @@ def unsharded(model_config: Any, seed: int = 0) -> Any:
     return model
 
 
-def _copy_into(model: torch.nn.Module, source: dict[str, torch.Tensor], folder: Path | None) -> list[str]:
-    """Copy unsharded weights into a sharded model, and return the names that got none."""
-    state = model.state_dict()
-    storage = {name: _storage(value) for name, value in state.items()}
+def check_complete(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a state dict, of an adapter's making, that is not exactly the model's.
+
+    Raises:
+        RuntimeError: naming what is missing, has no place or another shape.
+    """
+    if different := _differences(model, state):
+        raise RuntimeError(f"the adapter's weights are not those of {type(model).__name__}: {different}")
+
+
+def _differences(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> Differences:
+    return compare(shapes(state), shapes(model.state_dict()), tied_names(model))
+
+
+def _copy_into(model: torch.nn.Module, source: Mapping[str, torch.Tensor]) -> None:
+    """Copy unsharded weights into a sharded model that has them all; a tied weight may come under one of its names."""
     filled = {}
-    for name, target in state.items():
+    for name, target in model.state_dict().items():
         if name not in source:
             continue
         weight = source[name].to(target.dtype)
-        if weight.shape != target.shape:
-            raise InputError(
-                f"{folder}: {name} has shape {tuple(weight.shape)}, this model's is {tuple(target.shape)}. "
-                "Start from a model of the same dimensions, or make one with an initializer."
-            )
         if isinstance(target, DTensor):
             weight = distribute_tensor(weight.to(target.device), target.device_mesh, target.placements)
         filled[name] = weight
     model.load_state_dict(filled, strict=False)
-    # A tied weight has two names and may be stored under either.
-    present = {storage[name] for name in filled}
-    return [name for name in state if name not in filled and storage[name] not in present]
-
-
-def _storage(value: torch.Tensor) -> int:
-    local = value.to_local() if isinstance(value, DTensor) else value
-    return local.untyped_storage().data_ptr()

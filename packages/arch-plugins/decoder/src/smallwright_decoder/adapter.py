@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from core.errors import InputError
+from core.weights import compare, shapes, shown
 from torchtitan.models.common import Linear
 from torchtitan.protocols.state_dict_adapter import StateDictAdapter
 
@@ -64,16 +65,11 @@ class DecoderStateDictAdapter(StateDictAdapter):
             for name, weight in _stacked(hf_state_dict).items()
             if name not in ignored and not name.endswith("rotary_emb.inv_freq")
         }
-        if unknown := [name for name in given if name not in self._from_hf]:
-            raise KeyError(", ".join(unknown[:5]))
-        if missing := [name for name in self._from_hf if name not in given]:
-            raise InputError(f"weights are missing: {_some(missing)}. Give all of a model of these settings.")
-        for name, weight in given.items():
-            shape = self._from_hf[name][1]
-            if tuple(weight.shape) != shape:
-                raise InputError(
-                    f"{name} has shape {tuple(weight.shape)}, this model's is {shape}. Give a model of these settings."
-                )
+        different = compare(shapes(given), {name: shape for name, (_, shape) in self._from_hf.items()})
+        if different.unexpected:
+            raise KeyError(shown(different.unexpected))
+        if different:
+            raise InputError(f"{different}. Give all weights of a model of these settings.")
         state = {}
         for name, weight in given.items():
             titan = self._from_hf[name][0]
@@ -166,7 +162,10 @@ def _stacked(hf_state_dict: Mapping[str, Any]) -> dict[str, Any]:
             for part in PARTS.values()
             if number not in parts.get(part, {})
         ]:
-            raise InputError(f"weights are missing: {_some(missing)}. Give all of a model of these settings.")
+            raise InputError(
+                f"missing weights: {', '.join(missing[:4])}, {len(missing)} in all. Give all weights of a model of "
+                "these settings."
+            )
         stacks = {part: torch.stack([parts[part][number] for number in range(count)]) for part in PARTS.values()}
         state[f"{prefix}.gate_up_proj"] = torch.cat([stacks["gate_proj"], stacks["up_proj"]], dim=1)
         state[f"{prefix}.down_proj"] = stacks["down_proj"]
@@ -181,7 +180,3 @@ def _linear(titan: str, hf: str, linear: Linear.Config) -> Iterator[Weight]:
 
 def _norm(titan: str, hf: str, norm: Any) -> Iterator[Weight]:
     yield f"{titan}.weight", f"{hf}.weight", (norm.normalized_shape,)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -76,6 +76,36 @@ class DecoderArchitecture(Architecture):
             + self._embedding()
         )
 
+    def shared_parameters(self) -> int:
+        """Weights of the feed-forwards that layers share, each counted once."""
+        return len(set(self.config.layer_groups) - {None}) * self._feed_forward()
+
+    def layer_parameters(self) -> int:
+        """Stored parameters of a layer with a feed-forward of its own, where some share one; else the layers' mean."""
+        mean, groups = super().layer_parameters(), self.config.layer_groups
+        sharing = len(groups) - groups.count(None)
+        return mean + self._feed_forward() * sharing // len(groups) if None in groups else mean
+
+    def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
+        """Values that each layer keeps per token for the backward pass; see :meth:`Architecture.activation_values`.
+
+        A series-informed activation of n terms keeps n more values of the feed-forward's width, each augmented shortcut
+        two of its bottleneck's. A mixture of experts keeps, for each expert that a token uses, 5 of the expert's width
+        and 3 of the residual width (the row given to it, its output, and that times its weight); 5 of the width of a
+        shared expert; and 3 per expert for the router.
+        """
+        c = self.config
+        attention = c.num_attention_heads * c.resolved_head_dim
+        values = 4 * c.hidden_size + 8 * attention
+        values += 2 * c.augmented_shortcuts * (c.hidden_size // c.shortcut_reduction)
+        if scores:
+            values += 2 * c.num_attention_heads * seq_len
+        terms = c.series_activation if c.series_activation > 1 else 0
+        dense = (5 + terms) * c.intermediate_size
+        routed = c.num_experts_per_tok * (5 * c.expert_size + 3 * c.hidden_size)
+        mixture = routed + 5 * (c.shared_expert_intermediate_size or 0) + 3 * (c.num_experts or 0)
+        return tuple(values + (mixture if has_experts else dense) for has_experts in c.moe_layers)
+
     def check_training(self, seq_len: int) -> None:
         """Refuse sequences that the positions do not reach, and an activation of a module that is not installed."""
         c = self.config
@@ -130,7 +160,8 @@ class DecoderArchitecture(Architecture):
         """
         from smallwright_decoder.titan import decoder_config
 
-        return decoder_config(self, inner_attention=inner_attention, seq_len=seq_len)
+        self.check_training(seq_len)
+        return decoder_config(self.config, inner_attention=inner_attention, flops_per_token=self.flops_per_token)
 
     def state_dict_adapter(self) -> type:
         """Return the adapter between TorchTitan's names and Hugging Face's."""

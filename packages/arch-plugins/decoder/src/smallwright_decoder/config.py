@@ -79,7 +79,7 @@ class DecoderConfig:
     """Layers that share one feed-forward: a name for each group and its layers, as ``{middle: 2-19, ends: "0,21"}`` or
     ``{all: all}``. Layers in no group have their own. None: no layer shares."""
     activation: str = "silu"
-    """Of the feed-forward's gate: silu, gelu, relu2, or ``module:function`` of an importable module."""
+    """Activation of the feed-forward's gate: silu, gelu, relu2, or ``module:function`` of an importable module."""
     series_activation: int = 1
     """Terms n of the series-informed activation sum_i act(a_i x + b_i), with learned a and b (PanGu-pi, arXiv
     2312.17276, section 4.2); 1: the plain activation, nothing learned."""
@@ -90,8 +90,8 @@ class DecoderConfig:
     shortcut_zero_init: bool = True
     """Shortcuts add nothing at first: the logits are those of the model without them."""
     num_experts: int | None = None
-    """Feed-forwards of a layer of which each token uses some (Shazeer et al., arXiv 1701.06538, section 2); None: one
-    dense feed-forward."""
+    """Experts of a layer: feed-forwards, of which each token uses some (Shazeer et al., arXiv 1701.06538, section 2);
+    None: one dense feed-forward."""
     num_experts_per_tok: int = 2
     """Experts that a token uses: the router's highest scores (Mixtral, arXiv 2401.04088, section 2.1)."""
     moe_intermediate_size: int | None = None

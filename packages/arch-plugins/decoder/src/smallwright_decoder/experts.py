@@ -1,7 +1,6 @@
 """Mixtures of experts of the TorchTitan face: TorchTitan's ``MoE``, in the trainer's precision, balanced by a loss.
 
-Shape suffixes: B batch, L sequence, D hidden, F width of an expert, E experts, K experts of a token, R rows that the
-experts compute (B L K).
+Letters of tensor names: docs/architectures.md.
 """
 
 import warnings
@@ -35,7 +34,7 @@ class Experts(GroupedExperts):
 
     @dataclass(kw_only=True, slots=True)
     class Config(GroupedExperts.Config):
-        """TorchTitan's."""
+        """Settings of TorchTitan's experts; none is added."""
 
     def forward(self, x_RD: torch.Tensor, num_tokens_per_expert_E: torch.Tensor) -> torch.Tensor:
         """Return the output of each row's expert, shape (R, D).
@@ -78,11 +77,11 @@ class SharedExpert(FeedForward):
 
 
 class RouterGate(Linear):
-    """A projection in float32 at least: a token near the border between two experts goes to the same one anywhere."""
+    """A projection that computes in float32 or better, so that a token goes to the same experts in every engine."""
 
     @dataclass(kw_only=True, slots=True)
     class Config(Linear.Config):
-        """TorchTitan's."""
+        """Settings of TorchTitan's projection; none is added."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (B, L, E)."""
@@ -91,7 +90,7 @@ class RouterGate(Linear):
 
 
 class WithLoss(torch.autograd.Function):
-    """A tensor as it is, whose backward pass also starts the one of a scalar loss."""
+    """Return a tensor unchanged; its backward pass also starts the backward pass of a scalar loss."""
 
     @staticmethod
     def forward(ctx: Any, tensor: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
@@ -116,7 +115,7 @@ class BalancedRouter(TokenChoiceTopKRouter):
 
     @dataclass(kw_only=True, slots=True)
     class Config(TokenChoiceTopKRouter.Config):
-        """TorchTitan's, and the loss."""
+        """Settings of TorchTitan's router, and of the loss."""
 
         balance: float = 0.0
         """Factor of the loss."""
@@ -132,30 +131,30 @@ class BalancedRouter(TokenChoiceTopKRouter):
     def forward(
         self, x_BLD: torch.Tensor, expert_bias_E: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return weights and numbers of each token's experts, shapes (B, L, K), and all scores, shape (B, L, E).
+        """Return weights and numbers of each token's experts, shapes (B, L, S), and all scores, shape (B, L, E).
 
         The loss is added where gradients begin, in the backward pass of the weights: what the trainer reports is the
         cross-entropy alone.
         """
-        weights_BLK, experts_BLK, scores_BLE = super().forward(x_BLD, expert_bias_E)
+        weights_BLS, experts_BLS, scores_BLE = super().forward(x_BLD, expert_bias_E)
         if self.training and self.balance and self.sequences_per_step is not None:
-            loss = balance_loss(scores_BLE, experts_BLK).sum() * (self.balance / self.sequences_per_step)
-            weights_BLK = WithLoss.apply(weights_BLK, loss)
-        return weights_BLK, experts_BLK, scores_BLE
+            loss = balance_loss(scores_BLE, experts_BLS).sum() * (self.balance / self.sequences_per_step)
+            weights_BLS = WithLoss.apply(weights_BLS, loss)
+        return weights_BLS, experts_BLS, scores_BLE
 
 
-def balance_loss(scores_BLE: torch.Tensor, experts_BLK: torch.Tensor) -> torch.Tensor:
-    """Return sum_i f_i P_i of each sequence, shape (B,): 1 where all experts are used alike, E / K where K do all.
+def balance_loss(scores_BLE: torch.Tensor, experts_BLS: torch.Tensor) -> torch.Tensor:
+    """Return sum_i f_i P_i of each sequence, shape (B,): 1 where all experts are used alike, E / S where S do all.
 
     f_i is the share of expert i in the sequence's choices times E, and has no gradient; P_i is its mean score.
 
     Args:
         scores_BLE: Softmax of the router.
-        experts_BLK: The experts chosen.
+        experts_BLS: The experts chosen.
     """
     E = scores_BLE.shape[-1]
-    chosen_BE = F.one_hot(experts_BLK.flatten(1), E).sum(dim=1)
-    fraction_BE = chosen_BE.float() * (E / experts_BLK[0].numel())
+    chosen_BE = F.one_hot(experts_BLS.flatten(1), E).sum(dim=1)
+    fraction_BE = chosen_BE.float() * (E / experts_BLS[0].numel())
     return (fraction_BE * scores_BLE.float().mean(dim=1)).sum(dim=1)
 
 

@@ -35,7 +35,7 @@ from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3_moe
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-# Shape suffixes: B batch, L sequence, H hidden, F feed-forward, N heads (K for keys and values), D head.
+# Letters of tensor names: B rows, L tokens, D residual stream, N query heads, K key/value heads, H width of a head.
 
 MODEL_TYPE = "smallwright_decoder"
 
@@ -179,13 +179,13 @@ class SmallwrightMLP(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.act_fn = GateActivation(config.activation, config.series_activation)
 
-    def forward(self, y_BLH: torch.Tensor) -> torch.Tensor:
-        """Return the feed-forward of ``y_BLH``, shape (B, L, H)."""
-        return self.down_proj(self.act_fn(self.gate_proj(y_BLH)) * self.up_proj(y_BLH))
+    def forward(self, y_BLD: torch.Tensor) -> torch.Tensor:
+        """Return the feed-forward of ``y_BLD``, shape (B, L, D)."""
+        return self.down_proj(self.act_fn(self.gate_proj(y_BLD)) * self.up_proj(y_BLD))
 
 
 class ShortcutOutput(nn.Linear):
-    """A projection with a start of its own; Transformers asks how to start only those modules that hold weights."""
+    """A projection with its own initialisation: Transformers asks only modules that hold weights for theirs."""
 
 
 class AugmentedShortcut(nn.Module):
@@ -197,9 +197,9 @@ class AugmentedShortcut(nn.Module):
         self.down_proj = nn.Linear(config.hidden_size, width, bias=False)
         self.up_proj = ShortcutOutput(width, config.hidden_size, bias=False)
 
-    def forward(self, n_BLH: torch.Tensor) -> torch.Tensor:
-        """Return the path's output, shape (B, L, H)."""
-        return self.up_proj(nn.functional.gelu(self.down_proj(n_BLH)))
+    def forward(self, n_BLD: torch.Tensor) -> torch.Tensor:
+        """Return the path's output, shape (B, L, D)."""
+        return self.up_proj(nn.functional.gelu(self.down_proj(n_BLD)))
 
 
 class SmallwrightAttention(LlamaAttention):
@@ -224,28 +224,28 @@ class SmallwrightAttention(LlamaAttention):
         past_key_values: Cache | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the output, shape (B, L, H), and attention weights where the implementation gives them."""
+        """Return the output, shape (B, L, D), and attention weights where the implementation gives them."""
         shape_BL = hidden_states.shape[:-1]
-        q_BNLD = self.q_norm(self.q_proj(hidden_states).view(*shape_BL, -1, self.head_dim)).transpose(1, 2)
-        k_BKLD = self.k_norm(self.k_proj(hidden_states).view(*shape_BL, -1, self.head_dim)).transpose(1, 2)
-        v_BKLD = self.v_proj(hidden_states).view(*shape_BL, -1, self.head_dim).transpose(1, 2)
+        q_BNLH = self.q_norm(self.q_proj(hidden_states).view(*shape_BL, -1, self.head_dim)).transpose(1, 2)
+        k_BKLH = self.k_norm(self.k_proj(hidden_states).view(*shape_BL, -1, self.head_dim)).transpose(1, 2)
+        v_BKLH = self.v_proj(hidden_states).view(*shape_BL, -1, self.head_dim).transpose(1, 2)
         if position_embeddings is not None:
-            q_BNLD, k_BKLD = apply_rotary_pos_emb(q_BNLD, k_BKLD, *position_embeddings)
+            q_BNLH, k_BKLH = apply_rotary_pos_emb(q_BNLH, k_BKLH, *position_embeddings)
         if past_key_values is not None:
-            k_BKLD, v_BKLD = past_key_values.update(k_BKLD, v_BKLD, self.layer_idx)
+            k_BKLH, v_BKLH = past_key_values.update(k_BKLH, v_BKLH, self.layer_idx)
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
-        output_BLND, weights = attention(
+        output_BLNH, weights = attention(
             self,
-            q_BNLD,
-            k_BKLD,
-            v_BKLD,
+            q_BNLH,
+            k_BKLH,
+            v_BKLH,
             attention_mask,
             dropout=self.attention_dropout if self.training else 0.0,
             scaling=self.scaling,
             sliding_window=self.sliding_window,
             **kwargs,
         )
-        return self.o_proj(output_BLND.reshape(*shape_BL, -1).contiguous()), weights
+        return self.o_proj(output_BLNH.reshape(*shape_BL, -1).contiguous()), weights
 
 
 class SmallwrightDecoderLayer(LlamaDecoderLayer):
@@ -272,17 +272,17 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
             object.__setattr__(self, "mlp", shared_ffn)  # past nn.Module's, which would register it
 
     def forward(self, hidden_states: torch.Tensor, **kwargs: Any) -> torch.Tensor:  # type: ignore[override]
-        """Return the residual stream, shape (B, L, H); a shortcut reads the normed stream, as attention does."""
-        normed_BLH = self.input_layernorm(hidden_states)
-        attended_BLH, _ = self.self_attn(normed_BLH, **kwargs)
+        """Return the residual stream, shape (B, L, D); a shortcut reads the normed stream, as attention does."""
+        normed_BLD = self.input_layernorm(hidden_states)
+        attended_BLD, _ = self.self_attn(normed_BLD, **kwargs)
         for shortcut in self.attention_shortcuts:
-            attended_BLH = attended_BLH + shortcut(normed_BLH)
-        hidden_states = hidden_states + attended_BLH
-        return hidden_states + self.mlp(self.post_attention_layernorm(hidden_states))
+            attended_BLD = attended_BLD + shortcut(normed_BLD)
+        h_BLD = hidden_states + attended_BLD
+        return h_BLD + self.mlp(self.post_attention_layernorm(h_BLD))
 
 
 class SmallwrightPreTrainedModel(LlamaPreTrainedModel):
-    """What the decoder and the language model have in common: how the parts start."""
+    """Base of the decoder and of the language model: how the weights of the parts are initialised."""
 
     config: SmallwrightConfig
     config_class = SmallwrightConfig
@@ -344,12 +344,12 @@ class SmallwrightModel(SmallwrightPreTrainedModel, LlamaModel):
         """Return the last hidden states; Llama's forward with a mask for each type of layer."""
         if (input_ids is None) ^ (inputs_embeds is not None):
             raise ValueError("You must specify exactly one of input_ids or inputs_embeds")
-        hidden_BLH = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        hidden_BLD = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         if position_ids is None:
             seen = past_key_values.get_seq_length() if past_key_values is not None else 0
-            position_ids = (torch.arange(hidden_BLH.shape[1], device=hidden_BLH.device) + seen).unsqueeze(0)
+            position_ids = (torch.arange(hidden_BLD.shape[1], device=hidden_BLD.device) + seen).unsqueeze(0)
 
         if isinstance(attention_mask, dict):  # generate has made them
             masks = attention_mask
@@ -358,7 +358,7 @@ class SmallwrightModel(SmallwrightPreTrainedModel, LlamaModel):
             masks = {
                 layer_type: makers[layer_type](
                     config=self.config,
-                    inputs_embeds=hidden_BLH,
+                    inputs_embeds=hidden_BLD,
                     attention_mask=attention_mask,
                     past_key_values=past_key_values,
                     position_ids=position_ids,
@@ -366,10 +366,10 @@ class SmallwrightModel(SmallwrightPreTrainedModel, LlamaModel):
                 for layer_type in set(self.config.layer_types)
             }
 
-        rotation = self.rotary_emb(hidden_BLH, position_ids=position_ids)
+        rotation = self.rotary_emb(hidden_BLD, position_ids=position_ids)
         for index, layer in enumerate(self.layers[: self.config.num_hidden_layers]):
-            hidden_BLH = layer(
-                hidden_BLH,
+            hidden_BLD = layer(
+                hidden_BLD,
                 attention_mask=masks[self.config.layer_types[index]],
                 position_embeddings=rotation if self.config.rope_layers[index] else None,
                 position_ids=position_ids,
@@ -377,7 +377,7 @@ class SmallwrightModel(SmallwrightPreTrainedModel, LlamaModel):
                 use_cache=use_cache,
                 **kwargs,
             )
-        return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden_BLH), past_key_values=past_key_values)
+        return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden_BLD), past_key_values=past_key_values)
 
 
 class SmallwrightForCausalLM(SmallwrightPreTrainedModel, LlamaForCausalLM):

@@ -10,7 +10,7 @@ from smallwright_decoder.config import DecoderConfig
 if TYPE_CHECKING:
     from smallwright_decoder.hf import SmallwrightConfig
 
-# Llama 3.1's: wavelengths over original / low are scaled, those under original / high are left.
+# Llama 3.1's constants: wavelengths over original / low are scaled, those under original / high are left.
 LLAMA3_FREQUENCIES = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
 
 

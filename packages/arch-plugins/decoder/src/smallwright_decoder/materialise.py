@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from core.weights import ModelFolder, compare, shapes, shown, tied_names
 
 if TYPE_CHECKING:
     import torch
@@ -95,24 +96,18 @@ def _shared_config(source: Path) -> "SmallwrightConfig":
 def _weights(source: Path, config: "SmallwrightConfig") -> "dict[str, torch.Tensor]":
     """Read the weights; Transformers would fill in random numbers for those that are missing, with a warning only."""
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from smallwright_decoder.hf import SmallwrightForCausalLM
 
-    weights: dict[str, torch.Tensor] = {}
-    for file in sorted(source.glob("*.safetensors")):
-        try:
-            weights.update(load_file(file))
-        except SafetensorError as error:
-            raise InputError(f"{file}: cannot be read ({error}). Copy it again.") from error
+    folder = ModelFolder(source)
     with torch.device("meta"):
         model = SmallwrightForCausalLM(copy.deepcopy(config))
-    if missing := sorted(name for name, _ in model.named_parameters() if name not in weights):
-        raise InputError(
-            f"{source}: no weights for {', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''} in its "
-            "*.safetensors files. Give a complete checkpoint."
-        )
+    if missing := compare(shapes(folder.weights()), shapes(model.state_dict()), tied_names(model)).missing:
+        raise folder.refusal(f"missing weights: {shown(missing)}. Give a complete checkpoint.")
+    weights: dict[str, torch.Tensor] = {}
+    for file in folder.weight_files():
+        weights.update(load_file(file))
     return weights
 
 

@@ -1,6 +1,6 @@
 """Parts of the TorchTitan face that TorchTitan does not have.
 
-Shape suffixes: B batch, L sequence, D hidden, R bottleneck of a shortcut, F feed-forward, N heads, H head size.
+Letters of tensor names: docs/architectures.md.
 """
 
 from collections.abc import Callable
@@ -58,8 +58,8 @@ class ScaledRoPE(CosSinRoPE):
         assert isinstance(config, ScaledRoPE.Config)
         frequencies = torch.tensor(config.inverse_frequencies, dtype=torch.float32)
         angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), frequencies)
-        angles = torch.cat([angles, angles], dim=-1)
-        return torch.cat([angles.cos(), angles.sin()], dim=-1) * config.attention_factor
+        angles_LH = torch.cat([angles, angles], dim=-1)
+        return torch.cat([angles_LH.cos(), angles_LH.sin()], dim=-1) * config.attention_factor
 
 
 class NoRoPE(RoPE):
@@ -67,7 +67,7 @@ class NoRoPE(RoPE):
 
     @dataclass(kw_only=True, slots=True)
     class Config(RoPE.Config):
-        """A RoPE's, for TorchTitan sets the sequence length of every layer's."""
+        """Settings of a RoPE: TorchTitan sets the sequence length in those of every layer."""
 
     def __init__(self, config: Config) -> None:
         super(RoPE, self).__init__()
@@ -84,7 +84,7 @@ class NoRoPE(RoPE):
 
 
 def first_term_leads(scale: torch.Tensor, *, std: float) -> None:
-    """Fill the scales of a series with (1, normal, ...): next to the plain activation, and no two terms alike."""
+    """Fill the scales of a series with 1 and small numbers: close to the plain activation, and no two terms alike."""
     # As TorchTitan does for fused projections: whole tensors, copied into a shard where ``scale`` is one.
     rest = scale.new_empty(scale.shape[0] - 1)
     nn.init.normal_(rest, std=std)
@@ -131,8 +131,13 @@ class GatedFeedForward(FeedForward):
         self.activation = config.activation.build() if series else config.activation  # type: ignore[union-attr]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the update of the residual stream, shape (B, L, D)."""
-        return self.w2(self.activation(self.w1(x)) * self.w3(x))
+        """Return the update of the residual stream, shape (B, L, D).
+
+        Args:
+            x: The normed stream, shape (B, L, D); TorchTitan's sharding names the argument so.
+        """
+        h_BLF = self.activation(self.w1(x)) * self.w3(x)
+        return self.w2(h_BLF)
 
 
 class AugmentedShortcut(Module):
@@ -150,5 +155,5 @@ class AugmentedShortcut(Module):
 
     def forward(self, x_BLD: torch.Tensor) -> torch.Tensor:
         """Return what is added to the residual stream, shape (B, L, D)."""
-        bottleneck_BLR = nn.functional.gelu(self.down(x_BLD))
-        return self.up(bottleneck_BLR)
+        bottleneck_BLP = nn.functional.gelu(self.down(x_BLD))
+        return self.up(bottleneck_BLP)

@@ -1,4 +1,7 @@
-"""vLLM face: its Llama with the parts of a decoder, and one feed-forward in memory for each group that shares one."""
+"""vLLM face: its Llama with the parts of a decoder, and one feed-forward in memory for each group that shares one.
+
+Letters of tensor names: docs/architectures.md; A, C and F are this tensor-parallel rank's part.
+"""
 
 import copy
 import re
@@ -22,8 +25,6 @@ from vllm.model_executor.models.qwen3_moe import Qwen3MoeSparseMoeBlock
 from vllm.model_executor.models.utils import PPMissingLayer, WeightsMapper, extract_layer_index, maybe_prefix
 
 from smallwright_decoder import hf
-
-# Shape suffixes: T tokens, H hidden, F feed-forward (this rank's part), Q queries of all heads, K keys of all heads.
 
 # Llama's mapper joins every gate_proj and up_proj; a shortcut's up_proj is not half of anything.
 WEIGHT_NAMES = LlamaModel.hf_to_vllm_mapper | WeightsMapper(
@@ -67,9 +68,9 @@ class AugmentedShortcut(nn.Module):
         self.down = ReplicatedLinear(hidden, width, prefix=f"{prefix}.down_proj", **options)
         self.up = ReplicatedLinear(width, hidden, prefix=f"{prefix}.up_proj", **options)
 
-    def forward(self, n_TH: torch.Tensor) -> torch.Tensor:
-        """Return the path's output, shape (T, H)."""
-        return self.up(nn.functional.gelu(self.down(n_TH)))
+    def forward(self, n_TD: torch.Tensor) -> torch.Tensor:
+        """Return the path's output, shape (T, D)."""
+        return self.up(nn.functional.gelu(self.down(n_TD)))
 
 
 class SmallwrightAttention(LlamaAttention):
@@ -91,16 +92,16 @@ class SmallwrightAttention(LlamaAttention):
         self.rotary_emb = get_rope(self.head_dim, max_position=longest, rope_parameters=parameters)
 
     def forward(self, positions: torch.Tensor, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Return the output, shape (T, H)."""
+        """Return the output, shape (T, D)."""
         qkv, _ = self.qkv_proj(hidden_states)
-        q_TQ, k_TK, v_TK = qkv.split([self.q_size, self.kv_size, self.kv_size], dim=-1)
+        q_TA, k_TC, v_TC = qkv.split([self.q_size, self.kv_size, self.kv_size], dim=-1)
         if self.q_norm is not None and self.k_norm is not None:
-            q_TQ = self.q_norm(q_TQ.unflatten(-1, (-1, self.head_dim))).flatten(-2)
-            k_TK = self.k_norm(k_TK.unflatten(-1, (-1, self.head_dim))).flatten(-2)
+            q_TA = self.q_norm(q_TA.unflatten(-1, (-1, self.head_dim))).flatten(-2)
+            k_TC = self.k_norm(k_TC.unflatten(-1, (-1, self.head_dim))).flatten(-2)
         if self.has_rope:
-            q_TQ, k_TK = self.rotary_emb(positions, q_TQ, k_TK)
-        output, _ = self.o_proj(self.attn(q_TQ, k_TK, v_TK))
-        return output
+            q_TA, k_TC = self.rotary_emb(positions, q_TA, k_TC)
+        output_TD, _ = self.o_proj(self.attn(q_TA, k_TC, v_TC))
+        return output_TD
 
 
 class SmallwrightDecoderLayer(LlamaDecoderLayer):
@@ -139,15 +140,15 @@ class SmallwrightDecoderLayer(LlamaDecoderLayer):
     def forward(
         self, positions: torch.Tensor, hidden_states: torch.Tensor, residual: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the feed-forward's output and the stream that it is to be added to, shapes (T, H)."""
+        """Return the feed-forward's output and the stream that it is to be added to, shapes (T, D)."""
         if residual is None:
-            residual, normed_TH = hidden_states, self.input_layernorm(hidden_states)
+            residual, normed_TD = hidden_states, self.input_layernorm(hidden_states)
         else:
-            normed_TH, residual = self.input_layernorm(hidden_states, residual)
-        attended_TH = self.self_attn(positions=positions, hidden_states=normed_TH)
+            normed_TD, residual = self.input_layernorm(hidden_states, residual)
+        attended_TD = self.self_attn(positions=positions, hidden_states=normed_TD)
         for shortcut in self.attention_shortcuts:
-            attended_TH = attended_TH + shortcut(normed_TH)
-        hidden_states, residual = self.post_attention_layernorm(attended_TH, residual)
+            attended_TD = attended_TD + shortcut(normed_TD)
+        hidden_states, residual = self.post_attention_layernorm(attended_TD, residual)
         return self.mlp(hidden_states), residual
 
 

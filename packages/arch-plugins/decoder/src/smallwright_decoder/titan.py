@@ -1,12 +1,12 @@
 """TorchTitan face: its blocks, and around them the parts that a decoder can have.
 
-Shape suffixes: B batch, L sequence, D hidden.
+Letters of tensor names: docs/architectures.md.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -40,9 +40,6 @@ from smallwright_decoder.parts import (
     first_term_leads,
 )
 
-if TYPE_CHECKING:
-    from smallwright_decoder.architecture import DecoderArchitecture
-
 # The names of TorchTitan's models with local layers.
 GLOBAL_MASK, LOCAL_MASK = "basic_mask", "sliding_window_mask"
 
@@ -58,15 +55,21 @@ def window_mask(mask_B1LL: torch.Tensor, window: int) -> torch.Tensor:
 
 
 class DecoderBlock(TransformerBlock):
-    """A pre-norm block; its feed-forward may be the model's, or of experts, and beside attention may be shortcuts.
+    """A pre-norm block.
+
+    Its feed-forward is its own, one that the model lends to several blocks, or a mixture of experts; learned shortcuts
+    may run beside attention:
 
     h = x + attention(norm(x)) + sum_i T_i(norm(x));  out = h + ffn(norm(h)).
     """
 
     @dataclass(kw_only=True, slots=True)
     class Config(TransformerBlock.Config):
-        """A block's. Blocks of one ``ffn_group`` hold the same ``feed_forward`` object, and the model builds it; one of
-        experts has ``moe`` instead."""
+        """Settings of one block.
+
+        Blocks of one ``ffn_group`` hold the same ``feed_forward`` object, which the model builds once; a block with
+        experts has ``moe`` in its place.
+        """
 
         ffn_group: str | None = None
         shortcuts: tuple[AugmentedShortcut.Config, ...] = ()
@@ -128,7 +131,7 @@ class DecoderModel(Llama3Model):
 
     @dataclass(kw_only=True, slots=True)
     class Config(Llama3Model.Config):
-        """Llama 3's, and what its own does not know of the parts."""
+        """Settings of TorchTitan's Llama 3, and those that the parts of a decoder need."""
 
         flops_per_token: Callable[[int], float]
         sliding_window: int | None = None
@@ -195,8 +198,8 @@ class DecoderModel(Llama3Model):
             attention_masks: What the attention takes. An additive mask is narrowed for local layers here, once.
         """
         if self.sliding_window is not None and isinstance(attention_masks, torch.Tensor):
-            local = window_mask(attention_masks, self.sliding_window)
-            attention_masks = {GLOBAL_MASK: attention_masks, LOCAL_MASK: local}  # type: ignore[dict-item]
+            local_B1LL = window_mask(attention_masks, self.sliding_window)
+            attention_masks = {GLOBAL_MASK: attention_masks, LOCAL_MASK: local_B1LL}  # type: ignore[dict-item]
         return super().forward(tokens, positions, attention_masks)
 
     def get_attention_masks(self, positions: torch.Tensor) -> AttentionMasksType | None:
@@ -230,10 +233,19 @@ def _shard_head_norms(attention: Any) -> None:
     )
 
 
-def decoder_config(architecture: "DecoderArchitecture", *, inner_attention: Any, seq_len: int) -> DecoderModel.Config:
-    """Return the model configuration; see ``Architecture.titan_config``."""
-    config = architecture.config
-    architecture.check_training(seq_len)
+def decoder_config(
+    config: DecoderConfig, *, inner_attention: Any, flops_per_token: Callable[[int], float]
+) -> DecoderModel.Config:
+    """Return TorchTitan's configuration of the model.
+
+    Args:
+        config: Dimensions and parts, which :meth:`core.interfaces.Architecture.check_training` has let through.
+        inner_attention: TorchTitan's attention, chosen by the trainer.
+        flops_per_token: Training FLOPs per token for a sequence length in tokens.
+
+    Raises:
+        core.errors.ConfigError: the activation is no elementwise function.
+    """
     hidden, vocab = config.hidden_size, config.resolved_vocab_size
     normal = {"weight": partial(nn.init.normal_, std=config.initializer_range)}
     shared = {name: _feed_forward(config) for name in config.layer_groups if name is not None}
@@ -264,7 +276,7 @@ def decoder_config(architecture: "DecoderArchitecture", *, inner_attention: Any,
         norm=_norm(hidden, config),
         lm_head=Linear.Config(in_features=hidden, out_features=vocab, param_init=normal),
         layers=[block(layer) for layer in range(config.num_hidden_layers)],
-        flops_per_token=architecture.flops_per_token,
+        flops_per_token=flops_per_token,
         sliding_window=config.sliding_window if "sliding_attention" in kinds else None,
     )
 

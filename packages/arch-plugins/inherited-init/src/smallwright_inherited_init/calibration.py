@@ -1,6 +1,6 @@
 """What the data-driven rules measure on: the source as a model, and windows of the run's training tokens.
 
-Shape suffixes: N windows, T tokens of a window, V vocabulary.
+Letters of tensor names: docs/architectures.md.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ BATCH = 8
 
 
 def windows(job: Job, config: InheritedInitConfig, vocabulary: Vocabulary | None) -> torch.Tensor:
-    """Return windows of the run's training tokens in the source's ids, shape (N, T), the same for the same seed.
+    """Return windows of the run's training tokens in the source's ids, shape (B, L), the same for the same seed.
 
     The held-out tokens stay unseen. Where the source has a tokenizer of its own, the windows' text is encoded by it.
 
@@ -43,10 +43,10 @@ def windows(job: Job, config: InheritedInitConfig, vocabulary: Vocabulary | None
         )
     generator = np.random.default_rng(job.seed)
     starts = generator.integers(0, len(ids) - length + 1, config.calibration_sequences)
-    found_NT = torch.from_numpy(np.stack([ids[start : start + length].astype(np.int64) for start in starts]))
+    found_BL = torch.from_numpy(np.stack([ids[start : start + length].astype(np.int64) for start in starts]))
     if vocabulary is None or vocabulary.unchanged:
-        return found_NT
-    return _windows_of(vocabulary.in_source_ids(found_NT.tolist()), length, asked)
+        return found_BL
+    return _windows_of(vocabulary.in_source_ids(found_BL.tolist()), length, asked)
 
 
 def _windows_of(ids: Sequence[int], length: int, asked: str) -> torch.Tensor:
@@ -68,23 +68,23 @@ def load_model(config: Any, weights: Mapping[str, torch.Tensor]) -> Any:
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def batches(ids_NT: torch.Tensor, model: Any, size: int = BATCH) -> Iterator[torch.Tensor]:
+def batches(ids_BL: torch.Tensor, model: Any, size: int = BATCH) -> Iterator[torch.Tensor]:
     """Yield the windows on the model's device, ``size`` at a time."""
-    for part in ids_NT.split(size):
-        yield part.to(model.device)
+    for rows_BL in ids_BL.split(size):
+        yield rows_BL.to(model.device)
 
 
-def loss_of(model: Any, ids_NT: torch.Tensor) -> torch.Tensor:
+def loss_of(model: Any, ids_BL: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of the next tokens, in nats, with its graph."""
-    logits_NTV = model(input_ids=ids_NT, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits_NTV[:, :-1].flatten(0, 1).float(), ids_NT[:, 1:].flatten())
+    logits_BLV = model(input_ids=ids_BL, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits_BLV[:, :-1].flatten(0, 1).float(), ids_BL[:, 1:].flatten())
 
 
 @torch.no_grad()
-def mean_loss(model: Any, ids_NT: torch.Tensor) -> float:
+def mean_loss(model: Any, ids_BL: torch.Tensor) -> float:
     """Return the mean loss over all windows, in nats per token."""
-    total = sum(loss_of(model, part).double().item() * len(part) for part in batches(ids_NT, model))
-    return total / len(ids_NT)
+    total = sum(loss_of(model, rows_BL).double().item() * len(rows_BL) for rows_BL in batches(ids_BL, model))
+    return total / len(ids_BL)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class InheritedInitConfig:
     mask_steps: int = 200
     """Optimizer steps of the rule ``mask``; Sheared LLaMA took 3,200."""
     mask_learning_rate: float = 0.1
-    """Of the gates and of the constraint's multipliers; Sheared LLaMA took 1.0 over its many more steps."""
+    """Learning rate of the gates and of the constraint's multipliers; Sheared LLaMA took 1.0 over many more steps."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, str) and list(self.layers) != sorted(set(self.layers)):

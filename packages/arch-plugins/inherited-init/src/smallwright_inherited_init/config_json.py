@@ -3,21 +3,16 @@
 The file is a stranger's: whatever it holds, it is checked before anything is made of it.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from core.errors import InputError
+from core.weights import ModelFolder
 
 from smallwright_inherited_init.family import MODELS
 
-MOST_BYTES = 64 << 20
-"""Of a JSON file; an index of 100,000 weights has 10 MB."""
 NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-"""What no released model leaves to a default."""
+"""Keys that every released model states."""
 DEFAULTS: Mapping[str, Any] = {
     "num_key_value_heads": None,
     "head_dim": None,
@@ -46,7 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "rope_scaling": None,
     "rope_parameters": None,
 }
-"""What Transformers takes for a key that is not there; tests compare."""
+"""Transformers' value for each key that is not there; a test compares them with its classes."""
 QWEN = {"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096}
 DEFAULTS_OF: Mapping[str, Mapping[str, Any]] = {
     "mistral": {"num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096},
@@ -61,7 +56,7 @@ DEFAULTS_OF: Mapping[str, Mapping[str, Any]] = {
     "smallwright_decoder": {"activation": "silu"},
 }
 MOST = {"num_hidden_layers": 10_000, "augmented_shortcuts": 1_000}
-"""What is listed layer by layer; other dimensions are numbers only."""
+"""Largest values of keys by which lists are made, so that no file fills the memory; other keys stay numbers."""
 WHOLE = (*NEEDED, *list(DEFAULTS)[:9])
 MAY_BE_ZERO = ("augmented_shortcuts", "max_window_layers")
 REAL = ("rms_norm_eps", "rope_theta", "partial_rotary_factor")
@@ -70,35 +65,7 @@ SCALED_FROM = ("llama3", "yarn", "longrope")
 """RoPE scalings that know the length that they scale from."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """The model to inherit from, and how messages name it."""
-
-    directory: Path
-    owner: str
-
-    def refusal(self, why: str) -> InputError:
-        """Return the error that says what is wrong with the model."""
-        return InputError(f"{self.owner}: {why}")
-
-    def read_json(self, name: str) -> Any:
-        """Return the content of a JSON file of the model.
-
-        Raises:
-            core.errors.InputError: when it is no JSON, or too large to be what it is named.
-        """
-        path = self.directory / name
-        try:
-            if path.stat().st_size > MOST_BYTES:
-                raise self.refusal(f"{name}: has over {MOST_BYTES >> 20} MiB. Use the checkpoint's own.")
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise self.refusal(f"{name}: cannot be read ({error}). Copy or download it again.") from error
-
-
-def read_written(source: Source) -> dict[str, Any]:
+def read_written(source: ModelFolder) -> dict[str, Any]:
     """Return the content of ``config.json``, of which every value that decides weights is checked.
 
     Raises:
@@ -121,7 +88,7 @@ def read_written(source: Source) -> dict[str, Any]:
     return written
 
 
-def read_light(source: Source) -> SimpleNamespace:
+def read_light(source: ModelFolder) -> SimpleNamespace:
     """Return the configuration with the attributes that Transformers' has, as far as inheritance reads them.
 
     Raises:

@@ -17,7 +17,7 @@ MODELS: Mapping[str, str] = {
 }
 """Model types that can be inherited from, and the class that computes each."""
 LLAMA3_FREQUENCIES = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
-"""Llama 3.1's, which every decoder with its scaling has."""
+"""Constants of Llama 3.1's scaling of RoPE, the same in every decoder that has it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """How much each structure of the source matters: scores by which the smaller model's parts are ranked.
 
-Shape suffixes: N windows, T tokens, H hidden channels, F feed-forward neurons, K key/value heads, Q query heads of one,
-D head dimension, R bottleneck channels of a shortcut.
+Letters of tensor names: docs/architectures.md.
 """
 
 import dataclasses
@@ -30,15 +29,15 @@ class Importance:
     """Scores of the source's structures, in float64; higher matters more, only order means something."""
 
     channels: torch.Tensor
-    """Shape (H,)."""
+    """Shape (D,)."""
     neurons: Mapping[str, torch.Tensor]
     """Shape (F,), by prefix of the source's feed-forward."""
     queries: Sequence[torch.Tensor]
-    """Shape (K, Q), by layer."""
+    """Shape (K, G), by layer."""
     groups: Sequence[torch.Tensor]
     """Shape (K,), by layer: a key/value head with its query heads."""
     bottlenecks: Mapping[str, torch.Tensor]
-    """Shape (R,), by prefix of the shortcut."""
+    """Shape (P,), by prefix of the shortcut."""
 
 
 def of_weights(
@@ -55,14 +54,14 @@ def of_weights(
     query_scores, group_scores = [], []
     for layer in range(source.num_hidden_layers):
         there = f"model.layers.{layer}.self_attn"
-        score_KQ = energy(f"{there}.q_proj.weight").view(groups, queries, -1).sum(2)
-        score_KQ = score_KQ + energy(f"{there}.o_proj.weight").sum(0).view(groups, queries, dim).sum(2)
-        score_K = sum((energy(f"{there}.{part}_proj.weight").view(groups, -1).sum(1) for part in "kv"), score_KQ.sum(1))
+        score_KG = energy(f"{there}.q_proj.weight").view(groups, queries, -1).sum(2)
+        score_KG = score_KG + energy(f"{there}.o_proj.weight").sum(0).view(groups, queries, dim).sum(2)
+        score_K = sum((energy(f"{there}.{part}_proj.weight").view(groups, -1).sum(1) for part in "kv"), score_KG.sum(1))
         if source.qkv_bias:
-            bias_KQ = energy(f"{there}.q_proj.bias").view(groups, queries, dim).sum(2)
-            score_KQ, score_K = score_KQ + bias_KQ, score_K + bias_KQ.sum(1)
+            bias_KG = energy(f"{there}.q_proj.bias").view(groups, queries, dim).sum(2)
+            score_KG, score_K = score_KG + bias_KG, score_K + bias_KG.sum(1)
             score_K = sum((energy(f"{there}.{part}_proj.bias").view(groups, dim).sum(1) for part in "kv"), score_K)
-        query_scores.append(score_KQ)
+        query_scores.append(score_KG)
         group_scores.append(score_K)
     ffns = dict.fromkeys(source.ffn(layer) for layer in range(source.num_hidden_layers))
     neurons = {
@@ -82,8 +81,8 @@ def of_weights(
 def _channels(
     energy: Callable[[str], torch.Tensor], source: Dimensions, layers: Sequence[int], weights: Sequence[str]
 ) -> torch.Tensor:
-    """Score each hidden channel over every kept weight that it runs through; shape (H,)."""
-    score_H = torch.zeros(source.hidden_size, dtype=torch.float64)
+    """Score each hidden channel over every kept weight that it runs through; shape (D,)."""
+    score_D = torch.zeros(source.hidden_size, dtype=torch.float64)
     kept = tuple(f"model.layers.{layer}." for layer in layers)
     kept += tuple(f"{source.ffn(layer)}." for layer in layers)
     for name in weights:
@@ -92,8 +91,8 @@ def _channels(
         if name.endswith(NO_CHANNELS):
             continue
         worth = energy(name)
-        score_H += worth if worth.ndim == 1 else worth.sum(1 if _hidden_is_rows(name) else 0)
-    return score_H
+        score_D += worth if worth.ndim == 1 else worth.sum(1 if _hidden_is_rows(name) else 0)
+    return score_D
 
 
 def _hidden_is_rows(name: str) -> bool:
@@ -106,7 +105,7 @@ def weight_norm(norm: str, weights: Mapping[str, torch.Tensor]) -> Callable[[str
     return lambda name: NORMS[norm](weights[name].double())
 
 
-def gradient_energy(rule: str, model: Any, ids_NT: torch.Tensor, progress: Progress) -> Callable[[str], torch.Tensor]:
+def gradient_energy(rule: str, model: Any, ids_BL: torch.Tensor, progress: Progress) -> Callable[[str], torch.Tensor]:
     """Return the energies of rules that look at the gradient of the loss, window by window.
 
     ``taylor`` is |weight * mean gradient|, the first-order change of the loss when the weight goes (PanGu-pi Pro; the
@@ -115,15 +114,15 @@ def gradient_energy(rule: str, model: Any, ids_NT: torch.Tensor, progress: Progr
     """
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-    for done, window in enumerate(batches(ids_NT, model, size=1)):
-        gradients = torch.autograd.grad(loss_of(model, window), list(parameters.values()))
+    for done, window_1L in enumerate(batches(ids_BL, model, size=1)):
+        gradients = torch.autograd.grad(loss_of(model, window_1L), list(parameters.values()))
         for name, gradient in zip(parameters, gradients, strict=True):
             total[name] += gradient if rule == "taylor" else gradient.square()
-        progress(done + 1, len(ids_NT), unit="windows", note=rule)
+        progress(done + 1, len(ids_BL), unit="windows", note=rule)
     with torch.no_grad():
         if rule == "taylor":
             for name, parameter in parameters.items():
-                total[name].mul_(parameter).abs_().div_(len(ids_NT))
+                total[name].mul_(parameter).abs_().div_(len(ids_BL))
     return lambda name: total[name].double().cpu()
 
 
@@ -137,9 +136,9 @@ class Activations:
     def __init__(self) -> None:
         self.squares: dict[str, torch.Tensor] = {}
 
-    def add(self, name: str, size_NTX: torch.Tensor) -> None:
+    def add(self, name: str, size_BLX: torch.Tensor) -> None:
         """Take in one call's output sizes of the structures X."""
-        square_X = size_NTX.detach().double().abs().mean(1).square().sum(0).cpu()
+        square_X = size_BLX.detach().double().abs().mean(1).square().sum(0).cpu()
         self.squares[name] = self.squares.get(name, torch.zeros_like(square_X)) + square_X
 
     def score(self, name: str) -> torch.Tensor:
@@ -149,7 +148,7 @@ class Activations:
 
 @torch.no_grad()
 def of_activations(
-    model: Any, source: Dimensions, layers: Sequence[int], ids_NT: torch.Tensor, progress: Progress
+    model: Any, source: Dimensions, layers: Sequence[int], ids_BL: torch.Tensor, progress: Progress
 ) -> Importance:
     """Score by what structures put out: a head the norm of its output, a neuron the gate before its activation, a
     hidden channel the outputs of the norms. A shortcut's bottleneck, which Minitron has not, counts like a neuron.
@@ -178,9 +177,9 @@ def of_activations(
     for layer in numbers:
         heads(f"model.layers.{layer}.self_attn")
     try:
-        for done, part in enumerate(batches(ids_NT, model)):
-            model(input_ids=part, use_cache=False)
-            progress(done + 1, -(-len(ids_NT) // BATCH), unit="batches", note="activation")
+        for done, rows_BL in enumerate(batches(ids_BL, model)):
+            model(input_ids=rows_BL, use_cache=False)
+            progress(done + 1, -(-len(ids_BL) // BATCH), unit="batches", note="activation")
     finally:
         for handle in handles:
             handle.remove()
@@ -189,6 +188,6 @@ def of_activations(
         channels=torch.stack([seen.score(norm) for norm in norms]).sum(0),
         neurons={ffn: seen.score(ffn) for ffn in ffns},
         queries=query_scores,
-        groups=[score_KQ.sum(1) for score_KQ in query_scores],
+        groups=[score_KG.sum(1) for score_KG in query_scores],
         bottlenecks={shortcut: seen.score(shortcut) for shortcut in shortcuts},
     )

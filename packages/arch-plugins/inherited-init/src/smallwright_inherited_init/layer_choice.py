@@ -12,7 +12,7 @@ class LayerChoice:
     kept: list[int]
     rule: str
     scores: list[float] | None = None
-    """Of each layer (for ``contiguous``: of each run of dropped layers, by its first); None: not measured."""
+    """Score of each layer; for ``contiguous`` of each run of dropped layers, by its first. None: not measured."""
     meaning: str = ""
     """What a score is, with its unit."""
     loss: float | None = None

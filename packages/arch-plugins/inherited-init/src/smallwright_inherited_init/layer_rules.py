@@ -11,16 +11,16 @@ from smallwright_inherited_init.layer_choice import LayerChoice
 Progress = Callable[..., None]
 
 
-def measure_layers(rule: str, model: Any, ids_NT: torch.Tensor, keep: int, progress: Progress) -> LayerChoice:
+def measure_layers(rule: str, model: Any, ids_BL: torch.Tensor, keep: int, progress: Progress) -> LayerChoice:
     """Choose by what the source does on calibration windows; of equals, the first layers are kept."""
     if rule == "block_influence":
-        scores = block_influence(model, ids_NT)
+        scores = block_influence(model, ids_BL)
         return LayerChoice(
             kept=_highest(scores, keep), rule=rule, scores=scores, meaning="block influence, 1 - mean cosine"
         )
-    layers, loss = len(model.model.layers), mean_loss(model, ids_NT)
+    layers, loss = len(model.model.layers), mean_loss(model, ids_BL)
     run = 1 if rule == "perplexity" else layers - keep
-    scores = losses_without(model, ids_NT, run, progress) if run else []
+    scores = losses_without(model, ids_BL, run, progress) if run else []
     if rule == "perplexity":
         meaning = "loss without the layer, nats per token"
         return LayerChoice(kept=_highest(scores, keep), rule=rule, scores=scores, meaning=meaning, loss=loss)
@@ -31,28 +31,29 @@ def measure_layers(rule: str, model: Any, ids_NT: torch.Tensor, keep: int, progr
 
 
 @torch.no_grad()
-def block_influence(model: Any, ids_NT: torch.Tensor) -> list[float]:
+def block_influence(model: Any, ids_BL: torch.Tensor) -> list[float]:
     """Return for each layer 1 - E[cos(x, layer(x))] over tokens (ShortGPT, arXiv 2403.03853, section 2.3)."""
     blocks = model.model.layers
     cosine = [0.0] * len(blocks)
 
     def watch(index: int) -> Callable[..., None]:
-        def hook(_: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            cosine[index] += torch.cosine_similarity(inputs[0].double(), output.double(), dim=-1).sum().item()
+        def hook(_: Any, inputs: tuple[torch.Tensor, ...], output_BLD: torch.Tensor) -> None:
+            input_BLD = inputs[0].double()
+            cosine[index] += torch.cosine_similarity(input_BLD, output_BLD.double(), dim=-1).sum().item()
 
         return hook
 
     handles = [block.register_forward_hook(watch(index)) for index, block in enumerate(blocks)]
     try:
-        for part in batches(ids_NT, model):
-            model(input_ids=part, use_cache=False)
+        for rows_BL in batches(ids_BL, model):
+            model(input_ids=rows_BL, use_cache=False)
     finally:
         for handle in handles:
             handle.remove()
-    return [1.0 - total / ids_NT.numel() for total in cosine]
+    return [1.0 - total / ids_BL.numel() for total in cosine]
 
 
-def losses_without(model: Any, ids_NT: torch.Tensor, run: int, progress: Progress) -> list[float]:
+def losses_without(model: Any, ids_BL: torch.Tensor, run: int, progress: Progress) -> list[float]:
     """Return the loss without each run of ``run`` neighbouring layers, by the first of them.
 
     A run of 1 is Shortened LLaMA's measure (arXiv 2402.02834, section 3.2, as a loss instead of its exponential); a
@@ -62,7 +63,7 @@ def losses_without(model: Any, ids_NT: torch.Tensor, run: int, progress: Progres
     losses = []
     for start in range(starts):
         with without(model, range(start, start + run)):
-            losses.append(mean_loss(model, ids_NT))
+            losses.append(mean_loss(model, ids_BL))
         progress(start + 1, starts, unit="layers", note=f"loss {losses[-1]:.3f}")
     return losses
 

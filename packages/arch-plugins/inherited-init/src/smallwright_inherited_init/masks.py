@@ -6,8 +6,7 @@ falls from everything to the shape over the first fifth of the steps (theirs: 64
 trained and the weights stay, so that kept rows are the source's; and at the end the gates of the highest scores are
 kept, exactly as many as the target has.
 
-Shape suffixes: B windows, T tokens, H hidden channels, F feed-forward neurons, K key/value heads, Q query heads of one,
-A width of all heads, D head dimension.
+Letters of tensor names: docs/architectures.md.
 """
 
 import contextlib
@@ -77,25 +76,25 @@ def gated(model: Any, source: Dimensions, layers: Sequence[int], gates: Mapping[
     """
     dim, handles = source.head_dim, []
 
-    def channels(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
-        return output * gates[CHANNELS][0] if CHANNELS in gates else output
+    def channels(_: Any, __: Any, output_BLD: torch.Tensor) -> torch.Tensor:
+        return output_BLD * gates[CHANNELS][0] if CHANNELS in gates else output_BLD
 
-    def norm(module: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    def norm(module: Any, inputs: tuple[torch.Tensor, ...], output_BLD: torch.Tensor) -> torch.Tensor:
         if CHANNELS not in gates:
-            return output
-        gate_H, x_BTH = gates[CHANNELS][0], inputs[0].float()
-        mean_square = x_BTH.square().sum(-1, keepdim=True) / (gate_H != 0).sum().clamp(min=1)
-        return module.weight * (x_BTH * torch.rsqrt(mean_square + module.variance_epsilon)) * gate_H
+            return output_BLD
+        gate_D, x_BLD = gates[CHANNELS][0], inputs[0].float()
+        mean_square_BL1 = x_BLD.square().sum(-1, keepdim=True) / (gate_D != 0).sum().clamp(min=1)
+        return module.weight * (x_BLD * torch.rsqrt(mean_square_BL1 + module.variance_epsilon)) * gate_D
 
     def heads(layer: int) -> Callable[..., Any]:
         def hook(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
-            x_BTA = inputs[0]
+            x_BLA = inputs[0]
             for name in (f"queries.{layer}", f"groups.{layer}"):
                 if name in gates:
                     gate = gates[name] if name.startswith("queries") else gates[name].T
-                    gate_KQ = gate.expand(-1, x_BTA.shape[-1] // dim // len(gate))
-                    x_BTA = x_BTA * gate_KQ.flatten().repeat_interleave(dim)
-            return (x_BTA,)
+                    gate_KG = gate.expand(-1, x_BLA.shape[-1] // dim // len(gate))
+                    x_BLA = x_BLA * gate_KG.flatten().repeat_interleave(dim)
+            return (x_BLA,)
 
         return hook
 
@@ -126,7 +125,7 @@ def learn(
     source: Dimensions,
     child: Dimensions,
     layers: Sequence[int],
-    ids_NT: torch.Tensor,
+    ids_BL: torch.Tensor,
     config: InheritedInitConfig,
     seed: int,
     progress: Callable[..., None],
@@ -157,8 +156,8 @@ def learn(
         for step in range(config.mask_steps):
             pruned = min(1.0, (step + 1) / (WARM_UP * config.mask_steps))
             gates |= {name: sample(logit, generator) for name, logit in logits.items()}
-            rows = torch.randint(len(ids_NT), (BATCH,), generator=generator)
-            loss = loss_of(model, ids_NT[rows].to(model.device))
+            rows = torch.randint(len(ids_BL), (BATCH,), generator=generator)
+            loss = loss_of(model, ids_BL[rows].to(model.device))
             total = loss + sum(_constraint(logits[n], multipliers[n], unit, pruned) for n, unit in places.items())
             optimizer.zero_grad()
             total.backward()

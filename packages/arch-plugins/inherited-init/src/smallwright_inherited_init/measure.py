@@ -50,8 +50,8 @@ class Measurement:
         """Choose the layers to keep."""
         rule, keep = self.config.layers, self.child.num_hidden_layers
         if isinstance(rule, str) and rule in MEASURED_LAYERS:
-            ids_NT = self._windows
-            return measure_layers(rule, self._model, ids_NT, keep, self.job.progress)
+            ids_BL = self._windows
+            return measure_layers(rule, self._model, ids_BL, keep, self.job.progress)
         return select_layers(rule, self.source.num_hidden_layers, keep)
 
     def structures(self, layers: Sequence[int]) -> scores.Importance:
@@ -64,12 +64,12 @@ class Measurement:
         by_norm = functools.partial(scores.of_weights, source=self.source, layers=layers, weights=list(self.weights))
         if rule in scores.NORMS:
             return by_norm(scores.weight_norm(rule, self.weights))
-        ids_NT = self._windows
+        ids_BL = self._windows
         if rule == "activation":
-            return scores.of_activations(self._model, self.source, layers, ids_NT, progress)
+            return scores.of_activations(self._model, self.source, layers, ids_BL, progress)
         if rule == "mask":
             learned = masks.learn(
-                self._model, self.source, self.child, layers, ids_NT, self.config, self.job.seed, progress
+                self._model, self.source, self.child, layers, ids_BL, self.config, self.job.seed, progress
             )
             return masks.of_masks(learned, self.source, by_norm(scores.weight_norm("l2", self.weights)))
-        return by_norm(scores.gradient_energy(rule, self._model, ids_NT, progress))
+        return by_norm(scores.gradient_energy(rule, self._model, ids_BL, progress))

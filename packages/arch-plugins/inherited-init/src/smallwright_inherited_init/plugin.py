@@ -14,6 +14,6 @@ def register_configs(register):
 def register_initializers(register):
     register(
         "inherited_init",
-        "smallwright_inherited_init.inherit:InheritedInit",
+        "smallwright_inherited_init.stage:InheritedInit",
         config="smallwright_inherited_init.config:InheritedInitConfig",
     )

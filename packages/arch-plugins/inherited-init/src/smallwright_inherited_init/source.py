@@ -11,21 +11,20 @@ from typing import Any
 
 from core.errors import InputError, UserError
 from core.interfaces import Job
+from core.weights import ModelFolder, Shape, compare, shapes, shown
 
 from smallwright_inherited_init.config import InheritedInitConfig, model_folder
-from smallwright_inherited_init.config_json import Source, read_written
+from smallwright_inherited_init.config_json import read_written
 from smallwright_inherited_init.family import MODELS, Dimensions
 
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 BUFFERS = (".rotary_emb.inv_freq",)
 """Endings of tensors in older checkpoints that are computed from the configuration."""
 FLOATS = ("F64", "F32", "BF16", "F16")
 """Numbers that can be measured and trained on; quantized ones cannot."""
-NAMED = 4
-"""Weights that a message names before it counts."""
+COMPLETE = "Use a complete checkpoint whose config.json is its own."
 
 
-def find(config: InheritedInitConfig, job: Job) -> Source:
+def find(config: InheritedInitConfig, job: Job) -> ModelFolder:
     """Return the model to inherit from; one on the hub is downloaded.
 
     Raises:
@@ -35,19 +34,19 @@ def find(config: InheritedInitConfig, job: Job) -> Source:
         if "source" not in job.inputs:
             raise UserError("arch.initializer.source=null: no model to inherit from. Give a directory or a hub id.")
         directory = job.inputs["source"] / "hf"
-        return Source(directory, str(directory))
+        return ModelFolder(directory, str(directory))
     if (found := local(config)) is not None:
         return found
     directory = _download(config.source, config.revision)
-    return Source(directory, f"arch.initializer.source={config.source} ({directory})")
+    return ModelFolder(directory, f"arch.initializer.source={config.source} ({directory})")
 
 
-def local(config: InheritedInitConfig) -> Source | None:
+def local(config: InheritedInitConfig) -> ModelFolder | None:
     """Return the model that lies in a directory of the user's; None where the run or the hub has it."""
     folder = Path(config.source or "").expanduser()
     if config.source is None or not folder.is_dir():
         return None
-    return Source(model_folder(folder), f"arch.initializer.source={config.source}")
+    return ModelFolder(model_folder(folder), f"arch.initializer.source={config.source}")
 
 
 def _download(source: str, revision: str | None) -> Path:
@@ -63,7 +62,7 @@ def _download(source: str, revision: str | None) -> Path:
         ) from error
 
 
-def read_config(source: Source) -> Any:
+def read_config(source: ModelFolder) -> Any:
     """Return Transformers' configuration of the model, without running any code that comes with it.
 
     Raises:
@@ -91,36 +90,21 @@ def model_class(model_type: str) -> Any:
         raise UserError(f"model type {model_type}: pip install smallwright-arch-decoder ({error}).") from error
 
 
-def check_weights(source: Source, dimensions: Dimensions) -> list[Path]:
+def check_weights(source: ModelFolder, dimensions: Dimensions) -> list[Path]:
     """Read the headers of the weights' files, refuse what is not this model's, and return the files.
 
     Raises:
         core.errors.InputError: naming missing, extra or misshapen weights, damaged or pickled files.
     """
-    from safetensors import SafetensorError, safe_open
-
-    files, found, numbers = _weight_files(source), {}, {}
-    for file in files:
-        try:
-            with safe_open(file, framework="numpy") as opened:
-                for name in opened.keys():  # noqa: SIM118 - no mapping
-                    weight = opened.get_slice(name)
-                    found[name], numbers[name] = tuple(weight.get_shape()), weight.get_dtype()
-        except (SafetensorError, OSError) as error:
-            raise source.refusal(f"{file.name}: cannot be read ({error}). Copy or download it again.") from error
-    expected = dimensions.shapes()
-    found = {name: shape for name, shape in found.items() if not _ignored(name, dimensions)}
-    _refuse(source, "missing weights", {name: expected[name] for name in expected.keys() - found.keys()})
-    extra = {name: found[name] for name in found.keys() - expected.keys()}
-    _refuse(source, "weights that config.json has no place for", extra)
-    wrong = {name: shape for name, shape in found.items() if shape != expected[name]}
-    _refuse(source, "weights whose shape is not config.json's", wrong)
-    other = {name: shape for name, shape in found.items() if numbers[name] not in FLOATS}
+    held = {name: weight for name, weight in source.weights().items() if not _ignored(name, dimensions)}
+    if different := compare(shapes(held), dimensions.shapes()):
+        raise source.refusal(f"{different}. {COMPLETE}")
+    other = {name: weight.shape for name, weight in held.items() if weight.dtype not in FLOATS}
     _refuse(source, f"weights that are not {', '.join(FLOATS)}", other)
-    return files
+    return source.weight_files()
 
 
-def read_weights(source: Source, dimensions: Dimensions) -> dict[str, Any]:
+def read_weights(source: ModelFolder, dimensions: Dimensions) -> dict[str, Any]:
     """Load the weights, which :func:`check_weights` has found to be this model's and nothing else.
 
     Raises:
@@ -142,37 +126,6 @@ def _ignored(name: str, dimensions: Dimensions) -> bool:
     return name.endswith(BUFFERS) or (dimensions.tie_word_embeddings and name == "lm_head.weight")
 
 
-def _weight_files(source: Source) -> list[Path]:
-    """Return the files that Transformers would read: some repositories hold the same weights under other names too."""
-    directory, index = source.directory, "model.safetensors.index.json"
-    if (directory / index).is_file():
-        content = source.read_json(index)
-        names = content.get("weight_map") if isinstance(content, dict) else None
-        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-            raise source.refusal(f"{index}: cannot be read (no weight_map). Copy or download it again.")
-        files = [directory / Path(name).name for name in sorted(set(names.values()))]
-        if missing := [file.name for file in files if not file.is_file()]:
-            raise source.refusal(f"{index}: names {missing[0]}, which is not there. Copy or download it again.")
-        return files
-    whole = directory / "model.safetensors"
-    files = [whole] if whole.is_file() else sorted(directory.glob("*.safetensors"))
-    if not files:
-        raise source.refusal(f"no *.safetensors file. {_advice(directory)}")
-    return files
-
-
-def _advice(directory: Path) -> str:
-    pickled = sorted(path.name for path in directory.iterdir() if path.suffix in PICKLED)
-    if not pickled:
-        return "Give a directory with the model's weights."
-    return (
-        f"{pickled[0]} is a pickle, which can run code when it is read. Convert it where you trust it: "
-        f"AutoModelForCausalLM.from_pretrained(...).save_pretrained(...) writes safetensors."
-    )
-
-
-def _refuse(source: Source, what: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    if shapes:
-        shown = ", ".join(f"{name} {list(shape)}" for name, shape in sorted(shapes.items())[:NAMED])
-        more = f" and {len(shapes) - NAMED} more" if len(shapes) > NAMED else ""
-        raise source.refusal(f"{what}: {shown}{more}. Use a complete checkpoint whose config.json is its own.")
+def _refuse(source: ModelFolder, what: str, found: Mapping[str, Shape]) -> None:
+    if found:
+        raise source.refusal(f"{what}: {shown(found)}. {COMPLETE}")

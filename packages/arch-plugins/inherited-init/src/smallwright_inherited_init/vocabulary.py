@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError, UserError
-
-from smallwright_inherited_init.config_json import Source
+from core.weights import ModelFolder
 
 if TYPE_CHECKING:
     import torch
@@ -37,17 +36,17 @@ class Vocabulary:
     tokenizers: tuple[Any, Any] | None = None
     """The run's and the source's ``tokenizers.Tokenizer``; None where they are the same."""
 
-    def __call__(self, weight_VH: "torch.Tensor") -> "torch.Tensor":
+    def __call__(self, weight_VD: "torch.Tensor") -> "torch.Tensor":
         """Return the child's rows of an embedding or head of the source."""
-        if self.unchanged and len(self.rows) == len(weight_VH) and self.rows[-1]:
-            return weight_VH
+        if self.unchanged and len(self.rows) == len(weight_VD) and self.rows[-1]:
+            return weight_VD
         single = [row[0] if len(row) == 1 else 0 for row in self.rows]
-        result_VH = weight_VH[single].clone()
-        mean_H = weight_VH.float().mean(0)
+        result_VD = weight_VD[single].clone()
+        mean_D = weight_VD.float().mean(0)
         for row, pieces in enumerate(self.rows):
             if len(pieces) != 1:
-                result_VH[row] = (weight_VH[pieces].float().mean(0) if pieces else mean_H).to(weight_VH.dtype)
-        return result_VH
+                result_VD[row] = (weight_VD[pieces].float().mean(0) if pieces else mean_D).to(weight_VD.dtype)
+        return result_VD
 
     def in_source_ids(self, windows: Sequence[Sequence[int]]) -> list[int]:
         """Return the text of windows of the run's ids as one sequence of the source's ids."""
@@ -57,7 +56,7 @@ class Vocabulary:
         return [i for encoding in theirs.encode_batch(texts, add_special_tokens=False) for i in encoding.ids]
 
 
-def read_tokenizer(source: Source, source_rows: int, rows: int, *, same: bool) -> Any:
+def read_tokenizer(source: ModelFolder, source_rows: int, rows: int, *, same: bool) -> Any:
     """Return the source's ``tokenizers.Tokenizer``.
 
     Args:
@@ -86,7 +85,7 @@ def read_tokenizer(source: Source, source_rows: int, rows: int, *, same: bool) -
 
 
 def match(
-    tokenizer: Path | None, source: Source, rows: int, source_rows: int, *, source_eos: int | None, same: bool
+    tokenizer: Path | None, source: ModelFolder, rows: int, source_rows: int, *, source_eos: int | None, same: bool
 ) -> Vocabulary:
     """Find the source's rows for each of the child's.
 
@@ -117,7 +116,7 @@ def match(
     return _by_token(our_tokenizer, theirs, rows, _eos(tokenizer), source_eos)
 
 
-def _another(source: Source) -> UserError:
+def _another(source: ModelFolder) -> UserError:
     return source.refusal(
         "tokenizer.json: not this run's tokenizer, so its embedding rows mean other tokens. Train the source with this "
         "run's tokenizer, tokenize with the source's, or set arch.initializer.vocabulary=by_token."

@@ -100,9 +100,8 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
         entry = registry.get("steps", use)
         place = f"{where}.steps.{label}"
         try:
-            config: Any = settings
-            if entry.config is not None:
-                config = entry.settings(settings, place)
+            config = settings if entry.config is None else entry.settings(settings, place)
+            if not isinstance(config, dict):
                 config.check(registry, place)
         except UserError as error:
             raise _as_written(error, recipe, label, where) from error

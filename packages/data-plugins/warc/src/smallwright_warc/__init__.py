@@ -1,1 +1,1 @@
-"""Web archives in, text documents out: reading WARC, extracting text, and a demonstration crawl."""
+"""Web archives in, pages out: records read from WARC, WET and ARC files, or fetched by the rows of an index."""

@@ -1,7 +1,8 @@
-"""From bytes to text: what the page declares is checked against what its bytes are."""
+"""From bytes to text: a declared charset is believed only where the page's bytes are valid in it."""
 
 import codecs
 
+from core.data.pages import Utf8Text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -9,35 +10,17 @@ UNMARKED = ((b"<\0!\0", "utf-16-le"), (b"<\0h\0", "utf-16-le"), (b"\0<\0!", "utf
 """How a page in UTF-16 begins that has no byte order mark."""
 
 
-class Utf8Text(str):
-    """Text that keeps the UTF-8 it was decoded from: extraction wants that, and encoding anew takes its time."""
-
-    __slots__ = ("utf8",)
-    utf8: bytes
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Utf8Text":
-        """Decode strictly.
-
-        Raises:
-            UnicodeDecodeError: ``data`` is no UTF-8.
-        """
-        text = cls(data, "utf-8")
-        text.utf8 = data
-        return text
-
-
-def utf8_of(text: str) -> bytes:
-    """Return ``text`` in UTF-8; lone surrogates become question marks."""
-    return text.utf8 if isinstance(text, Utf8Text) else text.encode("utf-8", "replace")
-
-
 def decode_page(data: bytes, declared: str = "") -> tuple[str, str]:
     """Decode a page and return its text and the charset used.
 
-    In order: a byte order mark, or the zeros of UTF-16; UTF-8 where non-ASCII bytes form valid UTF-8, whatever is
-    declared (other text almost never does by chance); the HTTP header; the page's ``<meta>``; detection. A declared
-    charset counts only when the bytes are valid in it. What still cannot be decoded becomes U+FFFD.
+    The first of these that applies is taken:
+
+    1. a byte order mark, or the zero bytes of UTF-16;
+    2. UTF-8, where the bytes beyond ASCII are valid UTF-8, whatever is declared: other text almost never is by chance;
+    3. the charset of the HTTP header, then that of the page's ``<meta>``, where the bytes are valid in it;
+    4. what detection says.
+
+    Bytes that still cannot be decoded become U+FFFD.
 
     Args:
         declared: Charset of the HTTP header, or empty. Only labels of the HTML standard are used, never Python's.

@@ -16,8 +16,10 @@ from fastwarc.stream_io import ZstdReader
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 OTHER_MAGICS = (b"\x04\x22\x4d\x18",)
-"""Formats that FastWARC reads and that are not searched for whole records behind damage: lz4."""
+"""First bytes of lz4, which FastWARC reads too. Behind damage such a file is not searched for further records."""
 CHUNK = 1 << 20
+RESCUE = 256
+"""Bytes of damaged gzip that are decompressed together: few, since those around the damage are taken one by one."""
 READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
 
 TRUNCATED = "truncated record"
@@ -36,10 +38,10 @@ def kind_of(head: bytes) -> str:
 
 
 class Window:
-    """A stream that remembers what it read last, so that a reader's positions can be looked at behind its back.
+    """A stream that remembers the last pieces that were read from it.
 
-    FastWARC reports for each record where its member began, but inside a member that holds many records it reports
-    how far it had read; the bytes at that place tell which it is.
+    FastWARC reports a position for each record. For the first record of a member that is where the member begins, for
+    the others how far it had read. The bytes at the position, which stand in the remembered pieces, tell which it is.
     """
 
     KEPT = 4
@@ -291,11 +293,21 @@ class InflatedMember(io.RawIOBase):
         return True
 
     def _rescue(self, inflater: Any) -> None:
-        """Take what comes out before the damage: zlib drops all of the piece in which it meets an error."""
+        """Keep what comes out before the damage.
+
+        zlib drops the output of the whole piece in which it meets an error. So the piece is fed in small parts, and the
+        part with the error byte by byte.
+        """
         self._ended = True
         with contextlib.suppress(zlib.error):
-            for number in range(len(self._pending)):
-                self._keep(inflater.decompress(self._pending[number : number + 1]))
+            for start in range(0, len(self._pending), RESCUE):
+                part = self._pending[start : start + RESCUE]
+                before = inflater.copy()
+                try:
+                    self._keep(inflater.decompress(part))
+                except zlib.error:
+                    for number in range(len(part)):
+                        self._keep(before.decompress(part[number : number + 1]))
 
     def _keep(self, piece: bytes) -> None:
         self._buffer += piece

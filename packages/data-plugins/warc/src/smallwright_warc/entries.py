@@ -1,4 +1,4 @@
-"""What is found in an archive: a record, or a place that could not be read."""
+"""What an archive gives while it is read: records, and places that could not be read."""
 
 import dataclasses
 

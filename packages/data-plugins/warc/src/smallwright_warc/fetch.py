@@ -23,7 +23,7 @@ NOT_FOUND = "record not found"
 UNREACHABLE = "cannot be fetched"
 LONGEST_PAUSE_SECONDS = 60.0
 SLACK = 1 << 20
-"""What a compressed record may be longer than its content: headers, and data that does not compress."""
+"""Bytes by which a stored record may be longer than its content: headers, and data that does not compress."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Remote(NamedTuple):
     number: int
     place: Place
     path: str
-    """As its filesystem names it."""
+    """The file, as its fsspec filesystem names it: without the protocol."""
 
 
 class Fetcher:

@@ -12,7 +12,7 @@ CHUNK = 1 << 16
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
 MAX_CHUNKS = 200_000
-"""More are a waste of time: a page of this many bytes has no reason to come byte by byte."""
+"""A response with more is refused: no page has a reason to come byte by byte, and it would take long."""
 _CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1000})?\r?\n")
 
 

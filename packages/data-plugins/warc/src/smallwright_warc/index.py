@@ -23,7 +23,7 @@ COLUMNS = {
     "status": ("fetch_status", "status"),
     "languages": ("content_languages", "languages"),
 }
-"""What a row needs, and the names that it has in indexes."""
+"""Fields of a row, and the column names that indexes give them."""
 MAX_LINE = 1 << 20
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 

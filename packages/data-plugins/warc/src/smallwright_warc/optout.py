@@ -18,7 +18,7 @@ MAX_HEADER = 4096
 MAX_META = 500
 _META = re.compile(rb"<meta\s([^<>]{1,2000})")
 _HINT = re.compile(rb"no(?:index|ai|imageai|ml|archive|snippet|cache|ne)\b|tdm-reservation")
-"""A word of every signal."""
+"""Every signal holds one of these words, so a page without any needs no parsing."""
 _ATTRIBUTE = re.compile(r"""([a-z][a-z-]{0,30})\s{0,5}=\s{0,5}(?:"([^"]{0,500})"|'([^']{0,500})'|([^\s"'>]{1,500}))""")
 _ROBOT = re.compile(
     r"robots|[a-z0-9_-]{0,40}bot(?:-[a-z]{1,20})?|slurp|bingpreview|google-extended|anthropic-ai|claude-web|cohere-ai"

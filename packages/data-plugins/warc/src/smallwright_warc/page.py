@@ -17,8 +17,6 @@ from smallwright_warc.http import BadHeadersError, BadResponseError, Response, d
 from smallwright_warc.optout import is_dropped, opt_out_signals
 
 OTHER_RECORD = "not a response"
-EXTRACTED = "extracted"
-"""Metadata key of documents whose text is no page any more; ``refetch`` takes it away."""
 
 
 class Aside(NamedTuple):
@@ -136,7 +134,7 @@ class PageReader:
 
 
 class PageStep(Step):
-    """What the steps share that make pages of records."""
+    """Base of the steps that make pages of records."""
 
     type = "reader"
 

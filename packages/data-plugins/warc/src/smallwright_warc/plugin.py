@@ -6,19 +6,8 @@ PLUGIN_API_VERSION = 1
 
 
 @hookimpl
-def register_configs(register):
-    register("smallwright_warc.conf")
-
-
-@hookimpl
 def register_steps(register):
     register("read_warc", "smallwright_warc.read:ReadWarc", config="smallwright_warc.config:ReadWarcConfig")
     register("read_index", "smallwright_warc.read_index:ReadIndex", config="smallwright_warc.config:ReadIndexConfig")
     register("refetch", "smallwright_warc.refetch:Refetch", config="smallwright_warc.config:RefetchConfig")
     register("captures", "smallwright_warc.captures:Captures", config="smallwright_warc.config:CapturesConfig")
-    register("extract_text", "smallwright_warc.extract:ExtractText", config="smallwright_warc.config:ExtractTextConfig")
-
-
-@hookimpl
-def register_sources(register):
-    register("demo_crawl", "smallwright_warc.demo.crawl:DemoCrawl", config="smallwright_warc.config:DemoCrawlConfig")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from core.data.pages import EXTRACTED
 from core.data.recipe import expand
 from core.data.steps import batched
 from datatrove.data import Document
@@ -10,7 +11,7 @@ from datatrove.data import Document
 from smallwright_warc.config import RefetchConfig
 from smallwright_warc.entries import ArchiveEntry
 from smallwright_warc.fetch import Fetcher, Place
-from smallwright_warc.page import EXTRACTED, Aside, PageStep
+from smallwright_warc.page import Aside, PageStep
 from smallwright_warc.read_index import join
 from smallwright_warc.urls import normalize_url
 

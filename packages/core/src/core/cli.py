@@ -1,0 +1,119 @@
+"""What all commands share: how they read the command line, and how they end when something goes wrong."""
+
+import argparse
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.errors import UserError, cannot_write
+from core.registry import Registry
+
+PLUGIN_OPTION: dict[str, Any] = {
+    "action": "append",
+    "metavar": "FILE",
+    "help": "load hooks from a local Python file",
+}
+"""Arguments of ``add_argument("--plugin", ...)``, the same in every command that loads plugins."""
+
+
+def command_parser(command: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help shows the examples of ``description`` as they are written.
+
+    Args:
+        command: Module of the command, such as ``core.run``.
+        description: Docstring of the command.
+    """
+    return argparse.ArgumentParser(
+        prog=f"python -m {command}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def run_parser(command: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of a command that composes a run: it takes settings, and local plugin files."""
+    parser = command_parser(command, description)
+    parser.add_argument("overrides", nargs="*", help="+group=option and key=value, as in Hydra")
+    parser.add_argument("--plugin", default=[], **PLUGIN_OPTION)
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse settings that may stand before, between and after options; only unknown options are refused."""
+    options, extra = parser.parse_known_intermixed_args(arguments)
+    if extra:
+        unknown = [argument for argument in extra if argument.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(unknown or extra)}")
+    return options
+
+
+def warn_about_broken(registry: Registry) -> None:
+    """Print one line for each plugin that failed to load, and for each name that no run can choose."""
+    for record in registry.plugins:
+        if record.status == "failed":
+            print(
+                f"warning: plugin {record.distribution} {record.version} failed to load: {record.reason}",
+                file=sys.stderr,
+            )
+    for _, message in registry.clashes():
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def carry_out(work: Callable[[], int], interrupted: str = "interrupted.") -> int:
+    """Do the work of a command and return its exit code; only our own mistakes give a traceback.
+
+    ========================================== ========= ============================
+    what happens                               exit code what is printed
+    ========================================== ========= ============================
+    the work ends                              its own   its own
+    the user can mend it (``UserError``)       2         ``error: <message>``
+    the operating system refuses (``OSError``) 2         ``error: <file>: <reason>.``
+    nobody reads the output any more           1         nothing
+    Ctrl-C                                     130       ``interrupted``
+    ========================================== ========= ============================
+
+    Args:
+        work: Returns the exit code where all goes well. It may parse the arguments too.
+        interrupted: What to tell a user who pressed Ctrl-C.
+    """
+    try:
+        try:
+            return _code(work, interrupted)
+        finally:
+            sys.stdout.flush()  # here, for Python's own flush at its exit would complain of a pipe without a reader
+    except BrokenPipeError:
+        _forget_what_nobody_reads()
+        return 1
+    except OSError as error:
+        print(f"error: {_reason(error)}", file=sys.stderr)
+        _forget_what_nobody_reads()
+        return 2
+
+
+def _code(work: Callable[[], int], interrupted: str) -> int:
+    try:
+        return work()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return 130
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return cannot_write(error, error.filename or "the output")
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return f"{place}{error.strerror or error}."
+
+
+def _forget_what_nobody_reads() -> None:
+    """Send what the output streams still hold to nowhere, so that Python's flush at its exit does not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

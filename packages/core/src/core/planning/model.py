@@ -1,0 +1,237 @@
+"""What a plan says of a model and its training: sizes, memory, time and money, and how far it will be trained."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import ConfigError
+from core.graph import StageSpec
+from core.interfaces import Architecture, Trainer
+from core.planning import devices, scaling
+
+CACHE_BYTES = 2
+"""Bytes of one value in the KV cache, which is bfloat16."""
+GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a user asks about hardware and learning rates."""
+
+    names: tuple[str, ...] = ()
+    """Names from :data:`core.planning.devices.DEVICES`."""
+    counts: tuple[int, ...] = ()
+    """Numbers of devices; empty: the ranks of the configuration."""
+    mfu: float = devices.MFU
+    price: float | None = None
+    """US dollars that one device costs an hour; None: what the table of devices says."""
+    scale_lr: tuple[float, float] | None = None
+    """A learning rate and the batch in tokens at which it was found."""
+    scale_lr_exponent: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mfu <= 1:
+            raise ConfigError(f"--mfu {self.mfu:g}: a share of the peak, from above 0 to 1.")
+        if self.price is not None and not self.price >= 0:
+            raise ConfigError(f"--price {self.price:g}: US dollars an hour, 0 or more.")
+        for count in self.counts:
+            if count < 1:
+                raise ConfigError(f"--devices {count}: must be at least 1.")
+        if self.scale_lr is not None and not all(0 < value < math.inf for value in self.scale_lr):
+            raise ConfigError(f"--scale-lr {self.scale_lr[0]:g} {self.scale_lr[1]:g}: both must be above 0.")
+        if not math.isfinite(self.scale_lr_exponent):
+            raise ConfigError(f"--scale-lr-exponent {self.scale_lr_exponent:g}: must be a finite number.")
+
+
+def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
+    """Return what is known of a training stage before any work."""
+    assert training.architecture is not None
+    architecture = training.architecture.build()
+    stage = training.build()
+    count = hardware.counts[0] if len(hardware.counts) == 1 else None
+    kind = devices.device(hardware.names[0]).kind if hardware.names else None
+    estimate = _on(stage, count, kind).plan(architecture)
+    stored, executed = architecture.parameters(), architecture.executed_parameters()
+    flops = architecture.flops_per_token(estimate["seq_len"])
+    context = architecture.context() or estimate["seq_len"]
+    return {
+        "architecture": training.architecture.label(),
+        "stored_parameters": stored,
+        "executed_parameters": executed,
+        "embedding_parameters": architecture.embedding_parameters(),
+        "embedding_share": architecture.embedding_parameters() / stored,
+        "flops_per_token": flops,
+        "tokens": estimate["tokens"],
+        "flops": flops * estimate["tokens"],
+        "kv_cache": _kv_cache(architecture, context),
+        "memory_bytes": estimate["memory_bytes"],
+        "estimate": estimate,
+        "scaling": _scaling(stored, executed, estimate["tokens"]),
+        "learning_rate": _learning_rate(estimate, hardware),
+        "hardware": [
+            _row(stage, architecture, devices.device(name), number, hardware)
+            for name in hardware.names
+            for number in hardware.counts or (estimate.get("ranks", 1),)
+        ],
+        "mfu": hardware.mfu,
+    }
+
+
+def _on(stage: Trainer, ranks: int | None, kind: str | None) -> Trainer:
+    """Return the stage as it would be on that many devices of this kind; None: as its settings have it."""
+    if ranks is None and kind is None:
+        return stage
+    try:
+        return stage.on(ranks, kind)
+    except ConfigError as error:
+        raise ConfigError(f"--devices {ranks}: pretrain.{error}") from error
+
+
+def _kv_cache(architecture: Architecture, context: int) -> dict[str, int] | None:
+    per_token, full = architecture.kv_cache_bytes(1, CACHE_BYTES), architecture.kv_cache_bytes(context, CACHE_BYTES)
+    if per_token is None or full is None:
+        return None
+    return {"bytes_per_token": per_token, "context": context, "bytes_at_context": full}
+
+
+def _scaling(stored: int, executed: int, tokens: int) -> dict[str, Any]:
+    below, above = scaling.neighbours(tokens / stored)
+    optimal = {law.name: law.optimal_tokens(stored) for law in scaling.LAWS}
+    return {
+        "tokens_per_parameter": tokens / stored,
+        "tokens_per_executed_parameter": tokens / executed,
+        "optimal_tokens": optimal,
+        "over_training": {name: tokens / value for name, value in optimal.items()},
+        "trained_less": dataclasses.asdict(below) if below else None,
+        "trained_more": dataclasses.asdict(above) if above else None,
+    }
+
+
+def _learning_rate(estimate: Mapping[str, Any], hardware: Hardware) -> dict[str, Any] | None:
+    if "learning_rate" not in estimate:
+        return None
+    row = {"value": estimate["learning_rate"], "batch_tokens": estimate["batch_tokens"]}
+    if hardware.scale_lr is None:
+        return row
+    rate, batch = hardware.scale_lr
+    exponent = hardware.scale_lr_exponent
+    scaled = scaling.scaled_learning_rate(rate, batch, row["batch_tokens"], exponent)
+    return {**row, "rule": {"rate": rate, "batch_tokens": batch, "exponent": exponent, "scaled": scaled}}
+
+
+def _row(
+    stage: Trainer, architecture: Architecture, device: devices.Device, count: int, hardware: Hardware
+) -> dict[str, Any]:
+    estimate = _on(stage, count, device.kind).plan(architecture)
+    flops = architecture.flops_per_token(estimate["seq_len"])
+    took = devices.cost(
+        device,
+        devices=count,
+        flops_per_token=flops,
+        tokens=estimate["tokens"],
+        mfu=hardware.mfu,
+        price=hardware.price,
+    )
+    return {
+        "device": device.name,
+        "devices": count,
+        "memory_bytes": estimate["memory_bytes"],
+        "device_memory_bytes": device.memory_bytes,
+        "fits": estimate["memory_bytes"] <= device.memory_bytes,
+        "float32_on_gpu": device.kind == "cuda" and estimate.get("precision") == "float32",
+        "price": device.price if hardware.price is None else hardware.price,
+        **took,
+    }
+
+
+def render(model: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a model and its training for a terminal."""
+    stored, executed = model["stored_parameters"], model["executed_parameters"]
+    # A dense model that shares nothing executes all that it stores, or all but its input embedding.
+    sparse_or_shared = not stored - model["embedding_parameters"] <= executed <= stored
+    lines = [
+        f"architecture         {model['architecture']}",
+        f"stored parameters    {model['stored_parameters']:,}",
+        f"executed parameters  {model['executed_parameters']:,} per token; a shared FFN counts per layer, of experts "
+        "those that a token uses",
+        f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
+        f"head: {model['embedding_parameters']:,}",
+        f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward",
+        f"tokens               {model['tokens']:,}",
+        f"FLOPs                {model['flops']:.3e}",
+    ]
+    if (cache := model["kv_cache"]) is not None:
+        lines.append(
+            f"KV cache             {cache['bytes_per_token']:,} bytes per token in bfloat16; "
+            f"{_memory(cache['bytes_at_context'])} at the full context of {cache['context']:,} tokens"
+        )
+    parts = model["estimate"].get("memory") or {}
+    ranks = model["estimate"].get("ranks")
+    of = f", {ranks} rank{'s' if ranks > 1 else ''}" if ranks else ""
+    lines.append(f"memory               {_memory(model['memory_bytes'])} per rank{of}; an estimate, of:")
+    lines += [f"  {name:19}{_memory(size)}" for name, size in parts.items()]
+    return [
+        *lines,
+        *_render_learning_rate(model["learning_rate"]),
+        *_render_scaling(model["scaling"], sparse_or_shared),
+    ]
+
+
+def _memory(size: int) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB else f"{size / 2**20:.1f} MiB"
+
+
+def _render_learning_rate(row: Mapping[str, Any] | None) -> list[str]:
+    if row is None:
+        return []
+    lines = [f"learning rate        {row['value']:.3g} at {row['batch_tokens']:,} tokens a step"]
+    if (rule := row.get("rule")) is not None:
+        lines.append(
+            f"  by the rule        {rule['rate']:.3g} * ({row['batch_tokens']:,} / {rule['batch_tokens']:,.0f})"
+            f"^{rule['exponent']:g} = {rule['scaled']:.3g} (PanGu-pi Pro): pretrain.learning_rate={rule['scaled']:.3g}"
+        )
+    return lines
+
+
+def _render_scaling(row: Mapping[str, Any], by_executed: bool) -> list[str]:
+    executed = f"; {row['tokens_per_executed_parameter']:,.1f} per executed one" if by_executed else ""
+    near = [
+        f"{word} {model['name']} ({model['tokens'] / model['parameters']:,.0f})"
+        for word, model in (("more than", row["trained_less"]), ("less than", row["trained_more"]))
+        if model is not None
+    ]
+    lines = [f"tokens per parameter {row['tokens_per_parameter']:,.1f} (stored){executed}; {', '.join(near)}"]
+    lines.append(
+        "compute-optimal      tokens for this size by Chinchilla's law, and how many times as many this run has"
+    )
+    for law in scaling.LAWS:
+        optimal, over = row["optimal_tokens"][law.name], row["over_training"][law.name]
+        lines.append(f"  {law.name:19}{optimal:.3e} tokens, x{over:.3g}   ({law.source})")
+    return [*lines, f"  note: {scaling.WARNING}"]
+
+
+def render_hardware(rows: Sequence[Mapping[str, Any]], mfu: float) -> list[str]:
+    """Return the table of devices, with what it assumes."""
+    if not rows:
+        return []
+    lines = [
+        f"On hardware. Assumed: {mfu:.0%} of the peak (--mfu), linear scaling, these prices (--price).",
+        f"  {'device':12} {'number':>6} {'memory of a rank':>18} {'tokens/s':>12} {'hours':>12} {'$/h each':>9} "
+        f"{'$':>12}",
+    ]
+    for row in rows:
+        have, need = row["device_memory_bytes"] / GIB, row["memory_bytes"] / GIB
+        memory = f"{need:.1f} of {have:.1f} GiB" + ("" if row["fits"] else " !")
+        lines.append(
+            f"  {row['device']:12} {row['devices']:6} {memory:>18} {row['tokens_per_second']:12,.0f} "
+            f"{row['hours']:12,.2f} {row['price']:9.2f} {row['money']:12,.2f}"
+        )
+    if not all(row["fits"] for row in rows):
+        lines.append(
+            "  !: does not fit. More devices, a smaller pretrain.micro_batch_size, or "
+            "pretrain.activation_checkpoint=full."
+        )
+    if any(row["float32_on_gpu"] for row in rows):
+        lines.append("  note: peaks are bfloat16's and this recipe computes in float32; add +hardware=gpu.")
+    return lines

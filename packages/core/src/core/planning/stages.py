@@ -1,0 +1,70 @@
+"""The plan of a whole run: each stage, reused or new and why, then its data and its model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core import store
+from core.errors import ArtifactError
+from core.graph import StageSpec
+from core.planning import data, model
+from core.planning.model import Hardware
+from core.registry import Registry
+
+
+def plan(
+    stages: Sequence[StageSpec], root: Path, registry: Registry, hardware: Hardware | None = None
+) -> dict[str, Any]:
+    """Return the plan of checked stages as plain data.
+
+    Returns:
+        ``stages``, each with its ``status`` (``new``, ``reused``, ``resumed`` or ``damaged``) and ``reason``; ``data``,
+        see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
+    """
+    result: dict[str, Any] = {
+        "stages": [_stage(spec, root) for spec in stages],
+        "data": [data.describe(spec, registry) for spec in stages if spec.folder == "data"],
+    }
+    training = next((spec for spec in stages if spec.name == "pretrain"), None)
+    if training is not None and training.architecture is not None:
+        result |= model.describe(training, hardware or Hardware())
+    return result
+
+
+def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
+    artifact = spec.directory(root)
+    row: dict[str, Any] = {
+        "name": spec.name,
+        "artifact": str(artifact),
+        "implementation": spec.entry.name,
+        "plugin": spec.entry.origin,
+    }
+    try:
+        manifest = store.read_manifest(artifact)
+    except ArtifactError as error:
+        return {**row, "status": "damaged", "reason": str(error)}
+    if manifest is not None:
+        note = spec.other_code(manifest)
+        reason = "same settings, inputs and seed" + (f"; {note}" if note else "")
+        return {**row, "status": "reused", "reason": reason}
+    if artifact.is_dir() and any(path.name != ".lock" for path in artifact.iterdir()):
+        return {**row, "status": "resumed", "reason": "an earlier run did not finish it"}
+    differences = store.nearest_difference(root / spec.folder, spec.identity())
+    if differences is None:
+        reason = "no earlier artifact of this kind"
+    else:
+        reason = "; ".join(str(difference) for difference in differences[:3])
+        reason += f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return {**row, "status": "new", "reason": reason}
+
+
+def render(result: dict[str, Any]) -> str:
+    """Show a plan on a terminal."""
+    lines = [f"{row['name']:16} {row['status']:8} {row['reason']}" for row in result["stages"]]
+    for row in result["data"]:
+        lines += ["", *data.render(row)]
+    if "stored_parameters" in result:
+        lines += ["", *model.render(result)]
+        if result["hardware"]:
+            lines += ["", *model.render_hardware(result["hardware"], result["mfu"])]
+    return "\n".join(lines)

@@ -1,0 +1,19 @@
+"""The settings of a run beside those of its parts."""
+
+import dataclasses
+
+from core.typed import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The top-level settings of a run, beside the plugins' groups."""
+
+    store: str = setting("./store", identity=False)
+    """Folder of artifacts, reused between runs."""
+    run_dir: str | None = setting(None, identity=False)
+    """Folder of the report and the logs; None: ./runs/<date>-<name>."""
+    name: str | None = setting(None, identity=False)
+    """Name of the run; None: made from the choices."""
+    seed: int = 0
+    """What every random choice of the run is drawn from."""

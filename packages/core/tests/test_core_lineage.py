@@ -1,0 +1,113 @@
+"""From an artifact back to its files and forward to what was made from it."""
+
+import pytest
+from core import lineage, store
+from core.errors import ArtifactError, InputError
+
+
+def finish(root, folder, inputs=None, files=(), external=()):
+    """Write a finished artifact and return its folder."""
+    artifact = root / folder / f"toy-{folder}"
+    artifact.mkdir(parents=True)
+    for name in files:
+        (artifact / name).write_text("x")
+    record = {
+        "stage": folder,
+        "folder": folder,
+        "identity": {"plugin": f"sw-{folder}"},
+        "inputs": {role: str(made) for role, made in (inputs or {}).items()},
+        "external_files": [str(file) for file in external],
+        "git_commit": "abc",
+    }
+    store.finish(artifact, record)
+    return artifact
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A store of four artifacts, each made from the one before: by folder; and the external file of the corpus."""
+    root = tmp_path / "store"
+    external = tmp_path / "page.warc.gz"
+    external.write_text("page")
+    crawl = finish(root, "crawl", files=["0.warc", "1.warc"])
+    data = finish(root, "data", {"crawl": crawl}, ["a.parquet"], [external])
+    tokens = finish(root, "tokens", {"corpus": data})
+    pretrain = finish(root, "pretrain", {"tokens": tokens}, ["model.safetensors"])
+    return {"crawl": crawl, "data": data, "tokens": tokens, "pretrain": pretrain, "external": external}
+
+
+def test_the_way_back_ends_at_the_files(made):
+    tree = lineage.lineage(made["pretrain"])["made_from"]
+    assert (tree["stage"], tree["plugin"], tree["git_commit"]) == ("pretrain", "sw-pretrain", "abc")
+    corpus = tree["inputs"]["tokens"]["inputs"]["corpus"]
+    assert corpus["artifact"] == str(made["data"])
+    assert corpus["files"] == [str(made["external"])]
+    crawl = corpus["inputs"]["crawl"]
+    assert crawl["files"] == [str(made["crawl"] / name) for name in ("0.warc", "1.warc")], "a crawl is its own files"
+
+
+def test_a_folder_inside_an_artifact_stands_for_it(made):
+    (made["pretrain"] / "hf").mkdir()
+    assert lineage.lineage(made["pretrain"] / "hf")["artifact"] == str(made["pretrain"])
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("pretrain", []),
+        ("data", ["tokens", "pretrain"]),
+        ("external", ["data", "tokens", "pretrain"]),
+        ("crawl/0.warc", ["data", "tokens", "pretrain"]),
+    ],
+)
+def test_the_way_forward_goes_through_everything_made_since(made, origin, expected):
+    name, _, file = origin.partition("/")
+    used_by = lineage.lineage(made[name] / file if file else made[name], made["crawl"].parents[1])["used_by"]
+    assert sorted(used_by) == sorted(str(made[name]) for name in expected)
+
+
+def test_an_input_that_was_deleted_is_shown_as_missing(made):
+    (made["tokens"] / store.MANIFEST).unlink()
+    found = lineage.lineage(made["pretrain"])
+    assert found["made_from"]["inputs"]["tokens"] == {"artifact": str(made["tokens"]), "missing": True}
+    assert f"tokens: {made['tokens']} (MISSING)" in lineage.render(found)
+
+
+def test_a_long_list_of_files_is_cut_on_the_terminal_alone(tmp_path):
+    crawl = finish(tmp_path, "crawl", files=[f"{number:02}.warc" for number in range(20)])
+    found = lineage.lineage(crawl)
+    assert len(found["made_from"]["files"]) == 20
+    shown = lineage.render(found).splitlines()
+    assert shown[0] == "made from"
+    assert shown[-2:] == ["    ... and 12 more files", "used by nothing in this store"]
+    assert len(shown) == 1 + 1 + 8 + 2
+
+
+@pytest.mark.parametrize("ask", ["pretrain", "crawl"])
+def test_a_damaged_manifest_is_one_line_that_names_it(made, ask, capsys):
+    damaged = made["tokens"] / store.MANIFEST
+    damaged.write_text('{"stage": ')
+    with pytest.raises(ArtifactError):
+        lineage.lineage(made[ask])
+    assert lineage.main([str(made[ask])]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {damaged} is damaged (")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("artifact", "root", "message"),
+    [
+        ("nowhere", None, "nowhere: no such artifact or file."),
+        ("store", None, "no finished artifact at this place: no manifest.json in it or above it."),
+        ("page.warc.gz", None, "no such folder. Say where the store is: --store <dir>."),
+        ("page.warc.gz", "elsewhere", "no such folder. Say where the store is: --store <dir>."),
+    ],
+)
+def test_what_is_not_there_is_refused(made, tmp_path, monkeypatch, artifact, root, message):
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    with pytest.raises(InputError) as refused:
+        lineage.lineage(tmp_path / artifact, root and tmp_path / root)
+    assert message in str(refused.value)

@@ -1,0 +1,99 @@
+"""Artifacts on disk: finished by their manifest, held by one run at a time, refused when they were changed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from core import store
+from core.errors import ArtifactError
+
+RECORD = {"stage": "data", "folder": "data", "identity": {"seed": 0}, "inputs": {}, "external_files": []}
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    """A finished artifact with a file in a folder."""
+    folder = tmp_path / "data" / "toy-0123"
+    (folder / "documents").mkdir(parents=True)
+    (folder / "documents" / "a.txt").write_text("abc")
+    store.finish(folder, RECORD)
+    return folder
+
+
+def test_a_manifest_lists_the_files_and_unfinished_work_is_dropped(tmp_path):
+    (tmp_path / store.WORK).mkdir()
+    (tmp_path / store.WORK / "half").write_text("x")
+    (tmp_path / "a.txt").write_text("abc")
+    (tmp_path / ".lock").write_text("1")
+    assert store.read_manifest(tmp_path) is None
+    store.finish(tmp_path, RECORD)
+    sha256_of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    manifest = store.read_manifest(tmp_path)
+    assert manifest == {**RECORD, "files": {"a.txt": [3, sha256_of_abc]}}
+    assert not (tmp_path / store.WORK).exists()
+
+
+@pytest.mark.parametrize("harm", ["abcd", None])
+def test_a_file_that_was_changed_or_removed_is_named(artifact, harm):
+    file = artifact / "documents" / "a.txt"
+    file.unlink() if harm is None else file.write_text(harm)
+    with pytest.raises(ArtifactError, match=rf"documents/a\.txt is missing or was changed\. Delete {artifact}"):
+        store.read_manifest(artifact)
+    assert store.load_manifest(artifact) is not None, "the manifest itself is whole"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"files": ', "Expecting value"),
+        (b"[]", "no stage, folder"),
+        (b'{"files": {}}', "no stage, folder, identity, inputs, external_files"),
+        (b"\xff\xfe", "codec can't decode"),
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path, content, reason):
+    (tmp_path / store.MANIFEST).write_bytes(content)
+    for read in (store.load_manifest, store.read_manifest):
+        with pytest.raises(ArtifactError) as refused:
+            read(tmp_path)
+        assert str(refused.value).startswith(f"{tmp_path}/manifest.json is damaged (")
+        assert reason in str(refused.value)
+        assert str(refused.value).endswith(f"Delete {tmp_path} to make it again.")
+
+
+def test_a_digest_does_not_depend_on_the_order_of_keys():
+    assert store.digest({"a": 1, "b": {"c": 2, "d": 3}}) == store.digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert store.digest({"a": 1}) != store.digest({"a": 2})
+    assert len(store.digest({})) == 12
+
+
+def test_the_nearest_earlier_artifact_is_compared_with(tmp_path):
+    for name, identity in (("far", {"steps": 1, "rate": 1, "seed": 9}), ("near", {"steps": 5, "inner": {"rate": 1}})):
+        (tmp_path / name).mkdir()
+        store.finish(tmp_path / name, {**RECORD, "identity": identity})
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / store.MANIFEST).write_text("{")
+    found = store.nearest_difference(tmp_path, {"steps": 5, "inner": {"rate": 2}})
+    assert [str(difference) for difference in found] == ["inner.rate 1 -> 2"]
+    assert store.nearest_difference(tmp_path / "nowhere", {}) is None
+
+
+def test_two_runs_do_not_make_the_same_artifact(tmp_path):
+    with store.lock(tmp_path / "a"):
+        script = (
+            f"from core import store; from pathlib import Path\nwith store.lock(Path({str(tmp_path / 'a')!r})): pass"
+        )
+        other = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a")], capture_output=True, text=True)
+    assert f"process {os.getpid()}" in other.stderr
+
+
+def test_a_killed_run_holds_nothing(tmp_path):
+    script = (
+        "import os, signal; from core import store; from pathlib import Path\n"
+        f"with store.lock(Path({str(tmp_path / 'a')!r})): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    with store.lock(tmp_path / "a"):
+        assert (tmp_path / "a" / ".lock").read_text() == str(os.getpid())

@@ -1,0 +1,18 @@
+"""Hooks of the classifiers plugin."""
+
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def register_configs(register):
+    register("smallwright_classifiers.conf")
+
+
+@hookimpl
+def register_steps(register):
+    step, config = "smallwright_classifiers.steps:", "smallwright_classifiers.config:"
+    register("classifier", step + "Classifier", config=config + "ClassifierConfig")
+    register("classifier_fasttext", step + "FastTextClassifier", config=config + "FastTextClassifierConfig")
+    register("classifier_encoder", step + "EncoderClassifier", config=config + "EncoderClassifierConfig")

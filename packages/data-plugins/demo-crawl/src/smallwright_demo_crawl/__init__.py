@@ -1,0 +1,1 @@
+"""A small made-up web crawl, with all that real ones have, written as WARC files."""

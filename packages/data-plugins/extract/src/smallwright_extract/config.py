@@ -1,0 +1,59 @@
+"""Settings of ``extract_text``."""
+
+import dataclasses
+from typing import Literal
+
+from core.interfaces import StepConfig
+from core.typed import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractTextConfig(StepConfig):
+    """Settings of ``extract_text``."""
+
+    extractor: Literal["resiliparse", "trafilatura"] = setting("resiliparse")
+    """Who finds and writes the text. Resiliparse: SmolLM2 (FineMath) and DCLM; Trafilatura: FineWeb. Trafilatura takes
+    about twelve times as long."""
+    main_content: bool = setting(True)
+    """Leave out navigation, footers, advertisements and the like."""
+    quality: Literal["fast", "precise"] = setting("fast")
+    """How Resiliparse finds the main content. ``fast``: by its own rules. ``precise``: our rules find the article
+    first; as good as Trafilatura or better on real pages, at a third of the speed of ``fast``."""
+    favour: Literal["precision", "balanced", "recall"] = setting("precision")
+    """What Trafilatura prefers when in doubt; FineWeb (§3.1) favours precision."""
+    math: bool = setting(True)
+    """Turn MathML, MathJax, KaTeX and images of formulas into LaTeX in dollar signs before extracting."""
+    code_fences: bool = setting(False)
+    """Put code blocks between three backticks, with the language where the page names it. Their lines and indentation
+    are kept in any case."""
+    tables: Literal["rows", "markdown"] = setting("rows")
+    """Write tables of data as rows, as the extractor does, or as Markdown tables."""
+    list_bullets: bool = setting(True)
+    """Mark list items with a bullet (Resiliparse; Trafilatura always does)."""
+    comments: bool = setting(True)
+    """Keep the comment sections of pages: answers in forums are often marked up as comments."""
+    min_characters: int = setting(1)
+    """Pages with less text than this are set aside."""
+    max_page_bytes: int = setting(4 * 1024 * 1024)
+    """Largest page in UTF-8 bytes of HTML; larger ones are set aside."""
+    max_depth: int = setting(1000)
+    """Deepest nesting of elements; deeper pages are set aside, because extraction time grows with its square."""
+    isolate: bool = setting(True)
+    """Extract in a child process, which is the only way to stop an extractor written in C or Rust. Without it, the
+    limits on time and memory do not hold."""
+    timeout_s: float = setting(10.0)
+    """Longest time for one page. Whether a page takes longer depends on the machine: keep it generous, so that only
+    pages that would hang are meant."""
+    max_memory_mb: int = setting(2048)
+    """Most memory for one page, beyond what an idle extractor needs (Linux)."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_page_bytes", "min_characters"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1.")
+        if not 1 <= self.max_depth <= 5000:
+            raise ValueError(f"max_depth={self.max_depth}: must be from 1 to 5000.")
+        if not 0.05 <= self.timeout_s <= 3600:
+            raise ValueError(f"timeout_s={self.timeout_s}: must be from 0.05 to 3600.")
+        if self.max_memory_mb < 64:
+            raise ValueError(f"max_memory_mb={self.max_memory_mb}: must be at least 64.")

@@ -1,0 +1,140 @@
+"""From the HTML of one page to its text: what one page needs, without documents, steps or processes."""
+
+import dataclasses
+import functools
+import re
+from typing import Any
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.html_layout import Blocks
+from smallwright_extract.html_main import keep_article, prune, remove_scripts
+from smallwright_extract.maths import keep_maths, unify_delimiters
+
+TAGS_WITHOUT_DEPTH_CHECK = 5000
+"""A page with fewer tags cannot be nested deep enough to cost more than about half a second."""
+LITTLE_TEXT = 500
+"""Below this many characters, what was taken for the article is compared with what looser rules keep."""
+
+TOO_DEEP = "nested too deeply"
+NO_TEXT = "no text"
+ALL_BOILERPLATE = "only boilerplate"
+
+
+@dataclasses.dataclass(frozen=True)
+class PageText:
+    """What a page says, or why it is not used."""
+
+    text: str
+    title: str = ""
+    formulas: int = 0
+    reason: str = ""
+    """Why the page is rejected; empty for pages that are kept."""
+
+
+def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
+    """Extract the main text of a page.
+
+    Pages that have text, but none that is not boilerplate, are rejected as ``only boilerplate`` (OpenWebMath §3.2).
+
+    Args:
+        page: HTML in UTF-8, whatever charset it says it is in; other bytes become U+FFFD.
+    """
+    html = page.decode("utf-8", "replace")
+    tree = HTMLTree.parse(html)
+    if tree.body is None:
+        return PageText("", reason=NO_TEXT)
+    if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
+        return PageText(html[:1000], reason=TOO_DEEP)
+    title = " ".join((tree.title or "").split())[:300]
+    formulas = keep_maths(tree) if config.math else 0
+    blocks = None
+    foreign = config.extractor == "trafilatura"
+    if ((config.code_fences or foreign) and "<pre" in html) or (config.tables == "markdown" and "<table" in html):
+        blocks = Blocks(html, marks=foreign)
+        blocks.take(tree, config.code_fences, config.tables == "markdown")
+    changed = bool(formulas or blocks)
+    if foreign:
+        text = _by_trafilatura(str(tree) if changed else html, config)
+    elif config.main_content and config.quality == "precise":
+        text = _precise(tree, html, config, changed)
+    else:
+        text = _written(tree, config.main_content, config)
+    if blocks is not None:
+        text = blocks.put_back(text)
+    if config.math:
+        text, more = unify_delimiters(text, html)
+        formulas += more
+    text = text.strip()
+    if len(text) >= config.min_characters:
+        return PageText(text, title, formulas)
+    everything = _written(HTMLTree.parse(html), False, config) if config.main_content else text
+    reason = ALL_BOILERPLATE if len(everything) >= max(config.min_characters, len(text) + 1) else NO_TEXT
+    return PageText(text or everything[:1000], title, formulas, reason)
+
+
+def plain_text(source: str) -> str:
+    """Clean text that was served as plain text: one kind of line end, no NUL."""
+    return re.sub(r"\r\n?", "\n", source).replace("\0", "").strip()
+
+
+def is_deeper(tree: HTMLTree, limit: int) -> bool:
+    """Whether elements are nested more than ``limit`` deep inside the body."""
+    body: Any = tree.body
+    # Asked as a selector, since visiting elements from Python takes longer than extracting their text.
+    return body.query_selector(_deeper_selector(limit)) is not None
+
+
+@functools.cache
+def _deeper_selector(limit: int) -> str:
+    return " > ".join(["*"] * (limit + 3))  # html, body and one more than the limit
+
+
+def _written(tree: HTMLTree, main_content: bool, config: ExtractTextConfig, post_meta: bool = True) -> str:
+    return extract_plain_text(
+        tree,
+        preserve_formatting=True,
+        main_content=main_content,
+        list_bullets=config.list_bullets,
+        comments=config.comments,
+        post_meta=post_meta,
+        alt_texts=False,
+        links=False,
+    ).strip()
+
+
+def _precise(tree: HTMLTree, html: str, config: ExtractTextConfig, changed: bool) -> str:
+    """Text of the article; where that is little, of the page without boilerplate, then by Resiliparse's rules alone."""
+    whole = str(tree) if changed else html
+    found = keep_article(tree, config.comments)
+    text = _written(tree, not found, config, post_meta=False)
+    if found and len(text) < LITTLE_TEXT:
+        tree = HTMLTree.parse(whole)
+        remove_scripts(tree.body)
+        prune(tree.body, None, config.comments)
+        wider = _written(tree, True, config, post_meta=False)
+        text = wider if len(wider) > 2 * len(text) else text
+    if len(text) < LITTLE_TEXT // 2:
+        wider = _written(HTMLTree.parse(whole), True, config, post_meta=False)
+        text = wider if len(wider) > 2 * len(text) else text
+    return text
+
+
+def _by_trafilatura(html: str, config: ExtractTextConfig) -> str:
+    import trafilatura
+
+    if not config.main_content:
+        return trafilatura.html2txt(html)
+    return (
+        trafilatura.extract(
+            html,
+            favor_precision=config.favour == "precision",
+            favor_recall=config.favour == "recall",
+            include_comments=config.comments,
+            include_tables=True,
+            deduplicate=False,
+        )
+        or ""
+    )

@@ -1,1 +1,0 @@
-"""Quality labels by rules or by an LLM, and a classifier distilled from them."""

@@ -1,0 +1,140 @@
+"""One rank of a pretraining run: ``python -m smallwright_pretrain.rank <job.json>``.
+
+Trains, or resumes, then writes the model as ``hf.partial/`` with reference log-probabilities beside it; the stage
+compares engines and renames it.
+"""
+
+import importlib.metadata
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+from core.interfaces import Job, TokensMeta
+from core.process import die_with_parent
+from core.writing import write_json
+
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE
+
+
+def main(job_file: Path) -> None:
+    """Run this rank of the job in ``job_file``; the stage reads the answers in the same folder."""
+    work = job_file.parent
+    try:
+        _run(Job.read(job_file), work)
+    except UserError as error:
+        _report(work, "user", str(error))
+        raise
+    except Exception as error:
+        _report(work, "error", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _report(work: Path, kind: str, message: str) -> None:
+    """Leave the first error for the stage; what other ranks report afterwards follows from it."""
+    try:
+        with (work / ERROR_FILE).open("x", encoding="utf-8") as file:
+            json.dump({"kind": kind, "message": message, "traceback": traceback.format_exc()}, file)
+    except FileExistsError:
+        pass
+
+
+def _run(job: Job, work: Path) -> None:
+    from smallwright_pretrain.cpu import peak_memory_bytes, use_device
+
+    assert job.stage is not None
+    assert job.architecture is not None
+    settings: TorchTitanConfig = job.stage.config
+    architecture, tokens = job.architecture, job.inputs["tokens"]
+    device = use_device(settings.device)
+
+    import torch
+
+    if device == "cuda" and settings.nproc > torch.cuda.device_count():
+        raise UserError(
+            f"pretrain.nproc={settings.nproc}: this machine has {torch.cuda.device_count()} GPUs. Use at most as many."
+        )
+    from torchtitan.tools.logging import init_logger
+
+    from smallwright_pretrain.attention import inner_attention
+    from smallwright_pretrain.export import export
+    from smallwright_pretrain.titan import trainer_config
+    from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
+
+    init_logger()
+    meta = TokensMeta.load(tokens)
+    rows = architecture.hf_config().vocab_size
+    if meta.vocab_size > rows:
+        raise UserError(
+            f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
+        )
+    model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
+    config = trainer_config(
+        settings,
+        model=model_config,
+        name=type(architecture).__name__,
+        tokens=tokens,
+        output=job.output,
+        seed=job.seed,
+    )
+    trainer = config.build()
+    adapter = architecture.state_dict_adapter()(model_config, None)
+    if trainer.checkpointer._find_load_step() == -1:
+        if "init" in job.inputs:
+            load_starting_weights(trainer.model_parts[0], adapter, job.inputs["init"] / "hf")
+        elif device == "cpu":
+            initialize(trainer.model_parts[0], model_config, job.seed)
+    try:
+        trainer.train()
+    except RuntimeError as error:
+        if "Loss is not finite" not in str(error):
+            raise
+        precise = "" if settings.precision == "float32" else ", or set pretrain.precision=float32"
+        raise UserError(
+            f"pretrain: the loss was no longer finite at step {trainer.step} of {settings.steps}. Lower "
+            f"pretrain.learning_rate (now {settings.learning_rate:g}) or raise pretrain.warmup_steps (now "
+            f"{settings.warmup_steps}){precise}."
+        ) from error
+    if trainer.validator.windows() and not _is_measured(job.output / "metrics.jsonl", trainer.step):
+        trainer.validator.validate(trainer.model_parts, trainer.step)
+    rank = torch.distributed.get_rank()
+    peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
+    peaks: list[Any] = [None] * settings.nproc
+    torch.distributed.all_gather_object(peaks, peak)
+    state = full_state_dict(trainer.model_parts[0])
+    trainer.close()
+    torch.distributed.destroy_process_group()
+    del trainer
+    if rank != 0:
+        return
+    export(job, state, meta, work / REFERENCE_FILE)
+    summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
+    summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
+    write_json(work / SUMMARY_FILE, summary)
+
+
+def _is_measured(metrics: Path, step: int) -> bool:
+    """Whether rank 0 has written the validation loss of ``step``.
+
+    Rank 0 looks and tells the others: it may be writing while another rank looks, and validation is collective work
+    that all ranks must enter or leave out together.
+    """
+    import torch.distributed
+
+    from smallwright_pretrain.titan import read_records
+
+    answer = [any(record["step"] == step and "validation_loss" in record for record in read_records(metrics))]
+    torch.distributed.broadcast_object_list(answer, src=0)
+    return bool(answer[0])
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    if "RANK" not in os.environ:
+        # One rank needs no launcher. Port 0: the rendezvous takes a free one, on the loopback interface.
+        os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
+    main(Path(sys.argv[1]))

@@ -1,0 +1,168 @@
+"""The stage ``pretrain``: check, start the ranks, compare engines, report. Light: no torch in this process."""
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from core.engines import allocator_environment, ranks_environment
+from core.errors import InputError, UserError
+from core.interfaces import Architecture, Job, TokensMeta, Trainer
+from core.writing import ENDING, commit, remove
+
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.launch import JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, run_child, run_ranks
+from smallwright_pretrain.plan import plan
+from smallwright_pretrain.verify import TOLERANCE, compare
+
+CURVE_POINTS = 1000
+
+
+class TorchTitanPretrain(Trainer):
+    """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
+
+    config: TorchTitanConfig
+
+    def environment(self) -> dict[str, str]:
+        """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
+        a CPU, where every step would otherwise map and unmap its activations)."""
+        return {**ranks_environment(threads=max(1, _cores() // self.config.nproc)), **allocator_environment()}
+
+    def plan(self, architecture: Architecture) -> dict[str, Any]:
+        """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
+        return plan(self.config, architecture)
+
+    def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
+        """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
+
+        Raises:
+            core.errors.ConfigError: the global batch is not divisible by the ranks.
+        """
+        other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Train ``job.architecture`` on the ``tokens`` input and leave a Model in ``job.output``.
+
+        Raises:
+            core.errors.UserError: settings and inputs do not fit, or the loss diverged.
+            RuntimeError: training failed, or engines disagree about the exported checkpoint, which is then kept as
+                ``hf.rejected`` and not as ``hf``.
+        """
+        started = time.monotonic()
+        assert job.architecture is not None
+        meta = self._check(job)
+        work = job.scratch("pretrain")
+        # The ranks work on no documents, and so need no executor.
+        dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        run_ranks(work / JOB_FILE, self.config.nproc, environment)
+        verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+        summary = json.loads((work / SUMMARY_FILE).read_text())
+        return self._summary(job, meta, summary, verification, time.monotonic() - started)
+
+    def _check(self, job: Job) -> TokensMeta:
+        config = self.config
+        if "tokens" not in job.inputs:
+            raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
+        meta = TokensMeta.load(job.inputs["tokens"])
+        if meta.train_tokens < config.seq_len + 1:
+            raise UserError(
+                f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
+                f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
+            )
+        if config.device == "cpu" and config.nproc > _cores():
+            raise UserError(f"pretrain.nproc={config.nproc}: this machine has {_cores()} cores. Use at most as many.")
+        return meta
+
+    def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
+        notes, partial = {}, output / f"hf{ENDING}"
+        if not self.config.verify_vllm:
+            notes["vLLM"] = "not compared: pretrain.verify_vllm=false"
+        elif importlib.util.find_spec("vllm") is None:
+            notes["vLLM"] = "not compared: vLLM is not installed"
+        else:
+            from smallwright_pretrain.verify_vllm import ENVIRONMENT
+
+            command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference_path)]
+            code = run_child([*command, str(partial)], {**environment, **ENVIRONMENT})
+            if code != 0:
+                self._reject(output)
+                raise RuntimeError(
+                    f"vLLM could not serve the exported checkpoint (exit code {code}, see the log); it is kept as "
+                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check."
+                )
+        reference = json.loads(reference_path.read_text())
+        differences = compare(reference["log_probabilities"])
+        apart = {pair: value for pair, value in differences.items() if not value <= TOLERANCE}
+        if apart:
+            self._reject(output)
+            pairs = ", ".join(f"{pair}: {value:.2g}" for pair, value in apart.items())
+            raise RuntimeError(
+                f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
+                f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
+            )
+        commit(output / "hf")
+        tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
+        return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
+
+    @staticmethod
+    def _reject(output: Path) -> None:
+        remove(output / "hf")
+        remove(output / "hf.rejected")
+        (output / f"hf{ENDING}").rename(output / "hf.rejected")
+
+    def _summary(
+        self, job: Job, meta: TokensMeta, ranks: dict[str, Any], verification: dict[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        config, architecture = self.config, job.architecture
+        assert architecture is not None
+        records = [json.loads(line) for line in (job.output / "metrics.jsonl").read_text().splitlines()]
+        steps = [record for record in records if "loss" in record]
+        validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
+        validation_loss = validation[-1][1] if validation else None
+        # The first logged step of a process includes its start; compilation, too.
+        timed = steps[1:] or steps
+        speed = len(timed) / sum(1 / record["tokens_per_second"] for record in timed)
+        windows = (meta.train_tokens - 1) // config.seq_len
+        return {
+            "stored_parameters": architecture.parameters(),
+            "executed_parameters": architecture.executed_parameters(),
+            "tokens": config.tokens,
+            "epochs": config.steps * config.global_batch_size / windows,
+            "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
+            "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
+            "validation_curve": validation,
+            "validation_loss": validation_loss,
+            "unigram_loss": meta.unigram_loss,
+            "bits_per_byte": _bits_per_byte(validation_loss, meta),
+            "tokens_per_second": speed,
+            "flops": config.tokens * architecture.flops_per_token(config.seq_len),
+            "seconds": seconds,
+            "world_size": config.nproc,
+            "verification": verification,
+            **ranks,
+        }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:
+    if loss is None or meta.validation_bytes == 0:
+        return None
+    return loss / math.log(2) * meta.validation_tokens / meta.validation_bytes
+
+
+def _thin(curve: list[list[float]]) -> list[list[float]]:
+    """Return at most about CURVE_POINTS points, the last always."""
+    stride = -(-len(curve) // CURVE_POINTS) or 1
+    thinned = curve[::stride]
+    return thinned if not curve or thinned[-1] == curve[-1] else [*thinned, curve[-1]]
