@@ -16,7 +16,7 @@ from core.errors import ConfigError, InputError
 from core.interfaces import Job, Stage
 from core.writing import write_json, write_text
 
-from smallwright_eval import engines, results
+from smallwright_eval import engines, heldout, local_tasks, results
 from smallwright_eval.config import LMEvalConfig
 
 
@@ -50,8 +50,6 @@ class _Evaluation:
     """One run of the stage; the engine starts when the first unfinished part needs it."""
 
     def __init__(self, config: LMEvalConfig, job: Job) -> None:
-        from smallwright_eval import heldout
-
         self.config, self.job = config, job
         if "model" not in job.inputs:
             raise InputError("eval: no model to evaluate. Add +arch=<architecture>, or give a model.")
@@ -98,8 +96,6 @@ class _Evaluation:
         """Build every task before the engine starts, so that mistakes in their files show within seconds."""
         if not self.config.tasks:
             return {}
-        from smallwright_eval import local_tasks
-
         self._report("reading tasks")
         folders = [local_tasks.OWN_TASKS, *(Path(path).expanduser() for path in self.config.task_paths)]
         self.manager = local_tasks.task_manager(self.config.tasks, folders, self.work, self.config.allow_network)
@@ -137,8 +133,6 @@ class _Evaluation:
         return {"rows": results.rows_of(answer, chances), "samples": results.samples_of(answer)}
 
     def _ask_held_out(self) -> dict[str, Any]:
-        from smallwright_eval import heldout
-
         lm = self._started()
         vocab_size = json.loads((self.model / "config.json").read_text())["vocab_size"]
         measured = heldout.measure(lm, self.held_out, vocab_size)

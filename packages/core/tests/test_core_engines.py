@@ -1,0 +1,28 @@
+"""Environments of engines."""
+
+import os
+
+from core import engines
+
+
+def test_a_stage_without_a_launcher_keeps_what_the_user_has_set(monkeypatch):
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    monkeypatch.setenv("VLLM_NO_USAGE_STATS", "restored after the test")
+    monkeypatch.delenv("VLLM_NO_USAGE_STATS")
+    engines.set_missing({"TOKENIZERS_PARALLELISM": "true", "VLLM_NO_USAGE_STATS": "1"})
+    assert os.environ["TOKENIZERS_PARALLELISM"] == "false"
+    assert os.environ["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_only_a_stage_that_may_fetch_reaches_the_hub():
+    assert engines.hub_environment(False) == engines.offline_environment()
+    assert engines.offline_environment()["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in engines.hub_environment(True)
+    assert engines.hub_environment(True)["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+def test_vllm_keeps_the_cache_size_that_the_user_has_set(monkeypatch):
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
+    assert engines.vllm_environment()["VLLM_CPU_KVCACHE_SPACE"] == "7"
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
+    assert engines.vllm_environment()["VLLM_CPU_KVCACHE_SPACE"] == "1"
