@@ -23,7 +23,7 @@ HOOKS = {
     if inspect.isfunction(function) and hasattr(function, "smallwright_spec")
 }
 KIT = (ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance)
-HEADER = "from core.hooks import hookimpl\n\nPLUGIN_API_VERSION = 1\n\n\n"
+HEADER = "from core.hooks import Register, RegisterPackage, hookimpl\n\nPLUGIN_API_VERSION = 1\n\n\n"
 
 
 def sections():

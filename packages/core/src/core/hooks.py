@@ -3,7 +3,7 @@
 Every ``register_*`` hook is called once at start, before the configuration is composed, and gets a callable::
 
     @hookimpl
-    def register_architectures(register):
+    def register_architectures(register: Register) -> None:
         register("shared_ffn", "smallwright_shared_ffn.architecture:SharedFFN",
                  config="smallwright_shared_ffn.config:SharedFFNConfig")
 
@@ -41,8 +41,12 @@ class Register(Protocol):
         """
 
 
+RegisterPackage = Callable[[str], None]
+"""What ``register_configs`` is given: it takes the name of a package."""
+
+
 @hookspec
-def register_configs(register: Callable[[str], None]) -> None:
+def register_configs(register: RegisterPackage) -> None:
     """Give packages that hold Hydra groups: ``register("smallwright_gqa.conf")`` for ``conf/arch/gqa.yaml``.
 
     The package needs an ``__init__.py``. Importing its parent package must be cheap.

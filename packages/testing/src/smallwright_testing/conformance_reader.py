@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.data.steps import Step
-from core.hooks import hookimpl
+from core.hooks import Register, hookimpl
 from datatrove.data import Document
 
 PLUGIN_API_VERSION = 1
@@ -22,7 +22,7 @@ class Killed(Exception):
 
 
 @hookimpl
-def register_steps(register):
+def register_steps(register: Register) -> None:
     register("conformance_documents", "conformance_reader:GivenDocuments")
 
 

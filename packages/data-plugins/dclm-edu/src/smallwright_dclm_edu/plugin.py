@@ -1,10 +1,10 @@
 """Hooks of the DCLM-Edu plugin: a recipe, no code."""
 
-from core.hooks import hookimpl
+from core.hooks import RegisterPackage, hookimpl
 
 PLUGIN_API_VERSION = 1
 
 
 @hookimpl
-def register_configs(register):
+def register_configs(register: RegisterPackage) -> None:
     register("smallwright_dclm_edu.conf")

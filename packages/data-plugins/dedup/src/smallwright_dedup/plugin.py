@@ -1,12 +1,12 @@
 """Hooks of the dedup plugin."""
 
-from core.hooks import hookimpl
+from core.hooks import Register, hookimpl
 
 PLUGIN_API_VERSION = 1
 
 
 @hookimpl
-def register_steps(register):
+def register_steps(register: Register) -> None:
     config = "smallwright_dedup.config:"
     register("exact_dedup", "smallwright_dedup.exact:ExactDedup", config=config + "ExactDedupConfig")
     register("minhash", "smallwright_dedup.minhash:MinHash", config=config + "MinHashConfig")

@@ -1,17 +1,17 @@
 """Hooks of the demonstration crawl."""
 
-from core.hooks import hookimpl
+from core.hooks import Register, RegisterPackage, hookimpl
 
 PLUGIN_API_VERSION = 1
 
 
 @hookimpl
-def register_configs(register):
+def register_configs(register: RegisterPackage) -> None:
     register("smallwright_demo_crawl.conf")
 
 
 @hookimpl
-def register_sources(register):
+def register_sources(register: Register) -> None:
     register(
         "demo_crawl", "smallwright_demo_crawl.stage:DemoCrawl", config="smallwright_demo_crawl.config:DemoCrawlConfig"
     )

@@ -1,17 +1,17 @@
 """Hooks of the files plugin."""
 
-from core.hooks import hookimpl
+from core.hooks import Register, RegisterPackage, hookimpl
 
 PLUGIN_API_VERSION = 1
 
 
 @hookimpl
-def register_configs(register):
+def register_configs(register: RegisterPackage) -> None:
     register("smallwright_files.conf")
 
 
 @hookimpl
-def register_steps(register):
+def register_steps(register: Register) -> None:
     config = "smallwright_files.config:"
     register("read_jsonl", "smallwright_files.read:ReadJsonl", config=config + "ReadJsonlConfig")
     register("read_parquet", "smallwright_files.read:ReadParquet", config=config + "ReadParquetConfig")

@@ -1,6 +1,6 @@
 """Hooks of the quality plugin."""
 
-from core.hooks import hookimpl
+from core.hooks import Register, hookimpl
 
 PLUGIN_API_VERSION = 1
 
@@ -23,7 +23,7 @@ STEPS = {
 
 
 @hookimpl
-def register_steps(register):
+def register_steps(register: Register) -> None:
     for name, target in STEPS.items():
         config = f"smallwright_quality.config:{target.partition(':')[2]}Config"
         register(name, f"smallwright_quality.{target}", config=config)
