@@ -53,7 +53,7 @@ def documented(registry, tmp_path, monkeypatch):
 
     def load(hook, kind, name):
         calls = []
-        space = {"hookimpl": hooks.hookimpl}
+        space = dict(vars(hooks))
         exec(example(hook), space)
         space[hook](lambda *arguments, **settings: calls.append((arguments, settings)))
         ((said, target), settings) = calls[0]
@@ -110,7 +110,7 @@ def test_artifacts_of_every_role_are_in_the_table():
 
 def test_register_configs(registry):
     calls = []
-    space = {"hookimpl": hooks.hookimpl}
+    space = dict(vars(hooks))
     exec(example("register_configs"), space)
     space["register_configs"](calls.append)
     assert registry.config_packages[calls[0]] == "smallwright-arch-gqa"
