@@ -5,11 +5,13 @@ Shape suffixes: B batch, L sequence, V vocabulary.
 
 import dataclasses
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import weights
+from core.engines import ranks_environment
 from core.interfaces import Architecture
+from core.process import plugin_files_environment
 
 if TYPE_CHECKING:
     import torch
@@ -64,17 +66,15 @@ def hf_model(architecture: Architecture, state: dict[str, Any], seq_len: int) ->
     """Return the Transformers model with the weights of TorchTitan's ``state``.
 
     Raises:
-        AssertionError: the adapter leaves out a weight of the model, or gives one that the model does not have.
+        AssertionError: the adapter leaves out a weight of the model, or gives one that the model has no place for.
     """
     model = architecture.hf_model_class()(architecture.hf_config()).eval()
     converted = adapter_of(architecture, seq_len).to_hf(state)
-    result = model.load_state_dict(converted, strict=False)
-    model.tie_weights()
     own = model.state_dict()
-    given = {own[name].data_ptr() for name in converted if name in own}
-    missing = [name for name in result.missing_keys if own[name].data_ptr() not in given]
-    assert not missing, f"the adapter gives no weight for {missing}"
-    assert not result.unexpected_keys, f"the adapter gives weights that are not there: {result.unexpected_keys}"
+    different = weights.compare(weights.shapes(converted), weights.shapes(own), weights.tied_names(model))
+    assert not different, f"what the adapter gives is not the model's: {different}"
+    model.load_state_dict(converted, strict=False)
+    model.tie_weights()
     return model
 
 
@@ -107,12 +107,10 @@ class Loaded:
 
 def environment(plugin_files: tuple[str, ...]) -> dict[str, str]:
     """Return the variables of a process that must find the modules of local plugin files."""
-    files = [str(Path(file).resolve()) for file in plugin_files]
-    folders = [str(Path(file).parent) for file in files]
+    folders = [str(Path(file).resolve().parent) for file in plugin_files]
     return {
         **os.environ,
-        "SMALLWRIGHT_PLUGIN_FILES": os.pathsep.join(files),
+        **plugin_files_environment(plugin_files),
         "PYTHONPATH": os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")])),
-        "OMP_NUM_THREADS": "1",
-        **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
+        **ranks_environment(threads=1),
     }
