@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from core.data.by_hash import id_hash
 from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, TokensMeta
 from core.typed import build
 from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig, PackedConfig
-from smallwright_tokenizer.corpus import id_hash
 from smallwright_tokenizer.files import end_of_text_id
 from smallwright_tokenizer.stage import Bpe, Packed
 

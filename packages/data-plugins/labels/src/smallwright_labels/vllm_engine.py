@@ -6,12 +6,11 @@ tokens allowed.
 """
 
 import gc
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from core.data.steps import batched
-from core.engines import vllm_environment
+from core.engines import set_missing, vllm_environment
 from core.errors import ConfigError, MissingPluginError, UserError
 
 from smallwright_labels.label_files import Item, Record
@@ -57,8 +56,7 @@ class _Engine:
     """vLLM's offline engine with the constraint of one configuration."""
 
     def __init__(self, config: Any, scale: int) -> None:
-        for name, value in vllm_environment().items():
-            os.environ.setdefault(name, value)
+        set_missing(vllm_environment())
         try:
             # heavy, and only this backend wants it; the environment must be set before
             from vllm import LLM, SamplingParams

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from core.checks import at_least
 from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.typed import setting
@@ -21,13 +22,6 @@ PERMISSIVE = (
     "MulanPSL-2.0", "NCSA", "PostgreSQL", "PSF-2.0", "Python-2.0", "Unlicense", "UPL-1.0", "W3C", "WTFPL", "X11",
     "Zlib",
 )  # fmt: skip
-
-
-def _at_least(config: object, **least: float) -> None:
-    for name, low in least.items():
-        value = getattr(config, name)
-        if value is not None and value < low:
-            raise ConfigError(f"{name}={value}: must be at least {low}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +88,7 @@ class FetchContentsConfig(StepConfig):
     """So many failures of the storage in a row end the run, because then not the files are at fault."""
 
     def __post_init__(self) -> None:
-        _at_least(self, max_bytes=1, threads=1, retries=0, pause=0, give_up_after=1)
+        at_least(self, max_bytes=1, threads=1, retries=0, pause=0, give_up_after=1)
         try:
             "".encode(self.encoding)
         except LookupError:
@@ -137,7 +131,7 @@ class CodeQualityConfig(StepConfig):
     """Metadata with the language."""
 
     def __post_init__(self) -> None:
-        _at_least(self, max_lines=1, max_mean_line=1, max_line=1, max_prose_line=1, generated_lines=0)
+        at_least(self, max_lines=1, max_mean_line=1, max_line=1, max_prose_line=1, generated_lines=0)
         for name in ("min_alphabetic", "max_encoded_share"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

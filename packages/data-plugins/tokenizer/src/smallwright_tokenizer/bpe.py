@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from core.data.by_hash import id_hash
 from core.errors import InputError, UserError
 from core.interfaces import Job
 from core.writing import write_json
 
 from smallwright_tokenizer.config import BYTES, BpeConfig
-from smallwright_tokenizer.corpus import HASH_RANGE, id_hash, read_batches, row_count, text_bytes
+from smallwright_tokenizer.corpus import HASH_RANGE, read_batches, row_count, text_bytes
 from smallwright_tokenizer.files import complete_chat_template, end_of_text_id, vocabulary_size, write_config
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")

@@ -1,6 +1,5 @@
 """Read the documents of a corpus artifact, with only the columns that tokenizing needs."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -62,9 +61,3 @@ def read_ids(path: Path) -> Iterator[str]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=10_000, columns=["id"]):
             yield from map(str, batch.column("id").to_pylist())
-
-
-def id_hash(document_id: str, purpose: str) -> int:
-    """Return a 64-bit hash of a document id. Different purposes choose independent samples of documents."""
-    digest = hashlib.blake2b(document_id.encode("utf-8", "replace"), digest_size=8, person=purpose.encode()[:16])
-    return int.from_bytes(digest.digest(), "big")

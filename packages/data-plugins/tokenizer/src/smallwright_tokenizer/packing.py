@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from core.data.by_hash import id_hash
 from core.errors import UserError
 from core.writing import write_json
 
-from smallwright_tokenizer.corpus import HASH_RANGE, id_hash, read_ids
+from smallwright_tokenizer.corpus import HASH_RANGE, read_ids
 
 SIDES = ("train", "validation")
 UINT16_IDS = 65536

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core import interfaces
+from core.data.by_hash import id_hash
 from core.engines import tokenizers_environment
 from core.errors import UserError
 from core.interfaces import Job, Stage, TokensMeta
@@ -15,7 +16,7 @@ from core.writing import write_json
 
 from smallwright_tokenizer import bpe, packing
 from smallwright_tokenizer.config import BpeConfig, PackedConfig
-from smallwright_tokenizer.corpus import corpus_files, id_hash, read_batches, row_count
+from smallwright_tokenizer.corpus import corpus_files, read_batches, row_count
 from smallwright_tokenizer.files import end_of_text_id, vocabulary_size
 
 
