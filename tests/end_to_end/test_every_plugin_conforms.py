@@ -41,6 +41,7 @@ def test_every_registered_name_runs_the_kit(kind):
     assert registered <= {name for found, name in conforming() if found == kind}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind.name for kind in ALL_KINDS if kind.base or kind.config_base])
 def test_every_registered_name_holds_the_contract(kind):
     """Also those of kinds for which the kit has no class of their own."""

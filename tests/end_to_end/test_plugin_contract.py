@@ -221,10 +221,12 @@ def observed(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_run_started(observed):
     assert observed("run_started") == (0, "started nothing\n")
 
 
+@pytest.mark.slow
 def test_stage_finished(observed, tmp_path):
     (tmp_path / "fail").touch()
     assert observed("stage_finished", name="failing") == (1, "data failed\n")
@@ -233,6 +235,7 @@ def test_stage_finished(observed, tmp_path):
     assert observed("stage_finished", name="again") == (0, "data reused\n")
 
 
+@pytest.mark.slow
 def test_run_finished(observed, tmp_path):
     (tmp_path / "fail").touch()
     assert observed("run_finished", name="failing") == (1, "finished 1 stages\n")

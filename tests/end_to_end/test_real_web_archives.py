@@ -62,6 +62,7 @@ def content(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in [*kept, artifact.parent / "funnel.json"]}
 
 
+@pytest.mark.slow
 def test_curating_gives_the_same_bytes_whatever_the_workers(tmp_path):
     contents = []
     for workers in (1, 2):
@@ -75,6 +76,7 @@ def test_curating_gives_the_same_bytes_whatever_the_workers(tmp_path):
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "stage", "words"),
     [

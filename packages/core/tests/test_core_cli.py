@@ -81,7 +81,9 @@ def test_a_full_disk_below_the_output_is_one_line(stored):
 
 def test_ctrl_c_is_one_line():
     script = (
-        "import sys, time; from core import cli\n"
+        "import signal, sys, time; from core import cli\n"
+        # A process in the background of a script is started with the signal ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def work(): print('ready', flush=True); time.sleep(60)\n"
         "sys.exit(cli.carry_out(work, 'interrupted: go on as you like.'))"
     )

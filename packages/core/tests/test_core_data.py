@@ -68,6 +68,7 @@ def test_a_step_may_start_from_the_settings_of_another(workdir):
     assert one.entry is two.entry
 
 
+@pytest.mark.slow
 def test_the_outcome_does_not_depend_on_the_workers(files, workdir):
     run(files, workdir / "one", workers=1)
     run(files, workdir / "two", workers=2)
@@ -77,6 +78,7 @@ def test_the_outcome_does_not_depend_on_the_workers(files, workdir):
         assert [store.file_digest(p) for p in one] == [store.file_digest(p) for p in two]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_reported_and_its_shard_redone(files, workdir, monkeypatch):
     steps = {**STEPS, "drop": {"word": "number 3", "fail_on": "line 5 ", "die_once": str(workdir / "died")}}
     with pytest.raises(InputError, match="a worker process died in pass before-02-keep_first"):

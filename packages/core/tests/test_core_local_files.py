@@ -85,6 +85,7 @@ def test_child_processes_of_a_stage_are_told_where_local_files_are(probe, tmp_pa
     assert plugin_files_environment(["/a/x.py", "/b/y.py"]) == {PLUGIN_FILES_VARIABLE: f"/a/x.py{os.pathsep}/b/y.py"}
 
 
+@pytest.mark.slow
 def test_an_edited_local_file_makes_another_artifact(probe, tmp_path):
     assert probe("run", "+data=probe", "data.needed=1").returncode == 0
     again = probe("run", "+data=probe", "data.needed=1")

@@ -8,6 +8,7 @@ from smallwright_testing.__main__ import main
 BROKEN = str(Path(__file__).with_name("broken_steps.py"))
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_is_told_by_what_it_does_not_hold(tmp_path, capsys):
     page = tmp_path / "report.md"
     assert main(["step_loses", "--plugin", BROKEN, "--markdown", str(page)]) == 1

@@ -69,6 +69,7 @@ def test_equals_the_rule_in_plain_sets(tmp_path, write, run, remove):
         assert sum(table.get("characters removed", 0) for table in tables) == lost
 
 
+@pytest.mark.slow
 def test_shards_and_workers(tmp_path, write, run):
     texts = pages(60)
     write(tmp_path / "in", texts, files=4)

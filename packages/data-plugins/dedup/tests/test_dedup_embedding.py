@@ -87,6 +87,7 @@ def test_a_text_from_metadata_and_a_low_threshold(tmp_path, write, run, encoder)
     assert rejected
 
 
+@pytest.mark.slow
 def test_a_missing_model_is_named_before_any_work(tmp_path):
     step = EmbeddingDedup(EmbeddingDedupConfig(model=str(tmp_path / "none")))
     with pytest.raises(InputError, match=r"data.steps.near.model="):

@@ -118,6 +118,7 @@ def numbers(rejected):
     return {int(name[1:]) for name in rejected}
 
 
+@pytest.mark.slow
 def test_as_good_as_datatrove_and_the_reference(tmp_path, write, run, planted):
     texts, source = planted(1200)
     write(tmp_path / "in", texts, files=3)
@@ -157,6 +158,7 @@ def test_finds_near_copies_and_only_those_and_reports_them(tmp_path, write, run,
     assert all(row["kept_url"] == f"http://a.org/{row['kept'][1:]}" for row in rows)
 
 
+@pytest.mark.slow
 def test_outcome_does_not_depend_on_workers_runs_blocks_and_tasks(tmp_path, write, run, planted, monkeypatch):
     texts, _ = planted(300)
     write(tmp_path / "in", texts, files=3)

@@ -176,6 +176,7 @@ def make(registry, folder, name, *overrides):
     return Recipe(config).run(Job(name="data", output=folder, inputs={}, seed=0))
 
 
+@pytest.mark.slow
 def test_from_rows_to_documents_and_the_rejected_ones_back(registry, tmp_path):
     path = tmp_path / "rows.jsonl"
     rows = [{"id": f"r{i}", "text": f"text number {i % 4}", "url": f"http://r.example/{i}"} for i in range(10)]

@@ -60,6 +60,7 @@ def test_ranks_make_the_labels_that_one_server_backend_makes(peer, pages, tmp_pa
         assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["server", "datatrove"])
 def test_a_killed_process_goes_on_where_it_was(peer, pages, tmp_path, write_corpus, run_corpus_step, backend):
     corpus = write_corpus(tmp_path / "corpus", pages(*["slowly"] * 40), 2)

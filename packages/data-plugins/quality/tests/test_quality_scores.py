@@ -204,6 +204,7 @@ def test_domain_recall_by_registrable_domain(tmp_path):
     assert not done.kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: DomainRecall(DomainRecallConfig()), lambda: TopFraction(TopFractionConfig())])
 def test_every_byte_is_the_same_for_any_number_of_workers(tmp_path, monkeypatch, make):
     monkeypatch.setattr(domain_recall, "DOCUMENTS_PER_PARTITION", 30)

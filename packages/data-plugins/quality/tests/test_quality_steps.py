@@ -124,6 +124,7 @@ def test_pii_masks_alike_in_every_document():
     )
 
 
+@pytest.mark.slow
 def test_chain_does_not_depend_on_workers(tmp_path):
     for rank in range(2):
         sink = ParquetSink(tmp_path / "in" / f"{rank}.parquet")

@@ -107,6 +107,7 @@ def test_hostile_pages_are_set_aside_and_the_next_is_read(tmp_path, small):
     assert extract["rejected"]["nested too deeply"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["alone", "many in one member"])
 def test_two_hundred_megabytes_on_one_line_cost_no_memory(tmp_path, small, form):
     path = tmp_path / "long.warc.gz"
@@ -126,6 +127,7 @@ def test_two_hundred_megabytes_on_one_line_cost_no_memory(tmp_path, small, form)
     assert result["grown"] < 40_000_000
 
 
+@pytest.mark.slow
 def test_a_cut_inside_two_hundred_megabytes_costs_no_memory_either(tmp_path, small):
     path = tmp_path / "long.warc.gz"
     path.write_bytes(gzip.compress(page(1)))
