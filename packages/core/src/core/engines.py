@@ -1,8 +1,27 @@
 """Settings that engines want in the environment before their process starts. Nothing heavy is imported here."""
 
+import contextlib
+import gc
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Import an engine without looking for garbage, and leave what it made out of later looks.
+
+    Importing vLLM makes millions of objects that stay: Python would look through them again and again while they are
+    made, and vLLM asks for a full look several times at each start.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def set_missing(variables: Mapping[str, str]) -> None:

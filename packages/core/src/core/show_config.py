@@ -13,7 +13,7 @@ from typing import Any
 from core import settings_help, typed
 from core.data.recipe import RecipeConfig
 from core.kinds import GROUPS
-from core.registry import Entry, Registry
+from core.registry import Registry
 from core.run_config import RunConfig
 
 WIDTH = 110
@@ -25,8 +25,10 @@ WORDS = ("null", "true", "false", "yes", "no", "on", "off", "nan", "inf")
 def render(config: Mapping[str, Any], registry: Registry) -> str:
     """Return the YAML of a composed configuration.
 
+    A part that is not installed is shown as it was given.
+
     Raises:
-        core.errors.UserError: a part that is not installed, or a wrong setting.
+        core.errors.UserError: a wrong setting.
     """
     own = {key: value for key, value in config.items() if key not in GROUPS}
     lines = ["# @package _global_", *_settings(RunConfig, typed.build(RunConfig, own, "run"), 0)]
@@ -48,10 +50,10 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
 def _part(kind: str, node: Mapping[str, Any], registry: Registry, where: str, indent: int) -> list[str]:
     """Return the lines of a registered name and its settings."""
     settings = dict(node)
-    entry = registry.get(kind, str(settings.pop("name", "")))
-    lines = [f"{' ' * indent}name: {entry.name}  # {entry.origin}"]
+    name = str(settings.pop("name", ""))
+    lines = [f"{' ' * indent}name: {_origin(kind, name, registry)}"]
     initializer = settings.pop("initializer", None) if kind == "architectures" else None
-    lines += _entry_settings(entry, settings, where, indent)
+    lines += _entry_settings(kind, name, settings, registry, where, indent)
     if initializer is not None:
         inner = _part("initializers", initializer, registry, f"{where}.initializer", indent + 2)
         lines += [f"{' ' * indent}initializer:", *inner]
@@ -71,9 +73,9 @@ def _corpus(node: Mapping[str, Any], registry: Registry, where: str, indent: int
     space = " " * indent
     if "corpus" in node:  # a builder of its own
         settings = {key: value for key, value in node.items() if key not in ("name", "corpus")}
-        entry = registry.get("corpora", str(node["corpus"]))
-        head = [f"{space}name: {node.get('name', entry.name)}", f"{space}corpus: {entry.name}  # {entry.origin}"]
-        return [*head, *_entry_settings(entry, settings, where, indent)]
+        corpus = str(node["corpus"])
+        head = [f"{space}name: {node.get('name', corpus)}", f"{space}corpus: {_origin('corpora', corpus, registry)}"]
+        return [*head, *_entry_settings("corpora", corpus, settings, registry, where, indent)]
     recipe = typed.build(RecipeConfig, dict(node), where)
     lines = _settings(RecipeConfig, recipe, indent, without=("steps", "files", "source"))
     if recipe.source is not None:
@@ -82,15 +84,24 @@ def _corpus(node: Mapping[str, Any], registry: Registry, where: str, indent: int
     for label, given in recipe.steps.items():
         settings = dict(given or {})
         settings = {**(settings.pop("like", None) or {}), **settings}
-        entry = registry.get("steps", str(settings.pop("use", label)))
-        lines += [f"{space}  {label}:", f"{space}    use: {entry.name}  # {entry.origin}"]
-        lines += _entry_settings(entry, settings, f"{where}.steps.{label}", indent + 4)
+        use = str(settings.pop("use", label))
+        lines += [f"{space}  {label}:", f"{space}    use: {_origin('steps', use, registry)}"]
+        lines += _entry_settings("steps", use, settings, registry, f"{where}.steps.{label}", indent + 4)
     return lines
 
 
-def _entry_settings(entry: Entry, settings: Mapping[str, Any], where: str, indent: int) -> list[str]:
-    config_class = entry.load_config()
-    if config_class is None:
+def _origin(kind: str, name: str, registry: Registry) -> str:
+    """Return a registered name with who offers it."""
+    installed = name in registry.names(kind)
+    return f"{name}  # {registry.get(kind, name).origin if installed else 'not installed: as given, without defaults'}"
+
+
+def _entry_settings(
+    kind: str, name: str, settings: Mapping[str, Any], registry: Registry, where: str, indent: int
+) -> list[str]:
+    entry = registry.get(kind, name) if name in registry.names(kind) else None
+    config_class = entry.load_config() if entry is not None else None
+    if entry is None or config_class is None:
         return [f"{' ' * indent}{key}: {_value(value)}" for key, value in settings.items()]
     given = dict(settings)
     unset = typed.unset(config_class, given)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.engines import allocator_environment, hub_environment, vllm_environment
+from core.engines import allocator_environment, hub_environment, importing, vllm_environment
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
 
@@ -113,7 +113,7 @@ def vllm_distribution() -> str:
 
 
 def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
-    with _vllm_found_by_name(vllm_distribution()):
+    with importing(), _vllm_found_by_name(vllm_distribution()):
         from lm_eval.models.vllm_causallms import VLLM
     _check_known_to_vllm(model, config.trust_remote_code)
     _check_known_to_transformers(model, config.trust_remote_code)
@@ -155,7 +155,8 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
 
 
 def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
-    from lm_eval.models.huggingface import HFLM
+    with importing():
+        from lm_eval.models.huggingface import HFLM
 
     _check_known_to_transformers(model, config.trust_remote_code)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.engines import offline_environment, vllm_environment
+from core.engines import importing, offline_environment, vllm_environment
 from core.process import die_with_parent
 from core.writing import write_json
 
@@ -24,7 +24,8 @@ def vllm_log_probabilities(folder: Path, architecture: str, prompts: Prompts) ->
     Args:
         architecture: vLLM's name of the model class.
     """
-    from vllm import LLM, SamplingParams
+    with importing():
+        from vllm import LLM, SamplingParams
 
     engine = LLM(
         model=str(folder),

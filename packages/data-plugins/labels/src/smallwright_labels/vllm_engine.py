@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.data.steps import batched
-from core.engines import set_missing, vllm_environment
+from core.engines import importing, set_missing, vllm_environment
 from core.errors import ConfigError, MissingPluginError, UserError
 
 from smallwright_labels.label_files import Item, Record
@@ -58,10 +58,11 @@ class _Engine:
     def __init__(self, config: Any, scale: int) -> None:
         set_missing(vllm_environment())
         try:
-            # heavy, and only this backend wants it; the environment must be set before
-            from vllm import LLM, SamplingParams
-            from vllm.platforms import current_platform
-            from vllm.sampling_params import StructuredOutputsParams
+            # Heavy, and only this backend wants it; the environment must be set before.
+            with importing():
+                from vllm import LLM, SamplingParams
+                from vllm.platforms import current_platform
+                from vllm.sampling_params import StructuredOutputsParams
         except ImportError as error:
             raise MissingPluginError(
                 f"data.scorer=llm needs vLLM ({error}): pip install 'smallwright-data-labels[gpu]', or [cpu], "

@@ -1,9 +1,11 @@
-"""Read the documents of a corpus artifact, with only the columns that tokenizing needs."""
+"""Read the documents of a corpus artifact, with only the columns that tokenizing needs.
+
+Planning imports this: PyArrow is imported where a file is read.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from core.errors import InputError
 
 HASH_RANGE = 2**64
@@ -35,11 +37,15 @@ def document_files(corpus: Path) -> list[Path]:
 
 def row_count(path: Path) -> int:
     """Return the number of documents in one file, from its footer."""
+    import pyarrow.parquet as pq
+
     return pq.read_metadata(path).num_rows
 
 
 def text_bytes(path: Path) -> int:
     """Return the size of one file's texts, from its footer: close to their UTF-8 bytes."""
+    import pyarrow.parquet as pq
+
     metadata = pq.read_metadata(path)
     column = metadata.schema.names.index("text")
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
@@ -48,6 +54,8 @@ def text_bytes(path: Path) -> int:
 
 def read_batches(path: Path, size: int) -> Iterator[tuple[list[str], list[str]]]:
     """Yield (ids, texts) of at most ``size`` documents each."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=size, columns=["id", "text"]):
             yield (
@@ -58,6 +66,8 @@ def read_batches(path: Path, size: int) -> Iterator[tuple[list[str], list[str]]]
 
 def read_ids(path: Path) -> Iterator[str]:
     """Yield the document ids of one file."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=10_000, columns=["id"]):
             yield from map(str, batch.column("id").to_pylist())
