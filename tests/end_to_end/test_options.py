@@ -58,6 +58,17 @@ def test_what_is_printed_can_be_kept_and_gives_the_same_run(registry, tmp_path, 
     assert yaml.safe_load(printed)["arch"]["initializer"]["layers"] == "first_last"
 
 
+def test_a_part_that_is_not_installed_is_shown_as_it_was_given(registry, monkeypatch):
+    from core import show_config
+
+    composed = compose.compose(["+arch=inherited_init", "+data=finemath", "data.steps.minhash.bands=9"], registry)
+    monkeypatch.setenv("SMALLWRIGHT_DISABLE_PLUGINS", "gqa,dedup")
+    printed = show_config.render(composed, discovery.load())
+    assert "  name: gqa  # not installed: as given, without defaults" in printed
+    shown = yaml.safe_load(printed)["data"]["steps"]["minhash"]
+    assert (shown["use"], shown["bands"]) == ("minhash", 9)
+
+
 def test_the_catalog_says_what_the_packages_bring():
     done = subprocess.run([sys.executable, HERE / "tools/write_catalog.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

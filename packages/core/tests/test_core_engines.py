@@ -1,7 +1,9 @@
 """Environments of engines."""
 
+import gc
 import os
 
+import pytest
 from core import engines
 
 
@@ -26,3 +28,19 @@ def test_vllm_keeps_the_cache_size_that_the_user_has_set(monkeypatch):
     assert engines.vllm_environment()["VLLM_CPU_KVCACHE_SPACE"] == "7"
     monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
     assert engines.vllm_environment()["VLLM_CPU_KVCACHE_SPACE"] == "1"
+
+
+def test_an_import_is_spared_collections_which_then_go_on():
+    gc.unfreeze()
+    with engines.importing():
+        assert not gc.isenabled()
+        made = [[] for _ in range(1000)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= len(made)
+    gc.disable()
+    try:
+        with pytest.raises(ImportError), engines.importing():
+            raise ImportError
+        assert not gc.isenabled(), "whoever had switched them off keeps them off"
+    finally:
+        gc.enable()
