@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.engines import set_missing
+from core.engines import importing, set_missing
 from core.errors import ConfigError, InputError
 from core.interfaces import Job, Stage
 from core.writing import write_json, write_text
@@ -111,7 +111,8 @@ class _Evaluation:
         return loaded
 
     def _ask_task(self, name: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
-        from lm_eval import simple_evaluate
+        with importing():
+            from lm_eval import simple_evaluate
 
         config = self.config
         answer = simple_evaluate(

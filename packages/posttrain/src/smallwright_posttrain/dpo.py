@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from core.engines import importing
+
 from smallwright_posttrain.config import DpoConfig
 from smallwright_posttrain.model import load_model
 from smallwright_posttrain.prepare import Measure
@@ -35,7 +37,8 @@ class Dpo(TrlStage):
     def trainer(
         self, model: Any, tokenizer: Any, settings: dict[str, Any], train: Any, heldout: Any, source: Path, job: Any
     ) -> Any:
-        from trl import DPOConfig, DPOTrainer
+        with importing():
+            from trl import DPOConfig, DPOTrainer
 
         arguments = DPOConfig(
             **settings,

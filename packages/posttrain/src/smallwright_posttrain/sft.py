@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from core.engines import importing
 from core.errors import ConfigError
 
 from smallwright_posttrain.config import SftConfig
@@ -53,7 +54,8 @@ class Sft(TrlStage):
     def trainer(
         self, model: Any, tokenizer: Any, settings: dict[str, Any], train: Any, heldout: Any, source: Path, job: Any
     ) -> Any:
-        from trl import SFTConfig, SFTTrainer
+        with importing():
+            from trl import SFTConfig, SFTTrainer
 
         if self.config.packing:
             _refuse_mixing(model, job.name)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.engines import allocator_environment, hub_environment, tokenizers_environment
+from core.engines import allocator_environment, hub_environment, importing, tokenizers_environment
 from core.errors import ConfigError, InputError
 from core.interfaces import Job, Stage
 from core.writing import write_json
@@ -83,11 +83,12 @@ class TrlStage(Stage):
         """
         started = time.monotonic()
         job.progress(0, None, "steps", "loading TRL")
-        import datasets
-        import transformers
-        import trl
+        with importing():
+            import datasets
+            import transformers
+            import trl
 
-        from smallwright_posttrain.progress import Recorder
+            from smallwright_posttrain.progress import Recorder
 
         transformers.utils.logging.set_verbosity_warning()
         datasets.disable_progress_bars()

@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from core.engines import importing
 from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
@@ -52,19 +53,19 @@ def _run(job: Job, work: Path) -> None:
     architecture, tokens = job.architecture, job.inputs["tokens"]
     device = use_device(settings.device)
 
-    import torch
+    with importing():
+        import torch
+        from torchtitan.tools.logging import init_logger
+
+        from smallwright_pretrain.attention import inner_attention
+        from smallwright_pretrain.export import export
+        from smallwright_pretrain.titan import trainer_config
+        from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
 
     if device == "cuda" and settings.nproc > torch.cuda.device_count():
         raise UserError(
             f"pretrain.nproc={settings.nproc}: this machine has {torch.cuda.device_count()} GPUs. Use at most as many."
         )
-    from torchtitan.tools.logging import init_logger
-
-    from smallwright_pretrain.attention import inner_attention
-    from smallwright_pretrain.export import export
-    from smallwright_pretrain.titan import trainer_config
-    from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
-
     init_logger()
     meta = TokensMeta.load(tokens)
     rows = architecture.hf_config().vocab_size

@@ -7,23 +7,25 @@ the ids of ``given.pt``. The trainer's own ``parallelize`` shards it. Losses and
 import sys
 from pathlib import Path
 
+from core.engines import importing
 from core.interfaces import Job
 from core.process import die_with_parent
 
 
 def main(folder: Path) -> None:
     """Run this rank."""
-    import torch
-    import torch.distributed as dist
-    from smallwright_pretrain.cpu import use_device
+    with importing():
+        import torch
+        import torch.distributed as dist
+        from smallwright_pretrain.cpu import use_device
 
-    use_device("cpu")
-    from smallwright_pretrain.parallelize import parallelize
-    from torchtitan.config.configs import CompileConfig, ParallelismConfig, TrainingConfig
-    from torchtitan.distributed import ParallelDims
+        use_device("cpu")
+        from smallwright_pretrain.parallelize import parallelize
+        from torchtitan.config.configs import CompileConfig, ParallelismConfig, TrainingConfig
+        from torchtitan.distributed import ParallelDims
 
-    from smallwright_testing.engines import titan_model
-    from smallwright_testing.training import FOUND, GIVEN, JOB, mean_loss, train
+        from smallwright_testing.engines import titan_model
+        from smallwright_testing.training import FOUND, GIVEN, JOB, mean_loss, train
 
     given = torch.load(folder / GIVEN, weights_only=True)
     architecture = Job.read(folder / JOB).architecture
