@@ -40,7 +40,7 @@ test: check
 # For daily work, a minute: no engine is imported, nothing is trained or served, no whole run is started, and of the
 # conformance kit the two tests that start processes for every plugin are left out.
 test-fast: setup
-	$(PYTEST) -m "not slow and not engine" -k "not two_processes_give and not planning_imports_nothing"
+	$(PYTEST) -m "not slow and not engine and not kit" -k "not two_processes_give and not planning_imports_nothing"
 
 clean:
 	rm -rf $(VENV) store runs

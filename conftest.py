@@ -37,6 +37,7 @@ KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator)Conformance\)")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: imports torch, vLLM, TRL or another engine; given by conftest.py")
+    config.addinivalue_line("markers", "kit: of the conformance kit, the same for every plugin; given by conftest.py")
     if not _without_engines(config) and importlib.util.find_spec("smallwright_pretrain") is not None:
         from smallwright_pretrain.cpu import use_device
 
@@ -62,6 +63,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if _starts_engine(item):
                 item.add_marker("engine")
+    for item in items:
+        if item.path.name.endswith("_conformance.py"):
+            item.add_marker("kit")
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
