@@ -121,6 +121,7 @@ def test_the_finished_part_of_a_funnel_ends_where_shards_are_missing(files, work
     assert _finished_part(ledgers, labels) == complete[:1]
 
 
+@pytest.mark.slow
 def test_datatrove_steps_are_put_under_the_same_accounts():
     from datatrove.pipeline.filters import GopherQualityFilter, LambdaFilter
 

@@ -100,6 +100,7 @@ def test_a_name_of_two_plugins_is_refused_where_it_is_used_and_nowhere_else(site
         discovery.load()
 
 
+@pytest.mark.slow
 def test_a_run_that_uses_no_name_of_two_plugins_goes_on_with_a_warning(command, workdir):
     (workdir / "rival.py").write_text(
         "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n@hookimpl\n"

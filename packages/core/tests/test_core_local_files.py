@@ -76,6 +76,7 @@ def test_a_folder_of_options_wins_over_the_defaults(probe, tmp_path):
     assert yaml.safe_load(probe("run", "+data=probe", "--config").stdout)["data"]["word"] == "mine"
 
 
+@pytest.mark.slow
 def test_child_processes_of_a_stage_are_told_where_local_files_are(probe, tmp_path):
     done = probe("run", "+data=probe", "data.needed=1")
     assert done.returncode == 0, done.stderr

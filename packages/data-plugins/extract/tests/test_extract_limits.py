@@ -24,6 +24,7 @@ def run(pages: list[str], **settings):
 
 
 @pytest.mark.parametrize("page", [MANY_ATTRIBUTES, MANY_OPTIONS], ids=["attributes", "options"])
+@pytest.mark.slow
 def test_a_page_that_hangs_the_parser_fails_and_the_others_are_kept(page):
     kept, ledger = run([GOOD, page, GOOD], timeout_s=1)
     assert kept == ["0", "2"]

@@ -185,6 +185,7 @@ def test_what_cannot_be_read_is_said(dataset, settings, message):
         ),
     ],
 )
+@pytest.mark.slow
 def test_no_hub_is_one_line_at_once(tmp_path, environment, said):
     pytest.importorskip("datasets", reason="the extra 'hub'")
     ended = subprocess.run(

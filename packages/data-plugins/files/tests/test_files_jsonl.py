@@ -165,6 +165,7 @@ def test_references_without_text_can_be_kept(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "xz", "bzip2"])
+@pytest.mark.slow
 def test_a_cut_stream_is_one_failure_and_what_came_before_is_kept(tmp_path, kind):
     items = rows(20_000)
     whole = COMPRESS[kind](as_jsonl(items))

@@ -98,6 +98,7 @@ def test_a_failure_that_passes_is_tried_again_and_counted(label, order, kind):
     assert report["outcomes"] == {"labelled": 2}
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_counts_as_a_timeout(label):
     found, report = label("hang once", "well", timeout=3.0)
     assert found["hang once"]["label"] == 4
