@@ -50,10 +50,13 @@ def fingerprint(file: str) -> str:
     return str(filesystem.ukey(plain))
 
 
-@functools.cache
 def source_digest(target: str) -> str:
     """Name the code of the package that a ``module:attribute`` is in: a digest of its Python and YAML files."""
-    package = target.partition(":")[0].partition(".")[0]
+    return _package_digest(target.partition(":")[0].partition(".")[0])
+
+
+@functools.cache
+def _package_digest(package: str) -> str:
     spec = importlib.util.find_spec(package)
     if spec is None:
         return "unknown"

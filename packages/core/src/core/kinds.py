@@ -28,7 +28,7 @@ class Kind:
     group: str | None = None
     """Config group whose options choose one by its ``name``; None: it is named inside a recipe or a setting."""
     default: str | None = None
-    """Option that a run takes unless another is chosen. It stands in the defaults list of ``conf/config.yaml`` too."""
+    """Option that a run takes unless another is chosen."""
     optional: bool = True
     """Whether a run can do without the group's default; the option may then be of a package that is not installed."""
     base: type | None = None

@@ -24,13 +24,16 @@ from core.writing import write_json
 def main(job_file: Path, parent: int) -> int:
     """Do the job that ``job_file`` describes, and write the manifest of its artifact last."""
     die_with_parent(parent)
+    place = job_file.parent
     try:
-        _run(Job.read(job_file))
+        job = Job.read(job_file)
+        place = job.output
+        _run(job)
     except BaseException as error:
         traceback.print_exc()
         message = str(error) or type(error).__name__
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
-            message = cannot_write(error, error.filename or job_file.parent)
+            message = cannot_write(error, error.filename or place)
             error = InputError(message)
         failure = {"message": message, "user": isinstance(error, UserError), "type": type(error).__name__}
         write_json(job_file.with_suffix(".error.json"), failure)
