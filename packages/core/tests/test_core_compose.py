@@ -83,6 +83,13 @@ def test_a_key_that_the_options_file_does_not_have_needs_no_plus(composed):
     assert composed("posttrain=polish", "posttrain.polish.workers=2")["posttrain"]["polish"]["workers"] == 2
 
 
+def test_a_step_that_is_no_settings_is_refused_by_a_run_and_by_what_prints_it(registry, composed):
+    config = composed("+data.steps.more=5")
+    for use in (graph.build, show_config.render):
+        with pytest.raises(ConfigError, match=r"data\.steps\.more=5: expected settings"):
+            use(config, registry)
+
+
 def test_paths_that_match_nothing_are_refused_before_any_work(registry, composed):
     with pytest.raises(InputError, match=r"no file matches missing/\*\.warc\.gz"):
         graph.build(composed("data.paths=[missing/*.warc.gz]"), registry)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store, typed
-from core.data.recipe import RecipeConfig, expand, plan_steps
+from core.data.recipe import RecipeConfig, expand, plan_steps, several
 from core.errors import ConfigError, MissingPluginError
 from core.fingerprint import fingerprint, source_digest
 from core.fingerprint import identity as content_identity
@@ -238,7 +238,7 @@ class _Builder:
         """Return the data stages by role: ``corpus`` for one recipe, ``corpus-<recipe>`` for each of several."""
         node = self._node("data", "data")
         executor = self._executor()
-        if "steps" in node or "corpus" in node or not all(isinstance(part, Mapping) for part in node.values()):
+        if not several(node):
             return {"corpus": self._data("data", node, executor)}
         return {f"corpus-{label}": self._data(f"data.{label}", part, executor) for label, part in node.items()}
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import settings_help, typed
-from core.data.recipe import RecipeConfig
+from core.data.recipe import RecipeConfig, several, step_settings
 from core.kinds import GROUPS
 from core.registry import Registry
 from core.run_config import RunConfig
@@ -61,7 +61,7 @@ def _part(kind: str, node: Mapping[str, Any], registry: Registry, where: str, in
 
 
 def _corpora(node: Mapping[str, Any], registry: Registry) -> list[str]:
-    if "steps" in node or "corpus" in node or not all(isinstance(part, Mapping) for part in node.values()):
+    if not several(node):
         return _corpus(node, registry, "data", 2)
     lines = []
     for label, part in node.items():
@@ -82,9 +82,7 @@ def _corpus(node: Mapping[str, Any], registry: Registry, where: str, indent: int
         lines += [f"{space}source:", *_part("sources", recipe.source, registry, f"{where}.source", indent + 2)]
     lines.append(f"{space}steps:")
     for label, given in recipe.steps.items():
-        settings = dict(given or {})
-        settings = {**(settings.pop("like", None) or {}), **settings}
-        use = str(settings.pop("use", label))
+        use, settings = step_settings(label, given, where)
         lines += [f"{space}  {label}:", f"{space}    use: {_origin('steps', use, registry)}"]
         lines += _entry_settings("steps", use, settings, registry, f"{where}.steps.{label}", indent + 4)
     return lines

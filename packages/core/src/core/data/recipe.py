@@ -71,6 +71,25 @@ class PlannedStep:
         return {**self.entry.identity(), "config": config}
 
 
+def several(node: Mapping[str, Any]) -> bool:
+    """Whether the settings of ``data`` hold several recipes by their labels, and not those of a single one."""
+    return "steps" not in node and "corpus" not in node and all(isinstance(part, Mapping) for part in node.values())
+
+
+def step_settings(label: str, node: Any, where: str) -> tuple[str, dict[str, Any]]:
+    """Return the registered name of a step of the recipe at ``where``, and its settings over those that it is ``like``.
+
+    Raises:
+        ConfigError: what stands under the label are no settings.
+    """
+    if node is None:
+        node = {}
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{where}.steps.{label}={node!r}: expected settings, such as {{use: <step>, key: value}}.")
+    settings = {**(node.get("like") or {}), **{key: value for key, value in node.items() if key != "like"}}
+    return str(settings.pop("use", label)), settings
+
+
 def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") -> list[PlannedStep]:
     """Resolve and check every step of the recipe at ``where`` in the configuration.
 
@@ -83,15 +102,8 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
     missing = {}
     planned = []
     for label, node in recipe.steps.items():
-        if node is None:
-            node = {}
-        if not isinstance(node, Mapping):
-            raise ConfigError(
-                f"{where}.steps.{label}={node!r}: expected settings, such as {{use: <step>, key: value}}."
-            )
-        settings = {**(node.get("like") or {}), **{key: value for key, value in node.items() if key != "like"}}
-        named = "use" in settings
-        use = str(settings.pop("use", label))
+        use, settings = step_settings(label, node, where)
+        named = node is not None and "use" in {**(node.get("like") or {}), **node}
         if use not in known:
             if not named and (guess := nearest(label, set(recipe.steps) - {label})):
                 raise ConfigError(f"{where}.steps.{label}: no such step in the recipe.{guess}")
