@@ -1,7 +1,7 @@
 """Composing: what an override means, and what is refused."""
 
 import pytest
-from core import compose, graph
+from core import compose, graph, show_config
 from core.errors import ConfigError, InputError, MissingPluginError
 
 
