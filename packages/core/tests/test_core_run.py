@@ -96,7 +96,7 @@ def test_a_stage_killed_in_the_middle_goes_on_from_there(run, workdir):
 
 def workers_of(workdir):
     """Return the command lines of the stages' processes of a run."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if "core.worker" in line and str(workdir) in line]
 
 

@@ -20,12 +20,10 @@ GIB = 1024**3
 
 def environment(config: LMEvalConfig) -> dict[str, str]:
     """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
-    variables = {**allocator_environment(), **vllm_environment(), **hub_environment(config.allow_network)}
+    engine = vllm_environment(eager=config.enforce_eager)
+    variables = {**allocator_environment(), **engine, **hub_environment(config.allow_network)}
     # This one overrules ``kv_cache_gib``, which is for the user alone to do.
     del variables["VLLM_CPU_KVCACHE_SPACE"]
-    if config.enforce_eager:
-        # vLLM still compiles one helper of its sampler, which takes 10 s and gains less.
-        variables["TORCHDYNAMO_DISABLE"] = "1"
     return variables
 
 

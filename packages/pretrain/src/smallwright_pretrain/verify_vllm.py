@@ -14,7 +14,7 @@ from core.writing import write_json
 
 from smallwright_pretrain.verify import LogProbabilities, Prompts
 
-ENVIRONMENT = {**vllm_environment(), **offline_environment()}
+ENVIRONMENT = {**vllm_environment(eager=True), **offline_environment()}
 """Variables that must be set before the process of this module starts."""
 
 

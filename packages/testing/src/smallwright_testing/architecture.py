@@ -234,7 +234,7 @@ class ArchitectureConformance(Learning, Conformance):
             json.dumps({"prompts": prompts_BL, "vllm_architecture": served_as, "log_probabilities": {}})
         )
         command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference), str(tmp_path / "hf")]
-        variables = {**environment(self.plugin_files), **vllm_environment(), **offline_environment()}
+        variables = {**environment(self.plugin_files), **vllm_environment(eager=True), **offline_environment()}
         ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr[-3000:]
         served = torch.tensor(json.loads(reference.read_text())["log_probabilities"]["vLLM"])

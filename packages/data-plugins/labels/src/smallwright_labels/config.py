@@ -162,6 +162,14 @@ class ScoreLlmConfig(LabelConfig):
     batch: int = setting(256, identity=False)
     """Documents handed to the engine at once; labels are saved after each batch."""
 
+    def eager(self) -> bool:
+        """Return whether engines started here compile nothing and capture no graphs."""
+        if self.enforce_eager is not None:
+            return self.enforce_eager
+        import torch  # the engine imports it anyway
+
+        return not torch.cuda.is_available()
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.model:

@@ -119,7 +119,7 @@ def make_runner(config: Any, work: Path) -> Any:
         server_ready_max_attempts=max(1, config.server_start_seconds // 2),
         server_ready_delay_sec=2.0,
         server_start_max_retries=0,
-        model_kwargs=_engine_arguments(config),
+        model_kwargs={} if config.base_url else _engine_arguments(config),
     )
     return Runner(
         rollout_fn=Rollout(config),
@@ -144,8 +144,7 @@ def _engine_arguments(config: Any) -> dict[str, Any]:
     }
     if config.revision:
         arguments["revision"] = config.revision
-    if config.enforce_eager is not None:
-        arguments["enforce-eager"] = config.enforce_eager
+    arguments["enforce-eager"] = config.eager()
     return arguments
 
 

@@ -86,10 +86,10 @@ class OwnVllm(VLLMServer):
         command += ["--host", "127.0.0.1", "--port", str(self._port), "--max-model-len", str(config.model_max_context)]
         if config.tp > 1:
             command += ["--tensor-parallel-size", str(config.tp)]
-        for name, value in (config.model_kwargs or {}).items():
+        for name, value in config.model_kwargs.items():
             switch = isinstance(value, bool)
             command.append(f"--{'' if value else 'no-'}{name}" if switch else f"--{name}={value}")
-        environment = vllm_environment()
+        environment = vllm_environment(eager=bool(config.model_kwargs["enforce-eager"]))
         del environment["VLLM_ENABLE_V1_MULTIPROCESSING"]  # a server keeps its engine in a process of its own
         return await asyncio.create_subprocess_exec(
             *command,

@@ -56,12 +56,12 @@ class _Engine:
     """vLLM's offline engine with the constraint of one configuration."""
 
     def __init__(self, config: Any, scale: int) -> None:
-        set_missing(vllm_environment())
         try:
+            eager = config.eager()
+            set_missing(vllm_environment(eager=eager))
             # Heavy, and only this backend wants it; the environment must be set before.
             with importing():
                 from vllm import LLM, SamplingParams
-                from vllm.platforms import current_platform
                 from vllm.sampling_params import StructuredOutputsParams
         except ImportError as error:
             raise MissingPluginError(
@@ -69,7 +69,6 @@ class _Engine:
                 "or use a server (data.scorer.backend=server), or data.scorer=rules."
             ) from None
         self._config = config
-        eager = current_platform.is_cpu() if config.enforce_eager is None else config.enforce_eager
         try:
             self._llm = LLM(
                 model=config.model,
