@@ -159,7 +159,6 @@ def _slope(model: Any, parameter: Any, direction: Any, ids_BL: Any, share: float
 
 
 def _run_ranks(folder: Path, plugin_files: tuple[str, ...]) -> None:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
-    command: list[Any] = [sys.executable, *launcher, "-m", "smallwright_testing.rank", folder]
+    command: list[Any] = [sys.executable, "-m", "smallwright_testing.rank", folder]
     ended = subprocess.run(command, env=environment(plugin_files), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
