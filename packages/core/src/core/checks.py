@@ -1,25 +1,10 @@
-"""Checks of settings: the limits of numbers, and the paths and libraries that a step needs, before any work."""
+"""Checks of settings before any work: the paths and libraries that a step needs."""
 
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import ConfigError, InputError, MissingPluginError
-
-
-def at_least(config: object, **least: float) -> None:
-    """Refuse settings that are too small. None passes: it stands for "no limit" or "not set".
-
-    Args:
-        least: Name of a setting to its least value.
-
-    Raises:
-        ConfigError: naming the first that is smaller.
-    """
-    for name, low in least.items():
-        value = getattr(config, name)
-        if value is not None and value < low:
-            raise ConfigError(f"{name}={value}: must be at least {low}.")
+from core.errors import InputError, MissingPluginError
 
 
 def check_local(name: str, where: str) -> None:
@@ -30,8 +15,7 @@ def check_local(name: str, where: str) -> None:
     """
     path = name.startswith(("/", "./", "../", "~")) or (name.count("/") > 1 and "://" not in name)
     if path and not Path(name).exists():
-        home = " Write the home folder out: ~ is not." if name.startswith("~") else ""
-        raise InputError(f"{where}={name}: no such file or folder.{home}")
+        raise InputError(f"{where}={name}: no such file or folder.")
 
 
 def check_modules(where: str, modules: Mapping[str, str], extra: str) -> None:

@@ -24,17 +24,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core import catalog, local_options
+from core import catalog, effect, local_options
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS
+from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS, SEVERAL_GROUPS
+from core.overrides import OVERRIDE, home_written_out, readable
 from core.registry import Registry
 from core.run_config import RunConfig
 
 LOCAL_CONFIG_FOLDER = "hydra_conf"
 ROOT = "smallwright"
 """Name of the root of every configuration in Hydra's store."""
-
-_OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)
 
 
 def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:
@@ -92,11 +91,14 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
 
     Raises:
         MissingPluginError: a group or option that nothing installed offers.
-        ConfigError: a key that does not exist, a malformed override, a value that is not set, an option that two offer.
+        ConfigError: a key that does not exist, a malformed override, a value that is not set, an option that two offer,
+            a setting that would change nothing.
     """
     options = option_index(registry)
+    overrides = [readable(override) for override in overrides]
     _refuse_unclear(overrides, options)
     normalised = [part for override in overrides for part in normalise(override, options, registry)]
+    _refuse_chosen_twice(overrides)
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     _store_root()
@@ -108,9 +110,12 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
             raise ConfigError(_explain(error, normalised)) from error
         _check_choices(composed, normalised, options, registry)
         try:
-            return _resolve(composed)
+            config = _resolve(composed)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
+        effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
+    effect.refuse_without_effect(config, [_key(override) for override in overrides])
+    return config
 
 
 def normalise(override: str, options: dict[str, dict[str, str]], registry: Registry) -> list[str]:
@@ -122,12 +127,13 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     A setting below a group, ``arch.num_hidden_layers=4``, need not be in the option's file: files name only what they
     change, and the types of the plugins refuse what does not exist.
     """
-    match = _OVERRIDE.match(override)
+    match = OVERRIDE.match(override)
     if match is None:
         raise ConfigError(f"cannot read {override!r}: write key=value, +group=option or ~key.")
     prefix, key, value = match["prefix"] or "", match["key"], match["value"]
     if not match["assign"] and prefix != "~":
-        raise ConfigError(f"cannot read {override!r}: write {key}=<value>.{_flag_hint(key)}")
+        raise ConfigError(f"cannot read {override!r}: {_without_value(key, options)}")
+    _refuse_unknown(override, prefix, key, options)
     group, at = key.replace(".", "/"), ""
     parts = key.split(".")
     if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
@@ -136,10 +142,13 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     if prefix == "~" or not (top_level or group in options):
         if value and catalog.package_of(group, value) is not None:  # its package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
-        if not prefix and parts[0] in GROUPS and len(parts) > 1:
+        if prefix != "~" and parts[0] in GROUPS and len(parts) > 1:
             prefix = "++"
         return [f"{prefix}{override.lstrip('+~')}"]
-    chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+    chosen = [part.strip(" '\"") for part in value.strip("[] ").split(",") if part.strip()]
+    if not chosen:
+        known = ", ".join(sorted(options.get(group, {}))) or "none"
+        raise ConfigError(f"{override}: names no option. Installed: {known}.")
     if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
         known = ", ".join(sorted(options[group]))
         raise MissingPluginError(f"{key}={value}: no such option.{nearest(value, options[group])} Installed: {known}.")
@@ -150,20 +159,65 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         prefix = ""
     elif group in APPENDED_GROUPS:
         prefix = "+"
-        if group == "arch" and len(chosen) > 1:
-            raise ConfigError(f"{override}: one architecture a run; start one run for each of {', '.join(chosen)}.")
-        if len(set(chosen)) < len(chosen):
-            raise ConfigError(f"{override}: an option is named twice.")
-        if group == "data" and len(chosen) > 1:
-            return [f"+data@data.{name}={name}" for name in chosen]
-    return [f"{prefix}{group}{at}={value}"]
+    if len(chosen) > 1 and group not in SEVERAL_GROUPS:
+        raise ConfigError(f"{override}: one option of {group} a run; start one run for each of {', '.join(chosen)}.")
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError(f"{override}: an option is named twice.")
+    if group == "data" and len(chosen) > 1:
+        return [f"+data@data.{name}={name}" for name in chosen]
+    listed = chosen[0] if len(chosen) == 1 else f"[{','.join(chosen)}]"
+    return [f"{prefix}{group}{at}={listed}"]
+
+
+def _without_value(key: str, options: Mapping[str, Mapping[str, str]]) -> str:
+    """Say what a key without a value may have meant: an option without its group, a flag, a setting."""
+    groups = [group for group in GROUPS if key in options.get(group, {})]
+    if groups:
+        return f"{key} is an option of {groups[0]}. Write {_sign(groups[0])}{groups[0]}={key}."
+    return f"write {key}=<value>.{_flag_hint(key)}"
+
+
+def _refuse_unknown(override: str, prefix: str, key: str, options: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse a key whose first part is no group and no setting of a run, and what no run can be without."""
+    first = key.replace("@", ".").replace("/", ".").partition(".")[0]
+    groups = (*GROUPS, *RUN_GROUPS)
+    if first not in _root_settings() and first not in groups:
+        known = [*_root_settings(), *(f"{_sign(group)}{group}" for group in groups)]
+        raise ConfigError(f"{key}: unknown key.{nearest(first, known)} Known keys: {', '.join(known)}.")
+    if prefix == "~" and key in GROUPS:
+        others = ", ".join(sorted(options.get(key, {}))) or "none"
+        if key in DEFAULT_GROUPS:
+            raise ConfigError(
+                f"{override}: no run is without {key}. Choose another: {key}=<option>. Installed: {others}."
+            )
+        raise ConfigError(f"{override}: leave +{key}=<option> out instead; nothing is chosen by itself.")
+
+
+def _sign(group: str) -> str:
+    """What stands before a group on a command line."""
+    return "+" if group in APPENDED_GROUPS else ""
+
+
+def _refuse_chosen_twice(overrides: Sequence[str]) -> None:
+    """Refuse a group that is chosen by two overrides."""
+    chosen: dict[str, str] = {}
+    for override in overrides:
+        match = OVERRIDE.match(override)
+        if match is None or match["prefix"] == "~" or match["key"] not in GROUPS or not match["value"]:
+            continue
+        group, value = match["key"], match["value"].strip("[]")
+        if group in chosen:
+            both = f"'{_sign(group)}{group}=[{chosen[group]},{value}]'"
+            fix = f"For both write {both}." if group in SEVERAL_GROUPS else "A run has one: leave one out."
+            raise ConfigError(f"{group} is chosen twice: {chosen[group]} and {value}. {fix}")
+        chosen[group] = value
 
 
 def _refuse_unclear(overrides: Sequence[str], options: dict[str, dict[str, str]]) -> None:
     """Refuse a setting of ``data`` that does not say which one of several recipes it is for."""
     recipes: list[str] = []
     for override in overrides:
-        match = _OVERRIDE.match(override)
+        match = OVERRIDE.match(override)
         if match and match["key"] == "data" and match["value"] and "," in match["value"]:
             recipes = [part.strip() for part in match["value"].strip("[]").split(",")]
     for override in overrides if recipes else ():
@@ -279,7 +333,16 @@ def _resolve(composed: DictConfig) -> dict[str, Any]:
     # An interpolation may point anywhere in the tree, so everything but Hydra's own keys must be in the copy.
     resolved = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+    return {str(key): _with_home(value) for key, value in resolved.items()}
+
+
+def _with_home(value: Any) -> Any:
+    """Return a value with the home folder written out in every path in it that begins with ``~``."""
+    if isinstance(value, dict):
+        return {key: _with_home(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_home(item) for item in value]
+    return home_written_out(value) if isinstance(value, str) else value
 
 
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -287,15 +350,30 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
-        key, known = match[1], [*_root_settings(), *GROUPS]
-        if "." not in key:
-            return f"{key}: unknown key.{nearest(key, known)} Known keys: {', '.join(sorted(known))}."
-        parent = key.rpartition(".")[0]
-        return f"{key}: unknown key: {parent} has no settings."
+        return f"{match[1]}: unknown key: {match[1].rpartition('.')[0]} has no settings."
+    match = re.search(r"Could not delete from config\. '([^']+)' does not exist", text)
+    if match:
+        return f"~{match[1]}: there is no such key.{_near_sibling(match[1], overrides)}"
+    match = re.search(r"Error merging override \+*(([^=\s]+)=.*)", text)
+    if match:
+        return (
+            f"{match[1]}: {match[2]} has settings: set one, {match[2]}.<key>=<value>, or drop one, ~{match[2]}.<key>."
+        )
     match = re.search(r"Could not find '([^']+)'", text)
     if match:
         return f"no config {match[1]!r} on the search path: is its plugin installed? See python -m core.plugins."
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _near_sibling(key: str, overrides: Sequence[str]) -> str:
+    """Return the nearest key beside one that does not exist."""
+    parent, _, name = key.rpartition(".")
+    without = [override for override in overrides if not override.startswith("~")]
+    try:
+        node = OmegaConf.select(hydra_compose(ROOT, overrides=without), parent) if parent else None
+    except (HydraException, OmegaConfBaseException):
+        return ""
+    return nearest(name, map(str, node)) if isinstance(node, DictConfig) else ""
 
 
 def _key(override: str) -> str:
