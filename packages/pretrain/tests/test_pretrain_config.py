@@ -18,7 +18,7 @@ from smallwright_pretrain.stage import TorchTitanPretrain
     [
         ({"global_batch_size": 6, "nproc": 4}, r"global_batch_size=6: not divisible by nproc=4\. Use 8"),
         ({"global_batch_size": 8, "micro_batch_size": 3}, r"micro_batch_size=3: must divide .* = 8"),
-        ({"steps": 0}, r"steps=0: must be 1 or more"),
+        ({"steps": 0}, r"steps=0: must be at least 1"),
         ({"steps": 5, "warmup_steps": 6}, r"warmup_steps=6: longer than steps=5"),
         ({"learning_rate": float("nan")}, r"learning_rate=nan"),
         ({"decay_ratio": 1.5}, r"decay_ratio=1\.5"),

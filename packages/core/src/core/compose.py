@@ -4,7 +4,6 @@ Hydra alone takes ``+arch=typo`` as a plain string when no package offers a grou
 key is a group is checked against what is installed, before and after composing.
 """
 
-import dataclasses
 import importlib.resources
 import os
 import re
@@ -24,12 +23,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core import catalog, effect, local_options
+from core import choices, effect, local_options
+from core.choices import key_of, root_settings
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS, SEVERAL_GROUPS
-from core.overrides import OVERRIDE, home_written_out, readable
+from core.kinds import GROUPS, RUN_GROUPS
+from core.overrides import home_written_out, readable
 from core.registry import Registry
-from core.run_config import RunConfig
 
 LOCAL_CONFIG_FOLDER = "hydra_conf"
 ROOT = "smallwright"
@@ -96,15 +95,16 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     """
     options = option_index(registry)
     overrides = [readable(override) for override in overrides]
-    _refuse_unclear(overrides, options)
-    normalised = [part for override in overrides for part in normalise(override, options, registry)]
-    _refuse_chosen_twice(overrides)
+    choices.refuse_unclear(overrides, options)
+    normalised = [part for override in overrides for part in choices.normalise(override, options, registry)]
+    choices.refuse_chosen_twice(overrides)
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     _store_root()
     with initialize(config_path=None, version_base="1.3"):
         try:
             _refuse_clashes(option_clashes(registry), normalised)
+            _refuse_nothing_to_read(normalised)
             composed = hydra_compose(ROOT, overrides=normalised, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_explain(error, normalised)) from error
@@ -114,123 +114,8 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         except OmegaConfBaseException as error:
             raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
         effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
-    effect.refuse_without_effect(config, [_key(override) for override in overrides])
+    effect.refuse_without_effect(config, [key_of(override) for override in overrides])
     return config
-
-
-def normalise(override: str, options: dict[str, dict[str, str]], registry: Registry) -> list[str]:
-    """Make an override say what its writer means, and refuse a group option that does not exist.
-
-    ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
-    ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option. Several
-    recipes, ``+data=[a,b]``, get a node each, ``data.a`` and ``data.b``; there ``data.a.scorer=llm`` chooses for one.
-    A setting below a group, ``arch.num_hidden_layers=4``, need not be in the option's file: files name only what they
-    change, and the types of the plugins refuse what does not exist.
-    """
-    match = OVERRIDE.match(override)
-    if match is None:
-        raise ConfigError(f"cannot read {override!r}: write key=value, +group=option or ~key.")
-    prefix, key, value = match["prefix"] or "", match["key"], match["value"]
-    if not match["assign"] and prefix != "~":
-        raise ConfigError(f"cannot read {override!r}: {_without_value(key, options)}")
-    _refuse_unknown(override, prefix, key, options)
-    group, at = key.replace(".", "/"), ""
-    parts = key.split(".")
-    if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
-        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # the option is for one of several recipes
-    top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
-    if prefix == "~" or not (top_level or group in options):
-        if value and catalog.package_of(group, value) is not None:  # its package is not installed
-            raise MissingPluginError(registry.missing_message(group, value, []))
-        if prefix != "~" and parts[0] in GROUPS and len(parts) > 1:
-            prefix = "++"
-        return [f"{prefix}{override.lstrip('+~')}"]
-    chosen = [part.strip(" '\"") for part in value.strip("[] ").split(",") if part.strip()]
-    if not chosen:
-        known = ", ".join(sorted(options.get(group, {}))) or "none"
-        raise ConfigError(f"{override}: names no option. Installed: {known}.")
-    if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
-        known = ", ".join(sorted(options[group]))
-        raise MissingPluginError(f"{key}={value}: no such option.{nearest(value, options[group])} Installed: {known}.")
-    for name in chosen:
-        if name not in options.get(group, {}):
-            raise MissingPluginError(registry.missing_message(group, name, sorted(options.get(group, {}))))
-    if group in DEFAULT_GROUPS:
-        prefix = ""
-    elif group in APPENDED_GROUPS:
-        prefix = "+"
-    if len(chosen) > 1 and group not in SEVERAL_GROUPS:
-        raise ConfigError(f"{override}: one option of {group} a run; start one run for each of {', '.join(chosen)}.")
-    if len(set(chosen)) < len(chosen):
-        raise ConfigError(f"{override}: an option is named twice.")
-    if group == "data" and len(chosen) > 1:
-        return [f"+data@data.{name}={name}" for name in chosen]
-    listed = chosen[0] if len(chosen) == 1 else f"[{','.join(chosen)}]"
-    return [f"{prefix}{group}{at}={listed}"]
-
-
-def _without_value(key: str, options: Mapping[str, Mapping[str, str]]) -> str:
-    """Say what a key without a value may have meant: an option without its group, a flag, a setting."""
-    groups = [group for group in GROUPS if key in options.get(group, {})]
-    if groups:
-        return f"{key} is an option of {groups[0]}. Write {_sign(groups[0])}{groups[0]}={key}."
-    return f"write {key}=<value>.{_flag_hint(key)}"
-
-
-def _refuse_unknown(override: str, prefix: str, key: str, options: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse a key whose first part is no group and no setting of a run, and what no run can be without."""
-    first = key.replace("@", ".").replace("/", ".").partition(".")[0]
-    groups = (*GROUPS, *RUN_GROUPS)
-    if first not in _root_settings() and first not in groups:
-        known = [*_root_settings(), *(f"{_sign(group)}{group}" for group in groups)]
-        raise ConfigError(f"{key}: unknown key.{nearest(first, known)} Known keys: {', '.join(known)}.")
-    if prefix == "~" and key in GROUPS:
-        others = ", ".join(sorted(options.get(key, {}))) or "none"
-        if key in DEFAULT_GROUPS:
-            raise ConfigError(
-                f"{override}: no run is without {key}. Choose another: {key}=<option>. Installed: {others}."
-            )
-        raise ConfigError(f"{override}: leave +{key}=<option> out instead; nothing is chosen by itself.")
-
-
-def _sign(group: str) -> str:
-    """What stands before a group on a command line."""
-    return "+" if group in APPENDED_GROUPS else ""
-
-
-def _refuse_chosen_twice(overrides: Sequence[str]) -> None:
-    """Refuse a group that is chosen by two overrides."""
-    chosen: dict[str, str] = {}
-    for override in overrides:
-        match = OVERRIDE.match(override)
-        if match is None or match["prefix"] == "~" or match["key"] not in GROUPS or not match["value"]:
-            continue
-        group, value = match["key"], match["value"].strip("[]")
-        if group in chosen:
-            both = f"'{_sign(group)}{group}=[{chosen[group]},{value}]'"
-            fix = f"For both write {both}." if group in SEVERAL_GROUPS else "A run has one: leave one out."
-            raise ConfigError(f"{group} is chosen twice: {chosen[group]} and {value}. {fix}")
-        chosen[group] = value
-
-
-def _refuse_unclear(overrides: Sequence[str], options: dict[str, dict[str, str]]) -> None:
-    """Refuse a setting of ``data`` that does not say which one of several recipes it is for."""
-    recipes: list[str] = []
-    for override in overrides:
-        match = OVERRIDE.match(override)
-        if match and match["key"] == "data" and match["value"] and "," in match["value"]:
-            recipes = [part.strip() for part in match["value"].strip("[]").split(",")]
-    for override in overrides if recipes else ():
-        first, _, rest = _key(override).replace("/", ".").partition(".")
-        recipe = rest.partition(".")[0]
-        if first != "data" or not rest or recipe in recipes:
-            continue
-        if recipe in options.get("data", {}) or nearest(recipe, recipes):
-            raise ConfigError(
-                f"{_key(override)}: this run's recipes are {', '.join(recipes)}.{nearest(recipe, recipes)}"
-            )
-        choices = " or ".join(f"data.{name}.{rest}" for name in recipes)
-        raise ConfigError(f"{_key(override)}: this run has several recipes; say which one is meant: {choices}.")
 
 
 def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], overrides: list[str]) -> None:
@@ -244,22 +129,12 @@ def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], ov
             raise ConfigError(message)
 
 
-def _flag_hint(key: str) -> str:
-    return " Options start with --; see --help." if key.startswith("-") else ""
-
-
 def _store_root() -> None:
     """Give Hydra the root: the default option of each group that has one, and the settings of a run."""
     kinds = [kind for kind in GROUPS.values() if kind.default is not None]
     defaults = [{f"optional {kind.group}" if kind.optional else kind.group: kind.default} for kind in kinds]
     hydra = {"output_subdir": None, "job": {"chdir": False}}
-    ConfigStore.instance().store(
-        name=ROOT, node={"defaults": [*defaults, "_self_"], **_root_settings(), "hydra": hydra}
-    )
-
-
-def _root_settings() -> dict[str, Any]:
-    return {field.name: field.default for field in dataclasses.fields(RunConfig)}
+    ConfigStore.instance().store(name=ROOT, node={"defaults": [*defaults, "_self_"], **root_settings(), "hydra": hydra})
 
 
 def _install_search_path(registry: Registry) -> None:
@@ -283,18 +158,18 @@ def _check_choices(
     composed: DictConfig, overrides: Sequence[str], options: Mapping[str, Mapping[str, str]], registry: Registry
 ) -> None:
     """Refuse what would be a plain value or a setting of nothing: each group that is set must have a chosen option."""
-    choices = composed.hydra.runtime.choices
+    chosen = composed.hydra.runtime.choices
     for group in (*GROUPS, *RUN_GROUPS):
         given = [override for override in overrides if override.lstrip("+").startswith((f"{group}=", f"{group}@"))]
         node = OmegaConf.select(composed, group)
         # For a list of options Hydra records no choice, but the group then has settings.
         has_settings = isinstance(node, DictConfig)
-        if given and not has_settings and group not in choices:
+        if given and not has_settings and group not in (*chosen, *RUN_GROUPS):
             raise MissingPluginError(f"{given[0]}: no installed plugin offers {group!r}. See python -m core.plugins.")
         if not has_settings and group in composed and composed[group] is not None:
             raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value, which {group} never is.")
         if has_settings and not given and group != "posttrain":
-            _refuse_settings_of_nothing(group, node, overrides, choices, options, registry)
+            _refuse_settings_of_nothing(group, node, overrides, chosen, options, registry)
     for name, node in (OmegaConf.select(composed, "posttrain") or {}).items():
         if not isinstance(node, DictConfig) or "name" not in node:
             key = _given_below(f"posttrain.{name}", overrides) or f"posttrain.{name}"
@@ -307,13 +182,13 @@ def _refuse_settings_of_nothing(
     group: str,
     node: DictConfig,
     overrides: Sequence[str],
-    choices: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     options: Mapping[str, Mapping[str, str]],
     registry: Registry,
 ) -> None:
     """Refuse settings of a group for which nothing was chosen, such as ``arch.size=nano`` without ``+arch``."""
     key = _given_below(group, overrides)
-    if key is None or choices.get(group) in options.get(group, {}) or "name" in node:
+    if key is None or chosen.get(group) in options.get(group, {}) or "name" in node:
         return
     default = GROUPS[group].default if group in GROUPS else None
     if default is not None:  # its package is not installed
@@ -324,7 +199,7 @@ def _refuse_settings_of_nothing(
 
 def _given_below(place: str, overrides: Sequence[str]) -> str | None:
     """The key of the first override below a place of the configuration."""
-    keys = (_key(override) for override in overrides if "/" not in _key(override))
+    keys = (key_of(override) for override in overrides if "/" not in key_of(override))
     return next((key for key in keys if key.startswith(f"{place}.")), None)
 
 
@@ -368,16 +243,29 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
 def _near_sibling(key: str, overrides: Sequence[str]) -> str:
     """Return the nearest key beside one that does not exist."""
     parent, _, name = key.rpartition(".")
+    return nearest(name, _keys_before_deletions(parent, overrides))
+
+
+def _keys_before_deletions(parent: str, overrides: Sequence[str]) -> list[str]:
+    """Return the keys of a node as they would be without ``~key``, in order; none where it has no settings."""
     without = [override for override in overrides if not override.startswith("~")]
     try:
         node = OmegaConf.select(hydra_compose(ROOT, overrides=without), parent) if parent else None
     except (HydraException, OmegaConfBaseException):
-        return ""
-    return nearest(name, map(str, node)) if isinstance(node, DictConfig) else ""
+        return []
+    return list(map(str, node)) if isinstance(node, DictConfig) else []
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").split("=", 1)[0]
+def _refuse_nothing_to_read(overrides: Sequence[str]) -> None:
+    """Refuse to drop the first step of a recipe, for the next one would be given no documents."""
+    for override in overrides:
+        parent, _, label = override.removeprefix("~").rpartition(".")
+        dropped = override.startswith("~data.") and parent.endswith(".steps")
+        if dropped and _keys_before_deletions(parent, overrides)[:1] == [label]:
+            raise ConfigError(
+                f"{override}: the recipe begins with this step, and without it nothing is read. To read in another way, "
+                f"set {parent}.{label}.use=<step>."
+            )
 
 
 def _first_line(error: Exception) -> str:

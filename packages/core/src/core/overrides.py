@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from core.errors import ConfigError
+from core.kinds import SEVERAL_GROUPS
 
 OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)
 HOME = re.compile(r"~[\w.-]*(?=/|$)")
@@ -41,6 +42,8 @@ def readable(override: str) -> str:
     if _is_list(value) or _is_mapping(value):
         value = _with_quotes(value)
     elif not _reads(value):
+        if key in SEVERAL_GROUPS and _reads(value, sweep=True):
+            return f"{start}[{value}]"
         if _reads(value, sweep=True) and "," in value:
             raise ConfigError(
                 f"{key}={value}: several values. Write '{key}=[{value}]' for a list, or quotes where the commas belong "

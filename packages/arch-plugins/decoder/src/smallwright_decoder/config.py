@@ -185,7 +185,7 @@ class DecoderConfig:
         scaled = self.rope_scaling != "none"
         if scaled != (self.rope_factor > 1):
             raise ConfigError(
-                f"rope_factor={self.rope_factor} with rope_scaling={self.rope_scaling}: a factor above 1 needs a "
+                f"rope_scaling={self.rope_scaling} with rope_factor={self.rope_factor:g}: a factor above 1 needs a "
                 "scaling, and a scaling a factor above 1. Set both."
             )
         original = self.rope_original_max_position
@@ -288,11 +288,13 @@ def check_activation(name: str) -> None:
     module, _, function = name.partition(":")
     if name in ACTIVATIONS:
         return
+    package, *below = module.split(".")
+    if package in sys.stdlib_module_names:
+        raise ConfigError(f"arch.activation={name}: Python's own functions take no tensors. Name one of torch's kind.")
     if module in sys.modules:
         if not callable(getattr(sys.modules[module], function, None)):
             raise ConfigError(f"arch.activation={name}: {module} has no function {function}.")
         return
-    package, *below = module.split(".")
     try:
         spec = importlib.util.find_spec(package)
     except ValueError:  # __main__, which no other process could import

@@ -26,6 +26,8 @@ def check(source: Dimensions, child: Dimensions, config: InheritedInitConfig) ->
         large, small = getattr(source, key), getattr(child, key)
         if small > large:
             found.append(f"arch.{key}={small}: larger than the source's {large}. Set it to {large} or less.")
+    if found:
+        found[-1] += " Or take a larger source: arch.initializer.source or arch.initializer.source_size."
     for key in SAME + SAME_PARTS:
         theirs, ours = getattr(source, key), getattr(child, key)
         if key == "shortcut_reduction" and not source.augmented_shortcuts:
