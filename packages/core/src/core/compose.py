@@ -114,7 +114,9 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         except OmegaConfBaseException as error:
             raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
         effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
-    effect.refuse_without_effect(config, [key_of(override) for override in overrides])
+    keys = [key_of(override) for override in overrides]
+    effect.let_step_win(config, keys, registry)
+    effect.refuse_without_effect(config, keys)
     return config
 
 
@@ -263,8 +265,8 @@ def _refuse_nothing_to_read(overrides: Sequence[str]) -> None:
         dropped = override.startswith("~data.") and parent.endswith(".steps")
         if dropped and _keys_before_deletions(parent, overrides)[:1] == [label]:
             raise ConfigError(
-                f"{override}: the recipe begins with this step, and without it nothing is read. To read in another way, "
-                f"set {parent}.{label}.use=<step>."
+                f"{override}: the recipe begins with this step, and without it nothing is read. To read in another "
+                f"way, set {parent}.{label}.use=<step>."
             )
 
 

@@ -1,5 +1,6 @@
 """That settings do what they say: a size that is named wins over an option's numbers, and no setting is for nothing."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,29 @@ def let_size_win(config: dict[str, Any], set_by: Sequence[set[str]], registry: R
         number = isinstance(arch[key], (int, float)) and not isinstance(arch[key], bool)
         if key in sizes[size] or number:
             del arch[key]
+
+
+def let_step_win(config: Mapping[str, Any], keys: Sequence[str], registry: Registry) -> None:
+    """Take from a step that the command line replaced, ``data.steps.read.use=...``, what the former one was told.
+
+    Args:
+        config: The composed configuration, which is changed.
+        keys: What the command line sets; this stays.
+    """
+    for key in keys:
+        place, _, last = key.rpartition(".")
+        node: Any = config
+        for part in place.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if last != "use" or ".steps." not in place or not isinstance(node, dict):
+            continue
+        if node["use"] not in registry.names("steps"):
+            continue
+        config_class = registry.get("steps", str(node["use"])).load_config()
+        fields = dataclasses.fields(config_class) if config_class is not None else ()
+        known = {"use", "like", *(field.name for field in fields)}
+        for other in [name for name in node if name not in known and f"{place}.{name}" not in keys]:
+            del node[other]
 
 
 def refuse_without_effect(config: Mapping[str, Any], keys: Sequence[str]) -> None:
