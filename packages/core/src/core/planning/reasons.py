@@ -23,7 +23,7 @@ def _said(spec: StageSpec, difference: Difference) -> str:
     key, before, after = difference.key, difference.before, difference.after
     first, _, rest = key.partition(".")
     if first == "inputs":
-        return f"another {rest.replace('corpus-', 'corpus of data.')}"
+        return f"another {rest.replace('corpus-', 'corpus of data.')}" if rest != "tokens" else "other tokens"
     if first in ("implementation", "plugin"):
         return f"made by {after} instead of {before}"
     if first == "artifact_version":
