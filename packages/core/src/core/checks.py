@@ -1,10 +1,36 @@
 """Checks of settings before any work: the paths and libraries that a step needs."""
 
 import importlib.util
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import InputError, MissingPluginError
+from core.registry import Entry
+
+
+def check_target(entry: Entry) -> None:
+    """Refuse a registered name whose module, or what it names there, does not exist; nothing heavy is imported.
+
+    Raises:
+        MissingPluginError: naming the plugin and what it registered.
+    """
+    module, _, attribute = entry.target.partition(":")
+    if hasattr(sys.modules.get(module), attribute):
+        return
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # a package above it; a module without a spec
+        spec = None
+    wrong = "" if spec is not None else f"no module {module}"
+    if spec is not None and spec.origin and spec.origin.endswith(".py"):
+        source = Path(spec.origin).read_text(encoding="utf-8", errors="replace")
+        hidden = "import *" in source or "__getattr__" in source
+        if not hidden and re.search(rf"\b{re.escape(attribute)}\b", source) is None:
+            wrong = f"no {attribute!r} in {module}"
+    if wrong:
+        raise MissingPluginError(f"{entry.kind} {entry.name!r} of {entry.origin}: {wrong}. Mend or upgrade the plugin.")
 
 
 def check_local(name: str, where: str) -> None:

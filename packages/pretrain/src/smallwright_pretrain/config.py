@@ -74,8 +74,8 @@ class TorchTitanConfig:
             )
         if self.warmup_steps > self.steps:
             raise ConfigError(
-                f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or null, "
-                "which follows the steps."
+                f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
+                "null, which follows the steps."
             )
         if self.nproc % self.replicate:
             raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")

@@ -12,6 +12,7 @@ import fsspec
 
 from core import fingerprint
 from core.catalog import install_hint
+from core.checks import check_target
 from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
 from core.registry import Entry, Registry
 from core.typed import setting
@@ -106,6 +107,7 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
             missing[label] = use
             continue
         entry = registry.get("steps", use)
+        check_target(entry)
         place = f"{where}.steps.{label}"
         try:
             config = settings if entry.config is None else entry.settings(settings, place)
