@@ -160,3 +160,15 @@ def test_a_path_in_the_home_folder_is_written_out(registry, workdir):
     config = compose.compose(["+data=toy", "+experiment=at_home", "store=~/store", "data.paths=[~/a.txt]"], registry)
     assert (config["store"], config["run_dir"]) == (f"{home}/store", f"{home}/runs")
     assert config["data"]["paths"] == [f"{home}/a.txt"]
+
+
+def test_the_command_line_chooses_anew_what_an_experiment_has_chosen(registry, workdir):
+    (workdir / "hydra_conf/experiment").mkdir()
+    (workdir / "hydra_conf/experiment/one.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - /data: toy\n  - /arch: tiny\nseed: 3\n"
+    )
+    (workdir / "hydra_conf/arch/other.yaml").write_text("name: tiny\nsize: wide\n")
+    assert compose.compose(["+experiment=one"], registry)["data"]["name"] == "toy"
+    config = compose.compose(["+experiment=one", "+data=other", "+arch=other"], registry)
+    assert (config["data"]["name"], config["arch"]["size"], config["seed"]) == ("other", "wide", 3)
+    assert list(compose.compose(["+experiment=one", "+data=[toy,other]"], registry)["data"]) == ["toy", "other"]

@@ -103,6 +103,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     _store_root()
     with initialize(config_path=None, version_base="1.3"):
         try:
+            normalised = _over_experiment(normalised)
             _refuse_clashes(option_clashes(registry), normalised)
             _refuse_nothing_to_read(normalised)
             composed = hydra_compose(ROOT, overrides=normalised, return_hydra_config=True)
@@ -118,6 +119,29 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)
     return config
+
+
+def _over_experiment(overrides: list[str]) -> list[str]:
+    """Let the command line choose anew what an experiment has chosen; Hydra asks for other signs then."""
+    if not any(override.lstrip("+").startswith(tuple(f"{group}=" for group in RUN_GROUPS)) for override in overrides):
+        return overrides
+    loader = GlobalHydra.instance().config_loader()
+    for _ in GROUPS:
+        try:
+            entries = loader.compute_defaults_list(ROOT, overrides, RunMode.RUN).defaults
+        except HydraException as error:
+            match = re.search(r"Multiple values for ([\w/]+)\.", str(error))
+            if match is None:
+                return overrides
+            overrides = [
+                override.removeprefix("+") if override.startswith(f"+{match[1]}=") else override
+                for override in overrides
+            ]
+            continue
+        chosen = any((entry.config_path or "").startswith("data/") and entry.package == "data" for entry in entries)
+        several = any(override.startswith("+data@") for override in overrides)
+        return ["~data", *overrides] if chosen and several else overrides
+    return overrides
 
 
 def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], overrides: list[str]) -> None:
