@@ -131,6 +131,15 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
         (["+data=toy", "~data.steps.read_lines"], "~data.steps.read_lines: the recipe begins with this step"),
         (["+data=toy", "data.steps=[]"], "data.steps=[]: data.steps has settings"),
         (["+data=toy", "data.paths=[a"], "data.paths=[a: the [ is not closed."),
+        (
+            ["+data=toy", "store=${HOME}/x"],
+            "store: Interpolation key 'HOME' not found. For the environment variable wr",
+        ),
+        (["+data=toy", "name=${a"], "name='${a': cannot read the reference; write ${a.key}"),
+        (["+data=toy", "data..steps=3"], "cannot read 'data..steps=3'"),
+        (["+arch=wide"], "+arch=wide: wide is a size of tiny. Write +arch=tiny arch.size=wide."),
+        (["+arch=TINY"], "Did you mean 'tiny'?"),
+        (["+arch", "tiny"], "cannot read '+arch': write +arch=<option>."),
     ],
 )
 def test_what_was_meant_is_said_in_the_words_of_the_command_line(registry, overrides, said):

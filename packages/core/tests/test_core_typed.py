@@ -37,14 +37,14 @@ class Settings:
         ({"hiden_size": 4}, ["x.hiden_size", "unknown key", "Did you mean 'hidden_size'?"]),
         ({}, ["x.hidden_size: not set"]),
         ({"hidden_size": "big"}, ["x.hidden_size='big'", "expected int, got str"]),
-        ({"hidden_size": True}, ["x.hidden_size=True", "expected int"]),
+        ({"hidden_size": True}, ["x.hidden_size=true", "expected int"]),
         ({"hidden_size": 4, "mode": "exakt"}, ["x.mode=exakt", "fast, exact", "Did you mean 'exact'?"]),
         ({"hidden_size": 4, "names": "one"}, ["x.names='one'", "expected list [str, ...], got str. Write [one]."]),
         ({"hidden_size": 4, "extra": "all"}, ["expected mapping {key: value} | null, got str. Write {key: all}."]),
         ({"hidden_size": 4, "inner": {"dept": 2}}, ["x.inner.dept", "Did you mean 'depth'?"]),
         ({"hidden_size": 3}, ["x.hidden_size=3: must be even"]),
         ({"size": "nan"}, ["x.size=nan: unknown size", "nano, large"]),
-        ({"hidden_size": 4, "inner": {"depth": None}}, ["x.inner.depth=None", "expected int"]),
+        ({"hidden_size": 4, "inner": {"depth": None}}, ["x.inner.depth=null", "expected int"]),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(values, words):

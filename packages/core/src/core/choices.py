@@ -48,6 +48,10 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         raise MissingPluginError(f"{key}={value}: no such option.{nearest(value, options[group])} Installed: {known}.")
     for name in chosen:
         if name not in options.get(group, {}):
+            if group == "arch" and (owners := _of_size(name, registry)):
+                raise ConfigError(
+                    f"{override}: {name} is a size of {', '.join(owners)}. Write +arch={owners[0]} arch.size={name}."
+                )
             raise MissingPluginError(registry.missing_message(group, name, sorted(options.get(group, {}))))
     if group in DEFAULT_GROUPS:
         prefix = ""
@@ -68,6 +72,8 @@ def _without_value(key: str, options: Mapping[str, Mapping[str, str]]) -> str:
     groups = [group for group in GROUPS if key in options.get(group, {})]
     if groups:
         return f"{key} is an option of {groups[0]}. Write {_sign(groups[0])}{groups[0]}={key}."
+    if key in GROUPS:
+        return f"write {_sign(key)}{key}=<option>."
     return f"write {key}=<value>.{_flag_hint(key)}"
 
 
@@ -86,6 +92,12 @@ def _refuse_unknown(override: str, prefix: str, key: str, options: Mapping[str, 
                 f"{override}: no run is without {key}. Choose another: {key}=<option>. Installed: {others}."
             )
         raise ConfigError(f"{override}: leave +{key}=<option> out instead; nothing is chosen by itself.")
+
+
+def _of_size(name: str, registry: Registry) -> list[str]:
+    """Return the architectures that have a size of that name."""
+    entries = [entry for entry in registry.entries() if entry.kind == "architectures" and entry.config]
+    return [entry.name for entry in entries if name in getattr(entry.load_config(), "SIZES", {})]
 
 
 def _sign(group: str) -> str:

@@ -17,7 +17,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -113,7 +113,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         try:
             config = _resolve(composed)
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
+            raise ConfigError(_explain_reference(error)) from error
         effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
     keys = [key_of(override) for override in overrides]
     effect.let_step_win(config, keys, registry)
@@ -255,7 +255,11 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     match = re.search(r"Could not delete from config\. '([^']+)' does not exist", text)
     if match:
         return f"~{match[1]}: there is no such key.{_near_sibling(match[1], overrides)}"
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override.lstrip('+')!r}: write key=value, with a key of names between dots."
     match = re.search(r"Error merging override \+*(([^=\s]+)=.*)", text)
+    if match and "${" in match[1]:
+        return f"{match[1]}: cannot read the reference; write ${{a.key}}, or ${{oc.env:NAME}} for a variable."
     if match:
         return (
             f"{match[1]}: {match[2]} has settings: set one, {match[2]}.<key>=<value>, or drop one, ~{match[2]}.<key>."
@@ -264,6 +268,15 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     if match:
         return f"no config {match[1]!r} on the search path: is its plugin installed? See python -m core.plugins."
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _explain_reference(error: OmegaConfBaseException) -> str:
+    """Turn OmegaConf's message about ``${...}`` into one line with the key that has it."""
+    match = re.search(r"Interpolation key '([^']+)' not found", str(error))
+    variable = (
+        f" For the environment variable write ${{oc.env:{match[1]}}}." if match and match[1] in os.environ else ""
+    )
+    return f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}.{variable}"
 
 
 def _near_sibling(key: str, overrides: Sequence[str]) -> str:

@@ -229,7 +229,8 @@ def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
             text = str(value).lower() if isinstance(value, bool) else value
             example = f" In quotes it is text: '{where}=\"{text}\"'."
     got = {type(None): "null", dict: "mapping", tuple: "list"}.get(type(value), type(value).__name__)
-    return _WrongType(f"{where}={value!r}: expected {show_type(hint)}, got {got}.{example}", where)
+    shown = _show_word(value).lower() if value is None or isinstance(value, bool) else repr(value)
+    return _WrongType(f"{where}={shown}: expected {show_type(hint)}, got {got}.{example}", where)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
