@@ -45,8 +45,8 @@ def test_heads_that_vllm_does_not_serve_are_refused_only_where_it_will_be_asked(
     tiny = Tiny(TinyConfig())
     monkeypatch.setattr(tiny, "head_width", lambda: 8)
     with pytest.raises(ConfigError, match=r"arch.head_dim=8: pretrain.verify_vllm=true .* Set arch.head_dim=32, or"):
-        TorchTitanPretrain(TorchTitanConfig()).check_model(tiny, "pretrain")
-    TorchTitanPretrain(TorchTitanConfig(verify_vllm=False)).check_model(tiny, "pretrain")
+        TorchTitanPretrain(TorchTitanConfig()).check_plan("pretrain", tiny, None)
+    TorchTitanPretrain(TorchTitanConfig(verify_vllm=False)).check_plan("pretrain", tiny, None)
 
 
 def test_hardware_settings_are_no_identity():

@@ -52,7 +52,7 @@ class _Builder:
         tokens = self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer})
         model = self._pretrain(tokenizer, tokens)
         self._evaluate("eval", model, tokenizer, tokens)
-        aligned = self._posttrain(model)
+        aligned = self._posttrain(model, tokenizer)
         if aligned is not model:
             self._evaluate(f"eval-{aligned.name}", aligned, tokenizer, tokens)
         return self.stages
@@ -215,7 +215,7 @@ class _Builder:
         built = architecture.build()
         trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
-        trainer.check_model(built, "pretrain")
+        trainer.check_plan("pretrain", built, inputs["tokenizer"].build())
         return stage
 
     def _initialize(
@@ -248,7 +248,7 @@ class _Builder:
         at = "arch.initializer"
         return self._new("init", entry, config, where=at, label=label, inputs=inputs, architecture=architecture)
 
-    def _posttrain(self, model: StageSpec) -> StageSpec:
+    def _posttrain(self, model: StageSpec, tokenizer: StageSpec) -> StageSpec:
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
@@ -256,6 +256,7 @@ class _Builder:
             config = self._settings(entry, node, where)
             architecture = model.architecture
             assert architecture is not None
+            entry.build(config).check_plan(f"posttrain.{name}", architecture.build(), tokenizer.build())
             label = f"{name}-{architecture.label()}"
             inputs = {"model": model}
             model = self._new(
@@ -268,14 +269,13 @@ class _Builder:
                 inputs=inputs,
                 architecture=architecture,
             )
-            model.build().check_model(architecture.build(), where)
         return model
 
     def _evaluate(self, name: str, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> None:
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "eval")
-        inputs = {"model": model, "tokens": tokens, "tokenizer": tokenizer}
         assert model.architecture is not None
-        entry.build(config).check_model(model.architecture.build(), "eval")
+        entry.build(config).check_plan("eval", model.architecture.build(), tokenizer.build())
+        inputs = {"model": model, "tokens": tokens, "tokenizer": tokenizer}
         self._new(name, entry, config, folder="eval", label=model.label, inputs=inputs, architecture=model.architecture)

@@ -137,14 +137,18 @@ class Stage(ABC):
         """Return variables that must be set before the stage's process starts: allocator, threads, engine switches."""
         return {}
 
-    def check_model(self, architecture: "Architecture", where: str) -> None:
-        """Refuse, while planning, a model that this stage could not train, serve or measure; nothing by default.
+    def check_plan(self, where: str, architecture: "Architecture", tokenizer: "Tokenizer") -> None:
+        """Refuse, while planning, what would end the stage after the work before it; no engine is imported.
+
+        Asked of posttrainers and evaluators.
 
         Args:
-            where: Place of the stage's settings in the configuration, such as ``eval``.
+            where: Place of the settings in the configuration, such as ``posttrain.sft``.
+            architecture: Of the model that the stage gets.
+            tokenizer: The stage that makes the model's tokenizer.
 
         Raises:
-            core.errors.UserError: naming the settings that clash.
+            core.errors.UserError: the message starts with ``where`` and the key.
         """
         return
 

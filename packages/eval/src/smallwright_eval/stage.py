@@ -13,7 +13,7 @@ from typing import Any
 
 from core.engines import importing, set_missing
 from core.errors import ConfigError, InputError
-from core.interfaces import Architecture, Job, Stage
+from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.served import check_head_width
 from core.writing import write_json, write_text
 
@@ -34,7 +34,7 @@ class LMEval(Stage):
         """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
         return engines.environment(self.config)
 
-    def check_model(self, architecture: Architecture, where: str) -> None:
+    def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
         """Refuse heads that vLLM cannot serve here."""
         if self.config.engine == "vllm":
             check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Job, TokensMeta, Trainer
+from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
@@ -48,7 +48,7 @@ class TorchTitanPretrain(Trainer):
         other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
-    def check_model(self, architecture: Architecture, where: str) -> None:
+    def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
         """Refuse heads that vLLM, with which the checkpoint will be compared, cannot serve here."""
         if self.config.verify_vllm:
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
