@@ -54,12 +54,23 @@ def test_capitals_are_of_the_same_language(change):
     assert apply(step, change(russian))[0]["language"] == "ru"
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["OK", "Hello world", "READ MORE", "Home About Contact", "你好，世界", "Привет", "1 a 2 b 3 c", "ÉCOLE DES FILLES"]
-    + ["Select your preferred payment method (i.e. card type or PayPal) and order"]
-    + ["to imports but tolerated foreign discrimination against American goods. American consumers and corporations"],
-)
+SHORT = [
+    "OK",
+    "Hello world",
+    "READ MORE",
+    "Home About Contact",
+    "你好，世界",
+    "Привет",
+    "1 a 2 b 3 c",
+    "ÉCOLE DES FILLES",
+]
+PIECES = [
+    "Select your preferred payment method (i.e. card type or PayPal) and order",
+    "to imports but tolerated foreign discrimination against American goods. American consumers and corporations",
+]
+
+
+@pytest.mark.parametrize("text", [*SHORT, *PIECES])
 def test_short_text_is_unknown_rather_than_another_language(text):
     assert apply(Language(LanguageConfig(languages=None)), text)[0]["language"] in ("unknown", "en")
     assert apply(Language(LanguageConfig(languages=None)), text[:50])[0]["language"] == "unknown"
