@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Iterable
 
 _INVISIBLE = "\u00ad\u061c\u180b-\u180f\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
-_INVISIBLE += "\U000e0001-\U000e007f\U000e0100-\U000e01ef"
-"""Soft hyphens, direction marks, word joiners, variation selectors, tags. The zero-width space is not among them: it
-stands between words."""
+_INVISIBLE_16 = "\U000e0001-\U000e007f\U000e0100-\U000e01ef"
+"""Soft hyphens, direction marks, word joiners, variation selectors, tags; those beyond 16 bits apart. The zero-width
+space is not among them: it stands between words."""
 _ACCENTS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 """Marks of Latin, Greek and Cyrillic letters, and of mathematics. The letter stays what it is without them; in other
 scripts, and in their own blocks of Unicode, marks make another word of it."""
@@ -37,11 +37,17 @@ def _class_of(codes: Iterable[int]) -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
-_MARKS = _class_of(code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
+def _marks(first: int, end: int) -> str:
+    return _class_of(code for code in range(first, end) if unicodedata.category(chr(code))[0] == "M")
 
-ATTACHED = f"{_MARKS}\u200c\u200d{_INVISIBLE}"
-"""What belongs to the letter before it, as the inside of a character class: combining marks, joiners, and signs that
-are not seen. A word is ``[letter][letter or attached]*``; without a letter before it an attached sign is no word."""
+
+# Classes of a regular expression are quick within 16 bits. Behind most words stands a blank, which the first look-ahead
+# knows; the second one keeps all other signs from the many marks beyond 16 bits.
+ATTACHED = (
+    rf"(?![\x00-\x7f])(?:[{_marks(0x300, 0x10000)}\u200c\u200d{_INVISIBLE}]|"
+    rf"(?![\x00-\uffff])[{_marks(0x10000, 0x1F000)}{_INVISIBLE_16}])"
+)
+"""Pattern of what belongs to the letter before it: combining marks, joiners, and signs that are not seen."""
 SIGNS = _class_of(
     code
     for first, last in sorted(_BLOCKS_WITHOUT_SPACES)
@@ -51,12 +57,25 @@ SIGNS = _class_of(
 """Letters of scripts that put no spaces between words, as the inside of a character class. Where texts are compared,
 each of them, with its marks, counts as a word."""
 
-_LETTERS = rf"[^\W_{SIGNS}]"
-# The look-ahead spares the long class of marks a look at each space behind a word.
-_WORDS = re.compile(rf"[{SIGNS}][{ATTACHED}]*+|{_LETTERS}++(?:(?![\x00-\x7f])[{ATTACHED}]++{_LETTERS}*+)*+")
+
+def word_pattern(letter: str) -> str:
+    """Return a pattern of words: letters as ``letter`` has them, each with what is attached to it.
+
+    Args:
+        letter: A character class, such as ``\\w``.
+    """
+    return rf"{letter}++(?:(?:{ATTACHED})++{letter}*+)*+"
+
+
+_LETTER = rf"[^\W_{SIGNS}]"
+# Words of ASCII letters are found in half the time, and what is ASCII and no letter or digit begins no word.
+_WORDS = re.compile(
+    rf"[A-Za-z0-9]++(?![^\x00-\x7f])|"
+    rf"(?![\x00-/:-@\[-`{{-\x7f])(?:{word_pattern(_LETTER)}|[{SIGNS}](?:{ATTACHED})*+)"
+)
 _ASCII_WORDS = re.compile(r"[^\W_]+", re.ASCII)
 _NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
-_DROPPED = re.compile(f"[{_ACCENTS}{_INVISIBLE}]")
+_DROPPED = re.compile(f"[{_ACCENTS}{_INVISIBLE}{_INVISIBLE_16}]")
 
 
 def split_words(text: str, *, fold_numbers: bool = False) -> list[str]:

@@ -189,7 +189,7 @@ def _kinds(verbatim: bool) -> np.ndarray:
     characters = codes.tobytes().decode("utf-32-le", "surrogatepass")
     kinds = np.full(_LAST + 1, SEPARATOR, dtype=np.uint8)
     word = r"\w" if verbatim else r"[^\W_]"
-    patterns = [(rf"{word}+", WORD), (r"\d+", DIGIT), (rf"[{SIGNS}]+", SIGN), (rf"[{ATTACHED}]+", ATTACH)]
+    patterns = [(rf"{word}+", WORD), (r"\d+", DIGIT), (rf"[{SIGNS}]+", SIGN), (ATTACHED, ATTACH)]
     if verbatim:
         kinds[:] = PUNCTUATION
         patterns.insert(0, (r"\s+", SEPARATOR))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
-from core.data.words import ATTACHED, split_words, without_accents
+from core.data.words import split_words, without_accents, word_pattern
 
 from smallwright_dedup.benchmarks import Item
 
@@ -19,7 +19,7 @@ DIFFLIB_COST = 100
 LOOKS_PER_CHECK = 50
 """Shared n-grams that may be looked at for each comparison that may be made."""
 _ASCII_WORDS = re.compile(r"\w+", re.ASCII)
-_WORDS = re.compile(rf"\w[\w{ATTACHED}]*")
+_WORDS = re.compile(word_pattern(r"\w"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

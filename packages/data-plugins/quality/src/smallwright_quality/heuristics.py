@@ -191,8 +191,9 @@ class FineWebQuality(DocumentStep):
         if config.short_line_thr is not None and short > config.short_line_thr:
             return "short_line_ratio"
         breaks = len(all_lines) - 1
-        repeated = repeated_parts(lines)[1] / sum(map(len, all_lines))
-        if config.char_duplicates_ratio is not None and repeated > config.char_duplicates_ratio:
+        repeated = repeated_parts(lines)[1]
+        most = config.char_duplicates_ratio
+        if most is not None and repeated and repeated / sum(map(len, all_lines)) > most:
             return "char_dup_ratio"
         if config.new_line_ratio is not None and self._too_many_breaks(text, breaks, config.new_line_ratio):
             return "list_ratio"

@@ -24,7 +24,7 @@ MANY_CAPITALS = 0.08
 """Share of characters; English and German prose has up to 0.06."""
 _CAPITALS = string.ascii_uppercase.encode()
 FURTHER = 400
-"""Distance beyond ``max_rank`` in which other languages still count for the score."""
+"""Distance beyond ``max_rank`` in which other languages still count for the score of a short text: all of them are far."""
 
 Ranking = list[tuple[str, float]]
 """Languages with their scores, the surest first."""
@@ -78,13 +78,14 @@ class Language(DocumentStep):
             return []
         config = self.config
         wanted = max(CANDIDATES, config.top_k)
-        # Which languages are near decides how sure the nearest is, also where they are too far to be the answer.
-        found = detect_fast(_in_small_letters(text), cutoff=config.max_rank + FURTHER, n_results=wanted)
+        short = len(text) < SHORT_TEXT
+        cutoff = config.max_rank + (FURTHER if short else 0)
+        found = detect_fast(_in_small_letters(text), cutoff=cutoff, n_results=wanted)
         ranked = cast(list[tuple[str, int]], found)  # the library's stub has another type than it returns
         if not ranked or ranked[0][1] > config.max_rank:
             return []
         nearest_rank = ranked[0][1]
-        scale = config.margin_scale * max(1.0, SHORT_TEXT / len(text))
+        scale = config.margin_scale * (SHORT_TEXT / len(text) if short else 1.0)
         weights = [math.exp((nearest_rank - rank) / scale) for _, rank in ranked]
         total = sum(weights[:CANDIDATES])  # the score must not depend on how many languages are written down
         near = [(name, weight) for (name, rank), weight in zip(ranked, weights, strict=True) if rank <= config.max_rank]
@@ -92,22 +93,25 @@ class Language(DocumentStep):
 
     def _fasttext(self, text: str) -> Ranking:
         model = load_fasttext(str(self.config.model))
-        line = _without_surrogates(text).decode("utf-8").replace("\n", " ")
+        line = _encodable(text)[0].replace("\n", " ")
         labels, scores = model.predict(line, k=max(1, self.config.top_k))
         # Sums of rounded probabilities reach 1.00001.
         pairs = zip(labels, scores, strict=True)
         return [(label.removeprefix("__label__"), min(1.0, float(score))) for label, score in pairs]
 
 
-def _without_surrogates(text: str) -> bytes:
-    """Return ``text`` in UTF-8, without lone surrogates: neither engine takes them, and pages of broken charsets do."""
-    return text.encode("utf-8", "replace")
+def _encodable(text: str) -> tuple[str, bytes]:
+    """Return ``text`` and its UTF-8, without lone surrogates: neither engine takes them, and broken pages have some."""
+    try:
+        return text, text.encode("utf-8")
+    except UnicodeEncodeError:
+        encoded = text.encode("utf-8", "replace")
+        return encoded.decode("utf-8"), encoded
 
 
 def _in_small_letters(text: str) -> str:
     """Return ``text`` in NFC, and in small letters where it has many capitals: the profiles of languages have few."""
-    encoded = _without_surrogates(text)
-    text = encoded.decode("utf-8")
+    text, encoded = _encodable(text)
     if len(encoded) <= 1.2 * len(text):  # a Latin script: its capitals are bytes, which are counted in no time
         capitals, letters = len(encoded) - len(encoded.translate(None, _CAPITALS)), len(encoded)
     else:

@@ -7,7 +7,7 @@ here. For languages without spaces use ``words: spacy``.
 
 import re
 
-from core.data.words import ATTACHED
+from core.data.words import word_pattern
 from datatrove.utils.text import split_into_sentences, split_into_words
 from datatrove.utils.word_tokenizers import WordTokenizer
 
@@ -19,7 +19,7 @@ def _words(word: str) -> re.Pattern[str]:
     return re.compile(rf"{word}(?:['’.]{word}|(?<=\d),\d+)*|\.+|-+|=+|\*+|#+|[^\w\s]")
 
 
-_WORDS = _words(rf"\w[\w{ATTACHED}]*")
+_WORDS = _words(word_pattern(r"\w"))
 _ASCII_WORDS = _words(r"\w+")
 _AFTER_WORDS = frozenset(",.;:!?)\"'”’")
 # With the look-behind a match begins only at the first of several points: a long run of them takes linear time.
