@@ -88,8 +88,8 @@ class Language(DocumentStep):
         scale = config.margin_scale * (SHORT_TEXT / len(text) if short else 1.0)
         weights = [math.exp((nearest_rank - rank) / scale) for _, rank in ranked]
         total = sum(weights[:CANDIDATES])  # the score must not depend on how many languages are written down
-        near = [(name, weight) for (name, rank), weight in zip(ranked, weights, strict=True) if rank <= config.max_rank]
-        return [(language, weight / total) for language, weight in near]
+        pairs = zip(ranked, weights, strict=True)
+        return [(language, weight / total) for (language, rank), weight in pairs if rank <= config.max_rank]
 
     def _fasttext(self, text: str) -> Ranking:
         model = load_fasttext(str(self.config.model))
