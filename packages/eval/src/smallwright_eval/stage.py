@@ -13,7 +13,8 @@ from typing import Any
 
 from core.engines import importing, set_missing
 from core.errors import ConfigError, InputError
-from core.interfaces import Job, Stage
+from core.interfaces import Architecture, Job, Stage
+from core.served import check_head_width
 from core.writing import write_json, write_text
 
 from smallwright_eval import engines, heldout, local_tasks, results
@@ -32,6 +33,11 @@ class LMEval(Stage):
     def environment(self) -> dict[str, str]:
         """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
         return engines.environment(self.config)
+
+    def check_model(self, architecture: Architecture, where: str) -> None:
+        """Refuse heads that vLLM cannot serve here."""
+        if self.config.engine == "vllm":
+            check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")
 
     def run(self, job: Job) -> dict[str, Any]:
         """Evaluate and return ``{"eval": rows, "perplexity": {...} | None, "model_parameters", "seconds"}``.
