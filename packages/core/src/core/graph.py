@@ -49,6 +49,7 @@ class _Builder:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture>.")
             return self.stages
         tokenizer = self._stage("tokenizer", "tokenizers", corpora)
+        tokenizer.build().check_corpora([role.removeprefix("corpus-") for role in corpora])
         tokens = self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer})
         model = self._pretrain(tokenizer, tokens)
         self._evaluate("eval", model, tokenizer, tokens)

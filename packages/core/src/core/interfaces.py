@@ -23,7 +23,7 @@ report      eval                 ``results.json``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +159,17 @@ class Tokenizer(Stage):
     @abstractmethod
     def vocab_size(self) -> int:
         """Number of ids, specials included, known before any work: the embedding gets this many rows."""
+
+    def check_corpora(self, names: Sequence[str]) -> None:
+        """Refuse, while planning, settings that do not fit the corpora of the run.
+
+        Args:
+            names: The recipes of the run; of a single one, ``corpus``. As in :meth:`Job.corpora`.
+
+        Raises:
+            core.errors.UserError: naming the setting.
+        """
+        return
 
 
 class Initializer(Stage):

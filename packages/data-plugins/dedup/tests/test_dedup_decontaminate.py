@@ -123,6 +123,15 @@ def test_difflib_rule_equals_the_published_one():
     assert min(above, below) > 5
 
 
+@pytest.mark.parametrize("rule", ["lcs", "difflib"])
+def test_words_of_other_vowel_signs_are_not_the_item(rule):
+    item = "राम ने सीता को कील दी और वह घर के पास नदी की ओर धीरे से चल कर गई थी"
+    other = "रूम नी सूता के कुल दा अर वे घेर का पिस नाद कु अर धारा सा चाल केर गाई था"
+    index = ItemIndex([Item(benchmark="b", id="0", texts=(item,))], 10, rule, None)
+    assert [match.item.id for match in index.match(f"आज {item} कल", 0.5, 20_000, 20_000)[0]] == ["0"]
+    assert not index.match(other, 0.5, 20_000, 20_000)[0]
+
+
 def test_difflib_looks_at_windows_of_long_documents():
     filler = " ".join(f"filler{i}" for i in range(5000))
     index = difflib_index([ITEM])

@@ -5,8 +5,9 @@ import json
 import pytest
 from core.errors import ConfigError
 from smallwright_dedup import pairs
-from smallwright_dedup.config import ExactDedupConfig
+from smallwright_dedup.config import ExactDedupConfig, MinHashConfig
 from smallwright_dedup.exact import ExactDedup
+from smallwright_dedup.minhash import MinHash
 
 TEXTS = ["The cat!", "a dog", "", "the  CAT", "a dog", "", "a DOG"]
 
@@ -36,3 +37,13 @@ def test_by_url_and_within_a_scope(tmp_path, write, run):
     assert json.loads((tmp_path / "c/work/clusters.report.json").read_text())["scopes"] == {"1": 5, "2": 2}
     with pytest.raises(ConfigError, match="nothing is left to compare"):
         ExactDedupConfig(by_text=False)
+
+
+OTHER_WORDS = ["यह कील है", "यह कुल है", "เสือ", "เสื่อ", "เสื้อ", "كَتَبَ الوَلَدُ", "كُتُبُ الوَلَدِ", "كتب الولد"]
+
+
+@pytest.mark.parametrize("step", [ExactDedup(ExactDedupConfig()), MinHash(MinHashConfig())], ids=["exact", "minhash"])
+def test_texts_of_other_vowel_signs_are_no_duplicates(tmp_path, write, run, step):
+    texts = [*OTHER_WORDS, "यह कुल, है!"]
+    write(tmp_path / "in", texts, files=1)
+    assert run(step, tmp_path / "in", tmp_path / "run")[1] == {"d8": "d1"}

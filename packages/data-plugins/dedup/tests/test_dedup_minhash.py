@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from core.data.steps import StepContext
+from core.data.words import split_words
 from core.errors import ConfigError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,6 @@ from smallwright_dedup import pairs
 from smallwright_dedup.config import MinHashConfig
 from smallwright_dedup.hashing import PIECE, hash_ngrams, hash_words
 from smallwright_dedup.minhash import MinHash
-from smallwright_dedup.words import split_words
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[5] / "shared"))
 
@@ -235,14 +235,15 @@ def test_scope_keeps_snapshots_apart(tmp_path, write, run):
         MinHashConfig(scope_pattern="x")
 
 
-CHARACTERS = st.characters(codec=None) | st.sampled_from("ab1.,é中 한\n_")
+MARKED = "कीँ่สื\u0301\u064e\u200c\u200d\u00ad\ufe0f\u20e3𑀩𑁆"
+CHARACTERS = st.characters(codec=None) | st.sampled_from("ab1.,é中 한\n_") | st.sampled_from(MARKED)
 TEXTS = st.lists(st.text(alphabet=CHARACTERS, max_size=40), max_size=6)
 
 
 @settings(max_examples=300, deadline=None)
 @given(texts=TEXTS, fold=st.booleans())
 def test_hashed_words_are_the_words(texts, fold):
-    texts = [*texts, "a.b 1,234.5 1..2 x1y22z 中文字 한국어 Ünï_cödé ٣٤ ½ don't"]
+    texts = [*texts, "a.b 1,234.5 1..2 x1y22z 中文字 한국어 Ünï_cödé ٣٤ ½ don't", "हिन्दी 12े 中्a ि"]
     hashes, starts = hash_words(texts, fold_numbers=fold)
     ngrams, ngram_starts = hash_ngrams(hashes, starts, 3)
     names, gram_names = {}, {}

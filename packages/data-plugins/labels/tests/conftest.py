@@ -123,6 +123,8 @@ class FailingPeer(BaseHTTPRequestHandler):
                 self.complete('{"reason": "it has', finish="length")
             case "ramble":  # and give the score when asked again
                 self.complete("A page of many virtues." if turns == 1 else "Score: 2")
+            case "ramble, then 500":
+                self.complete("A page of many virtues.") if turns == 1 else self.answer(500, {"error": "broken"})
             case "ramble on":
                 self.complete("A page of many virtues.")
             case "no schema":

@@ -61,3 +61,23 @@ def test_labels_taken_from_an_earlier_run_are_kept_as_new_ones(label, make_peer,
     again, same, summary = label("second", peer, backend="server", reuse=earlier)
     assert summary["reused"] == 7
     assert (again, same) == (kept, metadata)
+
+
+def test_an_answer_that_comes_late_changes_no_byte(label, make_peer, tmp_path, write_corpus, pages):
+    write_corpus(tmp_path / "corpus", pages("well", "500 once", "hang up once", "ramble", "well"), 2)
+    kept, metadata, summary = label("patient", make_peer(), backend="server")
+    again, same, other = label("hasty", make_peer(), backend="server", retries=0)
+    assert (again, same) == (kept, metadata)
+    assert summary["unanswered"] == other["unanswered"] == 0
+    assert summary["retries"] != other["retries"]
+
+
+@pytest.mark.parametrize("order", ["500", "ramble, then 500"])
+def test_a_document_without_an_answer_leaves_no_trace(label, make_peer, tmp_path, write_corpus, pages, order):
+    write_corpus(tmp_path / "corpus", pages("well", order, "well"), 2)
+    kept, metadata, summary = label("run", make_peer(), backend="server", retries=1)
+    lost = f"1-{order}"
+    assert (summary["unanswered"], summary["details"]["no answer"][0]["id"]) == (1, lost)
+    assert not [key for key in metadata[lost] if key.startswith("label")]
+    assert lost.encode() not in gzip.decompress(kept["labels.jsonl.gz"]) + kept["labels.json"]
+    assert b"no answer" not in kept["labels.json"]

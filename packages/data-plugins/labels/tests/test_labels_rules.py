@@ -5,6 +5,8 @@ import gzip
 import json
 import os
 import random
+import re
+import time
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +17,9 @@ from core.typed import build
 from datatrove.data import Document
 from smallwright_labels.config import ScoreLlmConfig, ScoreRulesConfig
 from smallwright_labels.rules import SCALES, ScoreRules, score_text
+from smallwright_labels.rules_code import DEFINITION, FUNCTION
+from smallwright_labels.rules_maths import EXPRESSION
+from smallwright_labels.rules_maths import read_signs as maths
 
 SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[4].parent / "shared"))
 FRACTIONS = """Adding fractions: a lesson with worked examples
@@ -173,6 +178,32 @@ def test_pages_of_one_sign_end_too(part):
     scores = {score_text(page, domain) for domain in ("maths", "maths_3", "education")}
     scores |= {score_text(page, "code", language) for language in ("Python", "C", "SQL", "Markdown", "")}
     assert scores <= {0, 1, 2}
+
+
+PLAIN_EXPRESSION = re.compile(
+    r"(?<![\w.-])(?:\d[\d.,]*[a-z]?|[a-z]|\))\s?(?:[+*×·÷=<>≤≥≈≠^]|\s[-−/:]\s)\s?[-−]?\(?(?:\d|[a-z]\b|\\)"
+)
+"""The pattern as one would write it first, which is quadratic in a list of numbers."""
+PLAIN_DEFINITION = re.compile(DEFINITION.pattern.removesuffix(f"|{FUNCTION}").replace("*+", "*"), re.I)
+
+
+def test_the_fast_patterns_find_what_the_plain_ones_do():
+    chance = random.Random(4)
+    for _ in range(3000):
+        text = "".join(chance.choices(["1", "2", ",", ".", "a", " ", "=", "+", " - ", ")", "x", "\n"], k=30))
+        assert len(EXPRESSION.findall(text)) == len(PLAIN_EXPRESSION.findall(text)), text
+        words = ["public", "static", "open", "async", "foo", "if", "(", ")", " ", " ", " {", "class", "x", ","]
+        line = "".join(chance.choices(words, k=10)).strip()
+        assert bool(DEFINITION.match(line)) == bool(PLAIN_DEFINITION.match(line)), line
+
+
+@pytest.mark.parametrize("part", ["1,", "1,,", "1.", "1,a ", "12,345.6, ", ")", "1 ", "$=", "step 1. "])
+def test_patterns_take_linear_time(part):
+    """Ten times what the step shows them: quadratic ones would take minutes."""
+    begun = time.process_time()
+    maths(part * (200_000 // len(part)))
+    DEFINITION.match("public (" * 25_000)
+    assert time.process_time() - begun < 5
 
 
 def test_rules_tell_documented_modules_from_tables_of_characters():

@@ -99,6 +99,8 @@ def theirs(filter_, text):
 
 def compare(name, texts, language=None, **ours_only):
     step_class, config_class, filter_class, theirs_only = PAIRS[name]
+    if issubclass(config_class, settings.LinesConfig):
+        ours_only["lines"] = "lf"
     step = step_class(config_class(**ours_only))
     filter_ = filter_class(language=language or FastWords(), **theirs_only)
     reasons = set()
@@ -136,7 +138,7 @@ def test_every_ngram_rule_is_met_alone():
         share = 0.04 if n < 5 else 0.1
         off = dict.fromkeys(("dup_line_frac", "dup_para_frac", "dup_line_char_frac", "dup_para_char_frac"))
         off |= {f"top_{m}_gram": None for m in (2, 3, 4)} | {f"dup_{m}_gram": None for m in range(5, 11)}
-        step = GopherRepetition(settings.GopherRepetitionConfig(**(off | {rule: share})))
+        step = GopherRepetition(settings.GopherRepetitionConfig(lines="lf", **(off | {rule: share})))
         numbers = {"top_n_grams": (), "dup_n_grams": ()} | {f"{rule[:3]}_n_grams": ((n, share),)}
         filter_ = GopherRepetitionFilter(
             language=FastWords(), dup_line_frac=None, dup_para_frac=None, dup_line_char_frac=None,
@@ -180,7 +182,7 @@ def test_spacy_words_are_datatroves():
 
 @needs_texts
 def test_pii_is_datatroves():
-    ours_, formatter = Pii(settings.PiiConfig()), PIIFormatter()
+    ours_, formatter = Pii(settings.PiiConfig(lookalikes="mask")), PIIFormatter()
     rng = random.Random(2)
     marks = ["joe@foo.org", "a.b+c@mail.example.co.uk", "8.8.8.8", "10.0.0.1", "192.168.1.1", "1.2.3", "@home", "x@y",
              "<b@c.de>,d@e.fr", "m@[1.2.3.4]", "01.02.03.04", "127.0.0.1:80", "!bang@x.org", "-dash@x.org"]  # fmt: skip

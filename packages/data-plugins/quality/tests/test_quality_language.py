@@ -42,6 +42,40 @@ def test_english_is_kept_and_the_rest_named():
     assert apply(Language(LanguageConfig(threshold=None, max_rank=5000)), "The dog and the")[0]["language_score"] > 0
 
 
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda text: text[:200].upper() + text[200:]])
+def test_capitals_are_of_the_same_language(change):
+    mill = """The mill stands by the river and the wheel turns all day. When the water is low the miller waits for rain,
+    and when it is high he opens the gate. The children of the village come to see the stones and to ask for flour. In
+    the winter the river freezes, and the old man mends his tools and reads by the fire."""
+    russian = """Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью
+    и должны поступать в отношении друг друга в духе братства. Каждый человек имеет право на жизнь, на свободу."""
+    step = Language(LanguageConfig(languages=None))
+    assert apply(step, change(mill))[0] == {"language": "en", "language_score": 1.0}
+    assert apply(step, change(russian))[0]["language"] == "ru"
+
+
+SHORT = [
+    "OK",
+    "Hello world",
+    "READ MORE",
+    "Home About Contact",
+    "你好，世界",
+    "Привет",
+    "1 a 2 b 3 c",
+    "ÉCOLE DES FILLES",
+]
+PIECES = [
+    "Select your preferred payment method (i.e. card type or PayPal) and order",
+    "to imports but tolerated foreign discrimination against American goods. American consumers and corporations",
+]
+
+
+@pytest.mark.parametrize("text", [*SHORT, *PIECES])
+def test_short_text_is_unknown_rather_than_another_language(text):
+    assert apply(Language(LanguageConfig(languages=None)), text)[0]["language"] in ("unknown", "en")
+    assert apply(Language(LanguageConfig(languages=None)), text[:50])[0]["language"] == "unknown"
+
+
 def test_null_records_and_rejects_nothing():
     step = Language(LanguageConfig(languages=None, top_k=3))
     metadata, kept, _ = apply(step, GERMAN)

@@ -107,6 +107,58 @@ def test_heuristics_keep_prose_and_name_reasons():
     assert apply(FineWebQuality(settings.FineWebQualityConfig()), "no stop here at all\n" * 5)[1]
 
 
+HINDI = """यह एक छोटी सी कहानी है जिसमें एक किसान अपने खेत में रोज़ काम करता है और शाम को घर लौटता है। उसकी पत्नी भोजन
+बनाती है और बच्चे पाठशाला से आकर अपना काम करते हैं। गाँव के लोग मिलकर नदी से पानी लाते हैं और पेड़ों की देखभाल करते
+हैं। बारिश के दिनों में सब लोग खुश होते हैं क्योंकि फसल अच्छी होती है। फिर नया साल आता है।"""
+
+
+def test_prose_with_vowel_signs_is_kept():
+    assert len(FastWords().word_tokenize(HINDI)) == len(HINDI.replace("।", " ।").split())
+    stop_words = ("है", "और", "के", "में")
+    assert apply(GopherQuality(settings.GopherQualityConfig(stop_words=stop_words)), HINDI)[1] == {}
+    assert apply(C4Quality(settings.C4QualityConfig()), HINDI)[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("שָׁלוֹם, עוֹלָם!", ["שָׁלוֹם", ",", "עוֹלָם", "!"]),
+        ("می‌خواهم «بروم»", ["می‌خواهم", "«", "بروم", "»"]),
+        ("don't e\u0301te\u0301.", ["don't", "e\u0301te\u0301", "."]),
+        ("कील-कुल: १२,३४५", ["कील", "-", "कुल", ":", "१२,३४५"]),
+        ("\u0301a", ["\u0301", "a"]),
+    ],
+)
+def test_fast_words_keep_marks_with_their_letters(text, words):
+    assert FastWords().word_tokenize(text) == words
+
+
+LINES = """A mill stands by the river, and its wheel turns all day long.
+When the water is low, the old miller has to wait for rain.
+Children of the village come to see these stones at work.
+In winter ice covers everything, so he mends his tools.
+Then spring comes with a roar, and farmers bring their corn.
+Nobody can say who built that house, but all know it.
+Some tell of a stranger with a lamp who came at night.
+Others believe that monks put up the first wall.""".splitlines()
+ENDS = ["\n", "\r\n", " \n", "\u00a0\n", "\t\r\n", "\r", "\n\n", "\r\n\r\n", "\n\u00a0\n", "\r\n \r\n"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("step", [FineWebQuality, GopherRepetition, GopherQuality, C4Quality])
+def test_line_ends_change_no_decision(step, end):
+    config = getattr(settings, f"{step.__name__}Config")()
+    assert apply(step(config), end.join([*LINES, ""]))[1] == {}
+    repeated = [line for line in LINES[:4] for _ in range(5)]
+    plain_end = "\n" * len(end.splitlines())
+    assert apply(step(config), end.join(repeated))[1] == apply(step(config), plain_end.join(repeated))[1]
+
+
+def test_line_ends_as_datatrove_has_them():
+    as_there = FineWebQuality(settings.FineWebQualityConfig(lines="lf"))
+    assert apply(as_there, "\r\n".join([*LINES, ""]))[1] == {"line_punct_ratio": 1}
+
+
 def test_sentence_spans_cover_the_text():
     text = 'One. "Two!" Three... and 3.14 more? Yes'
     spans = FastWords().span_tokenize(text)
@@ -122,6 +174,51 @@ def test_pii_masks_alike_in_every_document():
     assert first == (
         "Write to email@example.com\tor (firstname.lastname@example.org) at 22.214.171.124, not 192.168.0.1."
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "npm install pkg@1.2.0 and lodash@4.17.21, then react@18.2.0-rc.1",
+        "uses: actions/checkout@v2.3.4",
+        '<img src="icon@2x.png" srcset="logo@1.5x.webp">',
+        "git clone git@github.com:some/repo.git",
+        "pip install git+ssh://git@gitlab.com/some/repo.git",
+        "y = x@weights.transpose(0, 1)",
+        "this@MainActivity.finish(); this@Main.window",
+        "256.1.1.1 and 1.256.1.1 and 1.1.1.300 are none",
+        "OID 1.3.6.1.4.1.311.2, oid 1.3.6.1, .1.3.6.1.2.1.1.1, 2.5.29.17",
+        "version 4.2.1.7, Version: 4.2.1.7, version=\"4.2.1.7\", AssemblyVersion(\"4.2.1.7\"), v4.2.1.7, V. 4.2.1.7",
+        "versions 4.2.1.7, 4.2.1.8 and 4.2.1.9",
+        "pkg==4.2.1.7 pkg>=4.2.1.7 lib-4.2.1.7.tar.gz lib2-4.2.1.7 4.2.1.7-beta 4.2.1.7rc1 org.group:thing:4.2.1.7",
+        "Mozilla/5.0 Firefox/3.0.0.10",
+        "1.2.3.4.5",
+    ],
+)  # fmt: skip
+def test_what_looks_like_an_address_is_left(text):
+    assert apply(Pii(settings.PiiConfig()), text)[0].text == text
+    assert apply(Pii(settings.PiiConfig(lookalikes="mask")), text)[0].text != text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("joe@foo.org: hello", "M: hello"),
+        ("mailto:joe@foo.org?subject=x", "mailto:M?subject=x"),
+        ("email='joe@foo.co.uk'", "email='M'"),
+        ("<joe+list@foo.museum>,o'brien@foo.ie", "<M>,M"),
+        ("user@163.com, me@2x.com, a@b.xn--p1ai", "M, M, M"),
+        ("ends with joe@foo.com.2 is next", "ends with M.2 is next"),
+        ("joe@foo.com(work)", "M(work)"),
+        ("ping 8.8.8.8, 8.8.4.4 and 9.9.9.9.", "ping I, I and I."),
+        ("8.8.8.8-8.8.8.12 8.8.8.0/24 (8.8.8.8) http://8.8.8.8:80/x ip=8.8.8.8", "I-I I/24 (I) http://I:80/x ip=I"),
+        ("version 4.2.1.7 answers at 8.8.8.8", "version 4.2.1.7 answers at I"),
+        ("从8.8.8.8来", "从I来"),
+    ],
+)  # fmt: skip
+def test_addresses_are_masked_and_nothing_around_them(text, masked):
+    step = Pii(settings.PiiConfig(email_replacements=("M",), ip_replacements=("I",)))
+    assert apply(step, text)[0].text == masked
 
 
 @pytest.mark.slow

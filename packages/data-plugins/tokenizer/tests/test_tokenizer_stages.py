@@ -4,8 +4,10 @@ import itertools
 import json
 import math
 import random
+import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import numpy as np
@@ -16,6 +18,7 @@ from core.data.by_hash import id_hash
 from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, TokensMeta
 from core.typed import build
+from smallwright_tokenizer.bpe import LONGEST_WORD
 from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig, PackedConfig
 from smallwright_tokenizer.files import end_of_text_id
 from smallwright_tokenizer.stage import Bpe, Packed
@@ -133,6 +136,8 @@ def test_weights_share_the_training_text_among_recipes(texts, tmp_path):
     assert summary["sampled_shares"]["a"] == pytest.approx(sizes[1] / 4 / sizes[0], rel=0.05)
     with pytest.raises(InputError, match="names a, c; the recipes of this run are a, b"):
         Bpe(BpeConfig(vocab_size=400, weights={"a": 0.2, "c": 0.8})).run(job)
+    with pytest.raises(InputError, match=r"names a: .* this run has one"):
+        Bpe(BpeConfig(weights={"a": 1.0})).check_corpora(["corpus"])
 
     tokens = Job(name="t", output=tmp_path / "tokens", inputs={**inputs, "tokenizer": tmp_path / "out"}, seed=1)
     packed = Packed(PackedConfig(validation_fraction=0.2)).run(tokens)
@@ -173,6 +178,7 @@ def test_existing_tokenizer_without_a_template_gets_one(corpus, tokenizer, tmp_p
     [
         ({"path": "/no/such/folder"}, "tokenizer.path=/no/such/folder"),
         ({"vocab_size": 100}, "vocab_size=100: must be at least 274"),
+        ({"vocab_size": 10**11}, "vocab_size=100000000000: must be at most 4194304"),
         ({"special_tokens": ["<|endoftext|>"]}, r"<\|im_start\|> <\|im_end\|> <\|pad\|>"),
         ({"vocab": 3}, "unknown key"),
     ],
@@ -180,6 +186,74 @@ def test_existing_tokenizer_without_a_template_gets_one(corpus, tokenizer, tmp_p
 def test_wrong_settings_are_refused(corpus, tmp_path, settings, message):
     with pytest.raises(UserError, match=message):
         train(corpus, tmp_path, **settings)
+
+
+def brought(tokenizer, folder, change):
+    """Copy a tokenizer's directory, and change what its tokenizer.json says."""
+    from tokenizers import Tokenizer
+
+    shutil.copytree(tokenizer, folder)
+    changed = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    change(changed)
+    changed.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def add_template(single):
+    from tokenizers import processors
+
+    tokens = [(token, SPECIAL_TOKENS.index(token)) for token in ("<|im_start|>", "<|endoftext|>")]
+    template = processors.TemplateProcessing(single=single, special_tokens=tokens)
+    return lambda tokenizer: setattr(tokenizer, "post_processor", template)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tokenizer: tokenizer.enable_padding(pad_id=17, pad_token="<|pad|>"),
+        lambda tokenizer: tokenizer.enable_padding(pad_id=17, pad_token="<|pad|>", length=64, direction="left"),
+        lambda tokenizer: tokenizer.enable_truncation(5),
+        add_template("<|im_start|> $A <|endoftext|>"),
+    ],
+    ids=["padding", "padding to a length", "truncation", "template"],
+)
+def test_what_a_brought_tokenizer_does_to_batches_is_not_done_to_documents(corpus, tokenizer, tmp_path, change):
+    folder = brought(tokenizer, tmp_path / "brought", change)
+    expected = train(corpus, tmp_path / "plain", path=str(tokenizer))
+    summary = train(corpus, tmp_path / "taken", path=str(folder))
+    for figure in ("tokens_per_word", "bytes_per_token"):
+        assert summary[figure] == expected[figure]
+    assert pack(corpus, tmp_path / "taken", tmp_path / "out") == pack(corpus, tokenizer, tmp_path / "same")
+    for name in ("train.bin", "validation.bin", "meta.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "same" / name).read_bytes()
+
+
+@pytest.mark.parametrize("single", ["<|im_start|> $A", "<|im_start|> $A <|endoftext|>"])
+def test_what_the_template_adds_is_packed_when_asked_for(corpus, tokenizer, texts, tmp_path, single):
+    folder = brought(tokenizer, tmp_path / "brought", add_template(single))
+    plain = pack(corpus, tokenizer, tmp_path / "plain")
+    summary = pack(corpus, folder, tmp_path / "out", add_special_tokens=True)
+    assert summary["empty_documents"] == plain["empty_documents"] == texts.count("")
+    for side in ("train", "validation"):
+        assert summary[f"{side}_tokens"] == plain[f"{side}_tokens"] + plain[f"{side}_documents"]
+        ids = np.fromfile(tmp_path / "out" / f"{side}.bin", dtype="<u2")
+        offsets = np.load(tmp_path / "out" / f"{side}.offsets.npy")
+        assert set(ids[offsets[:-1]]) == {SPECIAL_TOKENS.index("<|im_start|>")}
+        assert set(ids[offsets[1:] - 1]) == {0}
+
+
+def test_training_cuts_what_no_token_is_as_long_as(texts, tmp_path):
+    letters = random.Random(1).choices("acgt", k=150_000)
+    long = write_corpus(tmp_path / "long", [*texts, "".join(letters), " " * 50_000, "é" * 20_000])
+    begun = time.process_time()
+    train(long, tmp_path / "tokenizer")
+    assert time.process_time() - begun < 10  # each merge would look at the whole word: some 25 seconds
+    trained = (tmp_path / "tokenizer" / "tokenizer.json").read_text()
+    assert "FixedLength" not in trained
+    cut = ["".join(letters[start : start + LONGEST_WORD]) for start in range(0, len(letters), LONGEST_WORD)]
+    pieces = write_corpus(tmp_path / "pieces", [*texts, *cut, *[" " * LONGEST_WORD] * 50, *["é" * 500] * 40])
+    train(pieces, tmp_path / "same")
+    assert (tmp_path / "same" / "tokenizer.json").read_text() == trained
 
 
 def test_packed_files_hold_every_document_once(corpus, tokenizer, texts, tmp_path):

@@ -162,9 +162,13 @@ def _load(path: Path, name: str) -> Any:
     from tokenizers import Tokenizer
 
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust side raises plain Exception
         raise InputError(f"{name}: is not a tokenizer ({error}).") from error
+    # The file may have both switched on, and texts of a batch would get tokens that are not theirs.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _eos(directory: Path) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from core.data.words import word_pattern
 
 from smallwright_classifiers.examples import Examples
 from smallwright_classifiers.model import Kind, Scorer, read_index
@@ -23,7 +24,7 @@ WEIGHTS_FILE = "weights.npz"
 SETTINGS_FILE = "linear.json"
 DIGITS = re.compile(r"\d+")
 # Words, numbers (all the same) and single signs: "=" and "$" tell lessons from shops.
-TOKEN = re.compile(r"[^\W\d_]+|0|[^\w\s]")
+TOKEN = re.compile(word_pattern(r"[^\W\d_]") + r"|0|[^\w\s]")
 SIGN_BIT = 31
 SOLVER_TOLERANCE = 1e-6
 

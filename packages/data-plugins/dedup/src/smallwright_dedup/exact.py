@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from core.data.steps import CorpusStep, Phase, Step
+from core.data.words import split_words
 
 from smallwright_dedup.clusters import FindClusters, RemoveDuplicates
 from smallwright_dedup.config import ExactDedupConfig
 from smallwright_dedup.pairs import FindPairs, Row, Scope, WriteKeys, pair_tasks
-from smallwright_dedup.words import split_words
 
 
 class ExactDedup(CorpusStep):

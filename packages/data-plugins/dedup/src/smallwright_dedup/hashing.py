@@ -3,7 +3,7 @@
 A word is hashed without ever being a Python string: the code points of a batch are one array, a word is a stretch of
 it, and its hash is the difference of two prefix sums of ``code point * base^position``, divided by the power of its
 start (bases are odd, so they have inverses modulo 2^64). That is several times as fast as splitting texts and joining
-n-grams. The words are those of :func:`smallwright_dedup.words.split_words`, which a test holds.
+n-grams. The words are those of :func:`core.data.words.split_words`, which a test holds.
 """
 
 import functools
@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from core.data.words import ATTACHED, SIGNS, plain
 
-from smallwright_dedup.words import SIGNS, plain
-
-SEPARATOR, WORD, DIGIT, SIGN, MARK = range(5)  # each sign, and each mark, is a word by itself
+# An attached sign goes with the letter before it; each sign, and each punctuation mark, is a word by itself.
+SEPARATOR, WORD, DIGIT, ATTACH, SIGN, PUNCTUATION = range(6)
 PIECE = 1 << 16
 """Characters hashed at a time: bounds the memory of a long page, and keeps the arrays in the processor's cache."""
 _LAST = 0x40000  # no letter or digit of Unicode is above
@@ -119,7 +119,9 @@ def _hash_batch(
     """
     prepared = [prepare(text) for text in texts]
     codes_C, kinds_C = _codes_and_kinds("\n".join(prepared), verbatim)
-    inside_C = kinds_C != SEPARATOR
+    attached_C = kinds_C == ATTACH
+    based_C = _of_their_letters(kinds_C, attached_C) if attached_C.any() else kinds_C
+    inside_C = based_C != SEPARATOR
     dropped_C = None
     if fold_numbers:
         number_C = _numbers(codes_C, kinds_C)
@@ -129,10 +131,11 @@ def _hash_batch(
         codes_C = np.where(number_C, codes_C.dtype.type(ord("0")), codes_C)
     start_C = inside_C.copy()
     start_C[1:] &= ~inside_C[:-1]
-    alone_C = kinds_C >= SIGN
+    alone_C = based_C >= SIGN
     if alone_C.any():
         start_C |= alone_C
         start_C[1:] |= alone_C[:-1] & inside_C[1:]
+        start_C &= ~attached_C
     if dropped_C is not None:
         inside_C &= ~dropped_C
     place_K = np.flatnonzero(inside_C)
@@ -161,6 +164,15 @@ def _codes_and_kinds(text: str, verbatim: bool) -> tuple[np.ndarray, np.ndarray]
     return codes, _kinds(verbatim).take(codes, mode="clip")
 
 
+def _of_their_letters(kinds_C: np.ndarray, attached_C: np.ndarray) -> np.ndarray:
+    """Return ``kinds_C`` with the kind of its letter for what is attached to one; without a letter, a separator."""
+    place_C = np.where(attached_C, 0, np.arange(len(kinds_C)))
+    np.maximum.accumulate(place_C, out=place_C)
+    based_C = kinds_C.take(place_C)
+    based_C[based_C == ATTACH] = SEPARATOR  # the batch begins with them
+    return based_C
+
+
 def _numbers(codes_C: np.ndarray, kinds_C: np.ndarray) -> np.ndarray:
     """Mark digits, and points and commas with a digit on both sides, as ``\\d+(?:[.,]\\d+)*`` matches them."""
     digit_C = kinds_C == DIGIT
@@ -177,9 +189,9 @@ def _kinds(verbatim: bool) -> np.ndarray:
     characters = codes.tobytes().decode("utf-32-le", "surrogatepass")
     kinds = np.full(_LAST + 1, SEPARATOR, dtype=np.uint8)
     word = r"\w" if verbatim else r"[^\W_]"
-    patterns = [(rf"{word}+", WORD), (r"\d+", DIGIT), (rf"[{SIGNS}]+", SIGN)]
+    patterns = [(rf"{word}+", WORD), (r"\d+", DIGIT), (rf"[{SIGNS}]+", SIGN), (ATTACHED, ATTACH)]
     if verbatim:
-        kinds[:] = MARK
+        kinds[:] = PUNCTUATION
         patterns.insert(0, (r"\s+", SEPARATOR))
     for pattern, kind in patterns:
         found = "".join(re.findall(pattern, characters))

@@ -2,17 +2,15 @@
 
 import dataclasses
 import difflib
-import functools
 import re
-import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
+from core.data.words import split_words, without_accents, word_pattern
 
 from smallwright_dedup.benchmarks import Item
-from smallwright_dedup.words import split_words
 
 LEAST_BLOCK = 6
 """Characters of a matching block that counts, in the difflib rule: more than 5."""
@@ -20,6 +18,8 @@ DIFFLIB_COST = 100
 """Comparisons by difflib are that much slower than those by longest common subsequence, and count as many."""
 LOOKS_PER_CHECK = 50
 """Shared n-grams that may be looked at for each comparison that may be made."""
+_ASCII_WORDS = re.compile(r"\w+", re.ASCII)
+_WORDS = re.compile(word_pattern(r"\w"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,15 +207,14 @@ def longest_common_subsequence(a: list[int], b: list[int]) -> int:
 
 
 def split_as_cosmopedia(text: str) -> list[str]:
-    """Return runs of letters, digits and underscores, in lower case, without combining marks (NFD)."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFD", text).translate(_marks())
-    return re.findall(r"\w+", text.lower())
+    """Return runs of letters, digits and underscores, in lower case, without accents (NFD).
 
-
-@functools.cache
-def _marks() -> dict[int, None]:
-    return {code: None for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Mn"}
+    Cosmopedia's code drops all marks that take no room, and with them vowels of Hindi, Arabic and Thai: items of other
+    words would be found. Here only accents go, as in :mod:`core.data.words`.
+    """
+    if text.isascii():
+        return _ASCII_WORDS.findall(text.lower())
+    return _WORDS.findall(without_accents(unicodedata.normalize("NFD", text)).lower())
 
 
 def _hash_ngrams(ids: np.ndarray, n: int) -> np.ndarray:

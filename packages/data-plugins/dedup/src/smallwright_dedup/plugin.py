@@ -4,12 +4,18 @@ from core.hooks import Register, hookimpl
 
 PLUGIN_API_VERSION = 1
 
+STEPS = {
+    "exact_dedup": ("exact:ExactDedup", 2),
+    "minhash": ("minhash:MinHash", 2),
+    "bloom_dedup": ("bloom:BloomDedup", 2),
+    "embedding_dedup": ("embeddings:EmbeddingDedup", 1),
+    "decontaminate": ("decontaminate:Decontaminate", 2),
+}
+"""Where each step is, and the version of its results."""
+
 
 @hookimpl
 def register_steps(register: Register) -> None:
-    config = "smallwright_dedup.config:"
-    register("exact_dedup", "smallwright_dedup.exact:ExactDedup", config=config + "ExactDedupConfig")
-    register("minhash", "smallwright_dedup.minhash:MinHash", config=config + "MinHashConfig")
-    register("bloom_dedup", "smallwright_dedup.bloom:BloomDedup", config=config + "BloomDedupConfig")
-    register("embedding_dedup", "smallwright_dedup.embeddings:EmbeddingDedup", config=config + "EmbeddingDedupConfig")
-    register("decontaminate", "smallwright_dedup.decontaminate:Decontaminate", config=config + "DecontaminateConfig")
+    for name, (target, version) in STEPS.items():
+        config = f"smallwright_dedup.config:{target.partition(':')[2]}Config"
+        register(name, f"smallwright_dedup.{target}", config=config, artifact_version=version)

@@ -126,6 +126,7 @@ class Asker:
             # depend on which other one was answered first.
             self._structured = self._structured and not takes_no_schema
             record = await self._read(completion, shown, prompt, structured, send, retries)
+            way = record.pop(ON_THE_WAY, {})
             break
         record["prompt"] = prompt.tag
         if truncated:
@@ -150,7 +151,9 @@ class Asker:
             again = self._again(shown, prompt, structured, completion.text)
             try:
                 second = await self._patiently(again, send, retries)
-            except Failure:
+            except Failure as failure:
+                if failure.passing:  # another time there would be an answer, and perhaps a label
+                    return {"label": None, "outcome": NO_ANSWER, ON_THE_WAY: {"detail": str(failure)[:DETAIL_CHARS]}}
                 break  # the first reply stays
             better = read_reply(second.text, prompt.scale, second.finish)
             if better["label"] is not None:

@@ -8,7 +8,7 @@ from core.data.labels import scale_key, scorer_key
 from core.data.steps import Step
 from datatrove.data import Document
 
-from smallwright_labels.label_files import Record, all_labels, read_scorer
+from smallwright_labels.label_files import Record, all_labels, answered, read_scorer
 
 
 class AttachLabels(Step):
@@ -19,7 +19,7 @@ class AttachLabels(Step):
         self.key, self.work = key, work
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
-        labels = dict(all_labels(self.work, rank, world_size))
+        labels = dict(answered(all_labels(self.work, rank, world_size)))
         about, _ = read_scorer(self.work)
         for document in documents:
             record = labels.get(document.id)

@@ -139,6 +139,11 @@ def all_labels(work: Path, rank: int = 0, world_size: int = 1) -> Iterator[tuple
         yield from read_labels(path)
 
 
+def answered(labels: Iterator[tuple[str, Record]]) -> Iterator[tuple[str, Record]]:
+    """Yield the labels that belong to the artifact. That a document got no answer is a thing of this one run."""
+    return ((name, record) for name, record in labels if record["outcome"] != NO_ANSWER)
+
+
 def write_scorer(work: Path, about: dict[str, Any], on_the_way: dict[str, Any]) -> None:
     """Keep what gave the labels (``about``), and what happened on the way."""
     write_json(work / SCORER_FILE, {"about": about, ON_THE_WAY: on_the_way})

@@ -5,6 +5,7 @@ Which documents are labelled depends on ids and metadata alone.
 
 import json
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from core.progress import ProgressWriter
 from datatrove.data import Document
 
 from smallwright_labels.attach import AttachLabels
-from smallwright_labels.label_files import Item, LabelFiles, Record, write_scorer
+from smallwright_labels.label_files import ASKED_AGAIN, ON_THE_WAY, Item, LabelFiles, Record, write_scorer
+from smallwright_labels.replies import NO_ANSWER
 from smallwright_labels.report import ReportLabels
 from smallwright_labels.sampling import Selection
 
@@ -24,8 +26,9 @@ class Labeller(CorpusStep):
     """Labels a sample of the corpus, then passes every document on.
 
     With ``key: label``, a labelled document gets ``metadata["label"]`` (int), ``label_scorer`` (who gave it),
-    ``label_prompt``, and where there is one ``label_reason``; a document that was asked about in vain gets
-    ``label_outcome`` (why) and no label.
+    ``label_prompt``, and where there is one ``label_reason``; a document whose reply gives no label gets
+    ``label_outcome`` (why) and no label. One that got no answer after all tries is left as it is: the run's summary
+    counts it, and a run that goes on asks again.
     """
 
     tasks: int | None = 1
@@ -99,14 +102,32 @@ class LabelSample(LabellingPass):
         wanted = sum(cell["wanted"] for bins in Selection.load(self.work).report().values() for cell in bins.values())
         progress = ProgressWriter()
         labels = self.label_files(rank, world_size)
-        for done, (item, record) in enumerate(self.labeller.label(labels.missing()), start=1):
-            labels.append(item, record)
-            self.stat_update("labelled")
-            if world_size == 1:
-                progress(done, wanted or None, unit="labels", note=self.labeller.config.key)
+        done = 0
+        failed: dict[str, Record] = {}
+        for _ in range(2):  # again for those without an answer: the server may have been away for a while
+            earlier, failed = failed, {}
+            for item, record in self.labeller.label(labels.missing()):
+                _add_retries(record, earlier.get(item.id, {}))
+                labels.append(item, record)
+                if record["outcome"] in ASKED_AGAIN:
+                    failed[item.id] = record
+                self.stat_update("labelled")
+                done += 1
+                if world_size == 1:
+                    progress(done, wanted or None, unit="labels", note=self.labeller.config.key)
+            if not any(record["outcome"] == NO_ANSWER for record in failed.values()):
+                break
         labels.close()
         if rank == 0:
             write_scorer(self.work, self.labeller.describe(), self.labeller.on_the_way())
+
+
+def _add_retries(record: Record, earlier: Record) -> None:
+    """Count the retries of an earlier round, too."""
+    retries = Counter(earlier.get(ON_THE_WAY, {}).get("retries", {}))
+    if retries:
+        way = record.setdefault(ON_THE_WAY, {})
+        way["retries"] = dict(sorted((retries + Counter(way.get("retries", {}))).items()))
 
 
 def _without_texts(corpus: Path) -> Iterator[Document]:

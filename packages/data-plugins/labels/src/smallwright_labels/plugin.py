@@ -14,4 +14,4 @@ def register_configs(register: RegisterPackage) -> None:
 def register_steps(register: Register) -> None:
     config = "smallwright_labels.config:"
     register("score_rules", "smallwright_labels.rules:ScoreRules", config=config + "ScoreRulesConfig")
-    register("score_llm", "smallwright_labels.llm:ScoreLlm", config=config + "ScoreLlmConfig")
+    register("score_llm", "smallwright_labels.llm:ScoreLlm", config=config + "ScoreLlmConfig", artifact_version=2)

@@ -9,8 +9,8 @@ from typing import Any
 from core.data.steps import CorpusPass
 from core.writing import replacing, write_json
 
-from smallwright_labels.label_files import ON_THE_WAY, all_labels, read_scorer
-from smallwright_labels.replies import LABELLED, REFUSED
+from smallwright_labels.label_files import ON_THE_WAY, all_labels, answered, read_scorer
+from smallwright_labels.replies import LABELLED, NO_ANSWER, REFUSED
 from smallwright_labels.sampling import Selection
 
 REPORT_FILE = "labels.report.json"
@@ -52,7 +52,7 @@ class ReportLabels(CorpusPass):
         prompts: dict[str, Counter[str]] = defaultdict(Counter)
         examples: dict[str, list[dict[str, Any]]] = defaultdict(list)
         truncated = 0
-        for name, record in all_labels(self.work):
+        for name, record in answered(all_labels(self.work)):
             outcome = record["outcome"]
             outcomes[outcome] += 1
             truncated += bool(record.get("truncated"))
@@ -79,14 +79,20 @@ class ReportLabels(CorpusPass):
         """Count what happened on the way, which is another thing in every run."""
         retries: Counter[str] = Counter()
         details: dict[str, list[dict[str, str]]] = defaultdict(list)
-        reused = 0
+        reused = unanswered = 0
         for name, record in all_labels(self.work):
             way = record.get(ON_THE_WAY, {})
+            unanswered += record["outcome"] == NO_ANSWER
             retries.update(way.get("retries", {}))
             reused += bool(way.get("reused"))
             if way.get("detail") and len(details[record["outcome"]]) < EXAMPLES:
                 details[record["outcome"]].append({"id": name, "detail": way["detail"][:EXAMPLE_CHARS]})
-        return {"reused": reused, "retries": dict(sorted(retries.items())), "details": dict(sorted(details.items()))}
+        return {
+            "reused": reused,
+            "unanswered": unanswered,
+            "retries": dict(sorted(retries.items())),
+            "details": dict(sorted(details.items())),
+        }
 
     def _keep(self, path: Path, about: dict[str, Any]) -> None:
         """Leave the labels in the artifact, each with what a later run must know to take it again."""
@@ -96,6 +102,6 @@ class ReportLabels(CorpusPass):
             open(partial, "wb") as raw,
             gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as file,
         ):
-            for document, record in all_labels(self.work):
+            for document, record in answered(all_labels(self.work)):
                 record.pop(ON_THE_WAY, None)
                 file.write(json.dumps({"id": document, **record, **said}).encode() + b"\n")

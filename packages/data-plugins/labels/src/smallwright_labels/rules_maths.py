@@ -54,8 +54,8 @@ CONVERTING = re.compile(r"\b(?:converters?|conversions?|convert \d|exchange rate
 OPERATOR = r"[-+*/×·÷=<>≤≥≈≠^−:]"
 EXPRESSION = re.compile(
     # 3 + 4, x = 5, 2x^2: a number or a single letter on both sides; a hyphen or slash needs spaces, which dates and
-    # telephone numbers do not have
-    r"(?<![\w.-])(?:\d[\d.,]*[a-z]?|[a-z]|\))\s?(?:[+*×·÷=<>≤≥≈≠^]|\s[-−/:]\s)\s?[-−]?\(?(?:\d|[a-z]\b|\\)"
+    # telephone numbers do not have; of 1,2,3 + 4 only the 3 is tried, so that a long list of numbers takes linear time
+    r"(?<![\w.-])(?:\d(?:[\d.]|,(?!\d))*+[a-z]?|[a-z]|\))\s?(?:[+*×·÷=<>≤≥≈≠^]|\s[-−/:]\s)\s?[-−]?\(?(?:\d|[a-z]\b|\\)"
 )
 MARKUP = re.compile(
     r"\$[^$\n]{0,200}?[\\^_=+<>{}][^$\n]{0,200}?\$|\\(?:frac|sqrt|sum|int|times|cdot|div|le|ge|begin)\b|\\[(\[]"

@@ -106,7 +106,16 @@ class WordsConfig(StepConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GopherRepetitionConfig(WordsConfig):
+class LinesConfig(WordsConfig):
+    """How the text is cut into lines and words."""
+
+    lines: Literal["any", "lf"] = setting("any")
+    """``any``: LF, CRLF or CR ends a line, and blanks and no-break spaces before it do not count. ``lf``: as DataTrove,
+    which takes LF alone and finds no punctuation before a blank."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GopherRepetitionConfig(LinesConfig):
     """Repetition in a document (Gopher, appendix A.1.1, table A1; used by FineWeb, section 3.3). Null: no such rule."""
 
     dup_line_frac: float | None = setting(0.30, ge=0, le=1)
@@ -176,7 +185,7 @@ class C4QualityConfig(WordsConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FineWebQualityConfig(WordsConfig):
+class FineWebQualityConfig(LinesConfig):
     """FineWeb's own rules (FineWeb, section 3.6). Null: no such rule."""
 
     line_punct_thr: float | None = setting(0.12, ge=0, le=1)
@@ -199,6 +208,9 @@ class PiiConfig(StepConfig):
     emails: bool = setting(True)
     ips: bool = setting(True)
     """Turn off for mathematics: ``8.2.1.4`` may be the number of a section."""
+    lookalikes: Literal["keep", "mask"] = setting("keep")
+    """What to do with versions, object identifiers, ``pkg@1.2.0``, ``icon@2x.png``, ``git@host:``, and code before an
+    address. ``mask``: replace all that DataTrove's patterns find."""
     public_ips_only: bool = setting(True)
     """Leave private and reserved ranges as they are (FineWeb, section 3.7)."""
     email_replacements: tuple[str, ...] = setting(("email@example.com", "firstname.lastname@example.org"), min_length=1)

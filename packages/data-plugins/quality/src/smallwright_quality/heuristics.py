@@ -1,9 +1,10 @@
 """Gopher's quality rules, C4's and FineWeb's.
 
 Decisions, reasons and order of the rules are those of DataTrove's ``GopherQualityFilter``, ``C4QualityFilter`` and
-``FineWebQualityFilter``; a test compares them on real pages. A rule that is null is not applied. Two things differ:
-a threshold of 0 is a threshold (DataTrove takes it for none), and a document without a word, or without a line that
-C4 leaves in it, is rejected where DataTrove divides by zero or keeps nothing.
+``FineWebQualityFilter``; a test compares them on real pages. A rule that is null is not applied. Three things differ:
+a threshold of 0 is a threshold (DataTrove takes it for none), a document without a word, or without a line that
+C4 leaves in it, is rejected where DataTrove divides by zero or keeps nothing, and white space at the end of a line
+does not count (with ``lines: lf`` it does).
 """
 
 import re
@@ -15,7 +16,7 @@ from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
 
 from smallwright_quality.config import C4QualityConfig, FineWebQualityConfig, GopherQualityConfig
 from smallwright_quality.repetition import repeated_parts
-from smallwright_quality.words import count_sentences, words_of
+from smallwright_quality.words import count_sentences, lines_of, words_of
 
 _CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 _END_PUNCTUATION = (".", "?", "!", '"', "'")
@@ -178,7 +179,8 @@ class FineWebQuality(DocumentStep):
     def reason(self, text: str) -> str | None:
         """Return the first rule that ``text`` breaks, or None."""
         config = self.config
-        lines = [line for line in text.split("\n") if line and not line.isspace()]
+        all_lines = lines_of(text, config)
+        lines = [line for line in all_lines if line and not line.isspace()]
         if not lines:
             return "empty"
         if config.line_punct_thr is not None:
@@ -188,9 +190,10 @@ class FineWebQuality(DocumentStep):
         short = sum(len(line) <= config.short_line_length for line in lines) / len(lines)
         if config.short_line_thr is not None and short > config.short_line_thr:
             return "short_line_ratio"
-        breaks = text.count("\n")
-        repeated = repeated_parts(lines)[1] / (len(text) - breaks)
-        if config.char_duplicates_ratio is not None and repeated > config.char_duplicates_ratio:
+        breaks = len(all_lines) - 1
+        repeated = repeated_parts(lines)[1]
+        most = config.char_duplicates_ratio
+        if most is not None and repeated and repeated / sum(map(len, all_lines)) > most:
             return "char_dup_ratio"
         if config.new_line_ratio is not None and self._too_many_breaks(text, breaks, config.new_line_ratio):
             return "list_ratio"

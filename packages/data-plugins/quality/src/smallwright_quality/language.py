@@ -2,6 +2,7 @@
 
 import functools
 import math
+import string
 import unicodedata
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,17 @@ from datatrove.data import Document
 from smallwright_quality.config import LanguageConfig
 
 CANDIDATES = 5
+UNKNOWN = "unknown"
+SHORT_TEXT = 400
+"""Characters. Of pieces of 80 to 200 characters of English pages, one in twenty was surely another language before the
+score took their length into account, and one in two hundred is now."""
+SURE = 0.65
+"""Score from which the language of a short text is named: FineWeb's threshold (section 3.3)."""
+MANY_CAPITALS = 0.08
+"""Share of characters; English and German prose has up to 0.06."""
+_CAPITALS = string.ascii_uppercase.encode()
+FURTHER = 400
+"""Distance beyond ``max_rank`` in which other languages count for the score of a short text: all of them are far."""
 
 Ranking = list[tuple[str, float]]
 """Languages with their scores, the surest first."""
@@ -22,9 +34,11 @@ class Language(DocumentStep):
     """Write ``language`` and ``language_score`` to the metadata; keep the wanted languages with a sure score.
 
     With ``fasttext`` the score is a probability. ``resiliparse`` gives no probability but the distance of the text's
-    n-gram profile to each language's. The score is then the softmax of ``-distance / margin_scale`` over the five
-    nearest languages, which says how clearly one language beats the others; it is 0 where the nearest one is further
-    than ``max_rank``.
+    n-gram profile to each language's; text in capitals is put into small letters before. The score is then the softmax
+    of ``-distance / margin_scale`` over the five nearest languages, which says how clearly one language beats the
+    others; it is 0 where the nearest one is further than ``max_rank``. Distances of a text shorter than
+    :data:`SHORT_TEXT` are chance in part, so the scale grows as the text shrinks; where none is sure then, the language
+    is ``unknown``.
 
     Reasons: ``language`` (another one, or none that is known), ``language score``. Table ``languages``: the language of
     every document, kept or not.
@@ -41,10 +55,11 @@ class Language(DocumentStep):
 
     def process_document(self, document: Document) -> Document:
         config = self.config
-        # Neither engine takes lone surrogates, which pages of broken charsets have.
-        text = document.text[: config.max_chars].encode("utf-8", "replace").decode("utf-8")
+        text = document.text[: config.max_chars]
         ranking = self._fasttext(text) if config.backend == "fasttext" else self._resiliparse(text)
-        language, score = ranking[0] if ranking else ("unknown", 0.0)
+        language, score = ranking[0] if ranking else (UNKNOWN, 0.0)
+        if config.backend == "resiliparse" and len(text) < SHORT_TEXT and score < SURE:
+            language = UNKNOWN
         document.metadata["language"] = language
         document.metadata["language_score"] = round(score, 4)
         if config.top_k:
@@ -61,22 +76,48 @@ class Language(DocumentStep):
 
         if not any(map(str.isalpha, text)):
             return []
-        wanted = max(CANDIDATES, self.config.top_k)
-        found = detect_fast(unicodedata.normalize("NFC", text), cutoff=self.config.max_rank, n_results=wanted)
+        config = self.config
+        wanted = max(CANDIDATES, config.top_k)
+        short = len(text) < SHORT_TEXT
+        cutoff = config.max_rank + (FURTHER if short else 0)
+        found = detect_fast(_in_small_letters(text), cutoff=cutoff, n_results=wanted)
         ranked = cast(list[tuple[str, int]], found)  # the library's stub has another type than it returns
-        if not ranked:
+        if not ranked or ranked[0][1] > config.max_rank:
             return []
         nearest_rank = ranked[0][1]
-        weights = [math.exp((nearest_rank - rank) / self.config.margin_scale) for _, rank in ranked]
+        scale = config.margin_scale * (SHORT_TEXT / len(text) if short else 1.0)
+        weights = [math.exp((nearest_rank - rank) / scale) for _, rank in ranked]
         total = sum(weights[:CANDIDATES])  # the score must not depend on how many languages are written down
-        return [(language, weight / total) for (language, _), weight in zip(ranked, weights, strict=True)]
+        pairs = zip(ranked, weights, strict=True)
+        return [(language, weight / total) for (language, rank), weight in pairs if rank <= config.max_rank]
 
     def _fasttext(self, text: str) -> Ranking:
         model = load_fasttext(str(self.config.model))
-        labels, scores = model.predict(text.replace("\n", " "), k=max(1, self.config.top_k))
+        line = _encodable(text)[0].replace("\n", " ")
+        labels, scores = model.predict(line, k=max(1, self.config.top_k))
         # Sums of rounded probabilities reach 1.00001.
         pairs = zip(labels, scores, strict=True)
         return [(label.removeprefix("__label__"), min(1.0, float(score))) for label, score in pairs]
+
+
+def _encodable(text: str) -> tuple[str, bytes]:
+    """Return ``text`` and its UTF-8, without lone surrogates: neither engine takes them, and broken pages have some."""
+    try:
+        return text, text.encode("utf-8")
+    except UnicodeEncodeError:
+        encoded = text.encode("utf-8", "replace")
+        return encoded.decode("utf-8"), encoded
+
+
+def _in_small_letters(text: str) -> str:
+    """Return ``text`` in NFC, and in small letters where it has many capitals: the profiles of languages have few."""
+    text, encoded = _encodable(text)
+    if len(encoded) <= 1.2 * len(text):  # a Latin script: its capitals are bytes, which are counted in no time
+        sample = encoded[:: 1 + len(encoded) // 1000]
+        capitals, letters = len(sample) - len(sample.translate(None, _CAPITALS)), len(sample)
+    else:
+        capitals, letters = sum(map(str.isupper, text[:SHORT_TEXT])), len(text[:SHORT_TEXT])
+    return unicodedata.normalize("NFC", text.lower() if capitals > MANY_CAPITALS * letters else text)
 
 
 @functools.lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ from datatrove.data import Document
 from datatrove.pipeline.formatters import PIIFormatter
 
 from smallwright_quality.config import PiiConfig
+from smallwright_quality.lookalikes import ip_addresses, mail_addresses
 
 _LOCAL_PART_END = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}\Z")
 _MAYBE_IP = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
@@ -36,13 +37,17 @@ class Pii(DocumentStep):
         self.is_wanted_ip = formatter.ip_replacer.validator
 
     def process_document(self, document: Document) -> Document:
+        careful = self.config.lookalikes == "keep"
         if self.config.emails and "@" in document.text:
-            spans = list(self._emails(document.text))
-            document.text = self._replace(document.text, spans, self.config.email_replacements, "e-mail")
+            text = document.text
+            spans = mail_addresses(text, self._emails(text)) if careful else self._emails(text)
+            document.text = self._replace(text, list(spans), self.config.email_replacements, "e-mail")
         if self.config.ips and _MAYBE_IP.search(document.text):
-            found = self.ip.finditer(document.text)
-            spans = [match.span() for match in found if self.is_wanted_ip(match.group())]
-            document.text = self._replace(document.text, spans, self.config.ip_replacements, "ip")
+            text = document.text
+            found = (match for match in self.ip.finditer(text) if self.is_wanted_ip(match.group()))
+            spans = (match.span() for match in found)
+            spans = ip_addresses(text, spans) if careful else spans
+            document.text = self._replace(text, list(spans), self.config.ip_replacements, "ip")
         return document
 
     def _emails(self, text: str) -> Iterator[tuple[int, int]]:

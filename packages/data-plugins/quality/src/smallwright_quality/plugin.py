@@ -20,10 +20,13 @@ STEPS = {
     "statistics": "corpus_statistics:Statistics",
     "long_documents": "corpus_statistics:LongDocuments",
 }
+CHANGED = ("language", "gopher_repetition", "gopher_quality", "c4_quality", "fineweb_quality", "pii")
+"""Steps whose results have changed since the first version."""
 
 
 @hookimpl
 def register_steps(register: Register) -> None:
     for name, target in STEPS.items():
         config = f"smallwright_quality.config:{target.partition(':')[2]}Config"
-        register(name, f"smallwright_quality.{target}", config=config)
+        version = 2 if name in CHANGED else 1
+        register(name, f"smallwright_quality.{target}", config=config, artifact_version=version)

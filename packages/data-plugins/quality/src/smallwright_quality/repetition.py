@@ -1,9 +1,10 @@
 """Repeated lines, paragraphs and word n-grams (Gopher, arXiv 2112.11446, appendix A.1.1 and table A1).
 
-Decisions and reasons are those of DataTrove's ``GopherRepetitionFilter``; a test compares them. Only the computation
-is ours. DataTrove joins every n-gram of every size into a string. Here a rolling hash gives an upper bound of each
-share; n-grams become strings only where the bound is above the threshold. Equal strings have equal hashes, so a
-collision can only raise a bound: that costs time, and never changes a decision.
+Decisions and reasons are those of DataTrove's ``GopherRepetitionFilter`` with ``lines: lf``; a test compares them. By
+default white space at the end of a line does not count: to DataTrove the blank lines of a text with CRLF are repeated
+lines. The computation is ours. DataTrove joins every n-gram of every size into a string. Here a rolling hash gives an
+upper bound of each share; n-grams become strings only where the bound is above the threshold. Equal strings have equal
+hashes, so a collision can only raise a bound: that costs time, and never changes a decision.
 """
 
 import functools
@@ -17,7 +18,7 @@ from core.data.steps import DocumentStep, Rejection
 from datatrove.data import Document
 
 from smallwright_quality.config import GopherRepetitionConfig
-from smallwright_quality.words import words_of
+from smallwright_quality.words import lines_of, words_of
 
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _BASE = 0x9E3779B97F4A7C15
@@ -46,12 +47,12 @@ class GopherRepetition(DocumentStep):
         self.repeated = [(n, share) for n, share in repeated if share is not None]
 
     def process_document(self, document: Document) -> Document:
-        text = document.text
+        text = "\n".join(lines_of(document.text, self.config))
         if not text:
             raise Rejection("empty")
         self._check_parts(text)
         if self.top or self.repeated:
-            self._check_ngrams(words_of(text, self.config), len(text))
+            self._check_ngrams(words_of(document.text, self.config), len(text))
         return document
 
     def _check_parts(self, text: str) -> None:

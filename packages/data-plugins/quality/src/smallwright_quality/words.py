@@ -7,15 +7,23 @@ here. For languages without spaces use ``words: spacy``.
 
 import re
 
+from core.data.words import word_pattern
 from datatrove.utils.text import split_into_sentences, split_into_words
 from datatrove.utils.word_tokenizers import WordTokenizer
 
-from smallwright_quality.config import WordsConfig
+from smallwright_quality.config import LinesConfig, WordsConfig
 
-_WORDS = re.compile(r"\w+(?:['’.]\w+|(?<=\d),\d+)*|\.+|-+|=+|\*+|#+|[^\w\s]")
+
+def _words(word: str) -> re.Pattern[str]:
+    """Return what finds words, such as ``word`` finds, with their inner signs, and punctuation."""
+    return re.compile(rf"{word}(?:['’.]{word}|(?<=\d),\d+)*|\.+|-+|=+|\*+|#+|[^\w\s]")
+
+
+_WORDS = _words(word_pattern(r"\w"))
+_ASCII_WORDS = _words(r"\w+")
 _AFTER_WORDS = frozenset(",.;:!?)\"'”’")
 # With the look-behind a match begins only at the first of several points: a long run of them takes linear time.
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s++|[。！？]++")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s++|[。！？।॥۔؟።။]++")
 
 
 class FastWords(WordTokenizer):
@@ -45,7 +53,7 @@ class FastWords(WordTokenizer):
                 words.append(head)
                 words.append(piece[-1])
             else:
-                words += _WORDS.findall(piece)
+                words += (_ASCII_WORDS if piece.isascii() else _WORDS).findall(piece)
         return words
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
@@ -83,6 +91,15 @@ def count_sentences(line: str, config: WordsConfig) -> int:
     if config.words != "fast":
         return len(split_into_sentences(line, config.language))
     return max(1, len(_FAST.span_tokenize(line)))
+
+
+def lines_of(text: str, config: LinesConfig) -> list[str]:
+    """Return the lines of ``text``, as the setting ``lines`` has it."""
+    if config.lines == "lf":
+        return text.split("\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return [line.rstrip() for line in text.split("\n")]
 
 
 def _kind(config: WordsConfig) -> str:

@@ -5,7 +5,7 @@ that decoding gives back every byte.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,19 @@ from core.writing import write_json
 
 from smallwright_tokenizer.config import BYTES, BpeConfig
 from smallwright_tokenizer.corpus import HASH_RANGE, read_batches, row_count, text_bytes
-from smallwright_tokenizer.files import complete_chat_template, end_of_text_id, vocabulary_size, write_config
+from smallwright_tokenizer.files import (
+    complete_chat_template,
+    end_of_text_id,
+    load_for_texts,
+    vocabulary_size,
+    write_config,
+)
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 FERTILITY_DOCUMENTS = 2000
+LONGEST_WORD = 1000
+"""Bytes of a word that training sees in one piece. Its time grows with the square of a word's length, and no token is
+that long: of a sequence of genes, or a picture in base64, pieces do as well."""
 VOCABULARY_STEP = 64
 
 
@@ -35,7 +44,8 @@ def train(config: BpeConfig, job: Job, corpora: dict[str, list[Path]]) -> dict[s
     digits = [pre_tokenizers.Digits(individual_digits=True)] if config.split_digits else []
     bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True)
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, bytes_of_words])
+    pieces = pre_tokenizers.FixedLength(length=LONGEST_WORD)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, bytes_of_words, pieces])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocab_size,
@@ -48,6 +58,7 @@ def train(config: BpeConfig, job: Job, corpora: dict[str, list[Path]]) -> dict[s
     seen = {"documents": 0, "bytes": 0}
     shares = _sampled_shares(corpora, config)
     tokenizer.train_from_iterator(_texts(corpora, shares, job, seen), trainer=trainer)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, bytes_of_words])
     trained = tokenizer.get_vocab_size()
     if trained < config.vocab_size:
         raise UserError(_too_small(config, trained, seen))
@@ -122,6 +133,26 @@ def _from_hub(name: str, revision: str | None) -> Path:
         raise InputError(f"{missing} the hub did not give it: {reason}") from None
 
 
+def check_weights(config: BpeConfig, names: Collection[str]) -> None:
+    """Refuse weights of other recipes than the run has.
+
+    Args:
+        names: The recipes; of a single one, ``corpus``.
+
+    Raises:
+        InputError: the names differ.
+    """
+    if config.weights is None or set(config.weights) == set(names):
+        return
+    given, has = ", ".join(sorted(config.weights)), ", ".join(sorted(names))
+    if len(names) == 1:
+        raise InputError(
+            f"tokenizer.weights names {given}: it shares out the text of several recipes, and this run has one. Leave "
+            "it out, or give several: +data=[<recipe>,<recipe>]."
+        )
+    raise InputError(f"tokenizer.weights names {given}; the recipes of this run are {has}. Name each once.")
+
+
 def _sampled_shares(corpora: dict[str, list[Path]], config: BpeConfig) -> dict[str, float]:
     """Return the share of each corpus's documents to train on, so that the weights and the limit hold.
 
@@ -129,10 +160,8 @@ def _sampled_shares(corpora: dict[str, list[Path]], config: BpeConfig) -> dict[s
         InputError: the weights name other recipes than the run has.
     """
     shares = dict.fromkeys(corpora, 1.0)
+    check_weights(config, corpora)
     if config.weights is not None:
-        if set(config.weights) != set(corpora):
-            given, has = ", ".join(sorted(config.weights)), ", ".join(sorted(corpora))
-            raise InputError(f"tokenizer.weights names {given}; the recipes of this run are {has}. Name each once.")
         sizes = {name: sum(map(text_bytes, files)) for name, files in corpora.items()}
         # The largest mix with these proportions takes all of the corpus that is scarcest for its weight.
         scarcest = min(sizes[name] / weight for name, weight in config.weights.items())
@@ -173,10 +202,7 @@ def _too_small(config: BpeConfig, trained: int, seen: dict[str, int]) -> str:
 
 def measure_fertility(tokenizer_folder: Path, files: list[Path]) -> dict[str, Any]:
     """Return tokens per word and bytes per token on the first documents of the corpus, and write ``fertility.json``."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
-    tokenizer.encode_special_tokens = True
+    tokenizer = load_for_texts(tokenizer_folder)
     documents = tokens = words = size = 0
     for path in files:
         for _, texts in read_batches(path, 256):

@@ -36,6 +36,8 @@ SPECIAL_TOKENS = (
 )
 
 BYTES = 256
+LARGEST_VOCABULARY = 1 << 22
+"""Four times what the largest published tokenizers have. Training sets memory aside for it before it counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,8 @@ class BpeConfig:
                 f"vocab_size={self.vocab_size}: must be at least {least} "
                 f"({len(self.special_tokens)} special tokens and {BYTES} bytes)."
             )
+        if self.vocab_size > LARGEST_VOCABULARY:
+            raise ConfigError(f"vocab_size={self.vocab_size}: must be at most {LARGEST_VOCABULARY}.")
         if self.min_frequency < 1:
             raise ConfigError(f"min_frequency={self.min_frequency}: must be at least 1.")
         if self.training_documents is not None and self.training_documents < 1:
@@ -90,6 +94,9 @@ class PackedConfig:
     validation_fraction: float = setting(0.05)
     """Share of documents held out for validation, chosen by a hash of the document id: the choice does not change
     when documents are added or their order changes. At least one document goes to each side."""
+    add_special_tokens: bool = setting(False)
+    """Put before and behind each document what the tokenizer's own template adds, such as ``<s>``. Models that were
+    trained with it want it; the end-of-text token comes in any case, and only once."""
     batch_documents: int = setting(256, identity=False)
     """Documents tokenized at once, on all cores. 256 balances threads without holding many texts in memory."""
 

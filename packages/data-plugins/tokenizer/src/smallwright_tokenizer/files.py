@@ -50,6 +50,21 @@ def token_ids(directory: Path) -> dict[str, int]:
     return {**vocabulary, **{token["content"]: token["id"] for token in content.get("added_tokens", [])}}
 
 
+def load_for_texts(directory: Path) -> Any:
+    """Return the ``tokenizers.Tokenizer`` of a directory, set up to give the tokens of whole texts and no others.
+
+    The file may have padding and truncation switched on, which is for batches of a model. A web page that spells
+    ``<|endoftext|>`` must not be able to end a document.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
 def vocabulary_size(directory: Path) -> int:
     """Return the rows that an embedding needs: the largest id plus one."""
     return 1 + max(token_ids(directory).values())

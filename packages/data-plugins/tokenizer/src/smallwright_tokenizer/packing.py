@@ -70,9 +70,11 @@ class Writer:
         if not ids:
             self.journal.empty_documents += 1
             return
+        if ids[-1] != self.end_of_text:  # a template may have put it there
+            ids = [*ids, self.end_of_text]
         self._starts[side].write(np.int64(self.journal.tokens[side]).astype("<i8").tobytes())
-        self._ids[side].write(np.asarray([*ids, self.end_of_text], dtype=self._dtype).tobytes())
-        self.journal.tokens[side] += len(ids) + 1
+        self._ids[side].write(np.asarray(ids, dtype=self._dtype).tobytes())
+        self.journal.tokens[side] += len(ids)
         self.journal.documents[side] += 1
         if side == "validation":
             self.journal.validation_bytes += len(text.encode("utf-8"))

@@ -12,9 +12,11 @@ def register_configs(register: RegisterPackage) -> None:
 
 @hookimpl
 def register_tokenizers(register: Register) -> None:
-    register("bpe", "smallwright_tokenizer.stage:Bpe", config="smallwright_tokenizer.config:BpeConfig")
+    config = "smallwright_tokenizer.config:BpeConfig"
+    register("bpe", "smallwright_tokenizer.stage:Bpe", config=config, artifact_version=2)
 
 
 @hookimpl
 def register_packers(register: Register) -> None:
-    register("packed", "smallwright_tokenizer.stage:Packed", config="smallwright_tokenizer.config:PackedConfig")
+    config = "smallwright_tokenizer.config:PackedConfig"
+    register("packed", "smallwright_tokenizer.stage:Packed", config=config, artifact_version=2)

@@ -4,6 +4,7 @@ The work is done in :mod:`smallwright_tokenizer.bpe` and :mod:`smallwright_token
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from core.writing import write_json
 from smallwright_tokenizer import bpe, packing
 from smallwright_tokenizer.config import BpeConfig, PackedConfig
 from smallwright_tokenizer.corpus import corpus_files, read_batches, row_count
-from smallwright_tokenizer.files import end_of_text_id, vocabulary_size
+from smallwright_tokenizer.files import end_of_text_id, load_for_texts, vocabulary_size
 
 
 class Bpe(interfaces.Tokenizer):
@@ -38,6 +39,10 @@ class Bpe(interfaces.Tokenizer):
         if self.config.path is None:
             return self.config.vocab_size
         return vocabulary_size(bpe.existing(self.config.path, self.config.revision))
+
+    def check_corpora(self, names: Sequence[str]) -> None:
+        """Refuse weights of recipes that the run does not have."""
+        bpe.check_weights(self.config, names)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train or copy the tokenizer; return its size and its fertility on the corpus.
@@ -104,13 +109,8 @@ class Packed(Stage):
 
     def _pack(self, job: Job, corpora: dict[str, list[Path]], tokenizer_folder: Path, writer: packing.Writer) -> None:
         """Give the writer all documents, but for those of the corpus files that its journal has already."""
-        from tokenizers import Tokenizer
-
         files = [(name, path) for name, corpus in corpora.items() for path in corpus]
-        tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
-        # A web page that spells <|endoftext|> must not be able to end a document.
-        tokenizer.encode_special_tokens = True
-        tokenizer.no_truncation()
+        tokenizer = load_for_texts(tokenizer_folder)
         cut = packing.validation_cut([path for _, path in files], self.config.validation_fraction)
         journal = writer.journal
         total = sum(row_count(path) for _, path in files)
@@ -118,10 +118,11 @@ class Packed(Stage):
         for corpus, path in files[journal.files :]:
             before = sum(journal.tokens.values())
             for ids, texts in read_batches(path, self.config.batch_documents):
-                encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+                encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=self.config.add_special_tokens)
                 for name, text, encoding in zip(ids, texts, encodings, strict=True):
                     side = "validation" if id_hash(name, "validation") < cut else "train"
-                    writer.add(side, encoding.ids, text)
+                    has_text = 0 in encoding.special_tokens_mask
+                    writer.add(side, encoding.ids if has_text else [], text)
                 done += len(texts)
                 job.progress(done, total, unit="documents", note=f"{sum(journal.tokens.values()):,} tokens")
             tokens = sum(journal.tokens.values()) - before
