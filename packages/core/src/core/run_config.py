@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from core import names
 from core.typed import setting
 
 
@@ -17,3 +18,9 @@ class RunConfig:
     """Name of the run; None: made from the choices."""
     seed: int = 0
     """What every random choice of the run is drawn from."""
+
+    def __post_init__(self) -> None:
+        if not self.store.strip():
+            raise ValueError("store is empty: give a folder, store=<dir>, or leave it out for ./store.")
+        if self.name is not None:
+            names.check(self.name, "name")
