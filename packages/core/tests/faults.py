@@ -12,13 +12,17 @@ DONE, FAILED, KILLED, FULL = 0, 1, 9, 28
 HOW = {"killed": KILLED, "full": FULL}
 
 
-def each_fault(how: str, most: int = 1000) -> Iterator[Callable[[Callable[[], object]], int]]:
+def each_fault(
+    how: str, first: int = 1, every: int = 1, most: int = 1000
+) -> Iterator[Callable[[Callable[[], object]], int]]:
     """Yield functions that do work in another process and end it one step later each time, until it ends by itself.
 
     Args:
+        first: Step to begin with.
+        every: Take only every n-th step after it.
         how: ``killed`` ends the process before a change of files, ``full`` lets the change fail as on a full disk.
     """
-    for at in range(1, most):
+    for at in range(first, most, every):
         codes: list[int] = []
 
         def ended(work: Callable[[], object], at: int = at, codes: list[int] = codes) -> int:
