@@ -18,11 +18,10 @@ def each_fault(
     """Yield functions that do work in another process and end it one step later each time, until it ends by itself.
 
     Args:
-        first: Step to begin with.
-        every: Take only every n-th step after it.
+        every: Take only every n-th step.
         how: ``killed`` ends the process before a change of files, ``full`` lets the change fail as on a full disk.
     """
-    for at in range(first, most, every):
+    for at in range(1, most, every):
         codes: list[int] = []
 
         def ended(work: Callable[[], object], at: int = at, codes: list[int] = codes) -> int:
