@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from core import discovery, observers
+from core.errors import ConfigError
 
 NAMES = ("first_observer", "middle_observer", "last_observer")
 LOUD = """
@@ -66,6 +67,62 @@ def test_one_that_raises_is_a_warning_with_its_name(loaded, tmp_path, capsys, ha
     assert f"failed in run_started: {said}. The run goes on; see {tmp_path}/run/logs/observers.log." in warned
     assert warned.count("\n") == 1
     assert "Traceback" in (tmp_path / "run" / "logs" / "observers.log").read_text()
+
+
+WATCH = """
+import dataclasses
+from core.hooks import hookimpl
+
+PLUGIN_API_VERSION = 1
+OBSERVER_SETTINGS = "{module}:WatchConfig"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    url: str = "here"
+    every: int = 5
+
+
+@hookimpl
+def run_started(run): ...
+"""
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """The registry of an observer with settings, one without, and a plugin that observes nothing."""
+    monkeypatch.setenv("SMALLWRIGHT_PLUGINS", "")
+    files = {"watch_a": WATCH.format(module="watch_a"), "quiet_a": WATCH.replace("OBSERVER_SETTINGS", "OTHER")}
+    files["dumb_a"] = "PLUGIN_API_VERSION = 1"
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    yield discovery.load([tmp_path / f"{name}.py" for name in files])
+    for name in files:
+        sys.modules.pop(name, None)
+
+
+def test_settings_of_an_observer_are_its_dataclass(watched):
+    built = observers.settings({"watch_a": {"url": "http://x"}}, watched)
+    assert list(built) == ["watch_a"]
+    assert (built["watch_a"].url, built["watch_a"].every) == ("http://x", 5)
+    assert observers.settings(None, watched)["watch_a"].url == "here"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"watch_a": {"ulr": "x"}}, "observers.watch_a.ulr: unknown key. Did you mean 'url'?"),
+        ({"watch_a": {"every": "x"}}, "observers.watch_a.every='x': expected int"),
+        ({"watch_a": 5}, "observers.watch_a=5: expected settings"),
+        ({"watch_b": {}}, "observers.watch_b: no plugin of this name observes. Did you mean 'watch_a'?"),
+        ({"quiet_a": {}}, "observers.quiet_a: quiet_a.py local file"),
+        ({"dumb_a": {}}, "observers.dumb_a: no plugin of this name observes."),
+    ],
+)
+def test_wrong_settings_of_an_observer_are_refused(watched, given, message):
+    with pytest.raises(ConfigError) as refused:
+        observers.settings(given, watched)
+    assert message in str(refused.value)
 
 
 def test_ctrl_c_in_an_observer_ends_the_run(loaded, tmp_path):

@@ -65,6 +65,21 @@ def test_a_run_has_an_id_of_its_own(finished, run, workdir):
     assert all(ids)
 
 
+def test_an_observer_gets_its_settings_and_the_id(finished, run, workdir):
+    (workdir / "watching.py").write_text(
+        "import dataclasses\nfrom core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n"
+        "OBSERVER_SETTINGS = 'watching:Settings'\n\n\n@dataclasses.dataclass(frozen=True, kw_only=True)\n"
+        "class Settings:\n    file: str\n\n\n@hookimpl\ndef run_finished(run):\n"
+        "    (run.directory / run.observers['watching'].file).write_text(run.id)\n"
+    )
+    assert run("--plugin", "watching.py", "+observers.watching.file=id.txt").returncode == 0
+    report = json.loads((workdir / "run" / "report.json").read_text())
+    assert (workdir / "run" / "id.txt").read_text() == report["id"]
+    refused = run("--plugin", "watching.py")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "observers.watching.file: not set" in refused.stderr
+
+
 def test_an_observer_that_fails_does_not_end_the_run(finished, run, workdir):
     (workdir / "loud.py").write_text(
         "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n\n\n"

@@ -52,6 +52,8 @@ class Run:
     stages: list[StageOutcome] = dataclasses.field(default_factory=list)
     id: str = dataclasses.field(default_factory=lambda: f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
     """Names this run and no other, also beside runs of the same name and folder: ``20260101-120000-1a2b3c4d``."""
+    observers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of each plugin that observes and has some, by its name: built, as its dataclass."""
 
 
 class StageFailed(Exception):
@@ -77,6 +79,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
+    settings = observers.settings(config.get("observers"), registry)
     name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
     root = Path(str(config["store"])).resolve()
     try:
@@ -86,7 +89,7 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
     except OSError as error:
         place = config["run_dir"] or Path("runs").resolve()
         raise InputError(f"{cannot_write(error, place)} Or give another run_dir=<dir>.") from error
-    run = Run(name=str(name), directory=directory, config=config)
+    run = Run(name=str(name), directory=directory, config=config, observers=settings)
     observers.notify(registry, run.directory, "run_started", run=run)
     started = time.monotonic()
     failure, interruption = None, None

@@ -1,6 +1,8 @@
 """The settings of a run beside those of its parts."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from core import names
 from core.typed import setting
@@ -16,6 +18,8 @@ class RunConfig:
     """Folder of the report and the logs; None: ./runs/<date>-<name>."""
     name: str | None = setting(None, identity=False)
     """Name of the run; None: made from the choices."""
+    observers: Mapping[str, Any] | None = setting(None, identity=False)
+    """Settings of plugins that observe the run, each under the plugin's name; None: their defaults."""
     seed: int = 0
     """What every random choice of the run is drawn from."""
 
