@@ -54,7 +54,7 @@ def commit(path: Path) -> None:
         IsADirectoryError: a file was written, and a folder has its name. The folder stays.
     """
     partial = path.with_name(path.name + ENDING)
-    _sync(partial)
+    sync(partial)
     if path.is_dir():
         if not partial.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -82,7 +82,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, default=str))
 
 
-def _sync(written: Path) -> None:
+def sync(written: Path) -> None:
     """Wait until a file, or every file and name of a folder, is on the disk."""
     if not written.is_dir():
         return _sync_content(written)
