@@ -163,11 +163,13 @@ def _utf_8(data: bytes, beyond: int) -> str | None:
         return Utf8Text.decode(data)
     except UnicodeDecodeError:
         text = decode(data, "utf-8")
-        return text if text.count("\ufffd") * NEARLY <= beyond else None
+        return text if _misfits(data, text, "utf-8") * NEARLY <= beyond else None
 
 
 def _misfits(data: bytes, text: str, name: str) -> int:
     """Return how many bytes or characters of ``data`` do not fit an encoding, in which it is ``text``."""
+    if text.isascii():  # all that was more was taken for the start of a character that is cut off
+        return len(data)
     if name in CJK or name in ESCAPED or name == "utf-8":
         return text.count("\ufffd")
     return len(data) - len(data.translate(None, _holes(name)))

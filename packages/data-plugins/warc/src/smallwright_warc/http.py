@@ -21,8 +21,30 @@ MAX_INTERIM = 16
 GZIP = b"\x1f\x8b"
 CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "brotli": "br", "zstd": "zstd"}
 NO_CODINGS = frozenset(
-    "* 7bit 8bit ascii binary chunked default false identity no none null off plain quoted-printable raw text true "
-    "unknown utf utf-16 x-identity".split()
+    [
+        "*",
+        "7bit",
+        "8bit",
+        "ascii",
+        "binary",
+        "chunked",
+        "default",
+        "false",
+        "identity",
+        "no",
+        "none",
+        "null",
+        "off",
+        "plain",
+        "quoted-printable",
+        "raw",
+        "text",
+        "true",
+        "unknown",
+        "utf",
+        "utf-16",
+        "x-identity",
+    ]
 )
 """What servers write where nothing is encoded, beside charsets and media types."""
 _DOCUMENT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|meta|\?xml|!--)", re.IGNORECASE)
