@@ -24,6 +24,7 @@ from smallwright_warc.containers import (
     begins_record,
     inspect_member,
     kind_of,
+    next_member,
     next_record,
     skip_frames,
 )
@@ -199,7 +200,7 @@ class Archive:
             held, alone = entry, first
             resumable = self._by_fastwarc and entry.problem is None and not reader.line_feeds
         yield from self._end(content, held, alone and in_member == 1, out)
-        return (yield from self._go_on(content, held, offset))
+        return (yield from self._go_on(content, held, reader.across_members))
 
     def _end(
         self, content: Content | PlainContent, held: ArchiveEntry | None, alone: bool, out: bool
@@ -217,11 +218,11 @@ class Archive:
             yield ArchiveEntry(content.last_member(), problem=damage)
 
     def _go_on(
-        self, content: Content | PlainContent, held: ArchiveEntry | None, offset: int
+        self, content: Content | PlainContent, held: ArchiveEntry | None, across_members: bool
     ) -> Generator[ArchiveEntry, None, tuple[int | None, bool]]:
         """Say what ended the content, and return where to go on."""
         if isinstance(content, PlainContent):
-            if offset or held is None or held.problem != NOT_WARC:
+            if held is None or held.problem != NOT_WARC:
                 return None, False
             found = {kind: next_record(self._stream, 1, kind, self._size) for kind in MAGICS}
             places = {kind: place for kind, place in found.items() if place is not None}
@@ -230,13 +231,13 @@ class Archive:
             self._kind = min(places, key=lambda kind: places[kind])
             self._by_fastwarc = self._kind == "gzip"
             return places[self._kind], False
+        find = next_member if across_members else next_record
         if content.damage is not None:
-            following = next_record(self._stream, content.last_member() + 1, self._kind, self._size)
-            return following, True
+            return find(self._stream, content.last_member() + 1, self._kind, self._size), True
         place = content.stored_end
         if place < self._size:
             self._stream.seek(place)
             cut = MAGICS[self._kind].startswith(self._stream.read(len(MAGICS[self._kind])))
             yield ArchiveEntry(place, problem=TRUNCATED if cut else BAD_HEADERS)
-            return next_record(self._stream, place, self._kind, self._size), True
+            return find(self._stream, place, self._kind, self._size), True
         return None, False

@@ -43,7 +43,7 @@ def dechunk(body: bytes, encoded: bool = False) -> bytes | None:
                 return body
             return b"".join([*pieces, body[begin : begin + size]])
         line_end = _LINE_END.match(body, begin + size)
-        if line_end is None and not (body[begin + size :] == b"\r"):
+        if line_end is None and body[begin + size :] != b"\r":
             return _broken(body, pieces, position, encoded)
         pieces.append(body[begin : begin + size])
         position = line_end.end() if line_end is not None else len(body)

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from fastwarc.stream_io import Lz4Reader, ZstdReader
@@ -193,8 +193,26 @@ def only_zeros(stream: BinaryIO, offset: int) -> bool:
 
 def next_record(stream: BinaryIO, offset: int, kind: str, size: int) -> int | None:
     """Find the first member from ``offset`` on that begins with a record; None when there is none."""
-    magic = MAGICS[kind]
-    overlap = 4096
+    return _next(stream, offset, kind, size, lambda place, head: begins_record(head, kind))
+
+
+def next_member(stream: BinaryIO, offset: int, kind: str, size: int) -> int | None:
+    """Find the first member from ``offset`` on, whatever it begins with; None when there is none."""
+
+    def is_member(place: int, head: bytes) -> bool:
+        if kind != "gzip":
+            return frame_end(stream, place, size, kind) is not None
+        try:
+            return len(zlib.decompressobj(31).decompress(head, CHUNK)) >= min(200, len(head))
+        except zlib.error:
+            return False
+
+    return _next(stream, offset, kind, size, is_member)
+
+
+def _next(stream: BinaryIO, offset: int, kind: str, size: int, fits: Callable[[int, bytes], bool]) -> int | None:
+    """Find the first place from ``offset`` on where a member's first bytes stand, and the bytes there fit."""
+    magic, overlap = MAGICS[kind], 4096
     while offset < size:
         stream.seek(offset)
         window = stream.read(CHUNK)
@@ -203,7 +221,7 @@ def next_record(stream: BinaryIO, offset: int, kind: str, size: int) -> int | No
         final = offset + len(window) >= size
         place = window.find(magic)
         while place >= 0 and (final or place < len(window) - overlap):
-            if begins_record(window[place : place + overlap], kind):
+            if fits(offset + place, window[place : place + overlap]):
                 return offset + place
             place = window.find(magic, place + 1)
         offset = size if final else offset + max(1, len(window) - overlap)

@@ -20,32 +20,9 @@ MAX_INTERIM = 16
 """Answers before the one that counts."""
 GZIP = b"\x1f\x8b"
 CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "brotli": "br", "zstd": "zstd"}
-NO_CODINGS = frozenset(
-    [
-        "*",
-        "7bit",
-        "8bit",
-        "ascii",
-        "binary",
-        "chunked",
-        "default",
-        "false",
-        "identity",
-        "no",
-        "none",
-        "null",
-        "off",
-        "plain",
-        "quoted-printable",
-        "raw",
-        "text",
-        "true",
-        "unknown",
-        "utf",
-        "utf-16",
-        "x-identity",
-    ]
-)
+_NOTHING = ("*", "default", "false", "identity", "no", "none", "null", "off", "true", "unknown", "x-identity")
+_TRANSFERS = ("7bit", "8bit", "ascii", "binary", "chunked", "plain", "quoted-printable", "raw", "text", "utf")
+NO_CODINGS = frozenset((*_NOTHING, *_TRANSFERS))
 """What servers write where nothing is encoded, beside charsets and media types."""
 _DOCUMENT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|meta|\?xml|!--)", re.IGNORECASE)
 
@@ -104,7 +81,7 @@ def parse_response(block: bytes) -> Response:
 
 
 def _parse_answer(block: bytes) -> tuple[Response, bool]:
-    """Return the answer that a block begins with, and whether another may follow: 1xx, or a proxy's about its tunnel."""
+    """Return the answer that a block begins with, and whether another may follow: after 1xx, and after a tunnel's."""
     status = _STATUS_LINE.match(block)
     if status is None:
         raise BadHeadersError("bad HTTP headers")

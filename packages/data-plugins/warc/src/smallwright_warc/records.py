@@ -38,6 +38,8 @@ class RecordReader:
         self._content, self._limit, self._wanted = content, limit, wanted
         self.line_feeds = False
         """Whether the last record's head ends its lines with line feeds alone."""
+        self.across_members = False
+        """Whether a record was met that lies in several members."""
 
     def records(self, *, searching: bool) -> Iterator[tuple[int, ArchiveEntry]]:
         """Yield (place, entry) for each record, and for what stands between records.
@@ -115,6 +117,7 @@ class RecordReader:
             if has_record_inside(block) and (not (follows and closed) or _ends_with_record(block)):
                 return entry.damaged(WRONG_LENGTH), self._find(position + 1)
             entry.block = block if wanted else None
+        self.across_members = self.across_members or bool(content.starts_between(position + 1, end))
         return entry, end
 
     def _find(self, position: int) -> int | None:
