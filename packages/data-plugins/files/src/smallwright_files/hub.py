@@ -37,7 +37,8 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
             builder = datasets.load_dataset_builder(place, name, revision=commit)
             data_files = {str(key): list(map(str, files)) for key, files in (builder.config.data_files or {}).items()}
         if commit is None:
-            data_files = {key: [str(local) + file[len(place) :] for file in files] for key, files in data_files.items()}
+            root = str(local.resolve())
+            data_files = {key: [root + file[len(place) :] for file in files] for key, files in data_files.items()}
     except Exception as error:  # the library reads what others published, and documents no exceptions
         raise InputError(f"data.steps.read.dataset={dataset}: {_explain(error, name)}") from error
     if split not in data_files:
@@ -58,7 +59,7 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
 
 @contextlib.contextmanager
 def _plain_folder(local: Path) -> Iterator[str]:
-    """Give a folder by a name without the signs that ``datasets`` takes for a pattern: one of links, where it has any."""
+    """Give the folder's path; where it has signs that ``datasets`` takes for a pattern, one of links to its files."""
     resolved = local.resolve()
     if not set("*?[]") & set(str(resolved)):
         yield str(resolved)

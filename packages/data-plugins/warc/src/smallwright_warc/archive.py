@@ -54,9 +54,12 @@ class Archive:
         self._wanted = wanted or (lambda kind, headers: kind == "response")
         self._size = stream.seek(0, 2)
         self._dictionary = self._read_dictionary()
-        self._start = skip_frames(stream, start, self._size) if start < self._size else start
-        stream.seek(self._start)
-        self._kind = kind_of(stream.read(16))
+        self._start, head = start, b""
+        if start < self._size:
+            self._start = skip_frames(stream, start, self._size)
+            stream.seek(self._start)
+            head = stream.read(16)
+        self._kind = kind_of(head)
         self._by_fastwarc = self._kind in ("gzip", "plain")
         """Whether FastWARC reads what is in order. Of frames it says nothing that could be doubted."""
 
