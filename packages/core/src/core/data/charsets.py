@@ -33,6 +33,10 @@ _CONTENT = re.compile(rb"""content\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]+)""", re.IGNO
 _CHARSET = re.compile(rb"""(?:^|[\s/"';])charset\s*=\s*["']?\s*([^\s"'/>;,]{1,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']\s*([^\s"'>]{1,40})""")
 _ESCAPE_JP = re.compile(rb"\x1b([($][@BIJ])")
+_NEWER = {"koi8-u": {0xAE: "\u045e", 0xBE: "\u040e"}, "cp1255": {0xCA: "\u05ba"}}
+"""Characters that the Encoding Standard has and Python's tables do not."""
+_ODD_SHIFT_JIS = re.compile("[\uf8f0-\uf8f3]")
+"""What cp932 makes of bytes that begin nothing."""
 _PRIVATE_GB18030 = re.compile("[\ue5e5-\ue864]")
 _GB18030_OF_2005 = str.maketrans(
     "\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796\ue7c7"
@@ -137,6 +141,8 @@ def decode(data: bytes, name: str) -> str:
         text = data.decode(PYTHON.get(name, name), f"smallwright.{name}")
         if name in ("gbk", "gb18030") and _PRIVATE_GB18030.search(text):
             return text.translate(_GB18030_OF_2005)
+        if name == "shift_jis":
+            return _ODD_SHIFT_JIS.sub("\ufffd", text)
         return text.translate(_JIS_OF_MICROSOFT) if name == "euc_jp" else text
     return codecs.charmap_decode(data, "replace", _table(name))[0]
 
@@ -152,8 +158,8 @@ def _table(name: str) -> str:
             characters.append(bytes([byte]).decode(PYTHON.get(name, name)))
         except UnicodeDecodeError:
             characters.append(chr(byte) if byte < 0xA0 else "\ufffd")
-    if name == "koi8-u":
-        characters[0xAE], characters[0xBE] = "\u045e", "\u040e"
+    for byte, character in _NEWER.get(name, {}).items():
+        characters[byte] = character
     return "".join(characters)
 
 
