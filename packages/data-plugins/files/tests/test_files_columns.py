@@ -58,7 +58,7 @@ def test_parquet_by_column_names(tmp_path):
         "url": "http://x.example/123",
         "meta": {"n": 123},
         "when": "2023-11-14T22:13:20",
-        "left_out": ["blob"],
+        "blob": "AP8=",
         "file": "rows.parquet",
         "row": 123,
     }

@@ -4,7 +4,9 @@ Planning imports this module, so it does not import DataTrove, which takes secon
 """
 
 import dataclasses
+import glob
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,8 @@ from core.checks import check_target
 from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
 from core.registry import Entry, Registry
 from core.typed import setting
+
+_MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,6 +154,8 @@ def _as_written(error: UserError, recipe: RecipeConfig, label: str, where: str) 
 def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]:
     """Return the files that the paths and globs of ``<where>.paths`` name, in order, each once.
 
+    A path that exists is that file, whatever signs are in its name; so is the folder that a glob begins with.
+
     Raises:
         InputError: a path that does not exist, or a glob that matches nothing.
     """
@@ -159,12 +165,12 @@ def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]
     for path in (paths,) if isinstance(paths, str) else paths:
         try:
             filesystem, plain = fsspec.core.url_to_fs(path)
-            if any(character in plain for character in "*?["):
-                matches = sorted(filesystem.glob(plain))
+            if filesystem.isfile(plain):
+                matches = [plain]
+            elif filesystem.isdir(plain):
+                raise InputError(f"{where}.paths: {path} is a folder; name its files: {path.rstrip('/')}/*")
             else:
-                matches = [plain] if filesystem.isfile(plain) else []
-                if not matches and filesystem.isdir(plain):
-                    raise InputError(f"{where}.paths: {path} is a folder; name its files: {path.rstrip('/')}/*")
+                matches = sorted(_matches(filesystem, plain))
         except (ImportError, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
@@ -174,3 +180,16 @@ def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]
             raise InputError(f"{where}.paths: no file matches {path}{here}.")
         files += [filesystem.unstrip_protocol(m).removeprefix("file://") for m in matches]
     return tuple(dict.fromkeys(files))
+
+
+def _matches(filesystem: Any, pattern: str) -> list[str]:
+    """Return the files that a glob matches; a folder of it that exists is meant as it is written."""
+    if not _MAGIC.search(pattern):
+        return []
+    done: list[str] = []
+    folder = ""
+    for part in pattern.split("/"):
+        folder = part if not done else f"{folder}/{part}"
+        done.append(glob.escape(part) if _MAGIC.search(part) and filesystem.isdir(folder) else part)
+    found = filesystem.glob("/".join(done), detail=True)
+    return [name for name, about in found.items() if about.get("type") != "directory"]

@@ -1,5 +1,6 @@
 """Rows of each kind of file, in bounded memory; what cannot be read is one row with a problem."""
 
+import contextlib
 import csv
 import itertools
 import json
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from core.errors import InputError
 
 from smallwright_files.arrays import read_array, starts_array
+from smallwright_files.arrow_values import to_row, to_rows
 from smallwright_files.config import RowsConfig
 from smallwright_files.endings import ROWS, kind_of
 from smallwright_files.rows import INVALID_JSON, NOT_AN_OBJECT, NOT_UTF8, TOO_LONG, Row
@@ -24,8 +26,15 @@ BATCH_ROWS = 64
 _PYTHON_JSON = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
 """What Python's json writes and orjson refuses: NaN, infinity, lone surrogates. Lines that have any of these are parsed
 by Python's json instead."""
+_LARGE = re.compile(rb"[0-9]{19}")
+"""An integer that may have more than 64 bits, of which orjson makes a float."""
 BROKEN_PARQUET = "broken Parquet"
 BROKEN_ARROW = "broken Arrow file"
+
+
+class NoTextColumn(InputError):
+    """A file of columns has none of the name that is set as ``text``."""
+
 
 Wanted = Callable[[int], bool]
 Reader = Callable[[Storage, RowsConfig, Wanted, str], Iterator[Row]]
@@ -76,7 +85,14 @@ def _parse(number: int, line: bytes) -> Row:
             return _problem(number, INVALID_JSON if _is_utf8(line) else NOT_UTF8, line, str(error))
     if not isinstance(value, dict):
         return _problem(number, NOT_AN_OBJECT, line)
+    if any(map(_may_be_large, value.values())) and _LARGE.search(line):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(line)
     return Row(number, value)
+
+
+def _may_be_large(value: Any) -> bool:
+    return isinstance(value, (dict, list)) or (isinstance(value, float) and abs(value) >= 2**63)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -215,10 +231,7 @@ def _check_storage(storage: Storage, error: Exception) -> None:
 def _columns(names: list[str], config: RowsConfig, file: str) -> list[str] | None:
     """Return the columns to read, None for all; the text column must be there."""
     if config.without_text == "fail" and config.text not in names and config.text.split(".")[0] not in names:
-        raise InputError(
-            f"data.steps.<reading step>.text={config.text}: {file} has no such column. Its columns: "
-            f"{', '.join(names[:30])}."
-        )
+        raise NoTextColumn(f"text={config.text}: {file} has no such column. Its columns: {', '.join(names[:30])}.")
     if config.metadata is None:
         return None
     asked = [config.text, config.id, config.url, *config.metadata]
@@ -234,7 +247,7 @@ def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: W
     if overlong is None:
         chosen = batch if len(numbers) == batch.num_rows else batch.take([number - first for number in numbers])
         try:
-            values = chosen.to_pylist()
+            values = to_rows(chosen)
         except (UnicodeDecodeError, ValueError, OverflowError):
             pass  # one row is at fault: below, each is converted alone
         else:
@@ -245,9 +258,9 @@ def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: W
             yield _problem(number, TOO_LONG)
             continue
         try:
-            yield Row(number, batch.slice(number - first, 1).to_pylist()[0])
-        except (UnicodeDecodeError, ValueError, OverflowError) as error:
-            yield _problem(number, NOT_UTF8 if isinstance(error, UnicodeDecodeError) else "bad value", b"", str(error))
+            yield Row(number, to_row(batch, number - first))
+        except UnicodeDecodeError as error:
+            yield _problem(number, NOT_UTF8, b"", str(error))
 
 
 def _overlong(batch: pa.RecordBatch, config: RowsConfig) -> list[bool] | None:
@@ -255,7 +268,8 @@ def _overlong(batch: pa.RecordBatch, config: RowsConfig) -> list[bool] | None:
     if config.text not in batch.schema.names:
         return None
     column = batch.column(batch.schema.names.index(config.text))
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    if not any(is_kind(column.type) for is_kind in kinds):
         return None
     sizes = pc.greater(pc.fill_null(pc.binary_length(column), 0), config.max_row_bytes)
     return sizes.to_pylist() if pc.any(sizes).as_py() else None

@@ -1,7 +1,10 @@
 """Data files of a dataset: of the Hugging Face hub, or of a local folder laid out like one."""
 
+import contextlib
 import os
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import InputError, MissingPluginError, nearest
@@ -28,20 +31,23 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
         ) from error
     local = Path(dataset).expanduser()
     commit = None if local.is_dir() else _commit(dataset, revision)
-    place = str(local) if commit is None else dataset
     try:
         datasets.disable_progress_bars()
-        builder = datasets.load_dataset_builder(place, name, revision=commit)
-        data_files = dict(builder.config.data_files or {})
+        with _plain_folder(local) if commit is None else contextlib.nullcontext(dataset) as place:
+            builder = datasets.load_dataset_builder(place, name, revision=commit)
+            data_files = {str(key): list(map(str, files)) for key, files in (builder.config.data_files or {}).items()}
+        if commit is None:
+            root = str(local.resolve())
+            data_files = {key: [root + file[len(place) :] for file in files] for key, files in data_files.items()}
     except Exception as error:  # the library reads what others published, and documents no exceptions
         raise InputError(f"data.steps.read.dataset={dataset}: {_explain(error, name)}") from error
     if split not in data_files:
-        known = [str(key) for key in data_files]
+        known = list(data_files)
         raise InputError(
             f"data.steps.read.split={split}: {dataset} has no such split.{nearest(split, known)} "
             f"Its splits: {', '.join(known) or 'none with files'}."
         )
-    files = tuple(dict.fromkeys(str(file) for file in data_files[split]))
+    files = tuple(dict.fromkeys(data_files[split]))
     unknown = Counter(kind_of(file) or "no ending" for file in files if kind_of(file) not in ROWS)
     if unknown:
         raise InputError(
@@ -49,6 +55,23 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
             f"({', '.join(sorted(unknown))}); read_hub reads JSONL, Parquet, CSV and Arrow."
         )
     return files
+
+
+@contextlib.contextmanager
+def _plain_folder(local: Path) -> Iterator[str]:
+    """Give the folder's path; where it has signs that ``datasets`` takes for a pattern, one of links to its files."""
+    resolved = local.resolve()
+    if not set("*?[]") & set(str(resolved)):
+        yield str(resolved)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).resolve() / resolved.name.translate(str.maketrans("*?[]", "____"))
+        for path in resolved.rglob("*"):
+            link = folder / path.relative_to(resolved)
+            if path.is_file():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path)
+        yield str(folder)
 
 
 def _commit(dataset: str, revision: str | None) -> str:

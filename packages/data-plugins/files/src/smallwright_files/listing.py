@@ -19,7 +19,9 @@ def artifact_files(artifact: str | None, folder: str) -> tuple[str, ...]:
             "data.steps.read.artifact=store/data/<name>, or its files with data.paths=[<folder>/*.parquet]."
         )
     filesystem, plain = fsspec.core.url_to_fs(artifact)
-    found = sorted(filesystem.glob(f"{plain.rstrip('/')}/{folder}/*.parquet"))
+    place = f"{plain.rstrip('/')}/{folder}"  # listed, for the name of a folder is no pattern
+    found = sorted(filesystem.ls(place, detail=False)) if filesystem.isdir(place) else []
+    found = [path for path in found if path.endswith(".parquet")]
     if not found:
         raise InputError(f"data.steps.read.artifact={artifact}: no {folder}/*.parquet in it. Is it a data artifact?")
     return tuple(filesystem.unstrip_protocol(path).removeprefix("file://") for path in found)

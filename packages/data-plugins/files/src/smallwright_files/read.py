@@ -1,19 +1,24 @@
 """The steps that read rows: ``read_jsonl``, ``read_parquet`` and ``read_hub``."""
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from core.data.steps import Step, StepContext
+from core.errors import InputError
 from datatrove.data import Document
 
 from smallwright_files import formats
 from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig, RowsConfig
 from smallwright_files.endings import kind_of
 from smallwright_files.listing import check_local, parts_of, short_names
-from smallwright_files.rows import Row, to_document
+from smallwright_files.rows import Row, check_text, to_document
 from smallwright_files.streams import open_storage
 
+LOOKED_INTO, FIRST_ROWS = 3, 50
+"""Files and rows of each that are looked into before any work, for whether they have the text's field."""
+FIRST_BYTES = 1 << 22
 Config = TypeVar("Config", bound=RowsConfig)
 
 
@@ -33,9 +38,28 @@ class ReadRows(Step, Generic[Config]):
     config: Config
 
     def bind(self, context: StepContext) -> None:
-        """Check that local input files exist, before any work."""
+        """Check that local input files exist and that rows have a text, before any work."""
         super().bind(context)
         check_local(context.files, "data.paths")
+        if self.config.without_text == "fail":
+            remote = any("://" in file for file in context.files)
+            rows = {file: self._first_rows(file) for file in context.files[: 1 if remote else LOOKED_INTO]}
+            check_text(rows, self.config.text, f"data.steps.{context.label}")
+
+    def _first_rows(self, file: str) -> list[Row]:
+        rows: list[Row] = []
+        size = 0
+        try:
+            for row in itertools.islice(self.rows(file, lambda number: True), FIRST_ROWS):
+                rows.append(row)
+                size += sum(len(value) for value in (row.values or {}).values() if isinstance(value, (str, bytes)))
+                if size > FIRST_BYTES:
+                    break
+        except formats.NoTextColumn:
+            raise
+        except InputError:  # a storage that fails: reading will say so
+            return []
+        return rows
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         """Yield the documents of this rank's rows."""
@@ -50,10 +74,10 @@ class ReadRows(Step, Generic[Config]):
         for row in self.rows(file, lambda number: number % parts == part):
             self.receive()
             document, problem = to_document(row, name, self.config, about)
-            if "left_out" in document.metadata:
-                self.count("fields left out for their size", "rows")
-                for field in document.metadata["left_out"]:
-                    self.count("fields left out for their size", field)
+            for reason in dict.fromkeys(row.left_out.values()):
+                self.count(f"fields left out for {reason}", "rows")
+            for field, reason in row.left_out.items():
+                self.count(f"fields left out for {reason}", field)
             if problem is None:
                 yield document
             else:
@@ -62,7 +86,10 @@ class ReadRows(Step, Generic[Config]):
     def rows(self, file: str, wanted: formats.Wanted) -> Iterator[Row]:
         """Yield the wanted rows of a file."""
         with open_storage(file) as storage:
-            yield from self.reader(file)(storage, self.config, wanted, file)
+            try:
+                yield from self.reader(file)(storage, self.config, wanted, file)
+            except formats.NoTextColumn as error:
+                raise formats.NoTextColumn(f"data.steps.{self.context.label}.{error}") from error
 
     @abstractmethod
     def reader(self, file: str) -> formats.Reader:

@@ -1,12 +1,18 @@
 """From a row of any kind of file to a document."""
 
+import base64
 import dataclasses
 import datetime
 import decimal
-from collections.abc import Mapping
+import json
+import math
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from core.data.charsets import BOMS, declared_in, decode_page
+from core.errors import InputError
 from datatrove.data import Document
 
 from smallwright_files.config import RowsConfig
@@ -18,6 +24,12 @@ NO_TEXT = "no text"
 TOO_LONG = "too long"
 SHOWN = 2000
 """Characters kept of a row that cannot be read."""
+SIZE, KIND = "their size", "their kind"
+"""Why fields are left out: too large, or nothing that metadata can hold."""
+
+
+class Unreadable:
+    """A value that cannot be read out of its column, such as a time after the year 9999."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -32,6 +44,8 @@ class Row:
     raw: bytes = b""
     """The start of what could not be read."""
     detail: str = ""
+    left_out: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Fields that did not go to the document's metadata, and why: filled by :func:`to_document`."""
 
 
 def take(values: Mapping[str, Any], path: str) -> tuple[Any, dict[str, Any]]:
@@ -59,8 +73,44 @@ def take(values: Mapping[str, Any], path: str) -> tuple[Any, dict[str, Any]]:
     return inner, dict(values)
 
 
+def check_text(files: Mapping[str, Sequence[Row]], text: str, where: str) -> None:
+    """Check that some row of the first ones of files has the field that is set as its text.
+
+    Args:
+        where: The step's settings, as the user writes them.
+
+    Raises:
+        InputError: there are rows, and none has it; the message names the fields that they have.
+    """
+    rows = [row.values for several in files.values() for row in several if row.values is not None]
+    if not rows or any(text in row or text.partition(".")[0] in row for row in rows):
+        return
+    lengths: dict[str, int] = {}
+    for row in rows:
+        _add_lengths(lengths, row, "")
+    longest = max(lengths, key=lambda name: lengths[name], default=None)
+    known = ", ".join(list(lengths)[:30]) or "none"
+    fix = f"Name the field of the text, such as {where}.text={longest}." if lengths.get(longest or "") else ""
+    first = next(file for file, several in files.items() if any(row.values is not None for row in several))
+    raise InputError(
+        f"{where}.text={text}: the rows of {first} have no such field. Their fields: {known}. {fix}".strip()
+    )
+
+
+def _add_lengths(lengths: dict[str, int], row: Mapping[str, Any], before: str) -> None:
+    """Add up the characters of each field of a row, by its dotted name."""
+    for key, value in row.items():
+        name = f"{before}{clean(str(key))[:100]}"
+        if isinstance(value, Mapping) and value and before.count(".") < 3:
+            _add_lengths(lengths, value, f"{name}.")
+        else:
+            lengths[name] = lengths.get(name, 0) + (len(value) if isinstance(value, (str, bytes)) else 0)
+
+
 def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any]) -> tuple[Document, str | None]:
     """Return the document of a row and, where it cannot be one, the reason.
+
+    Fields of the row that are called as what is said about every row keep their values as ``original_<name>``.
 
     Args:
         name: Name of the file, for ids and ``metadata["file"]``.
@@ -72,21 +122,55 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
         text = row.raw[:SHOWN].decode("utf-8", "replace")
         return Document(text=text, id=identity, metadata={**place, "error": row.detail[:500]}), row.problem
     rest = dict(row.values)
-    text = _pull(rest, config.text)
-    given = _pull(rest, config.id)
-    url = _pull(rest, config.url)
+    text, undecoded = as_text(_pull(rest, config.text))
+    given, url = as_text(_pull(rest, config.id))[0], as_text(_pull(rest, config.url))[0]
     metadata: dict[str, Any] = {"url": clean(url)} if isinstance(url, str) and url else {}
-    _add_fields(metadata, rest, config)
+    identity = _identity(given) or identity
+    for path, value, used in (
+        (config.text, text, isinstance(text, str)),
+        (config.id, given, not isinstance(given, (list, dict))),
+        (config.url, url, isinstance(url, str)),
+    ):
+        if value is not None and not used and path is not None:
+            rest.setdefault(path, value)
+    reserved = {"left_out", *place}
+    if config.url or "url" in metadata:
+        reserved.add("url")
+    _add_fields(metadata, rest, config, reserved, row)
     metadata |= place
-    if given is not None and given != "" and isinstance(given, (str, int)):
-        identity = clean(str(given))
     document = Document(text=clean(text) if isinstance(text, str) else "", id=identity, metadata=metadata)
+    if undecoded:
+        document.text = document.text[:SHOWN]
+        return document, NOT_UTF8
     if not document.text.strip():
         return document, NO_TEXT if config.without_text == "fail" else None
     if len(document.text) * 4 > config.max_row_bytes and len(document.text.encode()) > config.max_row_bytes:
         document.text = document.text[:SHOWN]
         return document, TOO_LONG
     return document, None
+
+
+def _identity(value: Any) -> str:
+    """Return a row's own id as text; empty where it is none."""
+    if isinstance(value, float):
+        value = "" if not math.isfinite(value) else int(value) if value.is_integer() else value
+    return clean(str(value)) if isinstance(value, (str, int, float, decimal.Decimal, uuid.UUID)) else ""
+
+
+def as_text(value: Any) -> tuple[Any, bool]:
+    """Return bytes as text, and whether they are none; anything else as it is.
+
+    Columns without the annotation that says UTF-8 hold bytes, as Impala, Hive and some of Spark's writers leave them;
+    so do columns of pages as they were fetched, in the charset that the page declares.
+    """
+    if not isinstance(value, bytes):
+        return value, False
+    try:
+        return value.decode("utf-8-sig"), False
+    except UnicodeDecodeError:
+        in_utf_16 = any(value.startswith(bom) for bom, _ in BOMS) and b"<" in value[:64]
+        page = decode_page(value) if in_utf_16 or declared_in(value) else None
+        return (value.decode("utf-8", "replace"), True) if page is None else (str(page[0]), False)
 
 
 def _pull(rest: dict[str, Any], path: str | None) -> Any:
@@ -108,48 +192,75 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _add_fields(metadata: dict[str, Any], rest: Mapping[str, Any], config: RowsConfig) -> None:
-    left_out: list[str] = []
+def _add_fields(
+    metadata: dict[str, Any], rest: Mapping[str, Any], config: RowsConfig, reserved: set[str], row: Row
+) -> None:
     room = config.max_metadata_bytes
     for key, value in rest.items():
         if value is None or (config.metadata is not None and key not in config.metadata):
             continue
+        name = clean(key)
+        if isinstance(value, bytes):
+            value = _from_bytes(value)
         if isinstance(value, str):
             value = clean(value)
             size = len(value) if value.isascii() else len(value.encode())
         elif isinstance(value, (bool, int, float)):
-            size = 8
+            size = 8 if not isinstance(value, int) or value.bit_length() < 64 else value.bit_length() // 3
         else:
-            encoded = _encode(value)
-            size = room + 1 if encoded is None else len(encoded)
-            if encoded is not None and size <= room:
-                value = orjson.loads(encoded)
+            value, size = _plain(value, room)
+            if value is None:
+                row.left_out[name[:100]] = KIND
+                continue
         size += len(key)
         if size > room:
-            left_out.append(clean(key)[:100])
+            row.left_out[name[:100]] = SIZE
             continue
         room -= size
         # The column ``score`` holds numbers; what is none of them keeps its value under another name.
-        if key == "score" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        if name == "score" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
             value = float(value)
-        elif key == "score" and not isinstance(value, float):
-            key = "original_score"
-        metadata.setdefault(clean(key), value)  # the field that is set as ``url`` wins over one called url
-    if left_out:
-        metadata["left_out"] = left_out[:20]
+        elif name in reserved or (name == "score" and not isinstance(value, float)):
+            name = f"original_{name}"
+        while name in metadata or (name != clean(key) and name in rest):
+            name = f"original_{name}"
+        metadata[name] = value
+    if row.left_out:
+        metadata["left_out"] = list(row.left_out)[:20]
 
 
-def _encode(value: Any) -> bytes | None:
-    """Return a value as JSON; None where it has no place in metadata (bytes, too deep, too large a number)."""
+def _from_bytes(value: bytes) -> str:
+    """Return bytes as the text that they are, otherwise in base64."""
     try:
-        return orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
-    except (TypeError, RecursionError):
-        return None
+        return value.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode("ascii")
+
+
+def _plain(value: Any, room: int) -> tuple[Any, int]:
+    """Return a value as what JSON has, and its length as JSON; None where it has no place in metadata."""
+    try:
+        encoded = orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS)
+        return (orjson.loads(encoded) if len(encoded) <= room else value), len(encoded)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:  # integers beyond 64 bits
+        written = clean(json.dumps(value, default=_default, ensure_ascii=False))
+        size = len(written.encode())
+        return (json.loads(written, parse_constant=lambda constant: None) if size <= room else value), size
+    except (TypeError, ValueError, RecursionError):
+        return None, 0
 
 
 def _default(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return _from_bytes(value)
     if isinstance(value, decimal.Decimal):
         return str(value)
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, uuid.UUID):
+        return str(value)
     raise TypeError(type(value).__name__)

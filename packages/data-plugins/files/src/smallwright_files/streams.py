@@ -25,6 +25,8 @@ TRUNCATED = "truncated compressed stream"
 CORRUPT = "corrupt compressed stream"
 
 GZIP, ZSTD, XZ = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0"
+SKIPPABLE = b"\x2a\x4d\x18"
+"""Behind a byte of 0x50 to 0x5F: a frame of zstd to be skipped. Files of pzstd begin with one (RFC 8878 §3.1.2)."""
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # the first block, or the end of an empty stream
 
 
@@ -121,7 +123,7 @@ def chunks(storage: Storage) -> Iterator[bytes]:
     head = storage.peek(16)
     if head.startswith(GZIP):
         yield from _gunzip(storage)
-    elif head.startswith(ZSTD):
+    elif head.startswith(ZSTD) or (head[1:4] == SKIPPABLE and head[0] & 0xF0 == 0x50):
         yield from _unzstd(storage)
     elif head.startswith(XZ):
         yield from _decompress(storage, lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY), lzma.LZMAError)

@@ -7,16 +7,17 @@ alone; other tools compress a whole file as one.
 import contextlib
 import dataclasses
 import io
-import re
 import zlib
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
-from fastwarc.stream_io import ZstdReader
+from fastwarc.stream_io import Lz4Reader, ZstdReader
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-OTHER_MAGICS = (b"\x04\x22\x4d\x18",)
-"""First bytes of lz4, which FastWARC reads too. Behind damage such a file is not searched for further records."""
+MAGICS = {"gzip": GZIP_MAGIC, "zstd": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18"}
+"""First bytes of each kind of member."""
+DICTIONARY = b"\x5d\x2a\x4d\x18"
+"""First bytes of the frame with a dictionary for all others (https://iipc.github.io/warc-specifications, zstd)."""
 CHUNK = 1 << 20
 RESCUE = 256
 """Bytes of damaged gzip that are decompressed together: few, since those around the damage are taken one by one."""
@@ -24,17 +25,25 @@ READ_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
 
 TRUNCATED = "truncated record"
 CORRUPT_GZIP = "corrupt gzip"
+CORRUPT_OTHER = "corrupt compression"
 
 
 def kind_of(head: bytes) -> str:
-    """Name a file by its first bytes: ``gzip``, ``zstd``, ``opaque`` (lz4, or zstd with a dictionary) or ``plain``."""
-    if head.startswith(GZIP_MAGIC):
-        return "gzip"
-    if head.startswith(ZSTD_MAGIC):
-        return "zstd"
-    if head.startswith(OTHER_MAGICS) or head[1:4] == b"\x2a\x4d\x18":
-        return "opaque"
-    return "plain"
+    """Name a file by its first bytes: ``gzip``, ``zstd``, ``lz4`` or ``plain``."""
+    return next((kind for kind, magic in MAGICS.items() if head.startswith(magic)), "plain")
+
+
+def skip_frames(stream: BinaryIO, offset: int, size: int) -> int:
+    """Return where the skippable frames end that stand at ``offset`` (RFC 8878 §3.1.2), of zstd as of lz4."""
+    while True:
+        stream.seek(offset)
+        head = stream.read(8)
+        if len(head) < 8 or head[0] & 0xF0 != 0x50 or head[1:4] != DICTIONARY[1:4]:
+            return offset
+        end = offset + 8 + int.from_bytes(head[4:], "little")
+        if end > size:
+            return offset
+        offset = end
 
 
 class Window:
@@ -67,13 +76,17 @@ class Window:
 
     def starts_with(self, offset: int, magic: bytes) -> bool:
         """Whether ``magic`` stands at ``offset``; False where that place is forgotten or not read yet."""
+        return self.at(offset, len(magic)) == magic
+
+    def at(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes at ``offset``, nothing where that place is forgotten or not read yet."""
         for number, (place, piece) in enumerate(self._pieces):
             if place <= offset < place + len(piece):
-                there = piece[offset - place : offset - place + len(magic)]
-                if len(there) < len(magic) and number + 1 < len(self._pieces):
-                    there += self._pieces[number + 1][1][: len(magic) - len(there)]
-                return there == magic
-        return False
+                there = piece[offset - place : offset - place + size]
+                if len(there) < size and number + 1 < len(self._pieces):
+                    there += self._pieces[number + 1][1][: size - len(there)]
+                return there
+        return b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,51 +119,53 @@ def inspect_member(stream: BinaryIO, offset: int) -> Member:
     return Member(damage=TRUNCATED)
 
 
-def frame_end(stream: BinaryIO, offset: int, size: int) -> int | None:
-    """Return where the zstd frame at ``offset`` ends, by its block headers (RFC 8878 §3.1.1); None when it is cut."""
+def frame_end(stream: BinaryIO, offset: int, size: int, kind: str) -> int | None:
+    """Return where the frame at ``offset`` ends, by the headers of its blocks; None when it is cut.
+
+    Sources: RFC 8878 §3.1.1 (zstd), https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
+    """
     stream.seek(offset)
     head = stream.read(18)
-    if len(head) < 5 or not head.startswith(ZSTD_MAGIC):
+    if len(head) < 7 or not head.startswith(MAGICS[kind]):
         return None
-    descriptor = head[4]
-    single_segment, checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
-    dictionary = (0, 1, 2, 4)[descriptor & 3]
-    content = (single_segment, 2, 4, 8)[descriptor >> 6]
-    position = offset + 5 + (1 - single_segment) + dictionary + content
-    while True:
-        stream.seek(position)
-        block = int.from_bytes(stream.read(3), "little")
-        stored = 1 if block >> 1 & 3 == 1 else block >> 3
-        position += 3 + stored
-        if position > size:
-            return None
-        if block & 1:
-            end = position + 4 * checksum
-            return end if end <= size else None
+    flags = head[4]
+    position = offset + 5
+    if kind == "zstd":
+        single_segment, checksum = flags >> 5 & 1, flags >> 2 & 1
+        position += 1 - single_segment + (0, 1, 2, 4)[flags & 3] + (single_segment, 2, 4, 8)[flags >> 6]
+        last = False
+        while not last and position <= size:
+            stream.seek(position)
+            block = int.from_bytes(stream.read(3), "little")
+            position += 3 + (1 if block >> 1 & 3 == 1 else block >> 3)
+            last = bool(block & 1)
+    else:
+        block_checksum, content_size, checksum, dictionary = (flags >> bit & 1 for bit in (4, 3, 2, 0))
+        position += 2 + 8 * content_size + 4 * dictionary
+        last = False
+        while not last and position <= size:
+            stream.seek(position)
+            block = int.from_bytes(stream.read(4), "little") & 0x7FFFFFFF
+            position += 4 + block + (4 * block_checksum if block else 0)
+            last = block == 0
+    end = position + 4 * checksum
+    return end if last and end <= size else None
 
 
-def frame_is_sound(stream: BinaryIO, offset: int, end: int) -> bool:
-    """Whether the zstd frame from ``offset`` to ``end`` can be decompressed, its checksum included."""
-    reader = ZstdReader(cast(BinaryIO, _Slice(stream, offset, end)))
-    try:
-        while reader.read(CHUNK):
-            pass
-    except READ_ERRORS:
-        return False
-    return True
+class Slice:
+    """A part of a stream behind some bytes, as a stream."""
 
-
-class _Slice:
-    """A part of a stream, as a stream."""
-
-    def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
-        self._stream, self._start, self._end = stream, start, end
+    def __init__(self, stream: BinaryIO, start: int, end: int, before: bytes = b"") -> None:
+        self._stream, self._start, self._end, self._before = stream, start - len(before), end, before
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        left = self._end - self._start - self._position
-        self._stream.seek(self._start + self._position)
-        piece = self._stream.read(min(left, CHUNK, size if size >= 0 else left))
+        if self._position < len(self._before):
+            piece = self._before[self._position :][: size if size >= 0 else None]
+        else:
+            left = self._end - self._start - self._position
+            self._stream.seek(self._start + self._position)
+            piece = self._stream.read(min(left, CHUNK, size if size >= 0 else left))
         self._position += len(piece)
         return piece
 
@@ -168,45 +183,86 @@ class _Slice:
 def only_zeros(stream: BinaryIO, offset: int) -> bool:
     """Whether the file holds nothing but padding from ``offset`` on."""
     stream.seek(offset)
-    while piece := stream.read(CHUNK):
+    size = 64  # asked of every member, and nearly always answered by the first byte
+    while piece := stream.read(size):
         if piece.strip(b"\0"):
             return False
+        size = CHUNK
     return True
 
 
 def next_record(stream: BinaryIO, offset: int, kind: str, size: int) -> int | None:
-    """Find the first place from ``offset`` on where a record begins; None when there is none."""
-    if kind == "plain":
-        pattern = re.compile(rb"(?<=\n)WARC/[01]\.")
-    else:
-        pattern = re.compile(re.escape(GZIP_MAGIC if kind == "gzip" else ZSTD_MAGIC))
-    overlap = 4096
-    offset = max(0, offset - (1 if kind == "plain" else 0))
+    """Find the first member from ``offset`` on that begins with a record; None when there is none."""
+    return _next(stream, offset, kind, size, lambda place, head: begins_record(head, kind))
+
+
+def next_member(stream: BinaryIO, offset: int, kind: str, size: int) -> int | None:
+    """Find the first member from ``offset`` on, whatever it begins with; None when there is none."""
+
+    def is_member(place: int, head: bytes) -> bool:
+        if kind != "gzip":
+            return frame_end(stream, place, size, kind) is not None
+        try:
+            return len(zlib.decompressobj(31).decompress(head, CHUNK)) >= min(200, len(head))
+        except zlib.error:
+            return False
+
+    return _next(stream, offset, kind, size, is_member)
+
+
+def _next(stream: BinaryIO, offset: int, kind: str, size: int, fits: Callable[[int, bytes], bool]) -> int | None:
+    """Find the first place from ``offset`` on where a member's first bytes stand, and the bytes there fit."""
+    magic, overlap = MAGICS[kind], 4096
     while offset < size:
         stream.seek(offset)
         window = stream.read(CHUNK)
         if not window:
             return None
         final = offset + len(window) >= size
-        for match in pattern.finditer(window):
-            if not final and match.start() >= len(window) - overlap:
-                break
-            if kind == "plain" or _begins_record(window[match.start() : match.start() + overlap], kind):
-                return offset + match.start()
+        place = window.find(magic)
+        while place >= 0 and (final or place < len(window) - overlap):
+            if fits(offset + place, window[place : place + overlap]):
+                return offset + place
+            place = window.find(magic, place + 1)
         offset = size if final else offset + max(1, len(window) - overlap)
     return None
 
 
-def _begins_record(member: bytes, kind: str) -> bool:
+def begins_record(member: bytes, kind: str) -> bool:
+    """Whether a member begins with a record, or may do so, by its first bytes."""
     try:
         if kind == "gzip":
             return zlib.decompressobj(31).decompress(member, 5) == b"WARC/"
-        # A frame of zstd gives nothing before its first block is whole: a large one cannot be looked into here.
-        return ZstdReader(io.BytesIO(member)).read(5) == b"WARC/"
+        # A frame gives nothing before its first block is whole: a large one cannot be looked into here.
+        return (ZstdReader if kind == "zstd" else Lz4Reader)(io.BytesIO(member)).read(5) == b"WARC/"
     except zlib.error:
         return False
     except OSError as error:
-        return "incomplete" in str(error)
+        return is_cut(error)
+
+
+def is_cut(error: OSError) -> bool:
+    """Whether a reader of frames says that the end is missing."""
+    return "incomplete" in str(error) or "fill whole buffer" in str(error)
+
+
+def rescued(inflater: Any, stored: bytes) -> Iterator[bytes]:
+    """Yield what comes out before the damage in ``stored``.
+
+    zlib drops the output of the whole piece in which it meets an error. So the piece is fed in small parts, and the
+    part with the error byte by byte.
+    """
+    with contextlib.suppress(zlib.error):
+        for start in range(0, len(stored), RESCUE):
+            part = stored[start : start + RESCUE]
+            before = inflater.copy()
+            try:
+                piece = inflater.decompress(part)
+            except zlib.error:
+                for number in range(len(part)):
+                    yield before.decompress(part[number : number + 1])
+                return
+            yield piece
 
 
 class InflatedMember(io.RawIOBase):
@@ -281,33 +337,18 @@ class InflatedMember(io.RawIOBase):
             if not self._pending:
                 self._ended = True
                 return False
-        before = self._inflater.copy()
+        before: Any = self._inflater.copy()
         try:
             piece = self._inflater.decompress(self._pending, CHUNK)
         except zlib.error:
-            self._rescue(before)
+            self._ended = True
+            for piece in rescued(before, self._pending):
+                self._keep(piece)
             return False
         self._pending = self._inflater.unconsumed_tail
         self._keep(piece)
         self._ended = self._inflater.eof
         return True
-
-    def _rescue(self, inflater: Any) -> None:
-        """Keep what comes out before the damage.
-
-        zlib drops the output of the whole piece in which it meets an error. So the piece is fed in small parts, and the
-        part with the error byte by byte.
-        """
-        self._ended = True
-        with contextlib.suppress(zlib.error):
-            for start in range(0, len(self._pending), RESCUE):
-                part = self._pending[start : start + RESCUE]
-                before = inflater.copy()
-                try:
-                    self._keep(inflater.decompress(part))
-                except zlib.error:
-                    for number in range(len(part)):
-                        self._keep(before.decompress(part[number : number + 1]))
 
     def _keep(self, piece: bytes) -> None:
         self._buffer += piece

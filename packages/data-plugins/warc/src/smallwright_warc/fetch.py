@@ -92,15 +92,24 @@ class Fetcher:
 
     def _from_local(self, path: str, members: list[tuple[int, Place]]) -> Iterator[tuple[int, ArchiveEntry]]:
         try:
-            with open(path, "rb") as stream:
-                yield from self._from_stream(stream, members)
+            stream = open(path, "rb")  # noqa: SIM115 - closed below
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             yield from _all(members, MISSING_FILE)
+            return
+        except (OSError, ValueError):  # a name that no file can have
+            yield from _all(members, UNREACHABLE)
+            return
+        with stream:
+            yield from self._from_stream(stream, members)
 
     def _from_stream(self, stream: BinaryIO, members: list[tuple[int, Place]]) -> Iterator[tuple[int, ArchiveEntry]]:
         """Look up places in one open file. Places with the same offset are looked for in one go."""
+        size = stream.seek(0, 2)
         for offset, group in itertools.groupby(members, key=lambda item: item[1].offset):
             alike = list(group)
+            if offset >= size:
+                yield from _all(alike, BAD_RANGE)
+                continue
             shared = [item for item in alike if item[1].length is None]
             for number, place in alike:
                 if place.length is not None:

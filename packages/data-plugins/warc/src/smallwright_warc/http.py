@@ -5,15 +5,26 @@ import io
 import re
 import zlib
 
+from core.data.charsets import encoding_of
 from fastwarc.stream_io import BrotliReader, ZstdReader
+
+from smallwright_warc.chunks import dechunk
 
 MAX_HEADER_BYTES = 64 * 1024
 CHUNK = 1 << 16
-_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
+_STATUS_LINE = re.compile(rb"[\r\n]{0,4}HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)([^\r\n]{0,100})", re.IGNORECASE)
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
-MAX_CHUNKS = 200_000
-"""A response with more is refused: no page has a reason to come byte by byte, and it would take long."""
-_CHUNK_HEAD = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1000})?\r?\n")
+_MEDIA_TYPE = re.compile(r"[\s\"']*([\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+)")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:+-]{1,40})", re.IGNORECASE)
+MAX_INTERIM = 16
+"""Answers before the one that counts."""
+GZIP = b"\x1f\x8b"
+CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "brotli": "br", "zstd": "zstd"}
+_NOTHING = ("*", "default", "false", "identity", "no", "none", "null", "off", "true", "unknown", "x-identity")
+_TRANSFERS = ("7bit", "8bit", "ascii", "binary", "chunked", "plain", "quoted-printable", "raw", "text", "utf")
+NO_CODINGS = frozenset((*_NOTHING, *_TRANSFERS))
+"""What servers write where nothing is encoded, beside charsets and media types."""
+_DOCUMENT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|meta|\?xml|!--)", re.IGNORECASE)
 
 
 class BadResponseError(Exception):
@@ -36,39 +47,65 @@ class Response:
 
     @property
     def content_type(self) -> str:
-        """Media type in lower case, without parameters; empty when none is declared."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """Media type in lower case, without parameters; empty when no valid one is declared.
+
+        Of several, the last valid one counts (Fetch Standard, "extract a MIME type").
+        """
+        for part in reversed(self.headers.get("content-type", "").split(",")):
+            match = _MEDIA_TYPE.match(part)
+            if match and match.group(1) != "*/*":
+                return match.group(1).lower()
+        return ""
 
     @property
     def charset(self) -> str:
-        """Charset parameter of the content type; empty when none is declared."""
-        match = re.search(r"charset\s*=\s*[\"']?([\w.:+-]{1,40})", self.headers.get("content-type", ""), re.IGNORECASE)
-        return match.group(1).lower() if match else ""
+        """Charset parameter of the content type, the last part's that has one; empty when none is declared."""
+        for part in reversed(self.headers.get("content-type", "").split(",")):
+            if match := _CHARSET.search(part):
+                return match.group(1).lower()
+        return ""
 
 
 def parse_response(block: bytes) -> Response:
-    """Split a record's block into status, headers and body.
+    """Split a record's block into status, headers and body, those of the last answer where interim ones stand before.
 
     Raises:
         BadHeadersError: no status line, or no end of the headers within 64 KiB.
     """
+    response, interim = _parse_answer(block)
+    for _ in range(MAX_INTERIM):
+        if not interim or not _STATUS_LINE.match(response.body):
+            break
+        response, interim = _parse_answer(response.body)
+    return response
+
+
+def _parse_answer(block: bytes) -> tuple[Response, bool]:
+    """Return the answer that a block begins with, and whether another may follow: after 1xx, and after a tunnel's."""
     status = _STATUS_LINE.match(block)
     if status is None:
         raise BadHeadersError("bad HTTP headers")
-    end = _END_OF_HEADERS.search(block, 0, MAX_HEADER_BYTES)
+    end = _END_OF_HEADERS.search(block, status.end(), status.end() + MAX_HEADER_BYTES)
     if end is not None:
-        lines, body = block[: end.start()], block[end.end() :]
+        lines, body = block[status.end() : end.start()], block[end.end() :]
     elif len(block) > MAX_HEADER_BYTES:
         raise BadHeadersError("bad HTTP headers")
     else:
-        lines, body = block, b""
+        lines, body = block[status.end() :], b""
     headers: dict[str, str] = {}
+    last = ""
     for line in lines.decode("latin-1").split("\n")[1:]:
+        if line[:1] in " \t" and last:  # the line before goes on
+            headers[last] = f"{headers[last]} {line.strip()}"
+            continue
         name, colon, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
         if name and colon:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Response(int(status.group(1)), headers, body)
+            last = name
+    code = int(status.group(1))
+    interim = 100 <= code < 200 or b"connection established" in status.group(2).lower()
+    return Response(code, headers, body), interim
 
 
 def decode_body(response: Response, limit: int) -> bytes:
@@ -81,49 +118,40 @@ def decode_body(response: Response, limit: int) -> bytes:
         BadResponseError: more than ``limit`` bytes come out, the compressed data is broken, or the encoding is unknown.
     """
     body = response.body
-    transfer = response.headers.get("transfer-encoding", "").lower()
-    if "chunked" in transfer:
-        body = dechunk(body)
-    codings = [coding.strip() for coding in response.headers.get("content-encoding", "").lower().split(",")]
-    codings += [coding.strip() for coding in transfer.split(",")]
-    codings = [coding for coding in codings if coding not in ("", "identity", "none", "utf-8", "chunked")]
+    transfer = response.headers.get("transfer-encoding", "")
+    codings = _codings(response.headers.get("content-encoding", "")) + _codings(transfer)
+    if "chunked" in transfer.lower():
+        dechunked = dechunk(body, encoded=bool(codings))
+        if dechunked is None:
+            raise BadResponseError("too many chunks")
+        body = dechunked
     if len(codings) > 3:
         raise BadResponseError("too many content encodings")
     for coding in reversed(codings):
+        if coding != "gzip" and "gzip" in codings and body.startswith(GZIP):
+            continue  # a list of what might have been used: this one was not
         body = _decompress(body, coding, limit)
     if len(body) > limit:
         raise BadResponseError("larger than the limit")
     return body
 
 
-def dechunk(body: bytes) -> bytes:
-    """Join the chunks of a chunked body; what is not chunked comes back unchanged, a broken rest is left out.
-
-    Raises:
-        BadResponseError: more chunks than any page has.
-    """
-    pieces: list[bytes] = []
-    position = 0
-    while position < len(body):
-        match = _CHUNK_HEAD.match(body, position)
-        if match is None:
-            return b"".join(pieces) if pieces else body
-        size = int(match.group(1), 16)
-        if size == 0:
-            break
-        if len(pieces) >= MAX_CHUNKS:
-            raise BadResponseError("too many chunks")
-        pieces.append(body[match.end() : match.end() + size])
-        position = match.end() + size
-        while body[position : position + 1] in (b"\r", b"\n"):
-            position += 1
-    return b"".join(pieces)
+def _codings(header: str) -> list[str]:
+    """Return the encodings that a header names, without weights and without what is none."""
+    names = [part.partition(";")[0].strip(" \t\"'").lower() for part in header.split(",")]
+    return [
+        CODINGS.get(name, name)
+        for name in names
+        if name and name not in NO_CODINGS and "/" not in name and "=" not in name and encoding_of(name) is None
+    ]
 
 
 def _decompress(body: bytes, coding: str, limit: int) -> bytes:
-    if coding in ("gzip", "x-gzip"):
-        return _inflate(body, 31, limit) if body.startswith(b"\x1f\x8b") else body
+    if coding == "gzip":
+        return _inflate(body, 31, limit) if body.startswith(GZIP) else body
     if coding == "deflate":
+        if body.startswith(GZIP):
+            return _inflate(body, 31, limit)
         wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
         try:
             return _inflate(body, 15 if wrapped else -15, limit)
@@ -145,6 +173,8 @@ def _decompress(body: bytes, coding: str, limit: int) -> bytes:
                     return body
                 raise BadResponseError("broken content encoding") from None
         return bytes(out)
+    if _DOCUMENT.match(body):
+        return body
     raise BadResponseError("unknown content encoding")
 
 

@@ -9,8 +9,8 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import IO, Any
+from urllib.parse import unquote
 
 import fsspec
 
@@ -59,9 +59,9 @@ def parse_row(values: Mapping[str, Any]) -> IndexRow | None:
         if value is not None and not isinstance(value, (str, int, float)):
             value = value.isoformat() if hasattr(value, "isoformat") else None  # dates of Parquet
         found[name] = value
-    filename, offset, length = str(found["filename"] or "").strip(), _number(found["offset"]), _number(found["length"])
-    parts = PurePosixPath(filename).parts
-    if not filename or offset is None or ".." in parts or "\0" in filename or (found["length"] and not length):
+    filename = str(found["filename"] or "").strip()
+    offset, length = whole_number(found["offset"]), whole_number(found["length"])
+    if offset is None or not is_below(filename) or (found["length"] and not length):
         return None
     return IndexRow(
         filename=filename,
@@ -69,12 +69,18 @@ def parse_row(values: Mapping[str, Any]) -> IndexRow | None:
         length=length,
         url=str(found["url"] or ""),
         time=_iso(str(found["time"] or "")),
-        status=_number(found["status"]),
+        status=whole_number(found["status"]),
         languages=str(found["languages"] or ""),
     )
 
 
-def _number(value: Any) -> int | None:
+def is_below(name: str) -> bool:
+    """Whether a file's name that is put behind a folder or a URL stays below it."""
+    parts = re.split(r"[/\\\\]", unquote(name))
+    return bool(name.strip("/ ")) and ".." not in parts and "\0" not in name and "::" not in name
+
+
+def whole_number(value: Any) -> int | None:
     """Return a whole number from 0 to 2^63 - 1; None for anything else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -11,12 +11,14 @@ from datatrove.data import Document
 from smallwright_warc.config import RefetchConfig
 from smallwright_warc.entries import ArchiveEntry
 from smallwright_warc.fetch import Fetcher, Place
+from smallwright_warc.index import is_below, whole_number
 from smallwright_warc.page import Aside, PageStep
 from smallwright_warc.read_index import join
 from smallwright_warc.urls import normalize_url
 
 NO_PLACE = Aside(True, "no place in an archive")
 NO_ARCHIVE = Aside(True, "archive not among the files")
+OUTSIDE = Aside(True, "path outside of the prefix")
 AMBIGUOUS = Aside(True, "several archives of this name")
 OTHER_PAGE = Aside(True, "another page at the place")
 
@@ -77,10 +79,15 @@ class Refetch(PageStep):
     def _place(self, document: Document) -> Place | Aside:
         metadata = document.metadata
         name, offset, length = metadata.get("warc_file"), metadata.get("warc_offset"), metadata.get("warc_length")
-        if not isinstance(name, str) or not isinstance(offset, int) or not isinstance(length, int | None):
+        if not isinstance(name, str) or isinstance(offset, str) or isinstance(length, str):
+            return NO_PLACE
+        offset = whole_number(offset)
+        if offset is None or (length is not None and not (length := whole_number(length))):
             return NO_PLACE
         indexed = metadata.get("warc_path")
         if self.config.prefix is not None and isinstance(indexed, str):
+            if not is_below(indexed):
+                return OUTSIDE
             path = join(self.config.prefix, indexed)
         elif name in self._ambiguous:
             return AMBIGUOUS
