@@ -177,7 +177,7 @@ class _Builder:
         tokens = self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer})
         model = self._pretrain(tokenizer, tokens)
         self._evaluate("eval", model, tokenizer, tokens)
-        aligned = self._posttrain(model)
+        aligned = self._posttrain(model, tokenizer)
         if aligned is not model:
             self._evaluate(f"eval-{aligned.name}", aligned, tokenizer, tokens)
         return self.stages
@@ -354,13 +354,14 @@ class _Builder:
         label = f"{entry.name}-{architecture.label()}"
         return self._new("init", entry, config, label=label, inputs=inputs, architecture=architecture)
 
-    def _posttrain(self, model: StageSpec) -> StageSpec:
+    def _posttrain(self, model: StageSpec, tokenizer: StageSpec) -> StageSpec:
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
             config = entry.settings(node, f"posttrain.{name}")
             architecture = model.architecture
             assert architecture is not None
+            entry.build(config).check_plan(f"posttrain.{name}", architecture.build(), tokenizer.build())
             label = f"{name}-{architecture.label()}"
             inputs = {"model": model}
             model = self._new(
@@ -372,5 +373,7 @@ class _Builder:
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
         config = entry.settings(settings, "eval")
+        assert model.architecture is not None
+        entry.build(config).check_plan("eval", model.architecture.build(), tokenizer.build())
         inputs = {"model": model, "tokens": tokens, "tokenizer": tokenizer}
         self._new(name, entry, config, folder="eval", label=model.label, inputs=inputs, architecture=model.architecture)

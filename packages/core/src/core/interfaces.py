@@ -136,9 +136,28 @@ class Stage(ABC):
         """Return variables that must be set before the stage's process starts: allocator, threads, engine switches."""
         return {}
 
+    def check_plan(self, where: str, architecture: "Architecture", tokenizer: "Tokenizer") -> None:
+        """Refuse, while planning, what would end the stage after the work before it. Asked of posttrainers and evaluators.
+
+        It imports no engine.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``posttrain.sft``.
+            architecture: Of the model that the stage gets.
+            tokenizer: The stage that makes the model's tokenizer.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
 
 class Tokenizer(Stage):
     """A stage that builds a tokenizer."""
+
+    def chat_template(self) -> str | None:
+        """Return the chat template, empty where there is none; None: it is not known before the work."""
+        return None
 
     @abstractmethod
     def vocab_size(self) -> int:

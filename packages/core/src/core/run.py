@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, compose, discovery, graph, report, show_config, store
+from core import alignment, cli, compose, discovery, graph, report, show_config, store
 from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -104,6 +104,8 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         return 1
     finally:
         registry.hooks.run_finished(run=run)
+    for line in alignment.losses(json.loads(paths["json"].read_text())["eval"]):
+        print(f"warning: {line}", file=sys.stderr)
     print(f"report: {paths['html']}")
     return 0 if failure is None else 1
 
