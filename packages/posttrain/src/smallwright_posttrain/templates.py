@@ -7,8 +7,9 @@ from typing import Any
 
 from core.errors import ConfigError
 
-GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
-"""Marks of the assistant's text in Hugging Face's templates, which Jinja itself does not know."""
+_BEGINS = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_MARKS = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
+"""Of the assistant's text in Hugging Face's templates, which Jinja itself does not know."""
 
 
 def default(template: Any) -> str:
@@ -29,7 +30,7 @@ def check_syntax(template: str, where: str) -> None:
 
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
     try:
-        environment.parse(GENERATION.sub("", template))
+        environment.parse(_MARKS.sub("", template))
     except jinja2.TemplateSyntaxError as error:
         raise ConfigError(
             f"{where}: the tokenizer's chat template is no Jinja template (line {error.lineno}: {error.message})."
@@ -38,7 +39,7 @@ def check_syntax(template: str, where: str) -> None:
 
 def marks_answers(template: str) -> bool:
     """Whether the assistant's tokens can be told: by marks in the template, or because TRL has a replacement for it."""
-    if GENERATION.search(template):
+    if _BEGINS.search(template):
         return True
     trl = importlib.util.find_spec("trl")  # not imported: that takes seconds
     folders = trl.submodule_search_locations if trl is not None else None
