@@ -29,11 +29,12 @@ def check(config: LMEvalConfig, where: str) -> None:
     found = {name: task for folder in folders_of(config) for name, task in _described(folder)}
     _refuse_foreign([name for name in config.tasks if name not in found], sorted(found), config.allow_network)
     for name in config.tasks:
-        shots = (config.fewshot_by_task or {}).get(name, config.num_fewshot)
+        own = (config.fewshot_by_task or {}).get(name)
+        shots = config.num_fewshot if own is None else own
         pool = _examples(*found[name]) if name in found else None
         if shots and pool is not None and shots >= pool:
             raise ConfigError(
-                f"{where}.num_fewshot={shots}: {name} has {pool} items to take examples from, one of which may be the "
+                f"{where}.{'num_fewshot' if own is None else f'fewshot_by_task.{name}'}={shots}: {name} has {pool} items to take examples from, one of which may be the "
                 f"one that is asked. Set {pool - 1} at most."
             )
 
