@@ -306,7 +306,7 @@ def test_items_longer_than_the_model_are_counted(root, tmp_path):
 
 def test_inputs_longer_than_the_models_positions_are_refused(root, tmp_path):
     for engine in ("transformers", "vllm"):
-        with pytest.raises(ConfigError, match=rf"eval\.max_model_len={POSITIONS + 1}: above the model's {POSITIONS} pos"):
+        with pytest.raises(ConfigError, match=rf"max_model_len={POSITIONS + 1}: above the model's {POSITIONS} pos"):
             evaluate(root, tmp_path, tasks=("first",), engine=engine, max_model_len=POSITIONS + 1)
 
 

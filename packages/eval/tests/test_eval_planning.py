@@ -85,7 +85,7 @@ def test_wrong_data_of_a_task_is_refused_in_the_plan(folder, tmp_path):
 
 def test_a_chat_template_is_asked_for_only_where_it_is_used():
     check(WithoutTemplate())
-    with pytest.raises(ConfigError, match=r"^eval\.apply_chat_template=true: the model's tokenizer has no chat template"):
+    with pytest.raises(ConfigError, match=r"^eval\.apply_chat_template=true: the model's tokenizer has no chat"):
         check(WithoutTemplate(), apply_chat_template=True)
 
 

@@ -54,7 +54,7 @@ def test_a_turn_of_weight_0_is_read_and_not_learned(tokenizer):
     with pytest.raises(BadRow, match="assistant_only_loss=true"):
         learned(tokenizer, {"messages": messages}, assistant_only=False)
     messages[3]["weight"] = 0
-    with pytest.raises(BadRow, match="nothing to learn from$"):
+    with pytest.raises(BadRow, match=r"nothing to learn from$"):
         learned(tokenizer, {"messages": messages})
 
 
@@ -70,7 +70,7 @@ def test_what_is_longer_is_cut_and_a_prompt_that_fills_the_limit_teaches_nothing
 def test_a_template_that_raises_sets_the_row_aside(tokenizer):
     template = Template(tokenizer, REFUSES_SYSTEM)
     row = {"messages": [{"role": "system", "content": "s"}, *turns("one", "two")]}
-    with pytest.raises(BadRow, match="^the chat template refuses it: System role not supported$"):
+    with pytest.raises(BadRow, match=r"^the chat template refuses it: System role not supported$"):
         encode_chat(template, row, NO_LIMIT, assistant_only=True)
     assert not encode_chat(template, {"messages": turns("one", "two")}, NO_LIMIT, assistant_only=True).truncated
     for broken in ("{{ messages[7]['content'] }}", "{{ 1 + 'a' }}", "{{ nothing.here }}"):
@@ -119,7 +119,7 @@ def test_answers_that_are_the_same_once_cut_are_set_aside(tokenizer):
         "chosen": turns(same + "a", role="assistant"),
         "rejected": turns(same + "b", role="assistant"),
     }
-    with pytest.raises(BadRow, match="^chosen and rejected are the same within max_length=64 tokens$"):
+    with pytest.raises(BadRow, match=r"^chosen and rejected are the same within max_length=64 tokens$"):
         encode_pair(Template(tokenizer), row, 64)
     assert not encode_pair(Template(tokenizer), row, NO_LIMIT).truncated
 

@@ -11,7 +11,9 @@ def said(role, content, **more):
 
 USER, ANSWER, OTHER = said("user", "q"), said("assistant", "a"), said("assistant", "b")
 SYSTEM = said("system", "s")
+FUNCTION = {"name": "add", "arguments": '{"a": 1}'}
 CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
+CALLING = said("assistant", "", tool_calls=[CALL])
 
 
 @pytest.mark.parametrize(
@@ -63,21 +65,29 @@ def test_a_question_and_its_answer_are_the_same_in_every_form(row, form):
     ("row", "messages"),
     [
         ({"messages": [said("developer", "s"), USER, ANSWER]}, [SYSTEM, USER, ANSWER]),
-        ({"system": "s", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}, [SYSTEM, USER, ANSWER]),
+        ({"system": "s", "conversations": [USER, ANSWER]}, [SYSTEM, USER, ANSWER]),
         ({"system_prompt": "s", "question": "q", "response": "a"}, [SYSTEM, USER, ANSWER]),
-        ({"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [USER, said("model", "a")]}, [SYSTEM, USER, ANSWER]),
-        ({"instruction": "Double it.", "input": "3", "output": "6"}, [said("user", "Double it.\n\n3"), said("assistant", "6")]),
-        (
-            {"instruction": "q", "input": "", "output": "b", "history": [["q", "a"]]},
-            [USER, ANSWER, USER, OTHER],
-        ),
+        ({"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [USER, ANSWER]}, [SYSTEM, USER, ANSWER]),
+        ({"instruction": "Add 1.", "input": "q", "output": "a"}, [said("user", "Add 1.\n\nq"), ANSWER]),
+        ({"instruction": "q", "input": "", "output": "b", "history": [["q", "a"]]}, [USER, ANSWER, USER, OTHER]),
         (
             {"messages": [USER, said("assistant", "b", weight=0), USER, said("assistant", "a", weight=1)]},
             [USER, said("assistant", "b", weight=0), USER, ANSWER],
         ),
         (
-            {"messages": [USER, said("assistant", None, function_call={"name": "add", "arguments": '{"a": 1}'}), said("function", "1"), ANSWER]},
-            [USER, said("assistant", "", tool_calls=[CALL]), said("tool", "1"), ANSWER],
+            {
+                "messages": [
+                    USER,
+                    said("assistant", None, tool_calls=[CALL]),
+                    said("tool", "1", tool_call_id="c"),
+                    ANSWER,
+                ]
+            },
+            [USER, CALLING, said("tool", "1"), ANSWER],
+        ),
+        (
+            {"messages": [USER, said("assistant", None, function_call=FUNCTION), said("function", "1"), ANSWER]},
+            [USER, CALLING, said("tool", "1"), ANSWER],
         ),
         (
             {
@@ -89,11 +99,14 @@ def test_a_question_and_its_answer_are_the_same_in_every_form(row, form):
                 ],
                 "tools": "[]",
             },
-            [USER, said("assistant", "", tool_calls=[CALL]), said("tool", "1"), ANSWER],
+            [USER, CALLING, said("tool", "1"), ANSWER],
         ),
-        ({"messages": [USER, said("assistant", "a", reasoning_content="r")]}, [USER, said("assistant", "a", reasoning_content="r")]),
+        (
+            {"messages": [USER, said("assistant", "a", reasoning="r")]},
+            [USER, said("assistant", "a", reasoning_content="r")],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_form_has_beside_questions_and_answers_is_kept(row, messages):
     assert chat_row(row).row == {"messages": messages}
 

@@ -11,7 +11,7 @@ MOST_ACCURACY = 0.03
 
 
 def models(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Return the names of the base and of the last model of a report's evaluation rows; None where there is one only."""
+    """Return the names of the base and of the last model of a report's evaluation rows; None of one model."""
     names = list(dict.fromkeys(row["model"] for row in rows))
     return (names[0], names[-1]) if len(names) > 1 else None
 

@@ -137,9 +137,9 @@ class Stage(ABC):
         return {}
 
     def check_plan(self, where: str, architecture: "Architecture", tokenizer: "Tokenizer") -> None:
-        """Refuse, while planning, what would end the stage after the work before it. Asked of posttrainers and evaluators.
+        """Refuse, while planning, what would end the stage after the work before it; no engine is imported.
 
-        It imports no engine.
+        Asked of posttrainers and evaluators.
 
         Args:
             where: Place of the settings in the configuration, such as ``posttrain.sft``.

@@ -50,8 +50,9 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
     """Return the cross-entropy of the held-out documents under the model.
 
     Every token of a document is predicted once, its end-of-text id included, the first from the end-of-text id that
-    stood before it in training (a chat tokenizer's own prefix token is one that the model never saw). A document longer than the engine's longest input is cut into windows as lm-eval's rolling tasks do: the last
-    window has as much context as fits, each of the others one token. Cutting a document so raises its loss a little.
+    stood before it in training (a chat tokenizer's own prefix token is one that the model never saw). A document longer
+    than the engine's longest input is cut into windows as lm-eval's rolling tasks do: the last window has as much
+    context as fits, each of the others one token. Cutting a document so raises its loss a little.
 
     Args:
         lm: Model as lm-eval's ``TemplateLM``.

@@ -33,8 +33,9 @@ def check(config: LMEvalConfig, where: str) -> None:
         shots = config.num_fewshot if own is None else own
         pool = _examples(*found[name]) if name in found else None
         if shots and pool is not None and shots >= pool:
+            key = "num_fewshot" if own is None else f"fewshot_by_task.{name}"
             raise ConfigError(
-                f"{where}.{'num_fewshot' if own is None else f'fewshot_by_task.{name}'}={shots}: {name} has {pool} items to take examples from, one of which may be the "
+                f"{where}.{key}={shots}: {name} has {pool} items to take examples from, one of which may be the "
                 f"one that is asked. Set {pool - 1} at most."
             )
 
@@ -47,8 +48,8 @@ def folders_of(config: LMEvalConfig) -> list[Path]:
 def task_manager(config: LMEvalConfig, work: Path) -> Any:
     """Return an lm-eval ``TaskManager`` that knows the tasks that the settings name.
 
-    lm-eval's own thousands of tasks are indexed only when a name is not found in the folders. A later folder's task wins
-    over an earlier one's of the same name.
+    lm-eval's own thousands of tasks are indexed only when a name is not found in the folders. A later folder's task
+    wins over an earlier one's of the same name.
 
     Args:
         work: Directory for the resolved YAML and the datasets' cache.

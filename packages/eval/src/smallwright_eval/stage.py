@@ -44,8 +44,8 @@ class LMEval(Stage):
         engines.check_length(config, architecture.context(), where)
         if config.apply_chat_template and tokenizer.chat_template() == "":
             raise ConfigError(
-                f"{where}.apply_chat_template=true: the model's tokenizer has no chat template. Set it to false, or give "
-                "the tokenizer one."
+                f"{where}.apply_chat_template=true: the model's tokenizer has no chat template. Set it to false, or "
+                "give the tokenizer one."
             )
         local_tasks.check(config, where)
 
@@ -162,8 +162,8 @@ class _Evaluation:
         for task, counted in cut.items():
             if counted["cut_items"]:
                 print(
-                    f"{task}: {counted['cut_items']} items are longer than the model reads ({self.lm.max_length} tokens) "
-                    f"and were cut from the left; {counted['lost_fewshots']} few-shot examples were lost",
+                    f"{task}: {counted['cut_items']} items are longer than the {self.lm.max_length} tokens that the "
+                    f"model reads, and were cut from the left; {counted['lost_fewshots']} few-shot examples were lost",
                     flush=True,
                 )
 

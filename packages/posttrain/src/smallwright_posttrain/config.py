@@ -104,8 +104,8 @@ class TrainConfig:
         for name in self.columns or {}:
             if name not in forms.NAMED:
                 raise ConfigError(
-                    f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each names "
-                    "the set's own column."
+                    f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each "
+                    "names the set's own column."
                 )
         if self.dataset is not None and not self.on_hub() and not is_file_name(self.dataset):
             raise ConfigError(

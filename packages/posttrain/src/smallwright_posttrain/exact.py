@@ -9,7 +9,7 @@ from typing import Any
 
 
 def weighted(trainer_class: Any, weigh: Callable[[Any], int]) -> Any:
-    """Return TRL's trainer class with ``evaluate`` averaging over what ``weigh`` counts in a batch: tokens, or pairs."""
+    """Return TRL's trainer class, ``evaluate`` averaging over what ``weigh`` counts in a batch: tokens or pairs."""
 
     class Weighted(trainer_class):  # type: ignore[misc, valid-type]
         """TRL's own trainer but for the averages."""

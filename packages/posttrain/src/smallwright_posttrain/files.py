@@ -1,6 +1,7 @@
 """Read the rows of a file: one JSON object a line, a JSON array, objects written over several lines, or Parquet.
 
-What the file is shows in its content, not in its name; gzip is unpacked. A row that cannot be read is a :class:`BadRow`.
+What the file is shows in its content, not in its name; gzip is unpacked. A row that cannot be read is a
+:class:`BadRow`.
 """
 
 import gzip
@@ -54,8 +55,7 @@ def read_rows(path: Path, where: str) -> Numbered:
         if first.startswith(b"PAR1"):
             yield from _parquet(path)
             return
-        opened = gzip.open(path, "rb") if first.startswith(b"\x1f\x8b") else path.open("rb")
-        with opened as file:
+        with gzip.open(path, "rb") if first.startswith(b"\x1f\x8b") else path.open("rb") as file:
             yield from _json(file, where)
     except (OSError, EOFError) as error:  # gzip ends a file that is cut off with EOFError
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]

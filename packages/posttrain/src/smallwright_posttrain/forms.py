@@ -52,8 +52,9 @@ NAMED = (
 NO_MATERIAL = ("<noinput>", "nan")
 
 CHAT_FORMS = (
-    "messages (OpenAI, TRL), conversations (ShareGPT), instruction and output (Alpaca), instruction and response (Dolly), "
-    "prompt and completion (TRL), prompt, completion and label (KTO), question and answer, text with ### Human: turns"
+    "messages (OpenAI, TRL), conversations (ShareGPT), instruction and output (Alpaca), instruction and response "
+    "(Dolly), prompt and completion (TRL), prompt, completion and label (KTO), question and answer, text with turns "
+    "(### Human:)"
 )
 PREFERENCE_FORMS = (
     "prompt, chosen and rejected (TRL, HH-RLHF), input, preferred_output and non_preferred_output (OpenAI), "

@@ -22,7 +22,7 @@ MAX_MESSAGES = 1000
 SECOND_SYSTEM = "a system message that is not the first"
 
 Message = dict[str, Any]
-"""``role`` and ``content``; where the set has them ``tool_calls``, ``reasoning_content``, and ``weight`` (0: not learned)."""
+"""``role`` and ``content``; where the set has them ``tool_calls``, ``reasoning_content``, ``weight`` (0: no lesson)."""
 Row = dict[str, Any]
 """``messages``, or ``prompt``, ``chosen`` and ``rejected``: lists of messages; and ``tools`` where the set has some."""
 

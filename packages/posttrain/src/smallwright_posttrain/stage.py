@@ -92,8 +92,8 @@ class TrlStage(Stage):
         """
         if not template:
             raise ConfigError(
-                f"{where}: the model's tokenizer has no chat template; add chat_template.jinja to its directory, or use a "
-                "tokenizer that has the tokens <|im_start|> and <|im_end|>."
+                f"{where}: the model's tokenizer has no chat template; add chat_template.jinja to its directory, or "
+                "use a tokenizer that has the tokens <|im_start|> and <|im_end|>."
             )
         templates.check_syntax(template, where)
 

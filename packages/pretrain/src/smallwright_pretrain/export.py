@@ -66,7 +66,7 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
 def _set_special_tokens(model: Any, tokenizer: Path | None, meta: TokensMeta) -> None:
     """Name the tokens that end a text: what ends the documents that were trained on, and what the tokenizer names.
 
-    A chat tokenizer's ``eos_token`` ends turns, which a model trained on documents never saw: alone, nothing would stop it.
+    A chat tokenizer's ``eos_token`` ends turns, which a model trained on documents never saw.
     """
     eos, bos, pad = meta.eos_token_id, None, meta.eos_token_id
     stops = [eos]

@@ -92,7 +92,7 @@ def write_config(directory: Path, special_tokens: tuple[str, ...]) -> None:
 def chat_template(directory: Path) -> tuple[str, str]:
     """Return the template that an existing tokenizer will have, and whether it is ``own``, ``added`` or ``none``.
 
-    It is given ChatML when it has none and knows ChatML's tokens. Of several named ones the text is that of the default.
+    It is given ChatML when it has none and knows ChatML's tokens. Of several named ones it is the default's.
     """
     own = read_json(directory / "tokenizer_config.json").get("chat_template")
     if (directory / CHAT_TEMPLATE_FILE).exists():
