@@ -1,6 +1,7 @@
 """Settings of the post-training methods, under the names that TRL and transformers give them."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -152,11 +153,16 @@ class SftConfig(TrainConfig):
 
     assistant_only_loss: bool = setting(True)
     """Learn from the assistant's tokens only. SmolLM2's recipe learns from all (§5.2)."""
+    replay: float = setting(1.0)
+    """Tokens of the documents of pretraining to learn beside each token of the set, in every epoch: they keep the model
+    from forgetting. 0: none."""
     packing: bool = setting(False)
     """Fill rows of ``max_length`` tokens with several conversations; refused for a model that would mix them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.replay < math.inf:
+            raise ConfigError(f"replay={self.replay}: must be 0 or more.")
         if self.packing and self.max_length is None:
             raise ConfigError("packing=true needs max_length: the length of a packed row.")
 

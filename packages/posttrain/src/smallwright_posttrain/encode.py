@@ -29,6 +29,8 @@ class Encoded:
     ids: dict[str, list[int]]
     truncated: bool
     """Whether it was longer than the limit."""
+    learned: int
+    """Tokens that are learned from."""
     noted: frozenset[str] = frozenset()
     """What was done otherwise than the row says: keys that the template does not show, tools written as text."""
 
@@ -111,7 +113,12 @@ def encode_chat(template: Template, row: Row, limit: int, *, assistant_only: boo
     if all(label == IGNORED_LABEL for label in labels[1:limit]):
         within = f" within max_length={limit} tokens" if len(ids) > limit and any(mask) else ""
         raise BadRow(f"nothing to learn from{within}")
-    return Encoded(ids={"input_ids": ids[:limit], "labels": labels[:limit]}, truncated=len(ids) > limit, noted=noted)
+    return Encoded(
+        ids={"input_ids": ids[:limit], "labels": labels[:limit]},
+        truncated=len(ids) > limit,
+        learned=sum(label != IGNORED_LABEL for label in labels[1:limit]),
+        noted=noted,
+    )
 
 
 def encode_pair(template: Template, row: Row, limit: int) -> Encoded:
@@ -137,6 +144,7 @@ def encode_pair(template: Template, row: Row, limit: int) -> Encoded:
     return Encoded(
         ids={"prompt_ids": prompt[:begin], "chosen_ids": chosen, "rejected_ids": rejected},
         truncated=max(map(len, sides)) > limit,
+        learned=len(chosen) + len(rejected),
         noted=noted,
     )
 

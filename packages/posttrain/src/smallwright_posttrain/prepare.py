@@ -40,6 +40,8 @@ class Prepared:
     """Rows that are used without one of their columns or keys, by its name; and what was written otherwise."""
     truncated: int
     """Rows longer than the limit."""
+    learned: int
+    """Tokens to learn from in ``train``."""
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -80,6 +82,7 @@ def prepare(
     found: list[str] = []
     read = truncated = 0
     places: list[float] = []
+    learned: list[int] = []
     batch: list[dict[str, list[int]]] = []
     source, rows = dataset.open_rows(config, f"posttrain.{job.name}", shipped)
     with (
@@ -107,6 +110,7 @@ def prepare(
             not_used.update(key for key in known.ignored | encoded.noted if len(not_used) < MOST_REASONS)
             truncated += encoded.truncated
             places.append(_place(known.row, job.seed))
+            learned.append(encoded.learned)
             batch.append(encoded.ids)
             if len(batch) == ROWS_PER_BATCH:
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
@@ -127,6 +131,7 @@ def prepare(
         rejected=dict(sorted(rejected.items())),
         not_used=dict(sorted(not_used.items())),
         truncated=truncated,
+        learned=sum(learned[index] for index in train),
     )
 
 

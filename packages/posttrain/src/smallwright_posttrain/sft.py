@@ -6,8 +6,9 @@ from typing import Any
 
 from core.engines import importing
 from core.errors import ConfigError
+from core.interfaces import Job
 
-from smallwright_posttrain import templates
+from smallwright_posttrain import replay, templates
 from smallwright_posttrain.config import SftConfig
 from smallwright_posttrain.encode import IGNORED_LABEL, Encoded, Template, encode_chat
 from smallwright_posttrain.exact import weighted
@@ -63,6 +64,16 @@ class Sft(TrlStage):
         return weighted(SFTTrainer, _learned_tokens)(
             model=model, args=arguments, train_dataset=train, eval_dataset=heldout, processing_class=tokenizer
         )
+
+    def with_replay(self, train: Any, learned: int, job: Job, limit: int) -> Any:
+        """Return the rows with documents of pretraining among them, where the run has its tokens."""
+        from datasets import Dataset, concatenate_datasets
+
+        if "tokens" not in job.inputs:
+            return train
+        wanted = round(self.config.replay * learned)
+        rows = list(replay.documents(job.inputs["tokens"], wanted, limit, job.seed))
+        return concatenate_datasets([train, Dataset.from_list(rows, features=train.features)]) if rows else train
 
     def measured(self, metrics: dict[str, float]) -> dict[str, float]:
         return {"loss": metrics["eval_loss"], "token_accuracy": metrics["eval_mean_token_accuracy"]}

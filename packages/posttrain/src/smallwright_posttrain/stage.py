@@ -49,6 +49,10 @@ class TrlStage(Stage):
     def encoder(self, tokenizer: Any, limit: int) -> Callable[[Row], Encoded]:
         """Return the function that turns a row into token ids, ``limit`` at most."""
 
+    def with_replay(self, train: Any, learned: int, job: Job, limit: int) -> Any:
+        """Return the rows to train on, of which ``learned`` tokens are learned; a method may add to them."""
+        return train
+
     @abstractmethod
     def trainer(
         self, model: Any, tokenizer: Any, settings: dict[str, Any], train: Any, heldout: Any, source: Path, job: Job
@@ -127,11 +131,12 @@ class TrlStage(Stage):
             special_tokens=tokenizer.all_special_tokens, encode=self.encoder(tokenizer, limit),
         )  # fmt: skip
         print(f"{data.source}: read as {', '.join(data.forms)}", flush=True)
+        train = self.with_replay(data.train, data.learned, job, limit)
         model = load_model(source, job, self.config)
         checkpoints = job.output / "checkpoint"
         settings = trainer_settings(self.config, job, checkpoints, limit)
         transformers.set_seed(settings["seed"])
-        trainer = self.trainer(model, tokenizer, settings, data.train, data.heldout, source, job)
+        trainer = self.trainer(model, tokenizer, settings, train, data.heldout, source, job)
         recorder = Recorder(job)
         trainer.add_callback(recorder)
         last, damaged = checkpoint.newest_whole(checkpoints)
@@ -148,6 +153,7 @@ class TrlStage(Stage):
             "engine": {"name": "trl", "version": trl.__version__},
             "method": self.method,
             **data.summary(),
+            "replayed_documents": len(train) - len(data.train),
             "steps": trainer.state.global_step,
             "epochs": trainer.state.epoch,
             "tokens": trainer.state.num_input_tokens_seen,
