@@ -140,7 +140,7 @@ class Stage(ABC):
     def check_plan(self, where: str, architecture: "Architecture", tokenizer: "Tokenizer") -> None:
         """Refuse, while planning, what would end the stage after the work before it; no engine is imported.
 
-        Asked of posttrainers and evaluators.
+        Asked of trainers, posttrainers and evaluators.
 
         Args:
             where: Place of the settings in the configuration, such as ``posttrain.sft``.
@@ -155,6 +155,10 @@ class Stage(ABC):
 
 class Tokenizer(Stage):
     """A stage that builds a tokenizer."""
+
+    def chat_template(self) -> str | None:
+        """Return the chat template, empty where there is none; None: it is not known before the work."""
+        return None
 
     @abstractmethod
     def vocab_size(self) -> int:

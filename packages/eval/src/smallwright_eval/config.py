@@ -1,6 +1,7 @@
 """Settings of the evaluation stage."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -70,8 +71,10 @@ class LMEvalConfig:
         positive = ("max_model_len", "perplexity_tokens", "limit", "batch_size", "max_num_seqs", "tensor_parallel_size")
         for name in (*positive, "max_num_batched_tokens", "kv_cache_gib"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{name}={value}: must be above 0.")
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{name}={value}: must be a number above 0.")
+        if isinstance(self.limit, float) and self.limit >= 1:
+            raise ConfigError(f"limit={self.limit}: a whole number of items, or a share below 1.")
         if not 0 < self.gpu_memory_utilization <= 1:
             raise ConfigError(f"gpu_memory_utilization={self.gpu_memory_utilization}: must be above 0 and at most 1.")
         for name in ("num_fewshot", "bootstrap_iters"):

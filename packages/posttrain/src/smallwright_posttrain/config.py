@@ -1,16 +1,25 @@
 """Settings of the post-training methods, under the names that TRL and transformers give them."""
 
 import dataclasses
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 from core.typed import setting
+
+from smallwright_posttrain import forms
+from smallwright_posttrain.files import ENDINGS, PACKED, is_file_name
 
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DpoLoss = Literal["sigmoid", "hinge", "ipo", "robust", "sppo_hard", "aot", "apo_zero", "apo_down", "sigmoid_norm"]
+
+ATTENTION = ("sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4")
+NO_LIMIT = 1 << 30
+"""Tokens of an example of a model that does not say how many positions it has."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -20,7 +29,11 @@ class TrainConfig:
     """What both methods have in common."""
 
     dataset: str | None = setting(None, files=True)
-    """None: the small set in this package. Else a ``.jsonl`` file, or the id of a dataset on the Hugging Face hub."""
+    """None: the small set in this package. Else a file (JSON lines, a JSON array or Parquet, of any form that the
+    README lists), or the id of a dataset on the Hugging Face hub."""
+    columns: Mapping[str, str] | None = setting(None)
+    """Columns of a set of another form: ``{prompt: <column>, completion: <column>}``, ``{messages: ..., role: ...,
+    content: ...}``, ``{prompt: ..., chosen: ..., rejected: ...}``; also ``system``, ``input``, ``tools``, ``label``."""
     dataset_config: str | None = setting(None)
     """Configuration of a hub dataset (``all`` for smoltalk)."""
     dataset_split: str = setting("train")
@@ -52,7 +65,7 @@ class TrainConfig:
     gradient_accumulation_steps: int = setting(1)
     """Forward passes per optimizer step."""
     max_length: int | None = setting(256)
-    """Tokens of an example; what is longer is cut at its end and counted. None: no limit."""
+    """Tokens of an example; what is longer is cut at its end and counted. None: as many as the model has positions."""
     precision: Precision = "auto"
     """``bfloat16`` trains under autocast with float32 weights; ``auto`` does so on a GPU that has it."""
     gradient_checkpointing: bool = setting(False)
@@ -86,16 +99,50 @@ class TrainConfig:
             raise ConfigError(f"eval_fraction={self.eval_fraction}: a share from 0 to below 1.")
         if not 0 <= self.warmup_ratio < 1:
             raise ConfigError(f"warmup_ratio={self.warmup_ratio}: a share from 0 to below 1.")
+        self._check_attention()
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay={self.weight_decay}: must not be negative.")
-        if self.dataset is not None and not self.on_hub() and not self.dataset.endswith((".jsonl", ".json")):
+        for name in self.columns or {}:
+            if name not in forms.NAMED:
+                raise ConfigError(
+                    f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each "
+                    "names the set's own column."
+                )
+        if self.dataset is not None and not self.on_hub() and not is_file_name(self.dataset):
             raise ConfigError(
-                f"dataset={self.dataset}: neither a .jsonl file nor a hub id (owner/name); null uses the shipped set."
+                f"dataset={self.dataset}: neither a file ({', '.join(ENDINGS)}, also with {PACKED}) nor a hub id "
+                "(owner/name); null uses the shipped set."
             )
+
+    def _check_attention(self) -> None:
+        name = self.attn_implementation
+        if name is None or "/" in name:  # a kernel of the hub
+            return
+        if name not in ATTENTION:
+            raise ConfigError(
+                f"attn_implementation={name}: unknown.{nearest(name, ATTENTION)} Known are {', '.join(ATTENTION)}, or "
+                "null for the model's own choice."
+            )
+
+    def longest(self, positions: int | None, where: str) -> int:
+        """Return the tokens that an example may have.
+
+        Args:
+            positions: Of the model; None: it does not say.
+
+        Raises:
+            ConfigError: ``max_length`` is above them.
+        """
+        if positions is not None and self.max_length is not None and self.max_length > positions:
+            raise ConfigError(
+                f"{where}.max_length={self.max_length}: above the model's {positions} positions, and no engine would "
+                f"serve what it learns there. Set {where}.max_length={positions}, or null, which is the same."
+            )
+        return self.max_length or positions or NO_LIMIT
 
     def on_hub(self) -> bool:
         """Whether ``dataset`` names a hub dataset; a file of that name comes first."""
-        if self.dataset is None or self.dataset.endswith((".jsonl", ".json")) or Path(self.dataset).exists():
+        if self.dataset is None or is_file_name(self.dataset) or Path(self.dataset).exists():
             return False
         return _HUB_ID.fullmatch(self.dataset) is not None
 
@@ -106,11 +153,16 @@ class SftConfig(TrainConfig):
 
     assistant_only_loss: bool = setting(True)
     """Learn from the assistant's tokens only. SmolLM2's recipe learns from all (§5.2)."""
+    replay: float = setting(1.0)
+    """Tokens of the documents of pretraining to learn beside each token of the set, in every epoch: they keep the model
+    from forgetting. 0: none."""
     packing: bool = setting(False)
     """Fill rows of ``max_length`` tokens with several conversations; refused for a model that would mix them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.replay < math.inf:
+            raise ConfigError(f"replay={self.replay}: must be 0 or more.")
         if self.packing and self.max_length is None:
             raise ConfigError("packing=true needs max_length: the length of a packed row.")
 

@@ -18,7 +18,13 @@ from core.writing import write_json
 from smallwright_tokenizer import bpe, packing
 from smallwright_tokenizer.config import BpeConfig, PackedConfig
 from smallwright_tokenizer.corpus import corpus_files, read_batches, row_count
-from smallwright_tokenizer.files import end_of_text_id, load_for_texts, vocabulary_size
+from smallwright_tokenizer.files import (
+    CHAT_TEMPLATE,
+    chat_template,
+    end_of_text_id,
+    load_for_texts,
+    vocabulary_size,
+)
 
 
 class Bpe(interfaces.Tokenizer):
@@ -43,6 +49,16 @@ class Bpe(interfaces.Tokenizer):
     def check_corpora(self, names: Sequence[str]) -> None:
         """Refuse weights of recipes that the run does not have."""
         bpe.check_weights(self.config, names)
+
+    def chat_template(self) -> str:
+        """Return the template that :mod:`smallwright_tokenizer.files` gives or finds.
+
+        Raises:
+            InputError: ``path`` names no tokenizer.
+        """
+        if self.config.path is None:
+            return CHAT_TEMPLATE
+        return chat_template(bpe.existing(self.config.path, self.config.revision))[0]
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train or copy the tokenizer; return its size and its fertility on the corpus.
