@@ -9,9 +9,10 @@ import re
 import urllib.parse
 from typing import Any
 
-from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html import TEXT, HTMLTree
 
 from smallwright_extract.html_mathml import mathml_to_latex
+from smallwright_extract.marks import Marks
 
 ANY_FORMULA_SELECTOR = (
     'math, script[type^="math/"], img[class*="tex"], img[src*="tex"], span[data-tex], span[data-latex]'
@@ -40,10 +41,14 @@ STYLED = re.compile(r"\{\\(?:displaystyle|textstyle|scriptstyle)\b ?(.*)\}", re.
 TYPESETTERS = ("MathJax", "mathjax", "katex", "$latex", "[tex]", "[itex]", "[latex]", "[math]")
 OPENINGS = (r"\(", r"\[", "tex]", "[math]", "$latex")
 DELIMITERS = re.compile(
-    r"\\\((?P<a>(?:(?!\n\n|\\\().){1,2000}?)\\\)|\\\[(?P<b>(?:(?!\n\n|\\\[).){1,4000}?)\\\]"
+    r"(?<!\\)\\\((?P<a>(?:(?!\n\n|(?<!\\)\\\().){1,2000}?)\\\)"
+    r"|(?<!\\)\\\[(?P<b>(?:(?!\n\n|(?<!\\)\\\[).){1,4000}?)\\\]"
     r"|\[(?P<t>i?tex|latex|math)\](?P<c>(?:(?!\n\n).){1,2000}?)\[/(?P=t)\]|\$latex (?P<d>[^$\n]{1,2000})\$",
     re.DOTALL,
 )
+IN_CODE = re.compile(r"\\(?=[()\[\]]|\Z)|\[(?=/?(?:i?tex|latex|math)\])|\$(?=latex )")
+CODE_SELECTOR = "pre, code, kbd, samp, tt, textarea, .tex2jax_ignore, .mathjax_ignore"
+"""Where MathJax and KaTeX look for no formulas."""
 
 
 def keep_maths(tree: HTMLTree) -> int:
@@ -66,6 +71,25 @@ def keep_maths(tree: HTMLTree) -> int:
         else:
             count += _replace(tree, node, _source(node), _is_display(node, classes))
     return count
+
+
+def mark_delimiters_in_code(tree: HTMLTree, html: str, marks: Marks) -> bool:
+    """Put a mark into what looks like the delimiter of a formula inside code, so that it is taken for none.
+
+    Returns:
+        Whether there was any.
+    """
+    if not any(mark in html for mark in OPENINGS) or not any(mark in html for mark in TYPESETTERS):
+        return False
+    body: Any = tree.body
+    changed = False
+    for node in body.query_selector_all(CODE_SELECTOR).values():
+        for part in [part for part in node if part.type == TEXT]:
+            source = part.value or ""
+            if marks.code not in source and IN_CODE.search(source):
+                part.value = IN_CODE.sub(lambda match: match.group() + marks.code, source)
+                changed = True
+    return changed
 
 
 def unify_delimiters(text: str, html: str) -> tuple[str, int]:
