@@ -1,12 +1,12 @@
 """Mark-up that an engine takes for something else, made such that it understands it."""
 
+import re
 from typing import Any
 
 from resiliparse.parse.html import COMMENT, TEXT, HTMLTree
 
 LISTS_SELECTOR = (
-    "body > ul, body > * > ul, body > * > * > ul, p ~ ul:has(a), h2 ~ ul:has(a), h3 ~ ul:has(a), h4 ~ ul:has(a), "
-    "ul:has(a):has(~ p)"
+    "ul:is(body > ul, body > * > ul, body > * > * > ul, p ~ ul, h2 ~ ul, h3 ~ ul, h4 ~ ul, ul:has(a):has(~ p))"
 )
 """Lists near the top, and lists with links among paragraphs: looking at every list would take as long as extracting."""
 DEPTH = 4
@@ -14,11 +14,39 @@ LINKED_LIST = 0.5
 """Share of text in links up to which a list is text; menus are links alone."""
 NAVIGATION_SHARE = 0.2
 
+UNSEEN_TAGS = frozenset(
+    {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
+     "nav", "select", "button", "dialog"}
+)  # fmt: skip
+_ATTRIBUTES = r"""(?:"[^"]*"|[^">])*>"""
+LINK = re.compile(rf"<a(?=[\s>]){_ATTRIBUTES}(.*?)</a>", re.DOTALL)
+LINK_TAG = re.compile(rf"<a(?=[\s>]){_ATTRIBUTES}|</a>")
+ANY_TAG = re.compile(rf"<{_ATTRIBUTES}")
 INLINE_TAGS = frozenset(
     {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
      "ins", "kbd", "mark", "math", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
      "u", "var", "wbr"}
 )  # fmt: skip
+
+
+UNSEEN_SELECTOR = (
+    "script, style, noscript, svg, iframe, template, object, embed, canvas, audio, video, map, nav, select, button, "
+    'dialog, [hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
+)
+SHOWN_LATER = 0.3
+"""Share of a page's text from which a hidden element is what the page is about, shown by a script."""
+
+
+def remove_unseen(tree: HTMLTree) -> None:
+    """Remove from ``tree`` what is no text: scripts, controls, menus, and what the page does not show."""
+    body: Any = tree.body
+    total = 0
+    for node in body.query_selector_all(UNSEEN_SELECTOR).values():
+        if node.tag not in UNSEEN_TAGS and (size := len(node.text or "")) > 500:
+            total = total or len(body.text or "")
+            if size > SHOWN_LATER * total:
+                continue
+        node.remove()
 
 
 def keep_lists(tree: HTMLTree) -> None:
@@ -31,19 +59,14 @@ def keep_lists(tree: HTMLTree) -> None:
     body: Any = tree.body
     for node in body.query_selector_all(LISTS_SELECTOR).values():
         size = len(node.text or "")
-        linked = sum(len(link.text or "") for link in node.get_elements_by_tag_name("a").values())
+        # Links are cut out of the source, for each visit to one takes as long as all of this.
+        inside = node.inner_html if size else ""
+        linked = sum(len(ANY_TAG.sub("", text)) for text in LINK.findall(inside))
         if not size or linked > LINKED_LIST * size:
             continue
         if linked > NAVIGATION_SHARE * size:
-            _unlink(tree, node)
+            node.inner_html = LINK_TAG.sub("", inside)
         _lower(tree, node)
-
-
-def _unlink(tree: HTMLTree, node: Any) -> None:
-    for link in node.get_elements_by_tag_name("a").values():
-        plain: Any = tree.create_element("span")
-        plain.append(*link.child_nodes.values())
-        link.replace_with(plain)
 
 
 def _lower(tree: HTMLTree, node: Any) -> None:

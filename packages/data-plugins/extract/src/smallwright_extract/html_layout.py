@@ -30,7 +30,7 @@ class Blocks:
         self._keeps = held
         self._held: list[str] = []
 
-    def take(self, tree: HTMLTree, html: str, fences: bool, tables: bool) -> bool:
+    def take(self, tree: HTMLTree, fences: bool, tables: bool) -> bool:
         """Write the code blocks of ``tree``, and with ``tables`` its tables of data as Markdown.
 
         Args:
@@ -41,7 +41,7 @@ class Blocks:
         """
         body: Any = tree.body
         changed = False
-        for block in body.query_selector_all("pre").values() if "<pre" in html or "<PRE" in html else ():
+        for block in body.query_selector_all("pre").values():
             changed |= self._take_code(block, fences)
         for table in body.query_selector_all("table").values() if tables else ():
             if table.parent is not None and (rows := _rows(table)):

@@ -30,13 +30,11 @@ MINUS = str.maketrans("−–‐‑", "----")
 CODE_SELECTOR = ", ".join(f"{code} {script}" for code in ("pre", "code", "samp", "kbd") for script in ("sup", "sub"))
 
 
-def mark_scripts(tree: HTMLTree, html: str, marks: Marks) -> bool:
+def mark_scripts(tree: HTMLTree, marks: Marks) -> bool:
     """Put marks round exponents and indices, for :func:`spell_scripts`; return whether there were any.
 
     In code they are written at once, ``2^n``.
     """
-    if "<su" not in html and "<SU" not in html:
-        return False
     body: Any = tree.body
     found = body.query_selector_all("sup, sub").values()
     in_code = {hash(node) for node in body.query_selector_all(CODE_SELECTOR).values()} if found else set()

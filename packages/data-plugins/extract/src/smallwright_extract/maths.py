@@ -79,17 +79,18 @@ def mark_delimiters_in_code(tree: HTMLTree, html: str, marks: Marks) -> bool:
     Returns:
         Whether there was any.
     """
-    if not any(mark in html for mark in OPENINGS) or not any(mark in html for mark in TYPESETTERS):
-        return False
     body: Any = tree.body
-    changed = False
+    found = []
     for node in body.query_selector_all(CODE_SELECTOR).values():
-        for part in [part for part in node if part.type == TEXT]:
-            source = part.value or ""
-            if marks.code not in source and IN_CODE.search(source):
-                part.value = IN_CODE.sub(lambda match: match.group() + marks.code, source)
-                changed = True
-    return changed
+        if IN_CODE.search(node.text or ""):
+            found += [part for part in node if part.type == TEXT]
+    if not found or not any(mark in html for mark in TYPESETTERS):
+        return False
+    for part in found:
+        source = part.value or ""
+        if marks.code not in source:  # code in code comes twice
+            part.value = IN_CODE.sub(lambda match: match.group() + marks.code, source)
+    return True
 
 
 def unify_delimiters(text: str, html: str) -> tuple[str, int]:

@@ -10,9 +10,9 @@ from resiliparse.parse.html import HTMLTree
 
 from smallwright_extract.characters import joiners_back, marked_joiners, without_invisible
 from smallwright_extract.config import ExtractTextConfig
-from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks
+from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks, remove_unseen
 from smallwright_extract.html_layout import Blocks
-from smallwright_extract.html_main import keep_article, prune, remove_scripts
+from smallwright_extract.html_main import article_html, page_html
 from smallwright_extract.html_powers import mark_scripts, spell_scripts
 from smallwright_extract.marks import Marks
 from smallwright_extract.maths import keep_maths, mark_delimiters_in_code, unify_delimiters
@@ -58,17 +58,17 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
     formulas = keep_maths(tree) if config.math else 0
     marks = Marks(html)
     foreign = config.extractor == "trafilatura"
-    scripts = mark_scripts(tree, html, marks)
+    scripts = mark_scripts(tree, marks)
     delimiters = config.math and mark_delimiters_in_code(tree, html, marks)
     blocks = Blocks(marks, held=foreign)
-    changed = blocks.take(tree, html, config.code_fences, config.tables == "markdown")
+    changed = blocks.take(tree, config.code_fences, config.tables == "markdown")
     changed = bool(changed or formulas or scripts or delimiters)
     if foreign:
         changed = bool(DOUBLE_BREAK.search(html) and paragraphs_of_breaks(tree)) or changed
         source = marked_joiners(str(tree) if changed else html, marks)
         text = joiners_back(_by_trafilatura(source, config), marks)
     elif config.main_content and config.quality == "precise":
-        text = _precise(tree, html, config, changed)
+        text = _precise(tree, config)
     else:
         text = _written(tree, config.main_content, config)
     text = blocks.put_back(text)
@@ -120,19 +120,17 @@ def _written(tree: HTMLTree, main_content: bool, config: ExtractTextConfig, post
     ).strip()
 
 
-def _precise(tree: HTMLTree, html: str, config: ExtractTextConfig, changed: bool) -> str:
+def _precise(tree: HTMLTree, config: ExtractTextConfig) -> str:
     """Text of the article; where that is little, of the page without boilerplate, then by Resiliparse's rules alone."""
-    whole = str(tree) if changed else html
-    found = keep_article(tree, config.comments)
-    text = _written(tree, not found, config, post_meta=False)
-    if found and len(text) < LITTLE_TEXT:
-        tree = HTMLTree.parse(whole)
-        remove_scripts(tree.body)
-        prune(tree.body, None, config.comments)
-        wider = _written(tree, True, config, post_meta=False)
+    remove_unseen(tree)
+    source = str(tree.body)
+    article = article_html(source, config.comments)
+    text = _written(HTMLTree.parse(article), False, config) if article is not None else ""
+    if len(text) < LITTLE_TEXT:
+        wider = _written(HTMLTree.parse(page_html(source, config.comments)), True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     if len(text) < LITTLE_TEXT // 2:
-        wider = _written(HTMLTree.parse(whole), True, config, post_meta=False)
+        wider = _written(tree, True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     return text
 
