@@ -1,79 +1,48 @@
 """Find the article of a page: rules on names, paragraphs and links, applied before Resiliparse writes the text.
 
 Resiliparse's own ``main_content`` decides by tags and class names, element by element, and keeps much that stands
-beside an article. Here the element that holds the article is looked for first, and what is not text is removed from it.
-``benchmarks/extraction_quality.py`` compares both with Trafilatura. Like Readability and Trafilatura, this relies on
-words that web designers use in ``class`` and ``id``; none is the name of a site.
+beside an article. Here the element that holds the article is looked for first, and what is not text is left out of it.
+``benchmarks/extraction_quality.py`` compares both with Trafilatura.
 """
 
-import re
-
-from smallwright_extract.html_tree import HUMP, LONG_PARAGRAPH, Page
+from smallwright_extract.html_names import Name
+from smallwright_extract.html_tree import Page
 
 MIN_ARTICLE = 100
 """Characters of running text from which an element can be the article."""
 ARTICLE_SHARE = 0.5
 """Share of the page's running text that the article must hold: pages of several teasers have no one article."""
+INNER_SHARE = 0.9
+"""Of several elements that are called the article, the innermost with this share of the most text is taken."""
 COMMON_SHARE = 0.75
 """Where no class or id names the article, the smallest element with this share of the running text is taken for it."""
-INTRO = 80
-LOOSE = 500
-INNER_SHARE = 0.9
 TIGHT, TIGHT_SIZE = 0.95, 0.6
-CONTAINERS = {"div", "section", "article", "main", "td", "table", "tbody", "tr"}
+"""Shares of running text and of all text that an inner element must hold to stand for the article."""
+INTRODUCTION = 80
+"""Characters from which a paragraph in front of that inner element is kept."""
 KEPT_SHARE = 0.4
-"""An element with more of the running text than this is never removed, whatever its name."""
-LINKED_BLOCK, LINKED_LINE, LINKED_WEAK = 0.6, 0.6, 0.3
-"""Shares of text in links from which blocks, lines and elements with a doubtful name are removed."""
+"""An element with more of the running text than this is not removed for its name, if there is no strong reason."""
+WEAK_LEFT = 0.5
+"""Share of text that must be left for weak names to count."""
+LINKED, LINKED_LONG, LINKED_DOUBTFUL = 0.6, 0.8, 0.3
+"""Shares of text in links from which blocks, long paragraphs and elements with a doubtful name are removed."""
+LONG = 200
+"""Characters from which a paragraph is long."""
 SHORT = 80
 """Characters below which an element with a doubtful name is removed."""
+LOOSE = 500
+"""Characters of running text from which short text that stands in no paragraph is none of the article's."""
 
-ARTICLE_NAMES = re.compile(
-    r"article[-_]?body|article__body|article[-_]content|articlecontent|article__content|article-?text|story-?body"
-    r"|story-content|post[-_]?content|post[-_]?body|entry[-_]?content|body-?text|news-text|text-content",
-    re.IGNORECASE,
+STRONG_TAGS = frozenset({"aside", "footer"})
+NO_CONTENT_TAGS = frozenset({"aside", "footer", "form", "figcaption", "header"})
+NEVER_REMOVED = frozenset(
+    {"body", "article", "main", "h1", "em", "strong", "b", "i", "br", "a", "img", "code", "pre", "math"}
 )
-MAIN_NAMES = re.compile(r"main-?content|content-main|(?:^|\s)(?:content|main)(?=\s|$)", re.IGNORECASE)
-STRONG = {"aside", "nav", "footer"}
-NO_CONTENT_TAGS = {"nav", "aside", "footer", "form", "button", "dialog", "figcaption", "select", "header"}
-NEVER_REMOVED = {"body", "article", "main", "h1", "em", "strong", "b", "i", "br", "a", "img", "code", "pre", "math"}
-BLOCKS = {"ul", "ol", "div", "section", "table"}
-LINES = {"p"}
-HEADINGS = {"h2", "h3", "h4", "h5", "h6"}
-
-
-def _words(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|[\s_-])(?:{'|'.join(words.split())})(?=$|[\s_-])", re.IGNORECASE)
-
-
-BOILERPLATE = _words(
-    r"share\w* sharing social\w* newsletters? subscri\w* sidebar\w* breadcrumbs? related\w* recommend\w* "
-    r"read-?(?:more|next|also) most-?(?:read|popular|viewed) trending ads? advert\w* cookies? consent gdpr footer "
-    r"outbrain taboola author-?(?:bio|box|info) tag-?list tags captions? popup modal overlay donat\w* sign-?up "
-    r"pagination pager toolbar menu nav navbar navigation skip-?link copyright disclaimer more-?(?:stories|on) "
-    r"next-?post cta\d* noprint toc meta byline"
-)
-COMMENTS = _words("comments? commentlist respond disqus")
-STRONG_NAMES = _words(r"sidebar\w* related\w* recommend\w* footer newsletters? trending most-?(?:read|popular|viewed)")
-DOUBTFUL = _words(
-    "popular promo sponsor\\w* banner paywall author credits? timestamp dates? login rating print hidden "
-    "tag widget topics? links? gallery slider carousel header category categories"
-)
-LEAD = _words("lead intro excerpt standfirst summary")
-
-
-WEAK_LEFT = 0.5
-WEAK_TAGS = {"div", "li", "ul", "ol", "p", "section", "span", "dl"}
-_WEAK = (
-    r"^shar|social|viral|newsletter|syndication|tags|sidebar|banner|bread-?crumb|button|author"
-)
-WEAK_IDS = re.compile(rf"{_WEAK}|[fF]ooter|[sS]hare|[nN]av|menu|related|message-container|premium|^ad-")
-WEAK_CLASSES = re.compile(
-    rf"{_WEAK}|^(?:nav|post-nav)|subnav|avigation|navbar|navbox|menu|bar| ad |-ad-|(?:^| )ad-|dfp[aA]d|outbrain|taboola"
-    r"|criteo|paid-?content|widget|[fF]ooter|[bB]yline|share-|sociable|embed|tag-list|consent|modal-content|permission"
-    r"|elated|next-|-stories|most-popular|more-on|meta|rating|attachment|timestamp|user-info|user-profile|-icon"
-    r"|article-infos|message-container|slide|viewport|overlay|options|expand|obfuscated|blurred"
-)
+WEAK_TAGS = frozenset({"div", "li", "ul", "ol", "p", "section", "span", "dl"})
+LINKED_TAGS = frozenset({"ul", "ol", "div", "section", "table", "p"})
+CONTAINERS = frozenset({"div", "section", "article", "main", "td", "table", "tbody", "tr"})
+HEADINGS = frozenset({"h2", "h3", "h4", "h5", "h6"})
+LABELS = frozenset({"p", "strong", "div"})
 
 
 def article_html(source: str, comments: bool = True) -> str | None:
@@ -85,21 +54,18 @@ def article_html(source: str, comments: bool = True) -> str | None:
     page = Page(source)
     if not page.elements:
         return None
-    article = _by_name(page)
+    outer = _by_name(page)
     dropped: set[int] = set()
-    if article is None:
+    if outer is None:
         dropped = _prune(page, 0, comments)
-        article = _by_paragraphs(page, dropped)
-        if article is None:
+        outer = _by_paragraphs(page, dropped)
+        if outer is None:
             return None
-    outer, article = article, _inner(page, article)
+    article = _inner(page, outer)
     lead = _lead(page, article)
-    tops = ([lead] if lead is not None else []) + [article]
-    if lead is None:
-        tops = _introduction(page, outer, article, comments) + [article]
-    for top in tops:
-        dropped |= _prune(page, top, comments)
-    return page.write(tops, dropped, loose=page.running[article] < LOOSE)
+    dropped |= _prune(page, outer, comments)
+    before = [lead] if lead is not None else _introduction(page, outer, article, dropped)
+    return page.write([*before, article], dropped, loose=page.running[article] < LOOSE)
 
 
 def page_html(source: str, comments: bool) -> str:
@@ -109,48 +75,46 @@ def page_html(source: str, comments: bool) -> str:
 
 
 def _prune(page: Page, top: int, comments: bool) -> set[int]:
-    dropped, left = _pruned(page, top, comments, True)
+    """Places of what names or links show to be no running text, inside the element at ``top``."""
+    dropped, left = _dropped(page, top, comments, weak=True)
     if left < WEAK_LEFT * page.sizes[top]:
-        dropped, _ = _pruned(page, top, comments, False)
+        dropped, _ = _dropped(page, top, comments, weak=False)
     return dropped
 
 
-def _pruned(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int], int]:
-    """Places of what names or links show to be no running text, inside the element at ``top``."""
-    total, running = page.sizes[top], page.running[top]
+def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int], int]:
+    """Places of what is left out, and the characters that are left."""
+    tags, sizes, kinds, linked, running = page.tags, page.sizes, page.kinds, page.linked, page.running
+    named = Name.BOILERPLATE | (0 if comments else Name.COMMENTS)
+    strong = int(Name.STRONG | (0 if comments else Name.COMMENTS))
+    sure, doubtful = int(named), int(Name.DOUBTFUL)
+    weakly = int(Name.WEAK) if weak else 0
+    total, most = sizes[top], KEPT_SHARE * running[top]
     left = total
     header = 0
     dropped: set[int] = set()
     place, end = top + 1, page.ends[top]
     while place < end:
-        tag, size, name = page.tags[place], page.sizes[place], page.names[place]
+        tag, size, kind = tags[place], sizes[place], kinds[place]
         if tag in NEVER_REMOVED:
             place += 1
             continue
-        named = tag in NO_CONTENT_TAGS
-        if name:
-            name = HUMP.sub("-", name)
-        if not named and weak and (tag in WEAK_TAGS):
-            element = page.elements[place]
-            identifier, classes = element.get("id"), element.get("class")
-            named = bool(
-                (identifier and WEAK_IDS.search(identifier)) or (classes and WEAK_CLASSES.search(classes))
-            )
-        if not named and name:
-            named = bool(BOILERPLATE.search(name) or (not comments and COMMENTS.search(name)))
-            if not named and DOUBTFUL.search(name):
-                named = size < SHORT or page.linked[place] > LINKED_WEAK * size
-        if named:
-            most = KEPT_SHARE * running
-            out = size <= most or page.running[place] <= most
-            if not out and (tag in STRONG or STRONG_NAMES.search(name) or (not comments and COMMENTS.search(name))):
+        out = False
+        if (
+            tag in NO_CONTENT_TAGS
+            or kind & sure
+            or (kind & weakly and tag in WEAK_TAGS)
+            or (kind & doubtful and (size < SHORT or linked[place] > LINKED_DOUBTFUL * size))
+        ):
+            out = size <= most or running[place] <= most
+            if not out and (tag in STRONG_TAGS or kind & strong):
                 out = left - size >= MIN_ARTICLE
-        elif tag in BLOCKS or tag in LINES:
-            share = LINKED_BLOCK if tag in BLOCKS else LINKED_LINE if size < 200 else 0.8
-            out = 0 < size < KEPT_SHARE * total and page.linked[place] > share * size
-        else:
-            out = place < header and page.running[place] == 0
-        if tag == "header" and page.running[place]:
+        elif tag in LINKED_TAGS:
+            share = LINKED_LONG if tag == "p" and size >= LONG else LINKED
+            out = 0 < size < KEPT_SHARE * total and linked[place] > share * size
+        elif place < header:
+            out = not running[place]
+        if tag == "header" and running[place]:
             out, header = False, page.ends[place]
         if out:
             left -= size
@@ -164,16 +128,18 @@ def _pruned(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int],
 def _drop(page: Page, place: int, dropped: set[int]) -> None:
     """Drop an element, and the heading that stood over it alone ("More on this:")."""
     dropped.add(place)
-    before = page.elements[place].getprevious()
-    while before is not None and page.places.get(before) in dropped:
-        before = before.getprevious()
-    if before is None or before not in page.places:
+    element = page.elements[place]
+    above = element.getprevious()
+    while above is not None and page.places[above] in dropped:
+        above = above.getprevious()
+    if above is None:
         return
-    text = page.text(page.places[before]).strip()
-    if before.tag in HEADINGS or (before.tag in ("p", "strong", "div") and len(text) < 60 and text.endswith(":")):
-        after = page.elements[place].getnext()
+    before = page.places[above]
+    label = page.tags[before] in LABELS and page.sizes[before] < 60 and page.text(before).strip().endswith(":")
+    if label or page.tags[before] in HEADINGS:
+        after = element.getnext()
         if after is None or after.tag in HEADINGS:
-            dropped.add(page.places[before])
+            dropped.add(before)
 
 
 def _by_name(page: Page) -> int | None:
@@ -183,18 +149,18 @@ def _by_name(page: Page) -> int | None:
     for place in range(1, len(page.elements)):
         if page.running[place] <= needed:
             continue
-        element, tag, name = page.elements[place], page.tags[place], page.names[place]
-        if "articlebody" in (element.get("itemprop") or "").lower():
-            levels[0].append(place)
-        if name and ARTICLE_NAMES.search(name):
-            levels[1].append(place)
+        element, tag, kind = page.elements[place], page.tags[place], page.kinds[place]
         role = element.get("role")
-        if tag == "article" or role == "article":
-            levels[2].append(place)
-        if tag == "main" or role == "main":
-            levels[3].append(place)
-        if name and MAIN_NAMES.search(name):
-            levels[4].append(place)
+        of_levels = (
+            "articlebody" in (element.get("itemprop") or "").lower(),
+            kind & Name.ARTICLE,
+            tag == "article" or role == "article",
+            tag == "main" or role == "main",
+            kind & Name.MAIN,
+        )
+        for level, is_one in zip(levels, of_levels, strict=True):
+            if is_one:
+                level.append(place)
     for found in levels:
         if found:
             most = max(page.running[place] for place in found)
@@ -202,28 +168,29 @@ def _by_name(page: Page) -> int | None:
     return None
 
 
-def _inner(page: Page, place: int) -> int:
-    """The innermost element with nearly all running text and most other text of that at ``place``."""
-    running, size = page.running[place], page.sizes[place]
-    for inside in page.inside(place):
-        if page.parents[inside] == place and page.tags[inside] in CONTAINERS:
-            if page.running[inside] >= TIGHT * running and page.sizes[inside] >= TIGHT_SIZE * size:
-                return _inner(page, inside)
-    return place
+def _inner(page: Page, outer: int) -> int:
+    """The innermost element with nearly all running text and most other text of that at ``outer``."""
+    found = outer
+    place = outer + 1
+    while place < page.ends[found]:
+        enough = page.running[place] >= TIGHT * page.running[found] and page.sizes[place] >= TIGHT_SIZE * page.sizes[found]
+        if enough and page.tags[place] in CONTAINERS:
+            found, place = place, place + 1
+        else:
+            place = page.ends[place]
+    return found
 
 
-def _introduction(page: Page, outer: int, article: int, comments: bool) -> list[int]:
+def _introduction(page: Page, outer: int, article: int, dropped: set[int]) -> list[int]:
     """Paragraphs that stand before the innermost element of the article, in what is called the article."""
-    if outer == article:
-        return []
-    dropped = _prune(page, outer, comments)
     found = []
     place = outer + 1
     while place < article:
+        size = page.sizes[place]
         if place in dropped:
             place = page.ends[place]
             continue
-        if page.tags[place] == "p" and page.sizes[place] > INTRO and page.linked[place] < 0.2 * page.sizes[place]:
+        if page.tags[place] == "p" and size > INTRODUCTION and page.linked[place] < 0.2 * size:
             found.append(place)
         place += 1
     return found
@@ -239,9 +206,9 @@ def _by_paragraphs(page: Page, dropped: set[int]) -> int | None:
             place = page.ends[place]
             continue
         length = page.own[place]
-        if length >= 1.5 * LONG_PARAGRAPH and page.linked[place] <= 0.5 * length:
+        if length > SHORT_PARAGRAPH and page.linked[place] <= 0.5 * length:
             total += length
-            above = page.parents[place]
+            above = page.parents[place] if page.tags[place] in ("p", "pre") else place
             while above > 0:
                 held[above] = held.get(above, 0) + length
                 above = page.parents[above]
@@ -252,18 +219,17 @@ def _by_paragraphs(page: Page, dropped: set[int]) -> int | None:
     return min(enough)[2] if enough else None
 
 
+SHORT_PARAGRAPH = 60
+
+
 def _lead(page: Page, article: int) -> int | None:
     """The lead of the article where it stands before the article's own element."""
     top = article
     while page.parents[top] > 0 and page.tags[top] not in ("article", "main"):
         top = page.parents[top]
-    place = top + 1
-    while place < page.ends[top]:
-        if place == article:
-            return None
-        if (name := page.names[place]) and LEAD.search(HUMP.sub("-", name)) and page.ends[place] <= article:
-            size = page.sizes[place]
-            if 50 < size < 800 and page.linked[place] < 0.2 * size and not BOILERPLATE.search(HUMP.sub("-", name)):
+    for place in range(top + 1, article):
+        kind, size = page.kinds[place], page.sizes[place]
+        if kind & Name.LEAD and page.ends[place] <= article and not kind & Name.BOILERPLATE:
+            if 50 < size < 800 and page.linked[place] < 0.2 * size:
                 return place
-        place += 1
     return None

@@ -4,12 +4,12 @@ Libxml2's tree is used here, since Python can visit its elements ten times as fa
 """
 
 import html
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import lxml.etree
-import lxml.html
+
+from smallwright_extract.html_names import kind_of
 
 LONG_PARAGRAPH = 40
 """Characters from which a paragraph counts as running text."""
@@ -25,7 +25,6 @@ LOOSE_TEXT = 40
 VOID = frozenset({"br", "hr", "img", "wbr", "input", "area", "col", "embed", "source", "track"})
 RULED_BY = ("class", "id", "role", "rel", "itemprop", "style", "hidden", "aria-hidden", "aria-expanded")
 """Attributes that Resiliparse's own rules look at."""
-HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Page:
@@ -38,7 +37,7 @@ class Page:
 
     Attributes:
         tags: Names of the elements.
-        names: What they are called by class and id; empty if they are not.
+        kinds: What their classes and ids say, as :class:`~smallwright_extract.html_names.Name`.
         parents: Place of each element's parent; -1 for the body.
         ends: Place after the last element inside each.
         sizes: Characters of text inside each.
@@ -52,7 +51,7 @@ class Page:
         body = document.find("body") if document is not None else None
         self.elements: list[Any] = []
         self.tags: list[str] = []
-        self.names: list[str] = []
+        self.kinds: list[int] = []
         self.parents: list[int] = []
         self.sizes: list[int] = []
         self.linked: list[int] = []
@@ -63,15 +62,14 @@ class Page:
             self._measure()
 
     def _read(self, body: Any) -> None:
-        places, elements, tags, names, parents = self.places, self.elements, self.tags, self.names, self.parents
+        places, elements, tags, kinds, parents = self.places, self.elements, self.tags, self.kinds, self.parents
         for place, element in enumerate(body.iter()):
             places[element] = place
             elements.append(element)
             tags.append(element.tag)
             parents.append(places[element.getparent()] if place else -1)
-            name = element.get("class")
-            identifier = element.get("id")
-            names.append(f"{name or ''} {identifier}" if identifier else name or "")
+            classes, identifier = element.get("class"), element.get("id")
+            kinds.append(kind_of(classes or "", identifier or "") if classes or identifier else 0)
         self.ends = ends = list(range(1, len(elements) + 1))
         for place in range(len(elements) - 1, 0, -1):
             parent = parents[place]
