@@ -18,10 +18,8 @@ UNSEEN_TAGS = frozenset(
     {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
      "nav", "select", "button", "dialog"}
 )  # fmt: skip
-_ATTRIBUTES = r"""(?:"[^"]*"|[^">])*>"""
-LINK = re.compile(rf"<a(?=[\s>]){_ATTRIBUTES}(.*?)</a>", re.DOTALL)
-LINK_TAG = re.compile(rf"<a(?=[\s>]){_ATTRIBUTES}|</a>")
-ANY_TAG = re.compile(rf"<{_ATTRIBUTES}")
+LINK_TAG = re.compile(r"""<a(?=[\s>])(?:"[^"]*"|[^">])*>|</a>""")
+ANY_TAG = re.compile(r"<[^>]*>")
 INLINE_TAGS = frozenset(
     {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
      "ins", "kbd", "mark", "math", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
@@ -59,19 +57,28 @@ def keep_lists(tree: HTMLTree) -> None:
     body: Any = tree.body
     for node in body.query_selector_all(LISTS_SELECTOR).values():
         size = len(node.text or "")
-        # Links are cut out of the source, for each visit to one takes as long as all of this.
-        inside = node.inner_html if size else ""
-        linked = sum(len(ANY_TAG.sub("", text)) for text in LINK.findall(inside))
+        # Links are looked for in the source, since visiting each of them takes as long as all the rest.
+        source = node.inner_html if size else ""
+        linked = _linked(source)
         if not size or linked > LINKED_LIST * size:
             continue
         if linked > NAVIGATION_SHARE * size:
-            node.inner_html = LINK_TAG.sub("", inside)
+            node.inner_html = LINK_TAG.sub("", source)
         _lower(tree, node)
+
+
+def _linked(source: str) -> int:
+    """Characters of text in links."""
+    linked = 0
+    for piece in source.split("</a>")[:-1]:
+        text = piece[piece.rfind("<a") :].partition(">")[2]
+        linked += len(ANY_TAG.sub("", text) if "<" in text else text)
+    return linked
 
 
 def _lower(tree: HTMLTree, node: Any) -> None:
     depth, above = 1, node.parent
-    while above is not None and above.tag != "body":
+    while above is not None and above.tag != "body" and depth < DEPTH:
         depth, above = depth + 1, above.parent
     if depth >= DEPTH:
         return

@@ -30,20 +30,20 @@ class Blocks:
         self._keeps = held
         self._held: list[str] = []
 
-    def take(self, tree: HTMLTree, fences: bool, tables: bool) -> bool:
-        """Write the code blocks of ``tree``, and with ``tables`` its tables of data as Markdown.
+    def take_code(self, tree: HTMLTree, fences: bool) -> bool:
+        """Write the code blocks of ``tree``; return whether it was changed.
 
         Args:
             fences: Write code between three backticks, with its language where the page names one.
-
-        Returns:
-            Whether the tree was changed.
         """
         body: Any = tree.body
+        return any([self._take_code(block, fences) for block in body.query_selector_all("pre").values()])  # noqa: C419
+
+    def take_tables(self, tree: HTMLTree) -> bool:
+        """Write the tables of data in ``tree`` as Markdown; return whether there were any."""
+        body: Any = tree.body
         changed = False
-        for block in body.query_selector_all("pre").values():
-            changed |= self._take_code(block, fences)
-        for table in body.query_selector_all("table").values() if tables else ():
+        for table in body.query_selector_all("table").values():
             if table.parent is not None and (rows := _rows(table)):
                 block = tree.create_element("pre")
                 self._put(block, _caption(table) + markdown_table(rows))

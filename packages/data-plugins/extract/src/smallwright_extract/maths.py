@@ -14,11 +14,10 @@ from resiliparse.parse.html import TEXT, HTMLTree
 from smallwright_extract.html_mathml import mathml_to_latex
 from smallwright_extract.marks import Marks
 
-ANY_FORMULA_SELECTOR = (
-    'math, script[type^="math/"], img[class*="tex"], img[src*="tex"], span[data-tex], span[data-latex]'
+ANY_FORMULA = (
+    'math, script[type^="math/"], img:is([class*="tex"], [src*="tex"]), span:is([data-tex], [data-latex])'
 )
-"""Every page with formulas has at least one of these. The query costs as little as searching the source for one word,
-so no such search comes before it."""
+"""Selects, of every page with formulas, at least one element."""
 FORMULA_SELECTOR = (
     'math, script[type^="math/"], .katex-display, .katex, .mwe-math-element, mjx-container, .MathJax_Preview, '
     ".MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, .mjx-chtml, "
@@ -47,15 +46,13 @@ DELIMITERS = re.compile(
     re.DOTALL,
 )
 IN_CODE = re.compile(r"\\(?=[()\[\]]|\Z)|\[(?=/?(?:i?tex|latex|math)\])|\$(?=latex )")
-CODE_SELECTOR = "pre, code, kbd, samp, tt, textarea, .tex2jax_ignore, .mathjax_ignore"
+CODE = "pre, code, kbd, samp, tt, textarea, .tex2jax_ignore, .mathjax_ignore"
 """Where MathJax and KaTeX look for no formulas."""
 
 
 def keep_maths(tree: HTMLTree) -> int:
     """Replace the formulas in ``tree`` by text nodes holding LaTeX; return how many."""
     body: Any = tree.body
-    if body.query_selector(ANY_FORMULA_SELECTOR) is None:
-        return 0
     found = body.query_selector_all(FORMULA_SELECTOR).values()
     scripted = any(node.tag == "script" for node in found)
     count = 0
@@ -81,7 +78,7 @@ def mark_delimiters_in_code(tree: HTMLTree, html: str, marks: Marks) -> bool:
     """
     body: Any = tree.body
     found = []
-    for node in body.query_selector_all(CODE_SELECTOR).values():
+    for node in body.query_selector_all(CODE).values():
         if IN_CODE.search(node.text or ""):
             found += [part for part in node if part.type == TEXT]
     if not found or not any(mark in html for mark in TYPESETTERS):

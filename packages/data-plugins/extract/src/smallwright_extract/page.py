@@ -15,7 +15,7 @@ from smallwright_extract.html_layout import Blocks
 from smallwright_extract.html_main import article_html, page_html
 from smallwright_extract.html_powers import mark_scripts, spell_scripts
 from smallwright_extract.marks import Marks
-from smallwright_extract.maths import keep_maths, mark_delimiters_in_code, unify_delimiters
+from smallwright_extract.maths import ANY_FORMULA, CODE, keep_maths, mark_delimiters_in_code, unify_delimiters
 
 TAGS_WITHOUT_DEPTH_CHECK = 5000
 """A page with fewer tags cannot be nested deep enough to cost more than about half a second."""
@@ -23,6 +23,8 @@ LITTLE_TEXT = 500
 """Below this many characters, what was taken for the article is compared with what looser rules keep."""
 
 TOO_DEEP = "nested too deeply"
+SPECIAL_SELECTOR = f":is({ANY_FORMULA}, {CODE}, sup, sub)"
+"""What has to be written otherwise than as the text that it holds."""
 DOUBLE_BREAK = re.compile(r"<br\b[^>]*>(?:\s|&nbsp;)*<br\b", re.IGNORECASE)
 
 NO_TEXT = "no text"
@@ -55,13 +57,18 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
     if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
     title = " ".join(without_invisible(tree.title or "").split())[:300]
-    formulas = keep_maths(tree) if config.math else 0
     marks = Marks(html)
     foreign = config.extractor == "trafilatura"
-    scripts = mark_scripts(tree, marks)
-    delimiters = config.math and mark_delimiters_in_code(tree, html, marks)
     blocks = Blocks(marks, held=foreign)
-    changed = blocks.take(tree, config.code_fences, config.tables == "markdown")
+    body: Any = tree.body
+    formulas, scripts, delimiters, changed = 0, False, False, False
+    if body.query_selector(SPECIAL_SELECTOR) is not None:  # most pages have nothing of all this
+        formulas = keep_maths(tree) if config.math else 0
+        scripts = mark_scripts(tree, marks)
+        delimiters = config.math and mark_delimiters_in_code(tree, html, marks)
+        changed = blocks.take_code(tree, config.code_fences)
+    if config.tables == "markdown":
+        changed = blocks.take_tables(tree) or changed
     changed = bool(changed or formulas or scripts or delimiters)
     if foreign:
         changed = bool(DOUBLE_BREAK.search(html) and paragraphs_of_breaks(tree)) or changed
