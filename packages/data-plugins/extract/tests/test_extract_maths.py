@@ -82,3 +82,17 @@ def test_delimiters_are_made_one_kind_where_the_page_typesets():
     off = extract_page(f"<script src=/MathJax.js></script><body>{body}".encode(), ExtractTextConfig(math=False))
     assert r"\(x^2\)" in off.text
     assert off.formulas == 0
+
+
+@pytest.mark.parametrize("extractor", ["resiliparse", "trafilatura"])
+@pytest.mark.parametrize("fences", [False, True])
+def test_code_holds_no_formulas(extractor, fences):
+    code = r"sed 's/\(foo\)\(bar\)/\2\1/' file"
+    body = rf"<p>Inline is \(a+b\) here, and \[ c \\[2pt] d \] too. Groups of sed stay: <code>s/\(x\)/\1/</code></p><pre>{code}</pre>"
+    html = f"<html><head><script src=/MathJax.js></script></head><body><article>{BEFORE}{body}{BEFORE}</article></body></html>"
+    page = extract_page(html.encode(), ExtractTextConfig(extractor=extractor, code_fences=fences))
+    assert r"Inline is $a+b$ here, and $$c \\[2pt] d$$ too. Groups of sed stay: s/\(x\)/\1/" in " ".join(
+        page.text.split()
+    )
+    assert code in page.text
+    assert page.formulas == 2

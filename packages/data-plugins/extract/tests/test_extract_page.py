@@ -53,6 +53,67 @@ def test_tables_are_kept_as_rows_or_as_markdown(extractor):
     assert "| Name | Age |\n| --- | --- |\n| Ann \\| Bea | 3 years |\n| Bob |  |" in markdown
 
 
+def test_tables_keep_captions_line_breaks_and_columns():
+    cells = """<caption>Fruit <b>sold</b></caption><tr><th>Kind<th>Shop<th colspan=2>Sold<br>in all
+      <tr><td rowspan=2>Red<br>apple<td><div>North</div><div>Street</div><td>1<td>2
+      <tr><td>Market<td>3<td>4<tr><td>Pear<td rowspan=9999999999>x<td>5<td>6"""
+    assert (
+        "Fruit sold\n\n| Kind | Shop | Sold in all |  |\n| --- | --- | --- | --- |\n"
+        "| Red apple | North Street | 1 | 2 |\n| Red apple | Market | 3 | 4 |\n| Pear | x | 5 | 6 |"
+    ) in extract(f"<table>{cells}</table>", tables="markdown")
+
+
+@BOTH
+@pytest.mark.parametrize("fences", [False, True])
+@pytest.mark.parametrize(
+    "markup",
+    ["<pre>{0}<br>{1}<br>{2}</pre>", "<pre><code><div>{0}</div><div>{1}</div><div>{2}</div></code></pre>",
+     "<pre><ol><li>{0}</li><li>{1}</li><li>{2}</li></ol></pre>"],
+    ids=["br", "div", "li"],
+)  # fmt: skip
+def test_lines_of_code_that_elements_divide_stay_lines(extractor, fences, markup):
+    lines = ["def f(x):", "    if x:", "        return 1"]
+    assert "\n".join(lines) in extract(markup.format(*lines), extractor=extractor, code_fences=fences)
+
+
+@BOTH
+def test_characters_that_nobody_sees_go_and_joiners_stay(extractor):
+    text = extract(
+        "<p>The Unter&shy;nehmen, zero&#8203;width, \u200fleft\u200e, \u0645\u06cc\u200c\u062e\u0648.</p>",
+        extractor=extractor,
+    )
+    assert "The Unternehmen, zerowidth, left, \u0645\u06cc\u200c\u062e\u0648." in text
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "First<br><br>Second<br>Third",
+        "First <b>bold</b><br>\n<br/>Second<br>Third<p>Fourth</p>",
+        "First<br><br><p>Second</p><br>Third",
+    ],
+)
+def test_trafilatura_keeps_text_before_a_double_line_break(inside):
+    inside = inside.replace("First", "The first thought of the author").replace(
+        "Second", "The second thought of the author"
+    )
+    text = extract(f"<div>{inside}</div>", extractor="trafilatura")
+    for words in ("The first thought of the author", "The second thought of the author", "Third"):
+        assert words in text
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 6])
+@pytest.mark.parametrize("quality", ["fast", "precise"])
+def test_lists_of_text_are_kept_and_menus_are_not(quality, depth):
+    menu = "<ul><li><a href=/>Home</a></li><li><a href=/shop>Shop</a></li></ul>"
+    items = "<ul><li>Coffee beans are roasted.</li><li>Tea leaves are <a href=/dry>dried in the sun</a>.</li></ul>"
+    html = f"<body>{'<div>' * depth}{menu}<div>{TEXT}<p>What is needed:</p>{items}{TEXT}"
+    text = extract_page(html.encode(), ExtractTextConfig(quality=quality)).text
+    assert "\u2022 Coffee beans are roasted." in text
+    assert "\u2022 Tea leaves are dried in the sun." in text
+    assert "Shop" not in text
+
+
 def test_tables_that_lay_out_a_page_are_no_tables():
     layout = f"<table><tr><td><h1>Title</h1></td><td>x</td></tr><tr><td>{TEXT}</td><td>y</td></tr></table>"
     assert "| --- |" not in extract(layout, tables="markdown")

@@ -1,219 +1,235 @@
 """Find the article of a page: rules on names, paragraphs and links, applied before Resiliparse writes the text.
 
 Resiliparse's own ``main_content`` decides by tags and class names, element by element, and keeps much that stands
-beside an article. Here the element that holds the article is looked for first, and what is not text is removed from it.
-``benchmarks/extraction_quality.py`` compares both with Trafilatura. Like Readability and Trafilatura, this relies on
-words that web designers use in ``class`` and ``id``; none is the name of a site.
-
-Elements are found by selectors, which Resiliparse evaluates in native code: visiting one element from Python costs
-several microseconds.
+beside an article. Here the element that holds the article is looked for first, and what is not text is left out of it.
+``benchmarks/extraction_quality.py`` compares both with Trafilatura.
 """
 
-import re
-from typing import Any
+from smallwright_extract.html_names import Name
+from smallwright_extract.html_tree import Page
 
-from resiliparse.parse.html import HTMLTree
-
-LONG_PARAGRAPH = 40
-"""Characters from which a paragraph counts as running text."""
-MIN_ARTICLE = 200
+MIN_ARTICLE = 100
 """Characters of running text from which an element can be the article."""
 ARTICLE_SHARE = 0.5
 """Share of the page's running text that the article must hold: pages of several teasers have no one article."""
+INNER_SHARE = 0.9
+"""Of several elements that are called the article, the innermost with this share of the most text is taken."""
 COMMON_SHARE = 0.75
 """Where no class or id names the article, the smallest element with this share of the running text is taken for it."""
+TIGHT, TIGHT_SIZE = 0.95, 0.6
+"""Shares of running text and of all text that an inner element must hold to stand for the article."""
+INTRODUCTION = 80
+"""Characters from which a paragraph in front of that inner element is kept."""
 KEPT_SHARE = 0.4
-"""An element with more of the running text than this is never removed, whatever its name."""
-LINKED_BLOCK, LINKED_LINE, LINKED_WEAK = 0.6, 0.6, 0.3
-"""Shares of text in links from which blocks, lines and elements with a doubtful name are removed."""
+"""An element with more of the running text than this is not removed for its name, if there is no strong reason."""
+WEAK_LEFT = 0.5
+"""Share of text that must be left for weak names to count."""
+LINKED, LINKED_LONG, LINKED_DOUBTFUL = 0.6, 0.8, 0.3
+"""Shares of text in links from which blocks, long paragraphs and elements with a doubtful name are removed."""
+LONG = 200
+"""Characters from which a paragraph is long."""
 SHORT = 80
 """Characters below which an element with a doubtful name is removed."""
+LOOSE = 500
+"""Characters of running text from which short text that stands in no paragraph is none of the article's."""
 
-
-def _containing(words: str, attributes: tuple[str, ...] = ("class", "id")) -> str:
-    return ", ".join(f'[{attribute}*="{word}" i]' for word in words.split() for attribute in attributes)
-
-
-ARTICLE_SELECTORS = (
-    '[itemprop*="articleBody"]',
-    _containing(
-        "article-body articlebody article_body article__body article-content article_content articlecontent "
-        "article__content article-text articletext story-body storybody story-content post-content post_content "
-        "postcontent post-body postbody entry-content entry_content entrycontent body-text bodytext news-text "
-        "text-content"
-    ),
-    "article, [role=article]",
-    "main, [role=main]",
-    _containing("main-content maincontent content-main") + ", #content, .content, #main, .main",
+STRONG_TAGS = frozenset({"aside", "footer"})
+NO_CONTENT_TAGS = frozenset({"aside", "footer", "form", "figcaption", "header"})
+NEVER_REMOVED = frozenset(
+    {"body", "article", "main", "h1", "em", "strong", "b", "i", "br", "a", "img", "code", "pre", "math"}
 )
-LEAD_SELECTOR = _containing("lead intro excerpt standfirst summary", ("class",))
-NO_TEXT_SELECTOR = "script, style, noscript, svg, iframe, template"
-NO_CONTENT_TAGS = {"nav", "aside", "footer", "form", "button", "dialog", "figcaption", "select"}
-NEVER_REMOVED = {"body", "article", "main", "h1", "em", "strong", "b", "i", "br", "a", "img", "code", "pre", "math"}
-BLOCKS = {"ul", "ol", "div", "section", "table"}
-LINES = {"p", "li", "h2", "h3", "h4"}
-HEADINGS = {"h2", "h3", "h4", "h5", "h6"}
+WEAK_TAGS = frozenset({"div", "li", "ul", "ol", "p", "section", "span", "dl"})
+LINKED_TAGS = frozenset({"ul", "ol", "div", "section", "table", "p"})
+CONTAINERS = frozenset({"div", "section", "article", "main", "td", "table", "tbody", "tr"})
+HEADINGS = frozenset({"h2", "h3", "h4", "h5", "h6"})
+LABELS = frozenset({"p", "strong", "div"})
 
 
-def _words(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|[\s_-])(?:{'|'.join(words.split())})(?=$|[\s_-])", re.IGNORECASE)
-
-
-BOILERPLATE = _words(
-    r"share\w* sharing social\w* newsletters? subscri\w* sidebar\w* breadcrumbs? related\w* recommend\w* "
-    r"read-?(?:more|next|also) most-?(?:read|popular|viewed) trending ads? advert\w* cookies? consent gdpr footer "
-    r"outbrain taboola author-?(?:bio|box|info) tag-?list tags captions? popup modal overlay donat\w* sign-?up "
-    r"pagination pager toolbar menu nav navbar navigation skip-?link copyright disclaimer more-?(?:stories|on) "
-    r"next-?post cta\d* noprint toc meta byline"
-)
-COMMENTS = _words("comments? commentlist respond disqus")
-DOUBTFUL = _words(
-    "popular promo sponsor\\w* banner paywall author credits? timestamp dates? login rating print hidden "
-    "tag widget topics? links? gallery slider carousel header category categories"
-)
-LEAD = _words("lead intro excerpt standfirst summary")
-HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-
-
-def keep_article(tree: HTMLTree, comments: bool = True) -> bool:
-    """Reduce ``tree`` to the element that holds the article, without what is not part of it.
+def article_html(source: str, comments: bool = True) -> str | None:
+    """Return the HTML of a page's article alone, without what is not part of it; None if there is no article.
 
     Args:
         comments: Keep elements named as comments (those inside the article's element; others go with the rest).
-
-    Returns:
-        Whether an article was found. If not, the tree has lost what is named as boilerplate, no more.
     """
-    body: Any = tree.body
-    remove_scripts(body)
-    article = _by_name(body)
-    pruned = article is None
-    if article is None:
-        prune(body, None, comments)
-        article = _by_paragraphs(body)
-    if article is None:
-        return False
-    lead = _lead(article)
-    body.replace_children(*([lead] if lead is not None else []), article)
-    if not pruned:
-        prune(body, article, comments)
-    return True
+    page = Page(source)
+    if not page.elements:
+        return None
+    outer = _by_name(page)
+    dropped: set[int] = set()
+    if outer is None:
+        dropped = _prune(page, 0, comments)
+        outer = _by_paragraphs(page, dropped)
+        if outer is None:
+            return None
+    article = _inner(page, outer)
+    lead = _lead(page, article)
+    dropped |= _prune(page, outer, comments)
+    before = [lead] if lead is not None else _introduction(page, outer, article, dropped)
+    return page.write([*before, article], dropped, loose=page.running[article] < LOOSE)
 
 
-def remove_scripts(body: Any) -> None:
-    """Remove what is never text, so that it does not count as such."""
-    for node in body.query_selector_all(NO_TEXT_SELECTOR).values():
-        node.decompose()
+def page_html(source: str, comments: bool) -> str:
+    """Return the HTML of a page without what is named as boilerplate."""
+    page = Page(source)
+    return page.write([0], _prune(page, 0, comments), attributes=True) if page.elements else ""
 
 
-def prune(body: Any, article: Any, comments: bool = True) -> None:
-    """Remove what names or links show to be no running text."""
-    total, running = _size(body), _running(body)
-    removed = None
-    for node in body.query_selector_all("*").values():
-        tag = node.tag
-        if tag in NEVER_REMOVED or node.parent is None or node == article:
+def _prune(page: Page, top: int, comments: bool) -> set[int]:
+    """Places of what names or links show to be no running text, inside the element at ``top``."""
+    dropped, left = _dropped(page, top, comments, weak=True)
+    if left < WEAK_LEFT * page.sizes[top]:
+        dropped, _ = _dropped(page, top, comments, weak=False)
+    return dropped
+
+
+def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int], int]:
+    """Places of what is left out, and the characters that are left."""
+    tags, sizes, kinds, linked, running = page.tags, page.sizes, page.kinds, page.linked, page.running
+    named = Name.BOILERPLATE | (0 if comments else Name.COMMENTS)
+    strong = int(Name.STRONG | (0 if comments else Name.COMMENTS))
+    sure, doubtful = int(named), int(Name.DOUBTFUL)
+    weakly = int(Name.WEAK) if weak else 0
+    total, most = sizes[top], KEPT_SHARE * running[top]
+    left = total
+    header = 0
+    dropped: set[int] = set()
+    place, end = top + 1, page.ends[top]
+    while place < end:
+        tag, size, kind = tags[place], sizes[place], kinds[place]
+        if tag in NEVER_REMOVED:
+            place += 1
             continue
-        if removed is not None:
-            if removed.contains(node):
-                continue
-            removed = None
-        size = None
-        named = tag in NO_CONTENT_TAGS
-        if not named and len(name := _name(node)) > 1:
-            named = bool(BOILERPLATE.search(name) or (not comments and COMMENTS.search(name)))
-            if not named and DOUBTFUL.search(name):
-                size = _size(node)
-                named = size < SHORT or _linked(node) > LINKED_WEAK * size
-        if named:
-            most = KEPT_SHARE * running
-            if (_size(node) if size is None else size) <= most or _running(node) <= most:
-                _remove(node)
-                removed = node
-        elif tag in BLOCKS or tag in LINES:
-            size = _size(node) if size is None else size
-            share = LINKED_BLOCK if tag in BLOCKS else LINKED_LINE
-            if 0 < size < KEPT_SHARE * total and _linked(node) > share * size:
-                _remove(node)
-                removed = node
+        out = False
+        if (
+            tag in NO_CONTENT_TAGS
+            or kind & sure
+            or (kind & weakly and tag in WEAK_TAGS)
+            or (kind & doubtful and (size < SHORT or linked[place] > LINKED_DOUBTFUL * size))
+        ):
+            out = size <= most or running[place] <= most
+            if not out and (tag in STRONG_TAGS or kind & strong):
+                out = left - size >= MIN_ARTICLE
+        elif tag in LINKED_TAGS:
+            share = LINKED_LONG if tag == "p" and size >= LONG else LINKED
+            out = 0 < size < KEPT_SHARE * total and linked[place] > share * size
+        elif place < header:
+            out = not running[place]
+        if tag == "header" and running[place]:
+            out, header = False, page.ends[place]
+        if out:
+            left -= size
+            _drop(page, place, dropped)
+            place = page.ends[place]
+        else:
+            place += 1
+    return dropped, left
 
 
-def _remove(node: Any) -> None:
-    """Remove ``node``, and the heading that stood over it alone ("More on this:")."""
-    before = node.previous_element_sibling
-    node.parent.remove_child(node)
-    if before is None:
+def _drop(page: Page, place: int, dropped: set[int]) -> None:
+    """Drop an element, and the heading that stood over it alone ("More on this:")."""
+    dropped.add(place)
+    element = page.elements[place]
+    above = element.getprevious()
+    while above is not None and page.places[above] in dropped:
+        above = above.getprevious()
+    if above is None:
         return
-    text = (before.text or "").strip()
-    if before.tag in HEADINGS or (before.tag in ("p", "strong", "div") and len(text) < 60 and text.endswith(":")):
-        after = before.next_element_sibling
+    before = page.places[above]
+    label = page.tags[before] in LABELS and page.sizes[before] < 60 and page.text(before).strip().endswith(":")
+    if label or page.tags[before] in HEADINGS:
+        after = element.getnext()
         if after is None or after.tag in HEADINGS:
-            before.parent.remove_child(before)
+            dropped.add(before)
 
 
-def _by_name(body: Any) -> Any:
+def _by_name(page: Page) -> int | None:
     """The element that is called the article, if it holds most of the running text."""
-    needed = max(MIN_ARTICLE, ARTICLE_SHARE * _running(body))
-    for selector in ARTICLE_SELECTORS:
-        candidates = [(_running(node), -i, node) for i, node in enumerate(body.query_selector_all(selector).values())]
-        if candidates and (best := max(candidates, key=lambda c: c[:2]))[0] > needed:
-            return best[2]
+    needed = max(MIN_ARTICLE, ARTICLE_SHARE * page.running[0])
+    levels: list[list[int]] = [[], [], [], [], []]
+    for place in range(1, len(page.elements)):
+        if page.running[place] <= needed:
+            continue
+        element, tag, kind = page.elements[place], page.tags[place], page.kinds[place]
+        role = element.get("role")
+        of_levels = (
+            "articlebody" in (element.get("itemprop") or "").lower(),
+            kind & Name.ARTICLE,
+            tag == "article" or role == "article",
+            tag == "main" or role == "main",
+            kind & Name.MAIN,
+        )
+        for level, is_one in zip(levels, of_levels, strict=True):
+            if is_one:
+                level.append(place)
+    for found in levels:
+        if found:
+            most = max(page.running[place] for place in found)
+            return max(place for place in found if page.running[place] >= INNER_SHARE * most)
     return None
 
 
-def _by_paragraphs(body: Any) -> Any:
-    """The smallest element with most of the running text."""
-    held: dict[int, list[Any]] = {}
-    total = 0
-    for paragraph, length in _paragraphs(body):
-        if length < 1.5 * LONG_PARAGRAPH or _linked(paragraph) > 0.5 * length:
+def _inner(page: Page, outer: int) -> int:
+    """The innermost element with nearly all running text and most other text of that at ``outer``."""
+    found = outer
+    place = outer + 1
+    while place < page.ends[found]:
+        enough = page.running[place] >= TIGHT * page.running[found] and page.sizes[place] >= TIGHT_SIZE * page.sizes[found]
+        if enough and page.tags[place] in CONTAINERS:
+            found, place = place, place + 1
+        else:
+            place = page.ends[place]
+    return found
+
+
+def _introduction(page: Page, outer: int, article: int, dropped: set[int]) -> list[int]:
+    """Paragraphs that stand before the innermost element of the article, in what is called the article."""
+    found = []
+    place = outer + 1
+    while place < article:
+        size = page.sizes[place]
+        if place in dropped:
+            place = page.ends[place]
             continue
-        total += length
-        node = paragraph.parent
-        while node is not None and node.tag not in ("body", "html"):
-            held.setdefault(hash(node), [0, node])[0] += length
-            node = node.parent
+        if page.tags[place] == "p" and size > INTRODUCTION and page.linked[place] < 0.2 * size:
+            found.append(place)
+        place += 1
+    return found
+
+
+def _by_paragraphs(page: Page, dropped: set[int]) -> int | None:
+    """The smallest element with most of the running text."""
+    held: dict[int, int] = {}
+    total = 0
+    place = 0
+    while place < len(page.elements):
+        if place in dropped:
+            place = page.ends[place]
+            continue
+        length = page.own[place]
+        if length > SHORT_PARAGRAPH and page.linked[place] <= 0.5 * length:
+            total += length
+            above = page.parents[place] if page.tags[place] in ("p", "pre") else place
+            while above > 0:
+                held[above] = held.get(above, 0) + length
+                above = page.parents[above]
+        place += 1
     if total < MIN_ARTICLE:
         return None
-    enough = [(length, _size(node), i, node) for i, (length, node) in enumerate(held.values())
-              if length >= COMMON_SHARE * total]  # fmt: skip
-    return min(enough, key=lambda e: e[:3])[3] if enough else None
+    enough = [(length, page.sizes[place], place) for place, length in held.items() if length >= COMMON_SHARE * total]
+    return min(enough)[2] if enough else None
 
 
-def _lead(article: Any) -> Any:
+SHORT_PARAGRAPH = 60
+
+
+def _lead(page: Page, article: int) -> int | None:
     """The lead of the article where it stands before the article's own element."""
     top = article
-    while top.parent is not None and top.parent.tag not in ("body", "html") and top.tag not in ("article", "main"):
-        top = top.parent
-    for node in top.query_selector_all(LEAD_SELECTOR).values():
-        if article.contains(node):
-            return None
-        if node.contains(article):
-            continue
-        size = _size(node)
-        name = _name(node)
-        if 50 < size < 800 and _linked(node) < 0.2 * size and LEAD.search(name) and not BOILERPLATE.search(name):
-            return node
+    while page.parents[top] > 0 and page.tags[top] not in ("article", "main"):
+        top = page.parents[top]
+    for place in range(top + 1, article):
+        kind, size = page.kinds[place], page.sizes[place]
+        if kind & Name.LEAD and page.ends[place] <= article and not kind & Name.BOILERPLATE:
+            if 50 < size < 800 and page.linked[place] < 0.2 * size:
+                return place
     return None
-
-
-def _name(node: Any) -> str:
-    return HUMP.sub("-", f"{node.getattr('class') or ''} {node.getattr('id') or ''}")
-
-
-def _size(node: Any) -> int:
-    return len(node.text or "")
-
-
-def _linked(node: Any) -> int:
-    return sum(len(link.text or "") for link in node.get_elements_by_tag_name("a").values())
-
-
-def _paragraphs(node: Any) -> list[tuple[Any, int]]:
-    found = [(paragraph, len((paragraph.text or "").strip())) for paragraph in
-             node.query_selector_all("p, pre").values()]  # fmt: skip
-    return [(paragraph, length) for paragraph, length in found if length > LONG_PARAGRAPH]
-
-
-def _running(node: Any) -> int:
-    return sum(length for _, length in _paragraphs(node))

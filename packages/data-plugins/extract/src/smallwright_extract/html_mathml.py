@@ -144,16 +144,17 @@ def _children(node: Any) -> list[Any]:
 def _token(tag: str, text: str) -> str:
     if tag in ("mtext", "ms"):
         plain = re.sub(r"\s+", " ", text.replace("\u00a0", " "))
-        return rf"\text{{{plain}}}" if re.search(r"\w", plain) else _symbols(plain)
+        return rf"\text{{{plain}}}" if re.search(r"\w", plain) else symbols(plain)
     if len(text) > 1 and text.isascii() and text.isalpha():
         if text in FUNCTIONS:
             return rf"\{text}"
         if tag == "mi":
             return rf"\mathrm{{{text}}}"
-    return _symbols(text)
+    return symbols(text)
 
 
-def _symbols(text: str) -> str:
+def symbols(text: str) -> str:
+    """Write the signs of ``text`` as LaTeX commands."""
     return _joined([SYMBOLS.get(character, character) for character in text])
 
 

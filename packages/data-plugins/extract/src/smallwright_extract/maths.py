@@ -9,15 +9,15 @@ import re
 import urllib.parse
 from typing import Any
 
-from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html import TEXT, HTMLTree
 
 from smallwright_extract.html_mathml import mathml_to_latex
+from smallwright_extract.marks import Marks
 
-ANY_FORMULA_SELECTOR = (
-    'math, script[type^="math/"], img[class*="tex"], img[src*="tex"], span[data-tex], span[data-latex]'
+ANY_FORMULA = (
+    'math, script[type^="math/"], img:is([class*="tex"], [src*="tex"]), span:is([data-tex], [data-latex])'
 )
-"""Every page with formulas has at least one of these. The query costs as little as searching the source for one word,
-so no such search comes before it."""
+"""Selects, of every page with formulas, at least one element."""
 FORMULA_SELECTOR = (
     'math, script[type^="math/"], .katex-display, .katex, .mwe-math-element, mjx-container, .MathJax_Preview, '
     ".MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, .mjx-chtml, "
@@ -40,17 +40,19 @@ STYLED = re.compile(r"\{\\(?:displaystyle|textstyle|scriptstyle)\b ?(.*)\}", re.
 TYPESETTERS = ("MathJax", "mathjax", "katex", "$latex", "[tex]", "[itex]", "[latex]", "[math]")
 OPENINGS = (r"\(", r"\[", "tex]", "[math]", "$latex")
 DELIMITERS = re.compile(
-    r"\\\((?P<a>(?:(?!\n\n|\\\().){1,2000}?)\\\)|\\\[(?P<b>(?:(?!\n\n|\\\[).){1,4000}?)\\\]"
+    r"(?<!\\)\\\((?P<a>(?:(?!\n\n|(?<!\\)\\\().){1,2000}?)\\\)"
+    r"|(?<!\\)\\\[(?P<b>(?:(?!\n\n|(?<!\\)\\\[).){1,4000}?)\\\]"
     r"|\[(?P<t>i?tex|latex|math)\](?P<c>(?:(?!\n\n).){1,2000}?)\[/(?P=t)\]|\$latex (?P<d>[^$\n]{1,2000})\$",
     re.DOTALL,
 )
+IN_CODE = re.compile(r"\\(?=[()\[\]]|\Z)|\[(?=/?(?:i?tex|latex|math)\])|\$(?=latex )")
+CODE = "pre, code, kbd, samp, tt, textarea, .tex2jax_ignore, .mathjax_ignore"
+"""Where MathJax and KaTeX look for no formulas."""
 
 
 def keep_maths(tree: HTMLTree) -> int:
     """Replace the formulas in ``tree`` by text nodes holding LaTeX; return how many."""
     body: Any = tree.body
-    if body.query_selector(ANY_FORMULA_SELECTOR) is None:
-        return 0
     found = body.query_selector_all(FORMULA_SELECTOR).values()
     scripted = any(node.tag == "script" for node in found)
     count = 0
@@ -66,6 +68,26 @@ def keep_maths(tree: HTMLTree) -> int:
         else:
             count += _replace(tree, node, _source(node), _is_display(node, classes))
     return count
+
+
+def mark_delimiters_in_code(tree: HTMLTree, html: str, marks: Marks) -> bool:
+    """Put a mark into what looks like the delimiter of a formula inside code, so that it is taken for none.
+
+    Returns:
+        Whether there was any.
+    """
+    body: Any = tree.body
+    found = []
+    for node in body.query_selector_all(CODE).values():
+        if IN_CODE.search(node.text or ""):
+            found += [part for part in node if part.type == TEXT]
+    if not found or not any(mark in html for mark in TYPESETTERS):
+        return False
+    for part in found:
+        source = part.value or ""
+        if marks.code not in source:  # code in code comes twice
+            part.value = IN_CODE.sub(lambda match: match.group() + marks.code, source)
+    return True
 
 
 def unify_delimiters(text: str, html: str) -> tuple[str, int]:

@@ -8,10 +8,14 @@ from typing import Any
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
+from smallwright_extract.characters import joiners_back, marked_joiners, without_invisible
 from smallwright_extract.config import ExtractTextConfig
+from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks, remove_unseen
 from smallwright_extract.html_layout import Blocks
-from smallwright_extract.html_main import keep_article, prune, remove_scripts
-from smallwright_extract.maths import keep_maths, unify_delimiters
+from smallwright_extract.html_main import article_html, page_html
+from smallwright_extract.html_powers import mark_scripts, spell_scripts
+from smallwright_extract.marks import Marks
+from smallwright_extract.maths import ANY_FORMULA, CODE, keep_maths, mark_delimiters_in_code, unify_delimiters
 
 TAGS_WITHOUT_DEPTH_CHECK = 5000
 """A page with fewer tags cannot be nested deep enough to cost more than about half a second."""
@@ -19,6 +23,10 @@ LITTLE_TEXT = 500
 """Below this many characters, what was taken for the article is compared with what looser rules keep."""
 
 TOO_DEEP = "nested too deeply"
+SPECIAL_SELECTOR = f":is({ANY_FORMULA}, {CODE}, sup, sub)"
+"""What has to be written otherwise than as the text that it holds."""
+DOUBLE_BREAK = re.compile(r"<br\b[^>]*>(?:\s|&nbsp;)*<br\b", re.IGNORECASE)
+
 NO_TEXT = "no text"
 ALL_BOILERPLATE = "only boilerplate"
 
@@ -48,25 +56,37 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         return PageText("", reason=NO_TEXT)
     if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
-    title = " ".join((tree.title or "").split())[:300]
-    formulas = keep_maths(tree) if config.math else 0
-    blocks = None
+    title = " ".join(without_invisible(tree.title or "").split())[:300]
+    marks = Marks(html)
     foreign = config.extractor == "trafilatura"
-    if ((config.code_fences or foreign) and "<pre" in html) or (config.tables == "markdown" and "<table" in html):
-        blocks = Blocks(html, marks=foreign)
-        blocks.take(tree, config.code_fences, config.tables == "markdown")
-    changed = bool(formulas or blocks)
+    blocks = Blocks(marks, held=foreign)
+    body: Any = tree.body
+    formulas, scripts, delimiters, changed = 0, False, False, False
+    if body.query_selector(SPECIAL_SELECTOR) is not None:  # most pages have nothing of all this
+        formulas = keep_maths(tree) if config.math else 0
+        scripts = mark_scripts(tree, marks)
+        delimiters = config.math and mark_delimiters_in_code(tree, html, marks)
+        changed = blocks.take_code(tree, config.code_fences)
+    if config.tables == "markdown":
+        changed = blocks.take_tables(tree) or changed
+    changed = bool(changed or formulas or scripts or delimiters)
     if foreign:
-        text = _by_trafilatura(str(tree) if changed else html, config)
+        changed = bool(DOUBLE_BREAK.search(html) and paragraphs_of_breaks(tree)) or changed
+        source = marked_joiners(str(tree) if changed else html, marks)
+        text = joiners_back(_by_trafilatura(source, config), marks)
     elif config.main_content and config.quality == "precise":
-        text = _precise(tree, html, config, changed)
+        text = _precise(tree, config)
     else:
         text = _written(tree, config.main_content, config)
-    if blocks is not None:
-        text = blocks.put_back(text)
+    text = blocks.put_back(text)
     if config.math:
         text, more = unify_delimiters(text, html)
         formulas += more
+    if delimiters:
+        text = text.replace(marks.code, "")
+    if scripts:
+        text = spell_scripts(text, marks, config.math)
+    text = without_invisible(text)
     text = text.strip()
     if len(text) >= config.min_characters:
         return PageText(text, title, formulas)
@@ -76,8 +96,8 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
 
 
 def plain_text(source: str) -> str:
-    """Clean text that was served as plain text: one kind of line end, no NUL."""
-    return re.sub(r"\r\n?", "\n", source).replace("\0", "").strip()
+    """Clean text that was served as plain text: one kind of line end, nothing that nobody sees."""
+    return without_invisible(re.sub(r"\r\n?", "\n", source).replace("\0", "")).strip()
 
 
 def is_deeper(tree: HTMLTree, limit: int) -> bool:
@@ -93,6 +113,8 @@ def _deeper_selector(limit: int) -> str:
 
 
 def _written(tree: HTMLTree, main_content: bool, config: ExtractTextConfig, post_meta: bool = True) -> str:
+    if main_content:
+        keep_lists(tree)
     return extract_plain_text(
         tree,
         preserve_formatting=True,
@@ -105,19 +127,17 @@ def _written(tree: HTMLTree, main_content: bool, config: ExtractTextConfig, post
     ).strip()
 
 
-def _precise(tree: HTMLTree, html: str, config: ExtractTextConfig, changed: bool) -> str:
+def _precise(tree: HTMLTree, config: ExtractTextConfig) -> str:
     """Text of the article; where that is little, of the page without boilerplate, then by Resiliparse's rules alone."""
-    whole = str(tree) if changed else html
-    found = keep_article(tree, config.comments)
-    text = _written(tree, not found, config, post_meta=False)
-    if found and len(text) < LITTLE_TEXT:
-        tree = HTMLTree.parse(whole)
-        remove_scripts(tree.body)
-        prune(tree.body, None, config.comments)
-        wider = _written(tree, True, config, post_meta=False)
+    remove_unseen(tree)
+    source = str(tree.body)
+    article = article_html(source, config.comments)
+    text = _written(HTMLTree.parse(article), False, config) if article is not None else ""
+    if len(text) < LITTLE_TEXT:
+        wider = _written(HTMLTree.parse(page_html(source, config.comments)), True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     if len(text) < LITTLE_TEXT // 2:
-        wider = _written(HTMLTree.parse(whole), True, config, post_meta=False)
+        wider = _written(tree, True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     return text
 

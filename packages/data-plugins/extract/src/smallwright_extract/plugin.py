@@ -8,5 +8,8 @@ PLUGIN_API_VERSION = 1
 @hookimpl
 def register_steps(register: Register) -> None:
     register(
-        "extract_text", "smallwright_extract.step:ExtractText", config="smallwright_extract.config:ExtractTextConfig"
+        "extract_text",
+        "smallwright_extract.step:ExtractText",
+        config="smallwright_extract.config:ExtractTextConfig",
+        artifact_version=2,
     )

@@ -1,0 +1,32 @@
+"""Characters that nobody sees, and that make two words of one."""
+
+import re
+
+from smallwright_extract.marks import Marks
+
+INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+"""Soft hyphens, zero-width spaces, marks and embeddings of writing direction, word joiners, byte order marks. The
+zero-width joiner and non-joiner are not among them: they carry meaning in Persian, in Indic scripts and in emoji."""
+
+
+def without_invisible(text: str) -> str:
+    """Return ``text`` without the characters of :data:`INVISIBLE`."""
+    return text if text.isascii() else INVISIBLE.sub("", text)
+
+
+JOINER = re.compile("[\u200c\u200d]|&(?:zwn?j|#820[45]|#x200[cd]);", re.IGNORECASE)
+
+
+def marked_joiners(html: str, marks: Marks) -> str:
+    """Put marks in the place of zero-width joiners and non-joiners, raw and escaped ones."""
+
+    def mark(match: re.Match[str]) -> str:
+        found = match.group().lower()
+        return marks.joiner + ("1" if found in ("\u200d", "&zwj;", "&#8205;", "&#x200d;") else "0")
+
+    return JOINER.sub(mark, html)
+
+
+def joiners_back(text: str, marks: Marks) -> str:
+    """Put the joiners back that :func:`marked_joiners` marked."""
+    return text.replace(f"{marks.joiner}0", "\u200c").replace(f"{marks.joiner}1", "\u200d")

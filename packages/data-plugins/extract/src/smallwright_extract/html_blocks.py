@@ -1,0 +1,144 @@
+"""Mark-up that an engine takes for something else, made such that it understands it."""
+
+import re
+from typing import Any
+
+from resiliparse.parse.html import COMMENT, TEXT, HTMLTree
+
+LISTS_SELECTOR = (
+    "ul:is(body > ul, body > * > ul, body > * > * > ul, p ~ ul, h2 ~ ul, h3 ~ ul, h4 ~ ul, ul:has(a):has(~ p))"
+)
+"""Lists near the top, and lists with links among paragraphs: looking at every list would take as long as extracting."""
+DEPTH = 4
+LINKED_LIST = 0.5
+"""Share of text in links up to which a list is text; menus are links alone."""
+NAVIGATION_SHARE = 0.2
+
+UNSEEN_TAGS = frozenset(
+    {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
+     "nav", "select", "button", "dialog"}
+)  # fmt: skip
+LINK_TAG = re.compile(r"""<a(?=[\s>])(?:"[^"]*"|[^">])*>|</a>""")
+ANY_TAG = re.compile(r"<[^>]*>")
+INLINE_TAGS = frozenset(
+    {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img",
+     "ins", "kbd", "mark", "math", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
+     "u", "var", "wbr"}
+)  # fmt: skip
+
+
+UNSEEN_SELECTOR = (
+    "script, style, noscript, svg, iframe, template, object, embed, canvas, audio, video, map, nav, select, button, "
+    'dialog, [hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
+)
+SHOWN_LATER = 0.3
+"""Share of a page's text from which a hidden element is what the page is about, shown by a script."""
+
+
+def remove_unseen(tree: HTMLTree) -> None:
+    """Remove from ``tree`` what is no text: scripts, controls, menus, and what the page does not show."""
+    body: Any = tree.body
+    total = 0
+    for node in body.query_selector_all(UNSEEN_SELECTOR).values():
+        if node.tag not in UNSEEN_TAGS and (size := len(node.text or "")) > 500:
+            total = total or len(body.text or "")
+            if size > SHOWN_LATER * total:
+                continue
+        node.remove()
+
+
+def keep_lists(tree: HTMLTree) -> None:
+    """Let Resiliparse see lists of text as text.
+
+    For it every ``<ul>`` less than four elements below the body is navigation, and so is every other of whose text more
+    than a fifth stands in links. So lists of text are put deeper, and their links become plain text, which they are
+    written as in any case.
+    """
+    body: Any = tree.body
+    for node in body.query_selector_all(LISTS_SELECTOR).values():
+        size = len(node.text or "")
+        # Links are looked for in the source, since visiting each of them takes as long as all the rest.
+        source = node.inner_html if size else ""
+        linked = _linked(source)
+        if not size or linked > LINKED_LIST * size:
+            continue
+        if linked > NAVIGATION_SHARE * size:
+            node.inner_html = LINK_TAG.sub("", source)
+        _lower(tree, node)
+
+
+def _linked(source: str) -> int:
+    """Characters of text in links."""
+    linked = 0
+    for piece in source.split("</a>")[:-1]:
+        text = piece[piece.rfind("<a") :].partition(">")[2]
+        linked += len(ANY_TAG.sub("", text) if "<" in text else text)
+    return linked
+
+
+def _lower(tree: HTMLTree, node: Any) -> None:
+    depth, above = 1, node.parent
+    while above is not None and above.tag != "body" and depth < DEPTH:
+        depth, above = depth + 1, above.parent
+    if depth >= DEPTH:
+        return
+    outer: Any = tree.create_element("div")
+    node.replace_with(outer)
+    inner = outer
+    for _ in range(DEPTH - depth - 1):
+        inner = inner.append_child(tree.create_element("div"))
+    inner.append_child(node)
+
+
+def paragraphs_of_breaks(tree: HTMLTree) -> bool:
+    """Make paragraphs of text that only ``<br><br>`` divides, as Readability does; return whether there was any.
+
+    Trafilatura loses the text of a ``<div>`` in front of its first double line break.
+    """
+    body: Any = tree.body
+    parents = {}
+    for node in body.query_selector_all("br + br").values():
+        parent = node.parent
+        if parent is not None and parent.tag in ("div", "td", "article", "section", "main", "body", "li", "blockquote"):
+            parents.setdefault(hash(parent), parent)
+    return any([_divide(tree, parent) for parent in parents.values()])  # noqa: C419 (all of them)
+
+
+def _divide(tree: HTMLTree, parent: Any) -> bool:
+    """Put runs of inline content that a double line break ends or begins into paragraphs."""
+    runs: list[tuple[list[Any], list[Any]]] = []  # each with the line breaks after it
+    run: list[Any] = []
+    breaks: list[Any] = []
+    for child in parent.child_nodes.values():
+        blank = child.type == TEXT and not (child.value or "").strip()
+        if child.type == COMMENT:
+            continue
+        if child.tag == "br" or (blank and breaks):
+            breaks.append(child)
+        elif child.type == TEXT or child.tag in INLINE_TAGS:
+            if _double(breaks):
+                runs.append((run, breaks))
+                run = []
+            else:
+                run += breaks
+            breaks = []
+            run.append(child)
+        else:
+            runs.append((run, breaks))
+            run, breaks = [], []
+    runs.append((run, breaks))
+    if not any(run and _double(breaks) for run, breaks in runs):
+        return False
+    for run, breaks in runs:
+        if any((node.text or "").strip() for node in run):
+            paragraph: Any = tree.create_element("p")
+            parent.insert_before(paragraph, run[0])
+            for node in run:
+                paragraph.append_child(node)
+            for node in breaks:
+                parent.remove_child(node)
+    return True
+
+
+def _double(breaks: list[Any]) -> bool:
+    return sum(node.tag == "br" for node in breaks) > 1
