@@ -53,7 +53,7 @@ def only_error(ended, code):
         (["+data=finemath", "data.scorer=rule"], "Did you mean 'rules'? Installed: llm, rules."),
         (["+data=finemath", "+arch=gqa", "+posttrain=[sft,dpp]"], "Did you mean 'dpo'?"),
         (["+data=finemath", "eval=smolm2"], "Did you mean 'smollm2'?"),
-        (["+data=finemath", "+arch=[gqa,shared_ffn]"], "one architecture a run"),
+        (["+data=finemath", "+arch=[gqa,shared_ffn]"], "one option of arch a run"),
         (["+data=finemath", "+arch=gqa", "arch.size=nanno"], "arch.size=nanno: unknown size. Did you mean 'nano'?"),
         (
             ["+data=finemath", "+arch=gqa", "arch.hiden_size=8"],
@@ -72,7 +72,7 @@ def only_error(ended, code):
         (["+data=finemath", "data.paths=[.]"], "name its files: ./*"),
         (["+data=finemath", "run_dir=/proc/nowhere"], "give another run_dir=<dir>"),
         (["+arch=gqa"], "add +data=<recipe>"),
-        (["finemath"], "write finemath=<value>"),
+        (["finemath"], "Write +data=finemath."),
         *(
             (["+data=finemath", f"+arch={arch}", "arch.num_attention_heads=5"], "num_attention_heads=5: must divide")
             for arch in ("gqa", "shared_ffn", "inherited_init")

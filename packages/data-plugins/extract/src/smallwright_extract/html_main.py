@@ -173,7 +173,9 @@ def _inner(page: Page, outer: int) -> int:
     found = outer
     place = outer + 1
     while place < page.ends[found]:
-        enough = page.running[place] >= TIGHT * page.running[found] and page.sizes[place] >= TIGHT_SIZE * page.sizes[found]
+        enough = (
+            page.running[place] >= TIGHT * page.running[found] and page.sizes[place] >= TIGHT_SIZE * page.sizes[found]
+        )
         if enough and page.tags[place] in CONTAINERS:
             found, place = place, place + 1
         else:

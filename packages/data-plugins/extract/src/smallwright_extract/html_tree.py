@@ -19,7 +19,28 @@ TEXT_TAGS = frozenset(
 )  # fmt: skip
 KEEP_TAIL = frozenset({"br", "ul", "ol", "table", "blockquote", "pre", "q"})
 BLOCK_TAGS = frozenset({"div", "section", "article", "main", "td", "li", "dd", "blockquote", "center", "body"})
-INLINE_TAGS = frozenset({"span", "b", "strong", "i", "em", "u", "font", "abbr", "cite", "q", "code", "sup", "sub", "small", "big", "mark", "s", "tt"})
+INLINE_TAGS = frozenset(
+    {
+        "span",
+        "b",
+        "strong",
+        "i",
+        "em",
+        "u",
+        "font",
+        "abbr",
+        "cite",
+        "q",
+        "code",
+        "sup",
+        "sub",
+        "small",
+        "big",
+        "mark",
+        "s",
+        "tt",
+    }
+)
 LONG_BLOCK = 140
 LOOSE_TEXT = 40
 VOID = frozenset({"br", "hr", "img", "wbr", "input", "area", "col", "embed", "source", "track"})
@@ -117,9 +138,7 @@ class Page:
         """Text of the element at ``place``."""
         return "".join(self.elements[place].itertext())
 
-    def write(
-        self, places: Iterable[int], dropped: set[int], attributes: bool = False, loose: bool = True
-    ) -> str:
+    def write(self, places: Iterable[int], dropped: set[int], attributes: bool = False, loose: bool = True) -> str:
         """Write the elements at ``places`` as HTML, without those at ``dropped`` and what is in them.
 
         Args:
@@ -157,6 +176,4 @@ class Page:
 
 
 def _attributes(element: Any) -> str:
-    return "".join(
-        f' {name}="{html.escape(value)}"' for name in RULED_BY if (value := element.get(name)) is not None
-    )
+    return "".join(f' {name}="{html.escape(value)}"' for name in RULED_BY if (value := element.get(name)) is not None)

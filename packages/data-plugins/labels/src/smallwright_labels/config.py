@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from core.checks import check_local, check_modules
+from core.engines import vllm_is_for_cpu
 from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.registry import Registry
@@ -155,11 +156,7 @@ class ScoreLlmConfig(LabelConfig):
 
     def eager(self) -> bool:
         """Return whether engines started here compile nothing and capture no graphs."""
-        if self.enforce_eager is not None:
-            return self.enforce_eager
-        import torch  # the engine imports it anyway
-
-        return not torch.cuda.is_available()
+        return vllm_is_for_cpu() if self.enforce_eager is None else self.enforce_eager
 
     def __post_init__(self) -> None:
         super().__post_init__()
