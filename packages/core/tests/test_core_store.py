@@ -137,9 +137,7 @@ def test_every_damage_is_found(artifact, harm, fault):
 def test_a_changed_value_in_a_manifest_is_found(artifact):
     path = artifact / store.MANIFEST
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(
-        ArtifactError, match=r"manifest\.json is damaged \(its content does not fit its manifest_sha256\)"
-    ):
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged \(its content does not fit"):
         store.load_manifest(artifact)
     assert len(store.faults(artifact)) == 1
 
