@@ -90,7 +90,8 @@ class Recipe(Stage):
             return expand(self.config.paths)
         if "crawl" not in job.inputs:
             raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
-        return tuple(sorted(str(path) for path in (job.inputs["crawl"] / "files").iterdir()))
+        crawl = (job.inputs["crawl"] / "files").iterdir()
+        return tuple(sorted(str(path) for path in crawl if not path.name.endswith(writing.ENDING)))
 
 
 def _make(planned: PlannedStep) -> Step | CorpusStep:
