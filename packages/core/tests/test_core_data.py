@@ -109,8 +109,17 @@ def test_a_lost_account_or_file_of_a_finished_shard_is_made_again(files, workdir
     shutil.rmtree(out / "work" / "passes")
     assert run(files, out) == first
     assert {path: path.read_bytes() for path in before} == before
-    shutil.rmtree(out / "work" / "ledgers")
+    for name in ("ledgers", "corpus_steps"):
+        shutil.rmtree(out / "work" / name)
     assert run(files, out) == first
+
+
+def test_what_a_killed_source_left_half_written_is_not_read(files, workdir):
+    (workdir / "crawl" / "files").mkdir(parents=True)
+    for name in ("0.txt", "1.txt.partial"):
+        (workdir / "crawl" / "files" / name).write_text("number 1")
+    job = Job(name="data", output=workdir, inputs={"crawl": workdir / "crawl"}, seed=0)
+    assert Recipe(RecipeConfig(steps=STEPS))._files(job) == (str(workdir / "crawl" / "files" / "0.txt"),)
 
 
 def test_a_label_may_look_like_a_pattern_to_the_accounts(tmp_path):

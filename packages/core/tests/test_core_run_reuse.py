@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 from core import graph, store
@@ -94,12 +95,20 @@ def test_an_observer_that_fails_does_not_end_the_run(finished, run, workdir):
     assert os.path.getsize(workdir / "run" / "logs" / "observers.log") > 0
 
 
-def test_a_stage_that_ends_without_a_word_is_a_failure(run, workdir):
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("os._exit(0)", "crawl failed: it ended without a word and without its manifest; did it call os._exit?"),
+        ("raise SystemExit(0)", "crawl failed: SystemExit: the stage called sys.exit(0)"),
+    ],
+)
+def test_a_stage_that_ends_its_process_is_a_failure(run, workdir, monkeypatch, ending, said):
+    monkeypatch.delitem(sys.modules, "quiet", raising=False)
     (workdir / "quiet.py").write_text(
         "import os\nfrom core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n\n\nclass Quiet:\n"
-        "    def __init__(self, config): ...\n    def run(self, job): os._exit(0)\n\n\n"
-        "@hookimpl\ndef register_sources(register): register('quiet', 'quiet:Quiet')\n"
+        "    def __init__(self, config): ...\n    def run(self, job): ENDING\n\n\n"
+        "@hookimpl\ndef register_sources(register): register('quiet', 'quiet:Quiet')\n".replace("ENDING", ending)
     )
     done = run("--plugin", "quiet.py", "data.source.name=quiet", "~data.source.files", "~data.source.lines")
     assert done.returncode == 1
-    assert "crawl failed: it ended without a word and without its manifest; did it call os._exit?" in done.stderr
+    assert said in done.stderr

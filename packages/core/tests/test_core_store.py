@@ -137,7 +137,32 @@ def test_every_damage_is_found(artifact, harm, fault):
 def test_a_changed_value_in_a_manifest_is_found(artifact):
     path = artifact / store.MANIFEST
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    assert store.faults(artifact) == ["manifest.json was changed"]
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged \(its content does not fit"):
+        store.load_manifest(artifact)
+    assert len(store.faults(artifact)) == 1
+
+
+def test_a_manifest_of_an_earlier_release_has_no_digest_of_itself(artifact):
+    path = artifact / store.MANIFEST
+    manifest = json.loads(path.read_text())
+    del manifest[store.SELF]
+    path.write_text(json.dumps(manifest))
+    assert store.read_manifest(artifact)["identity"] == {"seed": 0}
+    assert store.faults(artifact) == []
+
+
+def test_what_json_writes_otherwise_than_it_is_given_is_no_damage(tmp_path):
+    summary = {
+        "path": tmp_path,
+        "tuple": (1, 2),
+        "nan": float("nan"),
+        5: "five",
+        "é\ud800": 1e300,
+        "deep": {1: {None: 2}},
+    }
+    store.finish(tmp_path, {**RECORD, "summary": summary})
+    assert store.load_manifest(tmp_path)["summary"]["tuple"] == [1, 2]
+    assert store.faults(tmp_path) == []
 
 
 def test_a_folder_that_nobody_reads_is_left_out(artifact):

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -147,13 +148,15 @@ def _time_limit(plugin: str) -> Iterator[None]:
             f"SMALLWRIGHT_PLUGIN_SECONDS={2 * seconds:g} waits longer"
         )
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # and again, where a bare except went on
+    started, before = time.monotonic(), signal.signal(signal.SIGALRM, interrupt)
+    delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # and again, where a bare except went on
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if delay:  # somebody else's alarm
+            signal.setitimer(signal.ITIMER_REAL, max(delay - (time.monotonic() - started), 1e-3), interval)
 
 
 def _seconds() -> float:

@@ -60,7 +60,7 @@ def commit(path: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         shutil.rmtree(path)  # a folder can only be renamed to a name that nothing has
     partial.replace(path)
-    _sync_names(path.parent)
+    sync_names(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -89,7 +89,7 @@ def sync(written: Path) -> None:
     for folder, _, files in os.walk(written):
         for name in files:
             _sync_content(Path(folder) / name)
-        _sync_names(Path(folder))
+        sync_names(Path(folder))
 
 
 def _sync_content(file: Path) -> None:
@@ -97,7 +97,7 @@ def _sync_content(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """Wait until the names of a folder are on the disk, where the system can (Windows cannot)."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

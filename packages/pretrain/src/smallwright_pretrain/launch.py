@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError, UserError, full_line, nearly_full
 from core.process import die_with_parent
@@ -44,8 +45,7 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
     code = run_child([sys.executable, *module], environment)
     if code == 0:
         return
-    if error_path.exists():
-        error = json.loads(error_path.read_text())
+    if error := _reported(error_path):
         print(error["traceback"], file=sys.stderr)
         if error["kind"] == "checkpoint":
             raise DamagedCheckpoint(error["checkpoint"], error["message"])
@@ -58,6 +58,14 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
         hint = " The machine may have run out of memory: lower pretrain.micro_batch_size." if code == -9 else ""
         raise RuntimeError(f"pretraining was ended by signal {-code}.{hint} Run again to resume.")
     raise RuntimeError(f"pretraining ended with exit code {code}; see the log.")
+
+
+def _reported(path: Path) -> dict[str, Any] | None:
+    """What the first failing rank said; None where it was ended before it could."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def run_child(command: list[str], environment: Mapping[str, str]) -> int:

@@ -90,7 +90,8 @@ class Recipe(Stage):
             return expand(self.config.paths)
         if "crawl" not in job.inputs:
             raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
-        return tuple(sorted(str(path) for path in (job.inputs["crawl"] / "files").iterdir()))
+        crawl = (job.inputs["crawl"] / "files").iterdir()
+        return tuple(sorted(str(path) for path in crawl if not path.name.endswith(writing.ENDING)))
 
 
 def _make(planned: PlannedStep) -> Step | CorpusStep:
@@ -118,6 +119,8 @@ class _Passes:
         self.shards = shards
         self.labels = labels
         self.done_steps = 0
+        self.lost = False
+        """Whether a finished shard had to be taken back: what later passes left may be gone too."""
 
     def run(self, steps: list[Step | CorpusStep]) -> Path:
         pipeline: list[PipelineStep] = []
@@ -134,6 +137,8 @@ class _Passes:
                 work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
                 for phase in step.phases(corpus, work):
                     tasks = phase.tasks or self.shards
+                    if self.lost:
+                        writing.remove(self.job.scratch(f"logs/{position:02d}-{label}-{phase.name}"))
                     self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
                 applied = step.pass_step(work)
                 assert step.context is not None
@@ -159,8 +164,9 @@ class _Passes:
         for mark in sorted((self.job.scratch(f"logs/{name}") / "completions").glob("*")):
             made = [target / f"{mark.name}.parquet"]
             made += [path for step in pipeline if isinstance(step, Step) for path in step.accounts(int(mark.name))]
-            if not all(path.is_file() for path in made):
+            if self.lost or not all(path.is_file() for path in made):
                 mark.unlink()
+                self.lost = True
 
     def _execute(self, name: str, pipeline: list[PipelineStep], tasks: int) -> None:
         def finished(shards: int) -> None:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError
-from core.writing import ENDING, remove, sync, write_json
+from core.writing import ENDING, remove, sync, sync_names, write_json
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 WORK = "work"
 SELF = "manifest_sha256"
-"""Key of the digest of everything else in the manifest, which :func:`faults` compares."""
+"""Key of the digest of everything else in the manifest, with which it is compared when it is read."""
 _SHAPE: Mapping[str, type] = {
     "stage": str,
     "folder": str,
@@ -60,11 +60,20 @@ def load_manifest(artifact: Path) -> dict[str, Any] | None:
     """Return the manifest of a finished artifact as it is written, or None; the artifact's files are not looked at.
 
     Raises:
-        ArtifactError: the manifest is no JSON object, lacks one of ``KEYS``, or has something else in its place.
+        ArtifactError: the manifest is no JSON object, lacks one of ``KEYS`` or has something else in its place, or was
+            changed since it was written.
     """
-    manifest = _load(artifact / MANIFEST)
-    if manifest is not None:
-        manifest.pop(SELF, None)
+    path = artifact / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
+        raise _damaged(path, str(error)) from error
+    if reason := _misshapen(manifest):
+        raise _damaged(path, reason)
+    if manifest.pop(SELF, None) not in (None, _own_digest(manifest)):
+        raise _damaged(path, f"its content does not fit its {SELF}")
     return manifest
 
 
@@ -101,14 +110,12 @@ def check_content(artifact: Path, unread: tuple[str, ...] = ()) -> None:
 def faults(artifact: Path) -> list[str]:
     """Return a line for everything in a finished artifact that is not what was written, its manifest included."""
     try:
-        manifest = _load(artifact / MANIFEST)
+        manifest = load_manifest(artifact)
     except ArtifactError as error:
         return [str(error)]
     if manifest is None:
         return []
     found = []
-    if manifest.pop(SELF, None) not in (None, _own_digest(manifest)):
-        found.append(f"{MANIFEST} was changed")
     for name, (size, sha256) in manifest["files"].items():
         file = artifact / name
         if not file.is_file():
@@ -118,18 +125,6 @@ def faults(artifact: Path) -> list[str]:
         elif file_digest(file) != sha256:
             found.append(f"{name} was changed: it has another SHA-256 than was written")
     return found
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
-        raise _damaged(path, str(error)) from error
-    if reason := _misshapen(manifest):
-        raise _damaged(path, reason)
-    return manifest
 
 
 def _misshapen(manifest: Any) -> str | None:
@@ -166,10 +161,13 @@ def finish(artifact: Path, record: Mapping[str, Any]) -> None:
     The files are on the disk before the manifest is. Whatever ends the process on the way leaves either everything
     that the stage needs to go on, or a finished artifact.
     """
-    files = {}
+    files, folders = {}, set()
     for path in _own_files(artifact):
         sync(path)
+        folders.add(path.parent)
         files[str(path.relative_to(artifact))] = [path.stat().st_size, file_digest(path)]
+    for folder in folders:
+        sync_names(folder)
     # As it will be read: what JSON does not know is its text from here on.
     manifest = json.loads(json.dumps({**record, "files": files}, default=str))
     write_json(artifact / MANIFEST, {**manifest, SELF: _own_digest(manifest)})
