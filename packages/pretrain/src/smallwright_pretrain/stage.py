@@ -50,7 +50,7 @@ class TorchTitanPretrain(Trainer):
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
         """Refuse heads that vLLM, with which the checkpoint will be compared, cannot serve here."""
-        if self.config.verify_vllm:
+        if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
     def run(self, job: Job) -> dict[str, Any]:
