@@ -49,5 +49,5 @@ def test_without_pytest_one_line_says_what_to_install(monkeypatch):
         importlib.reload(smallwright_testing)
     assert no.value.name == "pytest"  # by which core.testing knows what is missing
     monkeypatch.setattr("sys.argv", ["-m", "gqa"])
-    with pytest.raises(SystemExit, match="^error: smallwright_testing needs pytest"):
+    with pytest.raises(SystemExit, match=r"^error: smallwright_testing needs pytest"):
         importlib.reload(smallwright_testing)
