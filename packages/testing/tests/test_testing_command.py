@@ -43,9 +43,7 @@ def test_what_cannot_be_run_is_one_line(arguments, message, capsys):
 def test_without_pytest_one_line_says_what_to_install(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pytest" else find(name))
-    with pytest.raises(
-        ImportError, match="smallwright_testing needs pytest. Install it: pip install 'pytest>=8'"
-    ) as no:
+    with pytest.raises(ImportError, match=r"smallwright_testing needs pytest\. Install it: pip") as no:
         importlib.reload(smallwright_testing)
     assert no.value.name == "pytest"  # by which core.testing knows what is missing
     monkeypatch.setattr("sys.argv", ["-m", "gqa"])
