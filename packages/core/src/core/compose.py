@@ -114,7 +114,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
             config = _resolve(composed)
         except OmegaConfBaseException as error:
             raise ConfigError(_explain_reference(error)) from error
-        effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
+        effect.let_size_win(config, ROOT, normalised, registry)
     keys = [key_of(override) for override in overrides]
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)

@@ -16,7 +16,39 @@ LIKE = ("scorer", "classifier")
 """Settings of a recipe that its steps can be ``like``."""
 
 
-def keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set[str]]:
+def let_size_win(config: dict[str, Any], root: str, overrides: Sequence[str], registry: Registry) -> None:
+    """Take from ``config["arch"]`` the numbers that were set before its size was named.
+
+    An option may name a size and other numbers beside it. Who names another size, on the command line or in a file that
+    is read later, means that size: of what was set before, only what no size sets is kept.
+
+    Args:
+        config: The composed configuration, which is changed.
+        root: Name of the root of every configuration.
+        overrides: The command line, as Hydra was given it.
+    """
+    arch = config.get("arch")
+    if not isinstance(arch, dict) or arch.get("name") not in registry.names("architectures"):
+        return
+    if arch.keys() <= {"name", "size", "initializer"}:
+        return  # nothing to take
+    sizes: Mapping[str, Mapping[str, Any]] = getattr(
+        registry.get("architectures", str(arch["name"])).load_config(), "SIZES", {}
+    )
+    size = arch.get("size")
+    if not isinstance(size, str) or size not in sizes:
+        return
+    set_by = _keys_by_source(root, overrides, "arch")
+    naming = max((place for place, source in enumerate(set_by) if "size" in source), default=0)
+    earlier: set[str] = set().union(*set_by[:naming]) - set().union(*set_by[naming:])
+    of_sizes: set[str] = set().union(*sizes.values())
+    for key in earlier & arch.keys() & of_sizes:
+        number = isinstance(arch[key], (int, float)) and not isinstance(arch[key], bool)
+        if key in sizes[size] or number:
+            del arch[key]
+
+
+def _keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set[str]]:
     """Return which settings of a group each file of options has, in Hydra's order, and last the command line."""
     loader = GlobalHydra.instance().config_loader()
     found = []
@@ -32,34 +64,6 @@ def keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set[
             found.append({str(key) for key in node})
     own = [override.lstrip("+").partition("=")[0] for override in overrides]
     return [*found, {key.split(".")[1] for key in own if key.startswith(f"{group}.")}]
-
-
-def let_size_win(config: dict[str, Any], set_by: Sequence[set[str]], registry: Registry) -> None:
-    """Take from ``config["arch"]`` the numbers that were set before its size was named.
-
-    An option may name a size and other numbers beside it. Who names another size, on the command line or in a file that
-    is read later, means that size: of what was set before, only what no size sets is kept.
-
-    Args:
-        config: The composed configuration, which is changed.
-        set_by: Which settings of ``arch`` each source has, in order.
-    """
-    arch = config.get("arch")
-    if not isinstance(arch, dict) or arch.get("name") not in registry.names("architectures"):
-        return
-    sizes: Mapping[str, Mapping[str, Any]] = getattr(
-        registry.get("architectures", str(arch["name"])).load_config(), "SIZES", {}
-    )
-    size = arch.get("size")
-    if not isinstance(size, str) or size not in sizes:
-        return
-    naming = max((place for place, source in enumerate(set_by) if "size" in source), default=0)
-    earlier: set[str] = set().union(*set_by[:naming]) - set().union(*set_by[naming:])
-    of_sizes: set[str] = set().union(*sizes.values())
-    for key in earlier & arch.keys() & of_sizes:
-        number = isinstance(arch[key], (int, float)) and not isinstance(arch[key], bool)
-        if key in sizes[size] or number:
-            del arch[key]
 
 
 def let_step_win(config: Mapping[str, Any], keys: Sequence[str], registry: Registry) -> None:
