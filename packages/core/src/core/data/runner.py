@@ -61,12 +61,13 @@ class Recipe(Stage):
         labels = [step.label for step in planned]
         try:
             with job.executor or LocalExecutor(plugin_files=job.plugin_files) as executor:
-                corpus = _Passes(job, executor, shards=shards, labels=labels).run(steps)
+                passes = _Passes(job, executor, shards=shards, labels=labels)
+                corpus = passes.run(steps)
         except BaseException:
             with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
                 writing.write_json(job.output / "funnel.json", _finished_part(ledgers, labels))
             raise
-        funnel = _funnel(ledgers, labels)
+        funnel = _funnel(ledgers, labels, ranks=shards, finished=passes.done_steps)
         writing.write_json(job.output / "funnel.json", funnel)
         summary: dict[str, Any] = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
@@ -117,6 +118,8 @@ class _Passes:
         self.shards = shards
         self.labels = labels
         self.done_steps = 0
+        self.lost = False
+        """Whether a finished shard had to be taken back: what later passes left may be gone too."""
 
     def run(self, steps: list[Step | CorpusStep]) -> Path:
         pipeline: list[PipelineStep] = []
@@ -133,6 +136,8 @@ class _Passes:
                 work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
                 for phase in step.phases(corpus, work):
                     tasks = phase.tasks or self.shards
+                    if self.lost:
+                        writing.remove(self.job.scratch(f"logs/{position:02d}-{label}-{phase.name}"))
                     self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
                 applied = step.pass_step(work)
                 assert step.context is not None
@@ -148,9 +153,19 @@ class _Passes:
         """Run a pass that ends in a folder of documents."""
         target = target or self.job.scratch(f"passes/{name}")
         head = [ReadDocuments(corpus)] if corpus is not None else []
+        self._forget_lost(name, pipeline, target)
         self._execute(name, [*head, *pipeline, WriteDocuments(target)], self.shards)
         self.done_steps += len(pipeline)
         return target
+
+    def _forget_lost(self, name: str, pipeline: list[PipelineStep], target: Path) -> None:
+        """Take back the mark of every finished rank whose documents or accounts are gone, so that it runs again."""
+        for mark in sorted((self.job.scratch(f"logs/{name}") / "completions").glob("*")):
+            made = [target / f"{mark.name}.parquet"]
+            made += [path for step in pipeline if isinstance(step, Step) for path in step.accounts(int(mark.name))]
+            if self.lost or not all(path.is_file() for path in made):
+                mark.unlink()
+                self.lost = True
 
     def _execute(self, name: str, pipeline: list[PipelineStep], tasks: int) -> None:
         def finished(shards: int) -> None:
@@ -160,11 +175,21 @@ class _Passes:
         self.executor.run(pipeline, tasks, self.job.scratch(f"logs/{name}"), finished)
 
 
-def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
-    """Add up the ledgers of all ranks, and check that what a step kept is what the next one got."""
+def _funnel(ledgers: Path, labels: list[str], *, ranks: int, finished: int) -> list[dict[str, Any]]:
+    """Add up the ledgers of all ranks, and check that what a step kept is what the next one got.
+
+    Args:
+        finished: Steps that ran, from the first; a later one had no document left to see.
+    """
     funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
         total = _total(ledgers, position, label)
+        if position < finished and len(total["ranks"]) != ranks:
+            missing = sorted(set(range(ranks)) - total["ranks"])
+            raise AssertionError(
+                f"step {label!r} has no account of shard {', '.join(map(str, missing[:5]))} of {ranks}"
+            )
+        del total["ranks"]
         if funnel and funnel[-1]["kept"] != total["in"]:
             raise AssertionError(f"{funnel[-1]['step']} kept {funnel[-1]['kept']} documents, {label} got {total['in']}")
         funnel.append(total)
@@ -179,7 +204,7 @@ def _finished_part(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
     funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
         total = _total(ledgers, position, label)
-        started = any(ledgers.glob(f"{position:02d}-{label}-*.json"))
+        started = total.pop("ranks")
         if not started or (funnel and funnel[-1]["kept"] != total["in"]):
             break
         funnel.append(total)
@@ -187,9 +212,12 @@ def _finished_part(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
 
 
 def _total(ledgers: Path, position: int, label: str) -> dict[str, Any]:
+    """Add up what there is of the ledgers of one step; ``ranks`` says whose they are."""
     total: dict[str, Any] = {"step": label, "in": 0, "kept": 0, "rejected": Counter(), "failed": Counter()}
-    for path in sorted(ledgers.glob(f"{position:02d}-{label}-*.json")):
+    total["ranks"] = set()
+    for path in sorted(ledgers.glob(f"{position:02d}-*.json")):  # the label may have what a pattern means
         ledger = json.loads(path.read_text())
+        total["ranks"].add(int(path.stem.rpartition("-")[2]))
         total["in"] += ledger["in"]
         total["kept"] += ledger["kept"]
         total["rejected"].update(ledger["rejected"])
