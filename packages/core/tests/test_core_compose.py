@@ -81,6 +81,8 @@ def test_a_setting_of_a_default_whose_package_is_missing_says_what_to_install(re
 def test_a_key_that_the_options_file_does_not_have_needs_no_plus(composed):
     assert composed("arch.hidden_size=8")["arch"]["hidden_size"] == 8
     assert composed("posttrain=polish", "posttrain.polish.workers=2")["posttrain"]["polish"]["workers"] == 2
+    for sign in ("", "+"):
+        assert composed(f"{sign}observers.mine.path=x")["observers"] == {"mine": {"path": "x"}}
 
 
 def test_a_step_that_is_no_settings_is_refused_by_a_run_and_by_what_prints_it(registry, composed):
