@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from core.errors import InputError
 
@@ -56,7 +56,7 @@ def read_rows(path: Path, where: str) -> Numbered:
             yield from _parquet(path)
             return
         with gzip.open(path, "rb") if first.startswith(b"\x1f\x8b") else path.open("rb") as file:
-            yield from _json(file, where)
+            yield from _json(cast(IO[bytes], file), where)
     except (OSError, EOFError) as error:  # gzip ends a file that is cut off with EOFError
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{where}: cannot be read ({reason}).") from None

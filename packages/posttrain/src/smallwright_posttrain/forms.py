@@ -144,7 +144,7 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
         sides = [
             read_messages(_transcript(str(text), _HH), name, ignored) for name, text in zip(names, texts, strict=True)
         ]
-        form, prompt = f"HH-RLHF ({', '.join(names)})", []
+        form, prompt = f"HH-RLHF ({', '.join(names)})", list[Message]()
     else:
         sides = [read_messages(as_messages(row.get(name), "assistant"), name, ignored) for name in names]
         form, prompt = _prompt_of_a_pair(row, names, used, ignored)
@@ -293,7 +293,7 @@ def _history(row: Mapping[str, Any], used: set[str]) -> list[Message]:
 
 
 def _prompt_of_a_pair(
-    row: Mapping[str, Any], names: tuple[str, str], used: set[str], ignored: set[str]
+    row: dict[str, Any], names: tuple[str, str], used: set[str], ignored: set[str]
 ) -> tuple[str, list[Message]]:
     """Return the form of a pair and its prompt, empty where the row has none of its own."""
     style = "OpenAI preference" if names[0] == "preferred_output" else "preference"

@@ -1,7 +1,7 @@
 """Documents of pretraining that are learned again beside a set, so that a model does not forget them.
 
 A model that learns a small set alone moves away from all that it knew before; some of the old data among the new holds
-it (experience replay; InstructGPT's PPO-ptx mixes pretraining gradients in for the same reason, arXiv 2203.02155, §3.5).
+it (experience replay; InstructGPT's PPO-ptx mixes pretraining gradients in for the same reason, arXiv 2203.02155).
 """
 
 import random
