@@ -176,6 +176,12 @@ def test_a_part_that_is_missing_is_named_with_its_package(plugin, arguments, mis
     assert ended.stderr.endswith(f"pip install {package}\n")
 
 
+@pytest.mark.parametrize("name", PACKAGES)
+def test_what_torchtitan_imports_and_torch_for_a_cpu_lacks_is_named_beside_it(name):
+    lines = project(name).get("dependencies", [])
+    assert not any(line.startswith("torchtitan") for line in lines) or any(line.startswith("triton") for line in lines)
+
+
 installed = functools.cache(importlib.metadata.packages_distributions)
 
 

@@ -12,7 +12,7 @@ from smallwright_swish_beta.config import SwishBetaConfig
 
 class TestSwishBetaConformance(ArchitectureConformance):
     plugin = "swish_beta"
-    settings = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    settings = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 32}
     wrong_settings = {"activation": {"activation": "no such thing"}}
 
 

@@ -49,14 +49,14 @@ def test_what_nothing_offers_is_refused(composed, override, kind, words):
         ("pretrain.stepz=3", ["pretrain.stepz: unknown key", "Did you mean 'steps'?"]),
         ("arch.size.middle=2-19", ["arch.size={'middle': '2-19'}", "expected str"]),
         ("arch.size=[nano]", ["arch.size=", "expected str, got list"]),
-        ("arch.hidden_size=5", ["arch: hidden_size=5 must be even"]),
+        ("arch.hidden_size=5", ["arch.hidden_size=5"]),
         ("arch.size=huge", ["arch.size=huge", "nano, wide"]),
         ("arch.vocab_size=4", ["arch.vocab_size=4", "smaller than the tokenizer's 10"]),
         ("data.steps.drop.word=3", ["data.steps.drop.word=3", "expected str"]),
         ("data.steps.drop.wrod=x", ["data.steps.drop.wrod: unknown key", "Did you mean 'word'?"]),
         ("+data.steps.drpo={}", ["data.steps.drpo: no such step in the recipe", "Did you mean 'drop'?"]),
-        ("seed=one", ["run.seed='one'"]),
-        ("++surprise=1", ["run.surprise: unknown key"]),
+        ("seed=one", ["seed='one': expected int"]),
+        ("++surprise=1", ["surprise: unknown key"]),
     ],
 )
 def test_a_wrong_value_is_refused_before_any_work(registry, composed, override, words):
@@ -111,3 +111,73 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
     monkeypatch.setenv("SMALLWRIGHT_STRICT", "1")
     with pytest.raises(ConfigError, match="offered twice"):
         compose.compose(["+data=toy"], registry)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["+arhc=tiny"], "arhc: unknown key. Did you mean '+arch'?"),
+        (["+dat=toy"], "dat: unknown key. Did you mean '+data'?"),
+        (["hydra.run.dir=x"], "hydra.run.dir: unknown key."),
+        (["+toy"], "toy is an option of data. Write +data=toy."),
+        (["+data=[]"], "+data=[]: names no option. Installed: other, toy."),
+        (["+data=toy", "+data=other"], "data is chosen twice: toy and other. For both write '+data=[toy,other]'."),
+        (["+arch=tiny", "arch=tiny"], "arch is chosen twice: tiny and tiny. A run has one: leave one out."),
+        (["eval=[judge,other]"], "no installed plugin offers eval 'other'"),
+        (["+data=toy", "~pretrain"], "~pretrain: no run is without pretrain. Choose another: pretrain=<option>."),
+        (["+data=toy", "eval=null"], "eval=null: no run is without eval."),
+        (["~data"], "~data: leave +data=<option> out instead"),
+        (["+data=toy", "~data.steps.dorp"], "~data.steps.dorp: there is no such key. Did you mean 'drop'?"),
+        (["+data=toy", "~data.steps.read_lines"], "~data.steps.read_lines: the recipe begins with this step"),
+        (["+data=toy", "data.steps=[]"], "data.steps=[]: data.steps has settings"),
+        (["+data=toy", "data.paths=[a"], "data.paths=[a: the [ is not closed."),
+        (
+            ["+data=toy", "store=${HOME}/x"],
+            "store: Interpolation key 'HOME' not found. For the environment variable wr",
+        ),
+        (["+data=toy", "name=${a"], "name='${a': cannot read the reference; write ${a.key}"),
+        (["+data=toy", "data..steps=3"], "cannot read 'data..steps=3'"),
+        (["+arch=wide"], "+arch=wide: wide is a size of tiny. Write +arch=tiny arch.size=wide."),
+        (["+arch=TINY"], "Did you mean 'tiny'?"),
+        (["+arch", "tiny"], "cannot read '+arch': write +arch=<option>."),
+    ],
+)
+def test_what_was_meant_is_said_in_the_words_of_the_command_line(registry, overrides, said):
+    with pytest.raises(ConfigError) as error:
+        compose.compose(overrides, registry)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_several_options_of_a_group_that_has_one_are_refused(registry, workdir):
+    (workdir / "hydra_conf/eval/other.yaml").write_text("name: judge\n")
+    with pytest.raises(ConfigError, match=r"one option of eval a run; start one run for each of judge, other"):
+        compose.compose(["+data=toy", "eval=[judge,other]"], registry)
+
+
+def test_brackets_around_options_do_not_matter(registry, composed):
+    one = compose.compose(["+data=toy,other"], registry)
+    assert one == compose.compose(["+data=[toy,other]"], registry)
+    assert set(one["data"]) == {"toy", "other"}
+    assert compose.compose(["+data=[[toy]]"], registry) == compose.compose(["+data=toy"], registry)
+
+
+def test_a_path_in_the_home_folder_is_written_out(registry, workdir):
+    home = str(workdir)  # the fixture's HOME
+    (workdir / "hydra_conf/experiment").mkdir()
+    (workdir / "hydra_conf/experiment/at_home.yaml").write_text("# @package _global_\nrun_dir: ~/runs\n")
+    config = compose.compose(["+data=toy", "+experiment=at_home", "store=~/store", "data.paths=[~/a.txt]"], registry)
+    assert (config["store"], config["run_dir"]) == (f"{home}/store", f"{home}/runs")
+    assert config["data"]["paths"] == [f"{home}/a.txt"]
+
+
+def test_the_command_line_chooses_anew_what_an_experiment_has_chosen(registry, workdir):
+    (workdir / "hydra_conf/experiment").mkdir()
+    (workdir / "hydra_conf/experiment/one.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - /data: toy\n  - /arch: tiny\nseed: 3\n"
+    )
+    (workdir / "hydra_conf/arch/other.yaml").write_text("name: tiny\nsize: wide\n")
+    assert compose.compose(["+experiment=one"], registry)["data"]["name"] == "toy"
+    config = compose.compose(["+experiment=one", "+data=other", "+arch=other"], registry)
+    assert (config["data"]["name"], config["arch"]["size"], config["seed"]) == ("other", "wide", 3)
+    assert list(compose.compose(["+experiment=one", "+data=[toy,other]"], registry)["data"]) == ["toy", "other"]

@@ -1,5 +1,6 @@
 """``python -m core.plugins new``: what it writes, and what it refuses."""
 
+import importlib.util
 import subprocess
 import sys
 import tomllib
@@ -96,14 +97,19 @@ def test_nothing_is_overwritten(registry, tmp_path):
     assert (folder / "README.md").read_text() == "mine"
 
 
-def test_the_command_says_what_to_do_next(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("hatchling", [True, False])
+def test_the_command_says_what_to_do_next(tmp_path, capsys, monkeypatch, hatchling):
     monkeypatch.setenv("SMALLWRIGHT_PLUGINS", "")
+    find = importlib.util.find_spec
+    there = {"hatchling": object() if hatchling else None}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there[name] if name in there else find(name))
     assert plugins.main(["new", "step", "mine", "--into", str(tmp_path / "deep" / "er")]) == 0
     told = capsys.readouterr().out.splitlines()
     folder = tmp_path / "deep" / "er" / "smallwright-data-mine"
     assert told[0] == f"wrote {folder}"
     assert told[2:] == [
-        f"python -m pip install --no-deps --no-build-isolation -e {folder}",
+        f"python -m pip install {'--no-deps --no-build-isolation -e ' if hatchling else '-e '}"
+        + (f"{folder}" if hatchling else f"'{folder}[test]'"),
         f"python -m pytest {folder}",
         "python -m core.run +data=finemath '+data.steps.mine={}'",
     ]

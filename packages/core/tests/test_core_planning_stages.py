@@ -1,8 +1,10 @@
 """What a plan says of each stage: reused, resumed, damaged or new, and which value made the difference."""
 
+from types import SimpleNamespace
+
 import pytest
 from core import graph, store
-from core.planning import stages
+from core.planning import reasons, stages
 
 
 @pytest.fixture
@@ -57,3 +59,31 @@ def test_a_rendered_plan_has_a_line_for_each_stage(registry, composed, root):
         [name, "new"] for name in ("crawl", "data", "tokenizer", "tokens", "pretrain", "eval")
     ]
     assert "data: recipe toy" in shown
+
+
+def difference(key, before, after):
+    return store.Difference(key=key, before=before, after=after)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "key", "values", "said"),
+    [
+        ("data", "data", "data.steps.x.config.lo", (1, 2), "data.steps.x.lo 1 -> 2"),
+        ("data-toy", "data", "data.steps.x.config.lo", (None, True), "data.toy.steps.x.lo null -> true"),
+        ("data", "data", "data.steps.x.implementation", ("a", "b"), "data.steps.x.use a -> b"),
+        ("data", "data", "data.steps.x.artifact_version", (1, 2), "a newer way of doing data.steps.x (1 -> 2)"),
+        ("data", "data", "data.files", (["a" * 64], ["b" * 64]), "data.paths: other files, or other content"),
+        ("data", "data", "data.steps.d.config.against", (["a" * 64], None), "data.steps.d.against: other files, or"),
+        ("crawl", "crawl", "crawl.scale", (1.0, 2.0), "data.source.scale 1.0 -> 2.0"),
+        ("crawl-toy", "crawl", "crawl.scale", (1.0, 2.0), "data.toy.source.scale 1.0 -> 2.0"),
+        ("sft", "posttrain", "sft.learning_rate", (1, 2), "posttrain.sft.learning_rate 1 -> 2"),
+        ("init", "init", "init.neurons", ("l1", "l2"), "arch.initializer.neurons l1 -> l2"),
+        ("pretrain", "pretrain", "inputs.tokens", ("a" * 12, "b" * 12), "other tokens"),
+        ("tokenizer", "tokenizer", "inputs.corpus-toy", ("a" * 12, "b" * 12), "another corpus of data.toy"),
+        ("eval", "eval", "artifact_version", (1, 2), "a newer way of making it (1 -> 2)"),
+        ("pretrain", "pretrain", "seed", (0, 1), "seed 0 -> 1"),
+    ],
+)
+def test_a_difference_is_told_in_the_keys_of_the_command_line(name, folder, key, values, said):
+    shown = reasons.render(SimpleNamespace(name=name, folder=folder), [difference(key, *values)])
+    assert shown.startswith(said)

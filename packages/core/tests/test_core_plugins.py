@@ -18,3 +18,13 @@ def test_the_settings_of_a_name_are_shown(call):
     unknown = call("plugins", "show", "drpo")
     assert unknown.returncode == 2
     assert "Did you mean 'drop'?" in unknown.stderr
+
+
+def test_an_option_is_shown_with_its_file_and_what_it_chooses(call, workdir):
+    (workdir / "hydra_conf/eval/long.yaml").write_text("# All of it.\nname: judge\nsteps: 9\n")
+    for name in ("long", "eval=long"):
+        shown = call("plugins", "show", name)
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.startswith("long (option of eval: eval=long) of hydra_conf\n\n# All of it.\nname: judge")
+        assert "All its settings: python -m core.plugins show judge" in shown.stdout
+    assert "Did you mean 'long'?" in call("plugins", "show", "lnog").stderr

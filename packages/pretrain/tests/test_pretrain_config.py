@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from core import served
 from core.errors import ConfigError, UserError
 from core.interfaces import Job
 from core.typed import build, identity
@@ -18,7 +19,7 @@ from smallwright_pretrain.stage import TorchTitanPretrain
     [
         ({"global_batch_size": 6, "nproc": 4}, r"global_batch_size=6: not divisible by nproc=4\. Use 8"),
         ({"global_batch_size": 8, "micro_batch_size": 3}, r"micro_batch_size=3: must divide .* = 8"),
-        ({"steps": 0}, r"steps=0: must be 1 or more"),
+        ({"steps": 0}, r"steps=0: must be at least 1"),
         ({"steps": 5, "warmup_steps": 6}, r"warmup_steps=6: longer than steps=5"),
         ({"learning_rate": float("nan")}, r"learning_rate=nan"),
         ({"decay_ratio": 1.5}, r"decay_ratio=1\.5"),
@@ -30,6 +31,22 @@ from smallwright_pretrain.stage import TorchTitanPretrain
 def test_wrong_settings_name_the_key_and_the_fix(values, message):
     with pytest.raises(ConfigError, match=message):
         build(TorchTitanConfig, values, "pretrain")
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 1), (19, 9), (20, 10), (260, 10)])
+def test_a_warm_up_that_is_not_given_fits_into_the_steps(steps, warmup):
+    assert build(TorchTitanConfig, {"steps": steps}, "pretrain").warmup_steps == warmup
+    given = build(TorchTitanConfig, {"steps": steps, "warmup_steps": warmup}, "pretrain")
+    assert identity(given) == identity(build(TorchTitanConfig, {"steps": steps}, "pretrain"))
+
+
+def test_heads_that_vllm_does_not_serve_are_refused_only_where_it_will_be_asked(monkeypatch):
+    monkeypatch.setattr(served, "cpu_head_widths", lambda: (32, 64))
+    tiny = Tiny(TinyConfig())
+    monkeypatch.setattr(tiny, "head_width", lambda: 8)
+    with pytest.raises(ConfigError, match=r"arch.head_dim=8: pretrain.verify_vllm=true .* Set arch.head_dim=32, or"):
+        TorchTitanPretrain(TorchTitanConfig()).check_plan("pretrain", tiny, None)
+    TorchTitanPretrain(TorchTitanConfig(verify_vllm=False)).check_plan("pretrain", tiny, None)
 
 
 def test_hardware_settings_are_no_identity():

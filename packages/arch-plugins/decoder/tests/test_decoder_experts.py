@@ -239,7 +239,7 @@ def test_experts_are_used_evenly_where_the_loss_balances_them_and_not_without():
 @pytest.mark.parametrize(
     ("values", "key", "fix"),
     [
-        ({"num_experts": 0}, "num_experts=0", "above 0"),
+        ({"num_experts": 0}, "num_experts=0", "from 1"),
         ({"num_experts_per_tok": 5}, "num_experts_per_tok=5", "Use 4 or less"),
         ({"num_experts": None, "moe_intermediate_size": 16}, "moe_intermediate_size=16", "num_experts"),
         ({"num_experts": None, "mlp_only_layers": [0]}, "mlp_only_layers=(0,)", "num_experts"),

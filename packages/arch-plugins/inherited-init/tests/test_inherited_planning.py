@@ -1,6 +1,7 @@
 """A source in a local directory is refused while planning: no engine is loaded and nothing is made."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from smallwright_decoder.config import DecoderConfig
 from smallwright_inherited_init.config import InheritedInitConfig
 from smallwright_inherited_init.config_json import read_light
 from smallwright_inherited_init.family import MODELS, Dimensions
+from smallwright_inherited_init.rope import LLAMA3, Scaling
 from smallwright_inherited_init.source import read_config
 from smallwright_inherited_init.stage import InheritedInit
 
@@ -242,6 +244,51 @@ def test_configurations_are_read_as_transformers_reads_them(tmp_path, kind):
         assert Dimensions.of(read_light(source), "") == Dimensions.of(read_config(source), ""), values
     read_config(source).save_pretrained(tmp_path)
     assert Dimensions.of(read_light(source), "") == Dimensions.of(read_config(source), "")
+
+
+@pytest.mark.parametrize(
+    "spelt_out",
+    [
+        {"beta_fast": 32.0, "beta_slow": 1.0},
+        {"beta_fast": 32, "beta_slow": 1, "truncate": True, "attention_factor": 0.1 * math.log(4) + 1},
+        {"mscale": 1.0, "mscale_all_dim": 0},
+        {"partial_rotary_factor": 1.0, "attention_factor": None},
+    ],
+)
+def test_a_yarn_whose_defaults_are_spelt_out_is_the_same(spelt_out):
+    plain = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+    assert Scaling.of({**plain, **spelt_out}) == Scaling.of(plain)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "advice"),
+    [
+        (
+            {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+            "arch.rope_scaling=yarn arch.rope_factor=4 arch.rope_original_max_position=64",
+        ),
+        ({"rope_type": "dynamic", "factor": 2.0}, "arch.rope_scaling=dynamic arch.rope_factor=2"),
+        (
+            {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 32, **LLAMA3},
+            "arch.rope_scaling=llama3 arch.rope_factor=8 arch.rope_original_max_position=32",
+        ),
+        ({"rope_type": "default"}, "arch.rope_scaling=none arch.rope_factor=1 arch.rope_original_max_position=null"),
+        ({"rope_type": "yarn", "factor": 4.0, "beta_fast": 16.0}, None),
+        ({"rope_type": "yarn", "factor": 4.0, "truncate": False}, None),
+        ({"rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 1.0}, None),
+        ({"rope_type": "linear", "factor": 4.0}, None),
+        ({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 2.0, "high_freq_factor": 4.0}, None),
+    ],
+)
+def test_the_advice_for_a_scaling_can_be_followed_or_is_not_given(parameters, advice):
+    scaling = Scaling.of(parameters)
+    assert scaling.advice() == advice
+    if advice and scaling.kind != "none":
+        size = {key: value for key, value in MODEL.items() if key != "model_type"}
+        settings = dict(part.removeprefix("arch.").split("=") for part in advice.split())
+        numbers = {key: float(value) for key, value in settings.items() if key != "rope_scaling"}
+        child = build(DecoderConfig, {**size, "rope_scaling": settings["rope_scaling"], **numbers}, "arch")
+        assert Dimensions.planned(DecoderArchitecture(child)).rope_scaling == scaling
 
 
 @pytest.mark.parametrize(

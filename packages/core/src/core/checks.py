@@ -1,25 +1,36 @@
-"""Checks of settings: the limits of numbers, and the paths and libraries that a step needs, before any work."""
+"""Checks of settings before any work: the paths and libraries that a step needs."""
 
 import importlib.util
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import ConfigError, InputError, MissingPluginError
+from core.errors import InputError, MissingPluginError
+from core.registry import Entry
 
 
-def at_least(config: object, **least: float) -> None:
-    """Refuse settings that are too small. None passes: it stands for "no limit" or "not set".
-
-    Args:
-        least: Name of a setting to its least value.
+def check_target(entry: Entry) -> None:
+    """Refuse a registered name whose module, or what it names there, does not exist; nothing heavy is imported.
 
     Raises:
-        ConfigError: naming the first that is smaller.
+        MissingPluginError: naming the plugin and what it registered.
     """
-    for name, low in least.items():
-        value = getattr(config, name)
-        if value is not None and value < low:
-            raise ConfigError(f"{name}={value}: must be at least {low}.")
+    module, _, attribute = entry.target.partition(":")
+    if hasattr(sys.modules.get(module), attribute):
+        return
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # a package above it; a module without a spec
+        spec = None
+    wrong = "" if spec is not None else f"no module {module}"
+    if spec is not None and spec.origin and spec.origin.endswith(".py"):
+        source = Path(spec.origin).read_text(encoding="utf-8", errors="replace")
+        hidden = "import *" in source or "__getattr__" in source
+        if not hidden and re.search(rf"\b{re.escape(attribute)}\b", source) is None:
+            wrong = f"no {attribute!r} in {module}"
+    if wrong:
+        raise MissingPluginError(f"{entry.kind} {entry.name!r} of {entry.origin}: {wrong}. Mend or upgrade the plugin.")
 
 
 def check_local(name: str, where: str) -> None:
@@ -30,8 +41,7 @@ def check_local(name: str, where: str) -> None:
     """
     path = name.startswith(("/", "./", "../", "~")) or (name.count("/") > 1 and "://" not in name)
     if path and not Path(name).exists():
-        home = " Write the home folder out: ~ is not." if name.startswith("~") else ""
-        raise InputError(f"{where}={name}: no such file or folder.{home}")
+        raise InputError(f"{where}={name}: no such file or folder.")
 
 
 def check_modules(where: str, modules: Mapping[str, str], extra: str) -> None:

@@ -4,7 +4,6 @@ Hydra alone takes ``+arch=typo`` as a plain string when no package offers a grou
 key is a group is checked against what is installed, before and after composing.
 """
 
-import dataclasses
 import importlib.resources
 import os
 import re
@@ -18,23 +17,22 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core import catalog, local_options
+from core import choices, effect, local_options
+from core.choices import key_of, root_settings
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS
+from core.kinds import GROUPS, RUN_GROUPS
+from core.overrides import home_written_out, readable
 from core.registry import Registry
-from core.run_config import RunConfig
 
 LOCAL_CONFIG_FOLDER = "hydra_conf"
 ROOT = "smallwright"
 """Name of the root of every configuration in Hydra's store."""
-
-_OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)
 
 
 def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:
@@ -92,91 +90,58 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
 
     Raises:
         MissingPluginError: a group or option that nothing installed offers.
-        ConfigError: a key that does not exist, a malformed override, a value that is not set, an option that two offer.
+        ConfigError: a key that does not exist, a malformed override, a value that is not set, an option that two offer,
+            a setting that would change nothing.
     """
     options = option_index(registry)
-    _refuse_unclear(overrides, options)
-    normalised = [part for override in overrides for part in normalise(override, options, registry)]
+    overrides = [readable(override) for override in overrides]
+    choices.refuse_unclear(overrides, options)
+    normalised = [part for override in overrides for part in choices.normalise(override, options, registry)]
+    choices.refuse_chosen_twice(overrides)
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     _store_root()
     with initialize(config_path=None, version_base="1.3"):
         try:
+            normalised = _over_experiment(normalised)
             _refuse_clashes(option_clashes(registry), normalised)
+            _refuse_nothing_to_read(normalised)
             composed = hydra_compose(ROOT, overrides=normalised, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(_explain(error, normalised)) from error
         _check_choices(composed, normalised, options, registry)
         try:
-            return _resolve(composed)
+            config = _resolve(composed)
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}") from error
+            raise ConfigError(_explain_reference(error)) from error
+        effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
+    keys = [key_of(override) for override in overrides]
+    effect.let_step_win(config, keys, registry)
+    effect.refuse_without_effect(config, keys)
+    return config
 
 
-def normalise(override: str, options: dict[str, dict[str, str]], registry: Registry) -> list[str]:
-    """Make an override say what its writer means, and refuse a group option that does not exist.
-
-    ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
-    ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option. Several
-    recipes, ``+data=[a,b]``, get a node each, ``data.a`` and ``data.b``; there ``data.a.scorer=llm`` chooses for one.
-    A setting below a group, ``arch.num_hidden_layers=4``, need not be in the option's file: files name only what they
-    change, and the types of the plugins refuse what does not exist.
-    """
-    match = _OVERRIDE.match(override)
-    if match is None:
-        raise ConfigError(f"cannot read {override!r}: write key=value, +group=option or ~key.")
-    prefix, key, value = match["prefix"] or "", match["key"], match["value"]
-    if not match["assign"] and prefix != "~":
-        raise ConfigError(f"cannot read {override!r}: write {key}=<value>.{_flag_hint(key)}")
-    group, at = key.replace(".", "/"), ""
-    parts = key.split(".")
-    if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
-        group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # the option is for one of several recipes
-    top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
-    if prefix == "~" or not (top_level or group in options):
-        if value and catalog.package_of(group, value) is not None:  # its package is not installed
-            raise MissingPluginError(registry.missing_message(group, value, []))
-        if not prefix and parts[0] in GROUPS and len(parts) > 1:
-            prefix = "++"
-        return [f"{prefix}{override.lstrip('+~')}"]
-    chosen = [part.strip() for part in value.strip("[]").split(",") if part.strip()]
-    if not top_level and "/" in group and "." in key and not all(name in options[group] for name in chosen):
-        known = ", ".join(sorted(options[group]))
-        raise MissingPluginError(f"{key}={value}: no such option.{nearest(value, options[group])} Installed: {known}.")
-    for name in chosen:
-        if name not in options.get(group, {}):
-            raise MissingPluginError(registry.missing_message(group, name, sorted(options.get(group, {}))))
-    if group in DEFAULT_GROUPS:
-        prefix = ""
-    elif group in APPENDED_GROUPS:
-        prefix = "+"
-        if group == "arch" and len(chosen) > 1:
-            raise ConfigError(f"{override}: one architecture a run; start one run for each of {', '.join(chosen)}.")
-        if len(set(chosen)) < len(chosen):
-            raise ConfigError(f"{override}: an option is named twice.")
-        if group == "data" and len(chosen) > 1:
-            return [f"+data@data.{name}={name}" for name in chosen]
-    return [f"{prefix}{group}{at}={value}"]
-
-
-def _refuse_unclear(overrides: Sequence[str], options: dict[str, dict[str, str]]) -> None:
-    """Refuse a setting of ``data`` that does not say which one of several recipes it is for."""
-    recipes: list[str] = []
-    for override in overrides:
-        match = _OVERRIDE.match(override)
-        if match and match["key"] == "data" and match["value"] and "," in match["value"]:
-            recipes = [part.strip() for part in match["value"].strip("[]").split(",")]
-    for override in overrides if recipes else ():
-        first, _, rest = _key(override).replace("/", ".").partition(".")
-        recipe = rest.partition(".")[0]
-        if first != "data" or not rest or recipe in recipes:
+def _over_experiment(overrides: list[str]) -> list[str]:
+    """Let the command line choose anew what an experiment has chosen; Hydra asks for other signs then."""
+    if not any(override.lstrip("+").startswith(tuple(f"{group}=" for group in RUN_GROUPS)) for override in overrides):
+        return overrides
+    loader = GlobalHydra.instance().config_loader()
+    for _ in GROUPS:
+        try:
+            entries = loader.compute_defaults_list(ROOT, overrides, RunMode.RUN).defaults
+        except HydraException as error:
+            match = re.search(r"Multiple values for ([\w/]+)\.", str(error))
+            if match is None:
+                return overrides
+            overrides = [
+                override.removeprefix("+") if override.startswith(f"+{match[1]}=") else override
+                for override in overrides
+            ]
             continue
-        if recipe in options.get("data", {}) or nearest(recipe, recipes):
-            raise ConfigError(
-                f"{_key(override)}: this run's recipes are {', '.join(recipes)}.{nearest(recipe, recipes)}"
-            )
-        choices = " or ".join(f"data.{name}.{rest}" for name in recipes)
-        raise ConfigError(f"{_key(override)}: this run has several recipes; say which one is meant: {choices}.")
+        chosen = any((entry.config_path or "").startswith("data/") and entry.package == "data" for entry in entries)
+        several = any(override.startswith("+data@") for override in overrides)
+        return ["~data", *overrides] if chosen and several else overrides
+    return overrides
 
 
 def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], overrides: list[str]) -> None:
@@ -190,22 +155,12 @@ def _refuse_clashes(clashes: Mapping[tuple[str, str], tuple[list[str], str]], ov
             raise ConfigError(message)
 
 
-def _flag_hint(key: str) -> str:
-    return " Options start with --; see --help." if key.startswith("-") else ""
-
-
 def _store_root() -> None:
     """Give Hydra the root: the default option of each group that has one, and the settings of a run."""
     kinds = [kind for kind in GROUPS.values() if kind.default is not None]
     defaults = [{f"optional {kind.group}" if kind.optional else kind.group: kind.default} for kind in kinds]
     hydra = {"output_subdir": None, "job": {"chdir": False}}
-    ConfigStore.instance().store(
-        name=ROOT, node={"defaults": [*defaults, "_self_"], **_root_settings(), "hydra": hydra}
-    )
-
-
-def _root_settings() -> dict[str, Any]:
-    return {field.name: field.default for field in dataclasses.fields(RunConfig)}
+    ConfigStore.instance().store(name=ROOT, node={"defaults": [*defaults, "_self_"], **root_settings(), "hydra": hydra})
 
 
 def _install_search_path(registry: Registry) -> None:
@@ -229,18 +184,18 @@ def _check_choices(
     composed: DictConfig, overrides: Sequence[str], options: Mapping[str, Mapping[str, str]], registry: Registry
 ) -> None:
     """Refuse what would be a plain value or a setting of nothing: each group that is set must have a chosen option."""
-    choices = composed.hydra.runtime.choices
+    chosen = composed.hydra.runtime.choices
     for group in (*GROUPS, *RUN_GROUPS):
         given = [override for override in overrides if override.lstrip("+").startswith((f"{group}=", f"{group}@"))]
         node = OmegaConf.select(composed, group)
         # For a list of options Hydra records no choice, but the group then has settings.
         has_settings = isinstance(node, DictConfig)
-        if given and not has_settings and group not in choices:
+        if given and not has_settings and group not in (*chosen, *RUN_GROUPS):
             raise MissingPluginError(f"{given[0]}: no installed plugin offers {group!r}. See python -m core.plugins.")
         if not has_settings and group in composed and composed[group] is not None:
             raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value, which {group} never is.")
         if has_settings and not given and group != "posttrain":
-            _refuse_settings_of_nothing(group, node, overrides, choices, options, registry)
+            _refuse_settings_of_nothing(group, node, overrides, chosen, options, registry)
     for name, node in (OmegaConf.select(composed, "posttrain") or {}).items():
         if not isinstance(node, DictConfig) or "name" not in node:
             key = _given_below(f"posttrain.{name}", overrides) or f"posttrain.{name}"
@@ -253,13 +208,13 @@ def _refuse_settings_of_nothing(
     group: str,
     node: DictConfig,
     overrides: Sequence[str],
-    choices: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     options: Mapping[str, Mapping[str, str]],
     registry: Registry,
 ) -> None:
     """Refuse settings of a group for which nothing was chosen, such as ``arch.size=nano`` without ``+arch``."""
     key = _given_below(group, overrides)
-    if key is None or choices.get(group) in options.get(group, {}) or "name" in node:
+    if key is None or chosen.get(group) in options.get(group, {}) or "name" in node:
         return
     default = GROUPS[group].default if group in GROUPS else None
     if default is not None:  # its package is not installed
@@ -270,7 +225,7 @@ def _refuse_settings_of_nothing(
 
 def _given_below(place: str, overrides: Sequence[str]) -> str | None:
     """The key of the first override below a place of the configuration."""
-    keys = (_key(override) for override in overrides if "/" not in _key(override))
+    keys = (key_of(override) for override in overrides if "/" not in key_of(override))
     return next((key for key in keys if key.startswith(f"{place}.")), None)
 
 
@@ -279,7 +234,16 @@ def _resolve(composed: DictConfig) -> dict[str, Any]:
     # An interpolation may point anywhere in the tree, so everything but Hydra's own keys must be in the copy.
     resolved = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
+    return {str(key): _with_home(value) for key, value in resolved.items()}
+
+
+def _with_home(value: Any) -> Any:
+    """Return a value with the home folder written out in every path in it that begins with ``~``."""
+    if isinstance(value, dict):
+        return {key: _with_home(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_home(item) for item in value]
+    return home_written_out(value) if isinstance(value, str) else value
 
 
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -287,19 +251,60 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
-        key, known = match[1], [*_root_settings(), *GROUPS]
-        if "." not in key:
-            return f"{key}: unknown key.{nearest(key, known)} Known keys: {', '.join(sorted(known))}."
-        parent = key.rpartition(".")[0]
-        return f"{key}: unknown key: {parent} has no settings."
+        return f"{match[1]}: unknown key: {match[1].rpartition('.')[0]} has no settings."
+    match = re.search(r"Could not delete from config\. '([^']+)' does not exist", text)
+    if match:
+        return f"~{match[1]}: there is no such key.{_near_sibling(match[1], overrides)}"
+    if isinstance(error, OverrideParseException):
+        return f"cannot read {error.override.lstrip('+')!r}: write key=value, with a key of names between dots."
+    match = re.search(r"Error merging override \+*(([^=\s]+)=.*)", text)
+    if match and "${" in match[1]:
+        return f"{match[1]}: cannot read the reference; write ${{a.key}}, or ${{oc.env:NAME}} for a variable."
+    if match:
+        return (
+            f"{match[1]}: {match[2]} has settings: set one, {match[2]}.<key>=<value>, or drop one, ~{match[2]}.<key>."
+        )
     match = re.search(r"Could not find '([^']+)'", text)
     if match:
         return f"no config {match[1]!r} on the search path: is its plugin installed? See python -m core.plugins."
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").split("=", 1)[0]
+def _explain_reference(error: OmegaConfBaseException) -> str:
+    """Turn OmegaConf's message about ``${...}`` into one line with the key that has it."""
+    match = re.search(r"Interpolation key '([^']+)' not found", str(error))
+    variable = (
+        f" For the environment variable write ${{oc.env:{match[1]}}}." if match and match[1] in os.environ else ""
+    )
+    return f"{getattr(error, 'full_key', '') or 'configuration'}: {_first_line(error)}.{variable}"
+
+
+def _near_sibling(key: str, overrides: Sequence[str]) -> str:
+    """Return the nearest key beside one that does not exist."""
+    parent, _, name = key.rpartition(".")
+    return nearest(name, _keys_before_deletions(parent, overrides))
+
+
+def _keys_before_deletions(parent: str, overrides: Sequence[str]) -> list[str]:
+    """Return the keys of a node as they would be without ``~key``, in order; none where it has no settings."""
+    without = [override for override in overrides if not override.startswith("~")]
+    try:
+        node = OmegaConf.select(hydra_compose(ROOT, overrides=without), parent) if parent else None
+    except (HydraException, OmegaConfBaseException):
+        return []
+    return list(map(str, node)) if isinstance(node, DictConfig) else []
+
+
+def _refuse_nothing_to_read(overrides: Sequence[str]) -> None:
+    """Refuse to drop the first step of a recipe, for the next one would be given no documents."""
+    for override in overrides:
+        parent, _, label = override.removeprefix("~").rpartition(".")
+        dropped = override.startswith("~data.") and parent.endswith(".steps")
+        if dropped and _keys_before_deletions(parent, overrides)[:1] == [label]:
+            raise ConfigError(
+                f"{override}: the recipe begins with this step, and without it nothing is read. To read in another "
+                f"way, set {parent}.{label}.use=<step>."
+            )
 
 
 def _first_line(error: Exception) -> str:

@@ -34,5 +34,6 @@ def cannot_write(error: OSError, place: object) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest known word, or an empty string."""
-    matches = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    by_lower = {name.lower(): name for name in sorted(known)}
+    matches = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[matches[0]]!r}?" if matches else ""

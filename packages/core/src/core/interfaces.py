@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from core import travel
 from core.local_files import import_file
 from core.progress import ProgressWriter
+from core.tokens_meta import TokensMeta as TokensMeta
 from core.writing import write_json
 
 if TYPE_CHECKING:
@@ -246,30 +247,6 @@ class StepConfig:
         return None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TokensMeta:
-    """Content of ``meta.json`` beside token files."""
-
-    dtype: str
-    """``uint16`` or ``uint32``."""
-    vocab_size: int
-    eos_token_id: int
-    """Ends every document in the files."""
-    train_tokens: int
-    validation_tokens: int
-    train_documents: int
-    validation_documents: int
-    validation_bytes: int
-    """UTF-8 bytes of the validation documents: turns nats per token into bits per byte."""
-    unigram_loss: float
-    """Cross-entropy in nats per token of the validation ids under add-one smoothed training frequencies."""
-
-    @classmethod
-    def load(cls, tokens: Path) -> "TokensMeta":
-        """Read ``meta.json`` of a tokens artifact."""
-        return cls(**json.loads((tokens / "meta.json").read_text()))
-
-
 class Architecture(ABC):
     """A decoder-only language model in four faces that must agree: Hugging Face, TorchTitan, adapter, vLLM.
 
@@ -336,6 +313,11 @@ class Architecture(ABC):
         """Rows of the embedding: Hugging Face's ``vocab_size``, 0 where the configuration lacks it."""
         return int(getattr(self.config, "vocab_size", None) or 0)
 
+    def head_width(self) -> int | None:
+        """Width of an attention head: ``head_dim``, or ``hidden_size / num_attention_heads``; None: without these."""
+        hidden, heads = getattr(self.config, "hidden_size", None), getattr(self.config, "num_attention_heads", None)
+        return getattr(self.config, "head_dim", None) or (hidden // heads if hidden and heads else None)
+
     def context(self) -> int | None:
         """Longest sequence in tokens that the model claims to serve: Hugging Face's ``max_position_embeddings``."""
         return getattr(self.config, "max_position_embeddings", None)
@@ -374,13 +356,13 @@ class Architecture(ABC):
         """
         config = self.config
         layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_key_value_heads", None)
-        if layers is None or heads is None:
+        width = self.head_width()
+        if layers is None or heads is None or width is None:
             return None
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         window = getattr(config, "sliding_window", None) or tokens
         types = getattr(config, "layer_types", None) or ["full_attention"] * layers
         kept = sum(min(tokens, window) if kind == "sliding_attention" else tokens for kind in types)
-        return int(2 * heads * head_dim * kept * bytes_per_value)
+        return int(2 * heads * width * kept * bytes_per_value)
 
     @abstractmethod
     def hf_config(self) -> Any:

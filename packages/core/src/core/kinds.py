@@ -116,6 +116,8 @@ RUN_GROUPS = ("experiment", "hardware")
 """Groups of settings of a whole run; their options choose nothing that is registered."""
 APPENDED_GROUPS = (*(group for group, kind in GROUPS.items() if kind.default is None), *RUN_GROUPS)
 """Groups that a user appends."""
+SEVERAL_GROUPS = ("data", "posttrain", *RUN_GROUPS)
+"""Groups of which a run takes several options."""
 TEMPLATES = {kind.template.name: kind.template for kind in KINDS if kind.template is not None}
 """The templates, by what ``core.plugins new`` calls them."""
 KIND_OF_TEMPLATE = {kind.template.name: kind for kind in KINDS if kind.template is not None}

@@ -8,13 +8,14 @@ package of a new plugin.
 """
 
 import argparse
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, compose, discovery, new_plugin, settings_help
+from core import cli, compose, discovery, new_plugin, option_help, settings_help
 from core.kinds import TEMPLATES
 from core.registry import Registry
 
@@ -28,7 +29,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     registry = discovery.load(options.plugin)
     if options.command == "show":
-        print("\n\n".join(map(settings_help.render, settings_help.find(registry, options.name))))
+        print(_show(registry, options.name))
         return 0
     if options.command == "new":
         folder = new_plugin.create(options.kind, options.name, Path(options.into), registry)
@@ -43,14 +44,21 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 1 if any(row["status"] in ("failed", "clash") for row in rows) else 0
 
 
+def _show(registry: Registry, name: str) -> str:
+    """Return what is registered under a name, or else the option of that name; ``data=jsonl`` means ``jsonl``."""
+    name = name.rpartition("=")[2]
+    options = option_help.render(registry, name) if not settings_help.registered(registry, name) else []
+    return "\n\n".join(options or map(settings_help.render, settings_help.find(registry, name)))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = cli.command_parser("core.plugins", __doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--traceback", action="store_true", help="show why broken plugins fail")
     parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     commands = parser.add_subparsers(dest="command", metavar="show | new")
-    show = commands.add_parser("show", help="what a registered name does, and its settings")
-    show.add_argument("name", help="the name, such as minhash or gqa")
+    show = commands.add_parser("show", help="what a registered name or an option does, and its settings")
+    show.add_argument("name", help="the name, such as minhash, gqa or jsonl")
     show.add_argument("--plugin", default=argparse.SUPPRESS, **cli.PLUGIN_OPTION)
     kinds = "\n".join(f"  {kind:10} {about.about}" for kind, about in TEMPLATES.items())
     new = commands.add_parser(
@@ -67,12 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _next_commands(kind: str, name: str, folder: Path) -> str:
     use = TEMPLATES[kind].use.format(name=name)
-    return (
-        f"wrote {folder}\n\n"
-        f"python -m pip install --no-deps --no-build-isolation -e {folder}\n"
-        f"python -m pytest {folder}\n"
-        f"python -m core.run {use}"
-    )
+    # Where hatchling is, everything is: a checkout. Elsewhere pip fetches hatchling, and what the tests need.
+    whole = importlib.util.find_spec("hatchling") is not None
+    install = f"--no-deps --no-build-isolation -e {folder}" if whole else f"-e '{folder}[test]'"
+    return f"wrote {folder}\n\npython -m pip install {install}\npython -m pytest {folder}\npython -m core.run {use}"
 
 
 def describe(registry: Registry) -> list[dict[str, Any]]:

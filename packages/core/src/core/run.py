@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from core import alignment, cli, compose, discovery, graph, report, show_config, store
+from core.data.recipe import several
 from core.errors import InputError, UserError, cannot_write
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -129,8 +130,7 @@ def _choice(config: Mapping[str, Any], group: str) -> str | None:
     if group not in config:
         return None
     node = config[group]
-    several = "name" not in node and node and all(isinstance(part, Mapping) for part in node.values())
-    return "+".join(node) if several else str(node.get("name", group))
+    return "+".join(node) if several(node) else str(node.get("name", group))
 
 
 def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], registry: Registry) -> StageOutcome:

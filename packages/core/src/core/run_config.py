@@ -9,11 +9,11 @@ from core.typed import setting
 class RunConfig:
     """The top-level settings of a run, beside the plugins' groups."""
 
-    store: str = setting("./store", identity=False)
+    store: str = setting("./store", min_length=1, identity=False)
     """Folder of artifacts, reused between runs."""
     run_dir: str | None = setting(None, identity=False)
     """Folder of the report and the logs; None: ./runs/<date>-<name>."""
-    name: str | None = setting(None, identity=False)
+    name: str | None = setting(None, min_length=1, identity=False)
     """Name of the run; None: made from the choices."""
-    seed: int = 0
+    seed: int = setting(0, ge=0, le=2**32 - 1)
     """What every random choice of the run is drawn from."""

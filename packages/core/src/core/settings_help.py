@@ -7,9 +7,15 @@ import textwrap
 import typing
 from typing import Any
 
+from core import compose, typed
 from core.errors import MissingPluginError, nearest
 from core.registry import Entry, Registry
 from core.typed import show_type
+
+
+def registered(registry: Registry, name: str) -> list[Entry]:
+    """Return what is registered under a name, of any kind."""
+    return [entry for entry in registry.entries() if entry.name == name]
 
 
 def find(registry: Registry, name: str) -> list[Entry]:
@@ -18,15 +24,17 @@ def find(registry: Registry, name: str) -> list[Entry]:
     Raises:
         MissingPluginError: nothing is; with the nearest name.
     """
-    found = [entry for entry in registry.entries() if entry.name == name]
+    found = registered(registry, name)
     if not found:
-        guess = nearest(name, {entry.name for entry in registry.entries()})
+        options = {option for group in compose.option_index(registry).values() for option in group}
+        guess = nearest(name, {entry.name for entry in registry.entries()} | options)
         raise MissingPluginError(f"nothing installed is called {name!r}.{guess} See python -m core.plugins.")
     return found
 
 
 def settings(config_class: type) -> list[dict[str, Any]]:
-    """Return ``key``, ``type``, ``default`` (None: required), ``doc`` and ``identity`` of each field of a dataclass."""
+    """Return ``key``, ``type``, ``default`` (None: required), ``bounds`` in words, ``doc`` and ``identity`` of each
+    field of a dataclass."""
     documents: dict[str, str] = {}
     for cls in reversed(config_class.__mro__):
         if dataclasses.is_dataclass(cls):
@@ -46,6 +54,7 @@ def settings(config_class: type) -> list[dict[str, Any]]:
                 "type": show_type(hints[field.name]),
                 "default": default,
                 "required": required,
+                "bounds": typed.bounds(config_class, field.name).words(),
                 "doc": documents.get(field.name, ""),
                 "identity": field.metadata.get("identity", True),
             }
@@ -65,7 +74,8 @@ def render(entry: Entry) -> str:
     lines += ["", "Settings", ""]
     for row in settings(config_class):
         default = "required" if row["required"] else f"= {row['default']!r}"
-        lines.append(f"  {row['key']} {default}   ({row['type']})")
+        kind = ", ".join(filter(None, [row["type"], row["bounds"]]))
+        lines.append(f"  {row['key']} {default}   ({kind})")
         lines += textwrap.wrap(" ".join(row["doc"].split()), 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
 

@@ -31,7 +31,7 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
         core.errors.UserError: a wrong setting.
     """
     own = {key: value for key, value in config.items() if key not in GROUPS}
-    lines = ["# @package _global_", *_settings(RunConfig, typed.build(RunConfig, own, "run"), 0)]
+    lines = ["# @package _global_", *_settings(RunConfig, typed.build(RunConfig, own, ""), 0)]
     for group, kind in GROUPS.items():
         node = config.get(group)
         if not isinstance(node, Mapping):

@@ -1,19 +1,41 @@
 """Typed configuration: build a plugin's frozen dataclass from its own sub-tree, with errors that name the fix."""
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from core.bounds import Bounds, check_finite
 from core.errors import ConfigError, nearest
 
 
-def setting(default: Any = dataclasses.MISSING, *, identity: bool = True, files: bool = False) -> Any:
-    """Declare a configuration field.
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    default_factory: Any = dataclasses.MISSING,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    min_length: int | None = None,
+    identity: bool = True,
+    files: bool = False,
+) -> Any:
+    """Declare a configuration field; :func:`build` refuses values outside of its bounds, naming the key.
+
+    NaN, infinities and integers beyond 64 bits are refused for every field. Where a subclass declares a field again
+    without bounds, those of its base hold.
 
     Args:
         default: Default value; without one the setting is required.
+        default_factory: Makes the default where it is a mapping.
+        ge: Least number; of a list or a mapping, of each number in it. Likewise the next three.
+        gt: What a number must be above.
+        le: Largest number.
+        lt: What a number must be below.
+        min_length: Least number of items of a list or a mapping, or of characters of a text; 1: it must not be empty.
         identity: False for settings that change how work is done and not what comes out (workers, logging): they
             are left out of an artifact's identity.
         files: True for settings that name files (paths, ``package:path`` resources, registered benchmarks): the
@@ -21,7 +43,9 @@ def setting(default: Any = dataclasses.MISSING, *, identity: bool = True, files:
     """
     if isinstance(default, (list, dict, set)):
         raise TypeError("a frozen configuration takes tuples; use a tuple default")
-    return dataclasses.field(default=default, metadata={"identity": identity, "files": files})
+    bounds = Bounds(ge=ge, gt=gt, le=le, lt=lt, min_length=min_length)
+    metadata = {"identity": identity, "files": files, "bounds": bounds if bounds != Bounds() else None}
+    return dataclasses.field(default=default, default_factory=default_factory, metadata=metadata)
 
 
 def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
@@ -32,16 +56,19 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
     may raise ConfigError or ValueError.
 
     Args:
-        where: Dotted place in the configuration, for messages: ``arch`` or ``data.steps.minhash``.
+        where: Dotted place in the configuration, for messages: ``arch`` or ``data.steps.minhash``; empty for the top.
 
     Raises:
-        ConfigError: an unknown key, a missing key, a wrong type, an unknown size, or what ``__post_init__`` refuses.
+        ConfigError: an unknown key, a missing key, a wrong type, a number outside of its field's bounds, an unknown
+            size, or what ``__post_init__`` refuses.
     """
     given = dict(values or {})
     fields = _fields(cls)
     for key in given:
         if key not in fields:
-            raise ConfigError(f"{where}.{key}: unknown key.{nearest(key, fields)} Known keys: {', '.join(fields)}.")
+            raise ConfigError(
+                f"{_below(where, key)}: unknown key.{nearest(key, fields)} Known keys: {', '.join(fields)}."
+            )
     sizes: Mapping[str, Mapping[str, Any]] | None = getattr(cls, "SIZES", None)
     if sizes is not None:
         size = given.get("size")
@@ -53,17 +80,43 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
         chosen = {key: value for key, value in given.items() if value is not None}
         given = {**(sizes[size] if size is not None else {}), **chosen}
     hints = typing.get_type_hints(cls)
-    converted = {key: _convert(value, hints[key], f"{where}.{key}") for key, value in given.items()}
+    converted = {key: _checked(cls, key, value, hints[key], _below(where, key)) for key, value in given.items()}
     for name in unset(cls, given):
-        raise ConfigError(
-            f"{where}.{name}: not set. Give it on the command line: {where}.{name}=<{show_type(hints[name])}>."
-        )
+        key = _below(where, name)
+        raise ConfigError(f"{key}: not set. Give it on the command line: {key}=<{show_type(hints[name])}>.")
     try:
         return cls(**converted)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}" if not str(error).startswith(where) else str(error)) from None
+        raise ConfigError(_placed(str(error), where, fields)) from None
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(_placed(str(error), where, fields)) from error
+
+
+def bounds(cls: type, name: str) -> Bounds:
+    """Return the bounds of a field: its own, or those of the nearest base that declares some."""
+    for base in cls.__mro__:
+        field = base.__dict__.get("__dataclass_fields__", {}).get(name)
+        if field is not None and field.metadata.get("bounds") is not None:
+            return field.metadata["bounds"]
+    return Bounds()
+
+
+def _below(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _checked(cls: type, name: str, value: Any, hint: Any, where: str) -> Any:
+    converted = _convert(value, hint, where)
+    bounds(cls, name).check(converted, where, ", or null" if type(None) in _options(hint) else "")
+    return converted
+
+
+def _placed(message: str, where: str, fields: Mapping[str, Any]) -> str:
+    """Return what a configuration refused of itself, with its place: ``arch.head_dim=3: ...``."""
+    if not where or message.startswith(where):
+        return message
+    word = re.match(r"(\w+)([=:.\[]| is | must | needs )", message)
+    return f"{where}.{message}" if word is not None and word[1] in fields else f"{where}: {message}"
 
 
 def unset(cls: type, values: Mapping[str, Any]) -> list[str]:
@@ -101,24 +154,18 @@ def identity(config: Any) -> Any:
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    check_finite(value, where)
     if hint is Any:
         return value
     if origin in (typing.Union, types.UnionType):
-        if value is None:
-            if type(None) in arguments:
-                return None
-            raise _wrong(value, hint, where)
-        for option in (option for option in arguments if option is not type(None)):
-            try:
-                return _convert(value, option, where)
-            except ConfigError:
-                continue
-        raise _wrong(value, hint, where)
+        if value is None and type(None) in arguments:
+            return None
+        return _convert_to_one(value, hint, where)
     if origin is typing.Literal:
         if value in arguments:
             return value
-        guess = nearest(str(value), [str(a) for a in arguments])
-        raise ConfigError(f"{where}={value}: must be one of {', '.join(map(str, arguments))}.{guess}")
+        guess = nearest(str(value), [str(argument) for argument in arguments])
+        raise ConfigError(f"{where}={value}: must be one of {', '.join(map(_show_word, arguments))}.{guess}")
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise _wrong(value, hint, where)
@@ -137,6 +184,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is int and isinstance(value, float) and value.is_integer():
+        check_finite(int(value), where)
         return int(value)
     if isinstance(value, bool) and hint is not bool:
         raise _wrong(value, hint, where)
@@ -145,21 +193,53 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     return value
 
 
+def _convert_to_one(value: Any, hint: Any, where: str) -> Any:
+    """Convert to the first type of a union that takes the value."""
+    refusals = []
+    nullable = type(None) in typing.get_args(hint)
+    for option in (option for option in typing.get_args(hint) if option is not type(None)):
+        if nullable and typing.get_origin(option) is typing.Literal:
+            option = typing.Literal[(*typing.get_args(option), None)]
+        try:
+            return _convert(value, option, where)
+        except ConfigError as error:
+            refusals.append(error)
+    # A word that is none of those known, or an item of a list, is told of; else the value is of no type of the union.
+    told = [error for error in refusals if not isinstance(error, _WrongType) or error.where != where]
+    raise told[-1] if told else _wrong(value, hint, where)
+
+
+class _WrongType(ConfigError):
+    """A value of another type than the setting at ``where`` has."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
 def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
     example = ""
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    if isinstance(value, (str, int, float)):
         kinds = {typing.get_origin(option) or option for option in _options(hint)}
         if tuple in kinds:
             example = f" Write [{value}]."
         elif kinds & {dict, Mapping}:
             example = f" Write {{key: {value}}}."
+        elif str in kinds and not where.endswith("]"):
+            text = str(value).lower() if isinstance(value, bool) else value
+            example = f" In quotes it is text: '{where}=\"{text}\"'."
     got = {type(None): "null", dict: "mapping", tuple: "list"}.get(type(value), type(value).__name__)
-    return ConfigError(f"{where}={value!r}: expected {show_type(hint)}, got {got}.{example}")
+    shown = _show_word(value).lower() if value is None or isinstance(value, bool) else repr(value)
+    return _WrongType(f"{where}={shown}: expected {show_type(hint)}, got {got}.{example}", where)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
     """The types of a union; any other type alone."""
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _show_word(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def show_type(hint: Any) -> str:
@@ -168,7 +248,7 @@ def show_type(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(map(show_type, arguments)))
     if origin is typing.Literal:
-        return " | ".join("null" if value is None else str(value) for value in arguments)
+        return " | ".join(map(_show_word, arguments))
     if origin is tuple or hint is tuple:
         return f"list [{show_type(arguments[0])}, ...]" if arguments else "list"
     if origin in (dict, Mapping) or hint in (dict, Mapping):

@@ -132,7 +132,7 @@ def test_files_that_cannot_be_learned_from_are_named(good, tmp_path, write_corpu
     [
         ({"good_files": ["a.jsonl"]}, "set target=good"),
         ({"bad_files": ["a.jsonl"], "target": "good"}, "bad_files: needs good_files"),
-        ({"good_files": [], "target": "good"}, "good_files: is empty"),
+        ({"good_files": [], "target": "good"}, r"good_files=\[\]: must not be empty"),
         ({"good_files": ["a.jsonl"], "target": "good", "by": "language"}, "by=language"),
     ],
 )

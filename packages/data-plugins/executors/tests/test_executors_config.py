@@ -17,13 +17,13 @@ def test_no_setting_counts_for_identity(config, given):
 @pytest.mark.parametrize(
     ("config", "values", "said"),
     [
-        (RayConfig, {"workers": 0}, r"executor: workers=0"),
-        (RayConfig, {"object_store_mb": 10}, "object_store_mb=10: Ray needs at least 75"),
-        (RayConfig, {"memory_gb": 0}, "memory_gb=0.0: must be above 0"),
-        (RayConfig, {"retries": -1}, "must not be negative"),
+        (RayConfig, {"workers": 0}, r"executor.workers=0"),
+        (RayConfig, {"object_store_mb": 10}, "object_store_mb=10: must be at least 75"),
+        (RayConfig, {"memory_gb": 0}, "memory_gb=0: must be above 0"),
+        (RayConfig, {"retries": -1}, "retries=-1: must be at least 0"),
         (SlurmConfig, SLURM | {"time": 14400}, "time=14400: give hours:minutes:seconds"),
         (SlurmConfig, SLURM | {"time": "4 hours"}, "time=4 hours: give hours:minutes:seconds"),
-        (SlurmConfig, SLURM | {"max_array_size": 0}, "max_array_size=0: must be above 0"),
+        (SlurmConfig, SLURM | {"max_array_size": 0}, "max_array_size=0: must be at least 1"),
         (SlurmConfig, SLURM | {"venv_path": "a", "env_command": "b"}, "exclude each other"),
         (SlurmConfig, SLURM | {"sbatch_args": {"--qos": "x"}}, "sbatch_args.--qos: write options without dashes"),
         (SlurmConfig, SLURM | {"sbatch_args": {"array": "0-3"}}, "sbatch_args.array"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from core.data.steps import StepContext
 from core.errors import ConfigError
+from core.typed import build
 from resiliparse.parse.html import HTMLTree
 from smallwright_extract.config import ExtractTextConfig
 from smallwright_extract.page import extract_page, is_deeper
@@ -98,8 +99,8 @@ def test_an_extractor_that_is_not_installed_is_named_before_any_work(monkeypatch
     [{"max_page_bytes": 0}, {"min_characters": 0}, {"max_depth": 6000}, {"timeout_s": 0}, {"max_memory_mb": 1}],
 )
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ValueError, match=next(iter(settings))):
-        ExtractTextConfig(**settings)
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        build(ExtractTextConfig, settings, "x")
 
 
 @pytest.mark.parametrize(("levels", "deeper"), [(9, False), (10, False), (11, True), (5000, True)])

@@ -296,7 +296,7 @@ def test_nobody_at_the_address_is_said_before_any_work(tmp_path, write_corpus, r
         ({"backend": "server", "base_url": "http://host:port/v1"}, "starts with http"),
         ({"base_url": "http://x/v1"}, "is for backend=server"),
         ({"structured": False}, "structured=false"),
-        ({"timeout": 0.0}, "timeout=0.0"),
+        ({"timeout": 0.0}, "timeout=0:"),
         ({"concurrency": 0}, "concurrency=0"),
         ({"gpu_memory_utilization": 2.0}, "gpu_memory_utilization"),
         ({"top_p": 0.0}, "top_p"),

@@ -84,7 +84,7 @@ def test_threshold_by_group_as_in_stack_edu():
         (KeepProbabilityConfig, {"probabilities": {0: 1.5}}, "from 0 to 1"),
         (KeepProbabilityConfig, {"probabilities": {"good": 0.5}}, "must be a number"),
         (TopFractionConfig, {"fraction": 0}, "above 0"),
-        (DomainRecallConfig, {"min_share": 10}, "a share"),
+        (DomainRecallConfig, {"min_share": 10}, "min_share=10: must be from 0 to 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(config, settings, message):

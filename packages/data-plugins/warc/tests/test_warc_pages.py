@@ -14,6 +14,7 @@ from core.data.runner import Recipe
 from core.data.steps import StepContext
 from core.errors import InputError
 from core.interfaces import Job
+from core.typed import build
 from fastwarc.stream_io import ZstdWriter
 from smallwright_warc.config import ReadWarcConfig
 from smallwright_warc.http import BadResponseError, Response, decode_body
@@ -233,7 +234,7 @@ def test_opted_out_pages_are_dropped_only_on_demand(tmp_path):
     assert len(read(tmp_path, data, drop_opt_out=("noindex",), opt_out_bytes=0)[0]) == 3
     for setting, value in (("drop_opt_out", ("noway",)), ("record_types", ("revisit",)), ("opt_out_bytes", -1)):
         with pytest.raises(ValueError, match=setting):
-            ReadWarcConfig(**{setting: value})
+            build(ReadWarcConfig, {setting: value}, "x")
 
 
 def raw_deflate(data: bytes) -> bytes:

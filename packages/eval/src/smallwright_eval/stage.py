@@ -13,6 +13,7 @@ from typing import Any
 from core.engines import importing, set_missing
 from core.errors import ConfigError, InputError
 from core.interfaces import Architecture, Job, Stage, Tokenizer
+from core.served import check_head_width
 from core.writing import write_json, write_text
 
 from smallwright_eval import cuts, engines, heldout, local_tasks, results
@@ -33,7 +34,7 @@ class LMEval(Stage):
         return engines.environment(self.config)
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse tasks that cannot be asked, and a length or a template that the model will not have.
+        """Refuse tasks that cannot be asked, and a width, a length or a template that the model will not have.
 
         Raises:
             core.errors.UserError: naming the setting.
@@ -41,6 +42,7 @@ class LMEval(Stage):
         config = self.config
         if config.engine == "vllm":
             engines.vllm_distribution()
+            check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")
         engines.check_length(config, architecture.context(), where)
         if config.apply_chat_template and tokenizer.chat_template() == "":
             raise ConfigError(

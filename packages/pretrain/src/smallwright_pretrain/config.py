@@ -12,37 +12,37 @@ from core.typed import setting
 class TorchTitanConfig:
     """Length, batches and schedule of the training, and the hardware, which does not change the result."""
 
-    steps: int = 260
+    steps: int = setting(260, ge=1)
     """Optimizer steps."""
-    seq_len: int = 256
+    seq_len: int = setting(256, ge=1)
     """Tokens per training sequence; documents are packed into sequences and do not see each other."""
-    global_batch_size: int = 4
+    global_batch_size: int = setting(4, ge=1)
     """Sequences per optimizer step, over all ranks; tokens per step are this times ``seq_len``."""
-    learning_rate: float = 4e-3
+    learning_rate: float = setting(4e-3, gt=0)
     """Peak of AdamW's learning rate."""
-    warmup_steps: int = 10
-    """Steps of linear warm-up."""
-    decay_ratio: float | None = 0.2
+    warmup_steps: int | None = setting(None, ge=0)
+    """Steps of linear warm-up; None: 10, in runs of fewer than 20 steps half of them."""
+    decay_ratio: float | None = setting(0.2, ge=0, le=1)
     """Share of the steps at the end over which the rate decays (WSD); None: it decays from the warm-up on."""
     decay_type: Literal["linear", "sqrt", "cosine"] = "linear"
     """Shape of the decay."""
-    min_lr_factor: float = 0.0
+    min_lr_factor: float = setting(0.0, ge=0, le=1)
     """The rate at the end, as a share of the peak."""
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    max_norm: float = 1.0
+    weight_decay: float = setting(0.1, ge=0)
+    beta1: float = setting(0.9, ge=0, lt=1)
+    beta2: float = setting(0.95, ge=0, lt=1)
+    eps: float = setting(1e-8, gt=0)
+    max_norm: float = setting(1.0, gt=0)
     """Gradients are clipped to this global norm."""
     precision: Literal["bfloat16", "float32"] = "float32"
     """Precision of matrix products and activations; weights, reductions and optimizer states are always float32."""
     export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights in ``hf/``."""
-    validation_sequences: int | None = None
+    validation_sequences: int | None = setting(None, ge=1)
     """Sequences of the validation file to measure the loss on; None: all."""
-    nproc: int = setting(1, identity=False)
+    nproc: int = setting(1, ge=1, identity=False)
     """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
-    micro_batch_size: int | None = setting(None, identity=False)
+    micro_batch_size: int | None = setting(None, ge=1, identity=False)
     """Sequences per rank in one forward pass; the rest accumulates. None: all of the rank's share at once."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", identity=False)
     """``auto``: CUDA where there is a GPU."""
@@ -50,47 +50,32 @@ class TorchTitanConfig:
     """Compile each block: pays in runs of many minutes."""
     activation_checkpoint: Literal["none", "selective", "full"] = setting("none", identity=False)
     """Recompute activations in the backward pass to save memory."""
-    replicate: int = setting(1, identity=False)
+    replicate: int = setting(1, ge=1, identity=False)
     """Groups of ranks that each hold a whole sharded model (HSDP); 1: the model is sharded over all ranks."""
-    checkpoint_interval: int = setting(65, identity=False)
+    checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
-    keep_latest: int = setting(2, identity=False)
+    keep_latest: int = setting(2, ge=0, identity=False)
     """Checkpoints kept, at least 2; 0 keeps all."""
-    log_interval: int = setting(1, identity=False)
+    log_interval: int = setting(1, ge=1, identity=False)
     """Steps between lines of ``metrics.jsonl``, and between checks that the loss is finite."""
-    validation_interval: int = setting(130, identity=False)
+    validation_interval: int = setting(130, ge=1, identity=False)
     """Steps between measurements of the validation loss; it is always measured at the end."""
     verify_vllm: bool = setting(True, identity=False)
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "seq_len", "global_batch_size", "nproc", "replicate", "checkpoint_interval"):
-            self._at_least(name, 1)
-        for name in ("log_interval", "validation_interval"):
-            self._at_least(name, 1)
-        for name in ("micro_batch_size", "validation_sequences"):
-            if getattr(self, name) is not None:
-                self._at_least(name, 1)
-        self._at_least("warmup_steps", 0)
-        for name in ("learning_rate", "eps", "max_norm"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ConfigError(f"{name}={getattr(self, name)}: must be a number above 0.")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ConfigError(f"weight_decay={self.weight_decay}: must be 0 or more.")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be from 0 up to, not including, 1.")
-        if self.decay_ratio is not None and not 0 <= self.decay_ratio <= 1:
-            raise ConfigError(f"decay_ratio={self.decay_ratio}: must be from 0 to 1, or null.")
-        if not 0 <= self.min_lr_factor <= 1:
-            raise ConfigError(f"min_lr_factor={self.min_lr_factor}: must be from 0 to 1.")
-        if self.keep_latest < 0 or self.keep_latest == 1:
+        if self.warmup_steps is None:
+            # The number itself, so that the identity is the same whether it was given or not.
+            object.__setattr__(self, "warmup_steps", min(10, self.steps // 2))
+        assert self.warmup_steps is not None
+        if self.keep_latest == 1:
             raise ConfigError(
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
             )
         if self.warmup_steps > self.steps:
             raise ConfigError(
-                f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer."
+                f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
+                "null, which follows the steps."
             )
         if self.nproc % self.replicate:
             raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")
@@ -104,10 +89,6 @@ class TorchTitanConfig:
                 f"micro_batch_size={self.micro_batch_size}: must divide the share of a rank, "
                 f"global_batch_size / nproc = {self.share_of_rank}."
             )
-
-    def _at_least(self, name: str, least: int) -> None:
-        if getattr(self, name) < least:
-            raise ConfigError(f"{name}={getattr(self, name)}: must be {least} or more.")
 
     @property
     def share_of_rank(self) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Job, TokensMeta, Trainer
+from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
+from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
 from smallwright_pretrain.config import TorchTitanConfig
@@ -46,6 +47,11 @@ class TorchTitanPretrain(Trainer):
         """
         other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+
+    def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
+        """Refuse heads that vLLM, with which the checkpoint will be compared, cannot serve here."""
+        if self.config.verify_vllm and self.config.device != "cuda":
+            check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train ``job.architecture`` on the ``tokens`` input and leave a Model in ``job.output``.
@@ -96,7 +102,8 @@ class TorchTitanPretrain(Trainer):
                 self._reject(output)
                 raise RuntimeError(
                     f"vLLM could not serve the exported checkpoint (exit code {code}, see the log); it is kept as "
-                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check."
+                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check; an evaluation then "
+                    "needs eval.engine=transformers."
                 )
         reference = json.loads(reference_path.read_text())
         differences = compare(reference["log_probabilities"])

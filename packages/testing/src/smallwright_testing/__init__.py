@@ -10,6 +10,15 @@
 Engines are imported where a test uses them. See ``docs/conformance.md``.
 """
 
+import importlib.util
+import sys
+
+if importlib.util.find_spec("pytest") is None:
+    missing = "smallwright_testing needs pytest. Install it: pip install 'pytest>=8'"
+    if sys.argv[:1] == ["-m"]:  # Python is about to run the command
+        sys.exit(f"error: {missing}")
+    raise ImportError(missing, name="pytest")
+
 import pytest
 
 # The kit's own assertions show their values, as those of a test module do. Before the modules are imported.

@@ -6,7 +6,6 @@ Light: planning reads these and counts parameters without torch.
 import dataclasses
 import importlib.machinery
 import importlib.util
-import math
 import re
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,10 @@ from typing import Literal
 from core.errors import ConfigError
 from core.typed import setting
 
+DEEPEST = 10_000
+WIDEST = 2**24
+LONGEST = 2**31 - 1
+"""Most layers, units and positions or ids: beyond every model, and little enough to be counted at once."""
 ACTIVATIONS = ("silu", "gelu", "relu2")
 MODULE_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 GROUP = re.compile(r"[a-z][a-z0-9_]*")
@@ -34,33 +37,33 @@ class DecoderConfig:
 
     size: str | None = setting(None, identity=False)
     """Named set of the values below; the name itself does not change the model."""
-    hidden_size: int
+    hidden_size: int = setting(ge=1, le=WIDEST)
     """Width of the residual stream."""
-    intermediate_size: int
+    intermediate_size: int = setting(ge=1, le=WIDEST)
     """Width of the gated feed-forward."""
-    num_hidden_layers: int
-    num_attention_heads: int
+    num_hidden_layers: int = setting(ge=1, le=DEEPEST)
+    num_attention_heads: int = setting(ge=1, le=WIDEST)
     """Query heads."""
-    num_key_value_heads: int
+    num_key_value_heads: int = setting(ge=1, le=WIDEST)
     """Key/value heads; equal to the query heads for multi-head attention."""
-    head_dim: int | None = None
+    head_dim: int | None = setting(None, ge=1, le=WIDEST)
     """Width of one head; None: hidden_size / num_attention_heads."""
-    vocab_size: int | None = None
+    vocab_size: int | None = setting(None, ge=1, le=LONGEST)
     """Rows of the embedding; None: the tokenizer's."""
-    max_position_embeddings: int = 2048
+    max_position_embeddings: int = setting(2048, ge=1, le=LONGEST)
     """Longest sequence in tokens that the model claims to serve."""
-    rope_theta: float = 10000.0
+    rope_theta: float = setting(10000.0, gt=0)
     """Base of the rotary position embedding."""
     rope_scaling: Literal["none", "yarn", "dynamic", "llama3"] = "none"
     """How positions beyond ``rope_original_max_position`` are reached (YaRN: arXiv 2309.00071)."""
-    rope_factor: float = 1.0
+    rope_factor: float = setting(1.0, ge=1)
     """How many times the original length; 1 where ``rope_scaling`` is none."""
-    rope_original_max_position: int | None = None
+    rope_original_max_position: int | None = setting(None, ge=1, le=LONGEST)
     """Length in tokens before scaling; None: max_position_embeddings / rope_factor."""
-    rms_norm_eps: float = 1e-5
+    rms_norm_eps: float = setting(1e-5, gt=0)
     tie_word_embeddings: bool = True
     """Use the embedding as output head."""
-    initializer_range: float = 0.02
+    initializer_range: float = setting(0.02, gt=0)
     """Standard deviation of the initial weights."""
     init_scheme: Literal["depth_scaled", "constant"] = "depth_scaled"
     """``depth_scaled``: projections back into the residual stream start smaller by sqrt(2 * layers), as nanotron
@@ -69,53 +72,46 @@ class DecoderConfig:
     """RMSNorm over each head of queries and keys, before RoPE (Qwen3)."""
     qkv_bias: bool = False
     """Biases of the query, key and value projections (Qwen2)."""
-    sliding_window: int | None = None
+    sliding_window: int | None = setting(None, ge=1, le=LONGEST)
     """Tokens that a token of a local layer sees, itself included; None: all layers are global."""
-    global_interval: int | None = None
+    global_interval: int | None = setting(None, ge=1)
     """With ``sliding_window``: every n-th layer is global (6 is Gemma 3's 5 to 1); None: all layers are local."""
-    nope_interval: int | None = None
+    nope_interval: int | None = setting(None, ge=1)
     """Every n-th layer has no position embedding (SmolLM3: 4); None: all have RoPE."""
     ffn_groups: Mapping[str, str | int] | None = None
     """Layers that share one feed-forward: a name for each group and its layers, as ``{middle: 2-19, ends: "0,21"}`` or
     ``{all: all}``. Layers in no group have their own. None: no layer shares."""
     activation: str = "silu"
     """Activation of the feed-forward's gate: silu, gelu, relu2, or ``module:function`` of an importable module."""
-    series_activation: int = 1
+    series_activation: int = setting(1, ge=1, le=1000)
     """Terms n of the series-informed activation sum_i act(a_i x + b_i), with learned a and b (PanGu-pi, arXiv
     2312.17276, section 4.2); 1: the plain activation, nothing learned."""
-    augmented_shortcuts: int = 0
+    augmented_shortcuts: int = setting(0, ge=0, le=1000)
     """Learned paths T_i beside attention, in bottleneck form (PanGu-pi, arXiv 2312.17276, section 4.1)."""
-    shortcut_reduction: int = 32
+    shortcut_reduction: int = setting(32, ge=1)
     """A shortcut's bottleneck is hidden_size / this wide."""
     shortcut_zero_init: bool = True
     """Shortcuts add nothing at first: the logits are those of the model without them."""
-    num_experts: int | None = None
+    num_experts: int | None = setting(None, ge=1, le=WIDEST)
     """Experts of a layer: feed-forwards, of which each token uses some (Shazeer et al., arXiv 1701.06538, section 2);
     None: one dense feed-forward."""
-    num_experts_per_tok: int = 2
+    num_experts_per_tok: int = setting(2, ge=1)
     """Experts that a token uses: the router's highest scores (Mixtral, arXiv 2401.04088, section 2.1)."""
-    moe_intermediate_size: int | None = None
+    moe_intermediate_size: int | None = setting(None, ge=1, le=WIDEST)
     """Width of an expert; None: intermediate_size."""
-    shared_expert_intermediate_size: int | None = None
+    shared_expert_intermediate_size: int | None = setting(None, ge=1, le=WIDEST)
     """Width of an expert that every token uses beside its own, through a learned sigmoid (Qwen1.5-MoE, after
     DeepSeekMoE, arXiv 2401.06066, section 3.2); None: no shared expert."""
     norm_topk_prob: bool = True
     """Divide the weights of a token's experts by their sum (Mixtral, Qwen3); false: as they come from the softmax over
     all experts (Qwen1.5-MoE)."""
-    mlp_only_layers: tuple[int, ...] = ()
+    mlp_only_layers: tuple[int, ...] = setting((), ge=0)
     """Layers, counted from 0, whose feed-forward is dense all the same."""
-    router_aux_loss_coef: float = 0.01
+    router_aux_loss_coef: float = setting(0.01, ge=0)
     """Factor of the loss that balances the experts within each training sequence (DeepSeek-V2, arXiv 2405.04434,
     section 2.2.3), 0.01 as Switch Transformers' (arXiv 2101.03961, section 2.2); 0: none."""
 
     def __post_init__(self) -> None:
-        for key in (field.name for field in dataclasses.fields(self)):
-            value = getattr(self, key)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            may_be_0 = key in ("augmented_shortcuts", "router_aux_loss_coef")
-            if number and not (math.isfinite(value) and (value > 0 or (may_be_0 and value == 0))):
-                bound = "of 0 or more" if may_be_0 else "above 0"
-                raise ConfigError(f"{key}={value}: must be a finite number {bound}.")
         if self.hidden_size % self.num_attention_heads and self.head_dim is None:
             fitting = [
                 heads
@@ -187,9 +183,9 @@ class DecoderConfig:
 
     def _check_rope(self) -> None:
         scaled = self.rope_scaling != "none"
-        if scaled != (self.rope_factor > 1) or self.rope_factor < 1:
+        if scaled != (self.rope_factor > 1):
             raise ConfigError(
-                f"rope_factor={self.rope_factor} with rope_scaling={self.rope_scaling}: a factor above 1 needs a "
+                f"rope_scaling={self.rope_scaling} with rope_factor={self.rope_factor:g}: a factor above 1 needs a "
                 "scaling, and a scaling a factor above 1. Set both."
             )
         original = self.rope_original_max_position
@@ -292,11 +288,13 @@ def check_activation(name: str) -> None:
     module, _, function = name.partition(":")
     if name in ACTIVATIONS:
         return
+    package, *below = module.split(".")
+    if package in sys.stdlib_module_names:
+        raise ConfigError(f"arch.activation={name}: Python's own functions take no tensors. Name one of torch's kind.")
     if module in sys.modules:
         if not callable(getattr(sys.modules[module], function, None)):
             raise ConfigError(f"arch.activation={name}: {module} has no function {function}.")
         return
-    package, *below = module.split(".")
     try:
         spec = importlib.util.find_spec(package)
     except ValueError:  # __main__, which no other process could import

@@ -8,6 +8,7 @@ from core.errors import UserError
 from smallwright_inherited_init.config import MEASURED_LAYERS, InheritedInitConfig
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.layer_choice import select_layers
+from smallwright_inherited_init.rope import Scaling
 
 CUT = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 SAME = ("head_dim", "rope_theta", "rope_scaling", "rms_norm_eps", "activation", "qk_norm", "qkv_bias")
@@ -25,15 +26,16 @@ def check(source: Dimensions, child: Dimensions, config: InheritedInitConfig) ->
         large, small = getattr(source, key), getattr(child, key)
         if small > large:
             found.append(f"arch.{key}={small}: larger than the source's {large}. Set it to {large} or less.")
+    if found:
+        found[-1] += " Or take a larger source: arch.initializer.source or arch.initializer.source_size."
     for key in SAME + SAME_PARTS:
         theirs, ours = getattr(source, key), getattr(child, key)
         if key == "shortcut_reduction" and not source.augmented_shortcuts:
             continue
         if ours != theirs:
-            found.append(
-                f"arch.{key}={_show(ours)}: the source was trained with {_show(theirs)}. "
-                f"Set arch.{key}={_show(theirs)}."
-            )
+            advice = theirs.advice() if isinstance(theirs, Scaling) else f"arch.{key}={_show(theirs)}"
+            fix = f"Set {advice}." if advice else "No setting of the child gives that: choose another source."
+            found.append(f"arch.{key}={_show(ours)}: the source was trained with {_show(theirs)}. {fix}")
     if child.num_key_value_heads <= source.num_key_value_heads:
         found += _heads(source, child, config)
     if source.tie_word_embeddings is False and child.tie_word_embeddings:

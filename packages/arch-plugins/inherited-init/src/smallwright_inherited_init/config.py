@@ -45,13 +45,13 @@ class InheritedInitConfig:
     vocabulary: Literal["by_token", "same"] = "by_token"
     """A source with another tokenizer: ``by_token`` copies the rows of tokens that both have and gives every other
     token the mean of its pieces' rows (Fast Vocabulary Transfer, arXiv 2402.09977); ``same`` refuses it."""
-    calibration_sequences: int = 32
+    calibration_sequences: int = setting(32, ge=1)
     """Windows of the run's training tokens on which the rules that need data measure."""
-    calibration_length: int = 256
+    calibration_length: int = setting(256, ge=2)
     """Tokens of a window."""
-    mask_steps: int = 200
+    mask_steps: int = setting(200, ge=1)
     """Optimizer steps of the rule ``mask``; Sheared LLaMA took 3,200."""
-    mask_learning_rate: float = 0.1
+    mask_learning_rate: float = setting(0.1, gt=0)
     """Learning rate of the gates and of the constraint's multipliers; Sheared LLaMA took 1.0 over many more steps."""
 
     def __post_init__(self) -> None:
@@ -63,11 +63,6 @@ class InheritedInitConfig:
             raise ConfigError("source_arch: of a source to train, and source names a trained one. Set one of the two.")
         if self.source is not None:
             self._check_source(self.source)
-        for key, least in (("calibration_sequences", 1), ("calibration_length", 2), ("mask_steps", 1)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"{key}={getattr(self, key)}: must be at least {least}.")
-        if not self.mask_learning_rate > 0:
-            raise ConfigError(f"mask_learning_rate={self.mask_learning_rate}: must be above 0.")
 
     def _check_source(self, source: str) -> None:
         """Refuse what is neither a directory nor a pinned model on the hub, before the data is made."""

@@ -7,6 +7,8 @@ from typing import Any
 from core.errors import UserError
 from core.interfaces import Architecture
 
+from smallwright_inherited_init.rope import LLAMA3, UNSCALED, Scaling
+
 MODELS: Mapping[str, str] = {
     "llama": "transformers:LlamaForCausalLM",
     "mistral": "transformers:MistralForCausalLM",
@@ -16,8 +18,6 @@ MODELS: Mapping[str, str] = {
     "smollm3": "transformers:SmolLM3ForCausalLM",
 }
 """Model types that can be inherited from, and the class that computes each."""
-LLAMA3_FREQUENCIES = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
-"""Constants of Llama 3.1's scaling of RoPE, the same in every decoder that has it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,7 @@ class Dimensions:
     tie_word_embeddings: bool
     rms_norm_eps: float
     rope_theta: float
-    rope_scaling: str = "none"
-    """Kind and parameters of RoPE's scaling, as one comparable text."""
+    rope_scaling: Scaling = UNSCALED
     activation: str = "silu"
     qk_norm: bool = False
     qkv_bias: bool = False
@@ -78,7 +77,7 @@ class Dimensions:
             tie_word_embeddings=bool(config.tie_word_embeddings),
             rms_norm_eps=config.rms_norm_eps,
             rope_theta=float(parameters["rope_theta"]),
-            rope_scaling=_scaling(parameters),
+            rope_scaling=Scaling.of(parameters),
             activation=getattr(config, "activation", None) or config.hidden_act,
             qk_norm=kind == "qwen3" or bool(getattr(config, "qk_norm", False)),
             qkv_bias=kind == "qwen2" or bool(getattr(config, "qkv_bias", False)),
@@ -106,11 +105,11 @@ class Dimensions:
             if config.rope_scaling != "dynamic":
                 scaling["original_max_position_embeddings"] = config.original_max_position
             if config.rope_scaling == "llama3":
-                scaling |= LLAMA3_FREQUENCIES
+                scaling |= LLAMA3
             return cls(
                 **values,
                 head_dim=config.resolved_head_dim,
-                rope_scaling=_scaling(scaling if config.rope_scaling != "none" else {}),
+                rope_scaling=Scaling.of(scaling if config.rope_scaling != "none" else {}),
                 windows=_windows(config),
                 rope_layers=tuple(config.rope_layers),
                 ffn_groups=tuple(config.layer_groups),
@@ -196,18 +195,3 @@ def _windows(config: Any) -> tuple[int | None, ...]:
     if types is None:
         return (window,) * int(config.num_hidden_layers)
     return tuple(window if kind == "sliding_attention" else None for kind in types)
-
-
-def _scaling(parameters: Mapping[str, Any]) -> str:
-    """Return RoPE's scaling as text that two configurations can be compared by."""
-    kind = parameters.get("rope_type") or "default"
-    if kind == "default":
-        return "none"
-    numbers = {
-        key: float(value)
-        for key, value in parameters.items()
-        if key != "rope_theta" and isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
-    if numbers.get("partial_rotary_factor") == 1.0:
-        del numbers["partial_rotary_factor"]
-    return f"{kind} ({', '.join(f'{key} {value:g}' for key, value in sorted(numbers.items()))})"

@@ -12,6 +12,7 @@ import fsspec
 
 from core import fingerprint
 from core.catalog import install_hint
+from core.checks import check_target
 from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
 from core.registry import Entry, Registry
 from core.typed import setting
@@ -36,24 +37,20 @@ class RecipeConfig:
     """The step that labels, for steps that are ``like: ${...scorer}``."""
     classifier: Mapping[str, Any] | None = None
     """The step that learns from labels and scores, for steps that are ``like: ${...classifier}``."""
-    shards: int | None = None
+    shards: int | None = setting(None, ge=1)
     """Parts of the corpus; None: one per input file. Set it where one file lists all there is to read, such as an index
     of records."""
-
-    def __post_init__(self) -> None:
-        if self.shards is not None and self.shards < 1:
-            raise ValueError(f"shards={self.shards}: must be at least 1, or null for one per input file.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LocalExecutorConfig:
     """Settings of the executor ``local``: processes of this machine."""
 
-    workers: int = setting(-1, identity=False)
+    workers: int = setting(-1, ge=-1, identity=False)
     """Processes; -1: one per core."""
 
     def __post_init__(self) -> None:
-        if self.workers < 1 and self.workers != -1:
+        if self.workers == 0:
             raise ValueError(f"workers={self.workers}: must be at least 1, or -1 for one per core.")
 
 
@@ -110,6 +107,7 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
             missing[label] = use
             continue
         entry = registry.get("steps", use)
+        check_target(entry)
         place = f"{where}.steps.{label}"
         try:
             config = settings if entry.config is None else entry.settings(settings, place)
@@ -121,8 +119,13 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
     if len(missing) > 1:
         names = ", ".join(map(repr, dict.fromkeys(missing.values())))
         raise MissingPluginError(f"no installed plugin offers steps {names}.{install_hint('steps', *missing.values())}")
-    for use in missing.values():
-        registry.get("steps", use)
+    for label, use in missing.items():
+        try:
+            registry.get("steps", use)
+        except MissingPluginError as error:
+            raise MissingPluginError(
+                f"{where}.steps.{label}: {error} Or leave it out: '~{where}.steps.{label}'."
+            ) from None
     if not planned:
         raise ConfigError(f"{where}.steps is empty: a recipe needs at least a step that reads.")
     return planned

@@ -7,7 +7,7 @@ from typing import Any
 from core import store
 from core.errors import ArtifactError
 from core.graph import StageSpec
-from core.planning import data, model
+from core.planning import data, model, reasons
 from core.planning.model import Hardware
 from core.registry import Registry
 
@@ -50,11 +50,7 @@ def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
     if artifact.is_dir() and any(path.name != ".lock" for path in artifact.iterdir()):
         return {**row, "status": "resumed", "reason": "an earlier run did not finish it"}
     differences = store.nearest_difference(root / spec.folder, spec.identity())
-    if differences is None:
-        reason = "no earlier artifact of this kind"
-    else:
-        reason = "; ".join(str(difference) for difference in differences[:3])
-        reason += f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+    reason = "no earlier artifact of this kind" if differences is None else reasons.render(spec, differences)
     return {**row, "status": "new", "reason": reason}
 
 

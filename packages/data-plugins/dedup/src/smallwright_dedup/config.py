@@ -24,18 +24,6 @@ def _check_scope(scope: str | None, pattern: str | None) -> None:
         raise ConfigError(f"scope_pattern={pattern}: no regular expression ({error}).") from None
 
 
-def _check_positive(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name}={getattr(config, name)}: must be at least 1.")
-
-
-def _check_share(config: object, *names: str) -> None:
-    for name in names:
-        if not 0 < getattr(config, name) <= 1:
-            raise ConfigError(f"{name}={getattr(config, name)}: give a share above 0, at most 1.")
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExactDedupConfig(StepConfig):
     """Removal of documents with equal text."""
@@ -63,10 +51,10 @@ class MinHashConfig(StepConfig):
     1 - (1 - s^rows)^bands. Defaults: FineWeb (arXiv 2406.17557, section 3.4 and appendix): 14 bands of 8.
     FineMath (arXiv 2502.02737, section 3.3.2): bands=1, rows=10."""
 
-    bands: int = setting(14)
-    rows: int = setting(8)
+    bands: int = setting(14, ge=1, le=10_000)
+    rows: int = setting(8, ge=1, le=10_000)
     """Hashes of a band, which all must agree."""
-    ngram: int = setting(5)
+    ngram: int = setting(5, ge=1, le=1000)
     """Words in a shingle (FineWeb: 5)."""
     fold_numbers: bool = setting(True)
     """Take every number for the same word, as DataTrove does. False keeps exercises apart that differ in numbers."""
@@ -79,13 +67,10 @@ class MinHashConfig(StepConfig):
     scope_pattern: str | None = setting(None)
     """Regular expression that takes the scope out of that value, by its first group or as a whole:
     ``CC-MAIN-\\d{4}-\\d{2}`` finds the snapshot in the path of a file of Common Crawl."""
-    seed: int = setting(1)
+    seed: int = setting(1, ge=0)
     """Seed of the hash functions, and of the choice at random."""
 
     def __post_init__(self) -> None:
-        _check_positive(self, "bands", "rows", "ngram")
-        if self.seed < 0:
-            raise ConfigError(f"seed={self.seed}: must not be negative.")
         _check_scope(self.scope, self.scope_pattern)
 
 
@@ -98,29 +83,25 @@ class BloomDedupConfig(StepConfig):
     """``paragraph``: lines whose n-grams were seen. ``document``: documents whose n-grams, across lines, were seen.
     ``both``: lines, and the whole document when the n-grams of all its lines were seen (DCLM; its code calls this
     ``old-both``)."""
-    ngram: int = setting(13)
+    ngram: int = setting(13, ge=1, le=1000)
     """Words and punctuation marks in an n-gram."""
-    min_ngram: int = setting(13)
+    min_ngram: int = setting(13, ge=1)
     """A text shorter than ``ngram`` but with at least this many words counts as one n-gram. Shorter ones are kept."""
-    threshold: float = setting(0.8)
+    threshold: float = setting(0.8, gt=0, le=1)
     """What goes has more than this share of its n-grams seen before."""
-    expected_ngrams: int = setting(100_000_000)
+    expected_ngrams: int = setting(100_000_000, ge=1, le=10**12)
     """N-grams of the whole corpus (of one shard, with ``shards``), about one per word. Too few make the filter err
     more often; the report says what it came to. Memory: 1.2 bytes each at a false positive rate of 0.01."""
-    false_positive_rate: float = setting(0.01)
+    false_positive_rate: float = setting(0.01, gt=0, lt=1)
     """Share of new n-grams that count as seen, once ``expected_ngrams`` have been seen."""
-    shards: int = setting(1)
+    shards: int = setting(1, ge=1)
     """Number of filters that work in parallel. Each reads every n-th file and knows nothing of the others, so
     duplicates in different shards stay. DCLM does so at scale. The outcome depends on this number, but never on the
     number of workers."""
 
     def __post_init__(self) -> None:
-        _check_positive(self, "ngram", "min_ngram", "expected_ngrams", "shards")
-        _check_share(self, "threshold")
         if self.min_ngram > self.ngram:
             raise ConfigError(f"min_ngram={self.min_ngram}: must be at most ngram={self.ngram}.")
-        if not 0 < self.false_positive_rate < 1:
-            raise ConfigError(f"false_positive_rate={self.false_positive_rate}: give a share between 0 and 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,20 +120,16 @@ class EmbeddingDedupConfig(StepConfig):
     """Put before every text; some encoders want ``query: ``."""
     pooling: Literal["mean", "cls"] = setting("mean")
     """How the encoder's states become one vector: their mean, or the first one."""
-    max_length: int = setting(512)
+    max_length: int = setting(512, ge=1)
     """Tokens of a text that count."""
-    threshold: float = setting(0.95)
+    threshold: float = setting(0.95, gt=0, le=1)
     """Cosine from which two documents are duplicates; our choice, since none is published."""
-    neighbours: int = setting(5)
+    neighbours: int = setting(5, ge=1)
     """How many nearest documents each document is compared with."""
-    batch_size: int = setting(32)
+    batch_size: int = setting(32, ge=1)
     """Texts encoded at once. Part of the identity, because sums are rounded differently in other batches."""
-    device: str = setting("auto", identity=False)
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", identity=False)
     """``cpu``, ``cuda``, or ``auto``: a GPU where there is one."""
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "max_length", "neighbours", "batch_size")
-        _check_share(self, "threshold")
 
     def check(self, registry: Registry, where: str) -> None:
         """Refuse a model that is not there and missing libraries, before any work."""
@@ -165,10 +142,10 @@ class EmbeddingDedupConfig(StepConfig):
 class DecontaminateConfig(StepConfig):
     """Removal of documents that hold benchmark items: a shared n-gram, then enough overlap by one of two rules."""
 
-    against: tuple[str, ...] = setting(files=True)
+    against: tuple[str, ...] = setting(min_length=1, files=True)
     """Registered benchmarks, ``package:relative/path.jsonl``, or files: JSONL (also gzipped), Parquet, or plain text
     with an item a line (``.txt``)."""
-    fields: tuple[str, ...] | None = setting(None)
+    fields: tuple[str, ...] | None = setting(None, min_length=1)
     """Fields of a record whose texts are looked for, each by itself; a field may hold a list of texts. None: the
     question (``context``, ``question``, ``problem``, ``prompt``, ``instruction``, ``query`` or ``text``), and question
     and answer together."""
@@ -176,32 +153,20 @@ class DecontaminateConfig(StepConfig):
     """``lcs``: the longest common subsequence of words is at least ``ratio`` of the shorter of item and document
     (FineMath, arXiv 2502.02737, section 3.3.2; the rule of Qwen2.5-Math, arXiv 2409.12122). ``difflib``: characters in
     matching blocks of more than 5, over those of the item, are above ``ratio`` (Cosmopedia's decontamination code)."""
-    ngram: int | None = setting(None)
+    ngram: int | None = setting(None, ge=2, le=1000)
     """Words that must agree in a row. None: 13 with ``lcs``, 10 with ``difflib``, as published."""
-    ratio: float | None = setting(None)
+    ratio: float | None = setting(None, gt=0, le=1)
     """None: 0.6 with ``lcs``, 0.5 with ``difflib``, as published."""
     short_items: Literal["skip", "exact"] = setting("skip")
     """What becomes of items with fewer than ``ngram`` words, which share an n-gram with nothing. They are counted and
     listed in either case. ``exact``: a document that holds all their words in a row is contaminated."""
-    shortest: int = setting(5)
+    shortest: int = setting(5, ge=1)
     """With ``exact``: items with fewer words than this are not looked for, because most documents have them."""
-    max_checks: int = setting(20_000)
+    max_checks: int = setting(20_000, ge=1)
     """Most comparisons of one document. A page made of repeated item texts needs more: it fails."""
-    max_characters: int = setting(20_000)
+    max_characters: int = setting(20_000, ge=1000)
     """``difflib`` compares a document that is longer only in windows of this size around each shared n-gram, because
     its time grows with the square. Documents compared so are counted, whether an item was found or not."""
-
-    def __post_init__(self) -> None:
-        if not self.against:
-            raise ConfigError("against is empty: name at least one benchmark, or drop the step.")
-        if self.fields is not None and not self.fields:
-            raise ConfigError("fields is empty: name at least one field, or leave it out.")
-        if self.words_in_a_row < 2 or self.max_checks < 1 or self.shortest < 1:
-            raise ConfigError("ngram must be at least 2, max_checks and shortest at least 1.")
-        if self.max_characters < 1000:
-            raise ConfigError(f"max_characters={self.max_characters}: must be at least 1000.")
-        if not 0 < self.least_ratio <= 1:
-            raise ConfigError(f"ratio={self.ratio}: give a share above 0, at most 1.")
 
     def check(self, registry: Registry, where: str) -> None:
         """Refuse a benchmark that nothing offers, before any work."""

@@ -9,11 +9,11 @@ from core.typed import setting
 class DemoCrawlConfig:
     """Settings of ``demo_crawl``."""
 
-    files: int = setting(4)
+    files: int = setting(4, ge=1, le=64)
     """Number of ``.warc.gz`` files."""
-    scale: float = setting(1.0)
+    scale: float = setting(1.0, ge=0.05, le=100)
     """Size of the crawl: 1.0 gives about a thousand pages, half of them maths lessons worth keeping."""
-    oversized_bytes: int = setting(12 * 1024 * 1024)
+    oversized_bytes: int = setting(12 * 1024 * 1024, ge=0, le=2**30)
     """Size of the one record that is too large to keep; it compresses to a few kilobytes."""
     contaminate_with: tuple[str, ...] = setting(
         (
@@ -24,9 +24,3 @@ class DemoCrawlConfig:
     )
     """Evaluation items (``{"context", "choices", "label"}`` per line) copied into some pages, for decontamination to
     find: paths of JSONL files, or ``package:relative/path``. One that is not installed is left out, with a log line."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.files <= 64:
-            raise ValueError(f"files={self.files}: must be from 1 to 64.")
-        if not 0.05 <= self.scale <= 100:
-            raise ValueError(f"scale={self.scale}: must be from 0.05 to 100.")

@@ -32,28 +32,17 @@ class ExtractTextConfig(StepConfig):
     """Mark list items with a bullet (Resiliparse; Trafilatura always does)."""
     comments: bool = setting(True)
     """Keep the comment sections of pages: answers in forums are often marked up as comments."""
-    min_characters: int = setting(1)
+    min_characters: int = setting(1, ge=1)
     """Pages with less text than this are set aside."""
-    max_page_bytes: int = setting(4 * 1024 * 1024)
+    max_page_bytes: int = setting(4 * 1024 * 1024, ge=1)
     """Largest page in UTF-8 bytes of HTML; larger ones are set aside."""
-    max_depth: int = setting(1000)
+    max_depth: int = setting(1000, ge=1, le=5000)
     """Deepest nesting of elements; deeper pages are set aside, because extraction time grows with its square."""
     isolate: bool = setting(True)
     """Extract in a child process, which is the only way to stop an extractor written in C or Rust. Without it, the
     limits on time and memory do not hold."""
-    timeout_s: float = setting(10.0)
+    timeout_s: float = setting(10.0, ge=0.05, le=3600)
     """Longest time for one page. Whether a page takes longer depends on the machine: keep it generous, so that only
     pages that would hang are meant."""
-    max_memory_mb: int = setting(2048)
+    max_memory_mb: int = setting(2048, ge=64)
     """Most memory for one page, beyond what an idle extractor needs (Linux)."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_page_bytes", "min_characters"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1.")
-        if not 1 <= self.max_depth <= 5000:
-            raise ValueError(f"max_depth={self.max_depth}: must be from 1 to 5000.")
-        if not 0.05 <= self.timeout_s <= 3600:
-            raise ValueError(f"timeout_s={self.timeout_s}: must be from 0.05 to 3600.")
-        if self.max_memory_mb < 64:
-            raise ValueError(f"max_memory_mb={self.max_memory_mb}: must be at least 64.")

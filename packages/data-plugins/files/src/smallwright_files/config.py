@@ -17,16 +17,16 @@ class RowsConfig(StepConfig):
 
     text: str = setting("text")
     """Field of the text; ``a.b`` is field b of field a, ``a.0`` the first item of a list."""
-    id: str | None = setting("id")
+    id: str | None = setting("id", min_length=1)
     """Field of the document's id. Where a row has none, or null, the id is ``<file>:<row>``."""
-    url: str | None = setting("url")
+    url: str | None = setting("url", min_length=1)
     """Field of the URL; null: no row has one."""
     metadata: tuple[str, ...] | None = setting(None)
     """Other fields to keep in the document's metadata; null: all of them."""
-    max_metadata_bytes: int = setting(16_384)
+    max_metadata_bytes: int = setting(16_384, ge=0)
     """Most bytes of other fields a document, names included. Fields that do not fit are left out and named in its
     ``left_out``."""
-    max_row_bytes: int = setting(16 * 1024 * 1024)
+    max_row_bytes: int = setting(16 * 1024 * 1024, ge=16)
     """Longest line, or text, in bytes; longer rows are set aside."""
     without_text: Literal["fail", "keep"] = setting("fail")
     """Rows whose text is missing or empty: set aside, or kept as references whose text a later step fetches."""
@@ -34,9 +34,6 @@ class RowsConfig(StepConfig):
     def __post_init__(self) -> None:
         if not self.text:
             raise ConfigError("text: not set. Name the field that holds the text, such as text=content.")
-        for name, least in (("max_metadata_bytes", 0), ("max_row_bytes", 16)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least {least}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +54,7 @@ class ReadHubConfig(RowsConfig):
     """Hub id (``owner/name``) or local folder. Required."""
     name: str | None = setting(None)
     """Configuration of the dataset (its subset); null: its default one."""
-    split: str = setting("train")
+    split: str = setting("train", min_length=1)
     """Split whose data files are read."""
     revision: str | None = setting(None, identity=False)
     """Commit, tag or branch; null: the newest commit. The commit that it is now counts for the identity, as part of
@@ -85,12 +82,10 @@ class ReadTextConfig(StepConfig):
     encoding: str = setting("utf-8")
     """Character encoding of the files, one in which a line ends with the byte of ASCII (not utf-16); text that is not
     in it is set aside."""
-    max_document_bytes: int = setting(16 * 1024 * 1024)
+    max_document_bytes: int = setting(16 * 1024 * 1024, ge=1)
     """Longest document in bytes; longer ones are set aside."""
 
     def __post_init__(self) -> None:
-        if self.max_document_bytes < 1:
-            raise ConfigError(f"max_document_bytes={self.max_document_bytes}: must be at least 1.")
         try:
             line_end = b"\r\n".decode(self.encoding)
         except LookupError:
@@ -112,7 +107,7 @@ class ReadDocumentsConfig(StepConfig):
     """Which of the artifact's documents: those kept, or those set aside."""
     steps: tuple[str, ...] | None = setting(None)
     """Rejected documents only: labels of the steps that set them aside; null: any."""
-    outcomes: tuple[Literal["rejected", "failed"], ...] = setting(("rejected",))
+    outcomes: tuple[Literal["rejected", "failed"], ...] = setting(("rejected",), min_length=1)
     """Rejected documents only: decided against, or could not be handled."""
     reasons: tuple[str, ...] | None = setting(None)
     """Rejected documents only: reasons, word for word as the report has them; null: any."""

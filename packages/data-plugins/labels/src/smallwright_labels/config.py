@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
-from core.checks import at_least, check_local, check_modules
+from core.checks import check_local, check_modules
 from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.registry import Registry
@@ -41,7 +41,7 @@ class LabelConfig(StepConfig):
     """Metadata key of the label; what else is known of it goes under ``<key>_reason``, ``<key>_scorer``, ..."""
     prompt_by: str | None = setting("language")
     """Metadata key that chooses the variant, for a domain or prompt with variants: code has one for each language."""
-    sample: int | None = setting(1000)
+    sample: int | None = setting(1000, ge=1)
     """Documents to label (of each stratum), those with the smallest hash of their id; null labels all. FineMath
     labelled about 1M, FineWeb-Edu 460,000, Stack-Edu 500,000 of each language."""
     strata: str | None = setting(None)
@@ -49,12 +49,11 @@ class LabelConfig(StepConfig):
     balance_by: str | None = setting(None)
     """Metadata key of a preliminary score: the sample is balanced over its rounded values. FineMath upsampled maths
     pages with a preliminary classifier (finemath-classifier card)."""
-    balance_shares: Mapping[str, float] | None = setting(None)
+    balance_shares: Mapping[str, float] | None = setting(None, ge=0)
     """Weight of each rounded score, such as {0: 1, 3: 2}; others get nothing. null: all the same. A score with too few
     documents gives all it has, and the others fill up."""
 
     def __post_init__(self) -> None:
-        at_least(self, sample=1)
         if not self.key.isidentifier():
             raise ConfigError(f"key={self.key!r}: must be a name, such as label.")
         if self.balance_by is not None and self.sample is None:
@@ -63,11 +62,7 @@ class LabelConfig(StepConfig):
             if self.balance_by is None:
                 raise ConfigError("balance_shares: needs balance_by=<metadata key of a preliminary score>.")
             wrong = [name for name in self.balance_shares if not name.isdigit()]
-            if (
-                wrong
-                or any(share < 0 for share in self.balance_shares.values())
-                or not any(self.balance_shares.values())
-            ):
+            if wrong or not any(self.balance_shares.values()):
                 raise ConfigError(
                     f"balance_shares={dict(self.balance_shares)}: must map whole scores to weights of at least 0, not "
                     "all 0, such as {0: 1, 3: 2}."
@@ -78,12 +73,8 @@ class LabelConfig(StepConfig):
 class ScoreRulesConfig(LabelConfig):
     """Labels by rules: no model, for demonstrations and as a baseline."""
 
-    max_chars: int = setting(20_000)
+    max_chars: int = setting(20_000, ge=100)
     """Characters read of each document."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, max_chars=100)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,28 +95,28 @@ class ScoreLlmConfig(LabelConfig):
     reuse: tuple[str, ...] | None = setting(None, identity=False)
     """Labels of earlier runs (their ``reports/<step>/labels.jsonl.gz``), taken again where document, text, model,
     prompt and sampling are the same."""
-    max_chars: int = setting(12_000)
+    max_chars: int = setting(12_000, ge=100)
     """Characters of each document shown to the model; cut further when the context asks for it."""
     justification: bool = setting(True)
     """The model writes a short reason before the score, as FineMath's and FineWeb-Edu's annotators did; without it
     the reply is the score alone, which is several times faster."""
-    justification_chars: int = setting(500)
+    justification_chars: int = setting(500, ge=20)
     """Longest reason in characters (the papers ask for at most 100 words)."""
     structured: bool = setting(True)
     """Constrain replies to a score that parses. A server that refuses it is asked in words, and its replies are read
     by their last score line; false does so from the start."""
-    max_tokens: int | None = setting(None)
+    max_tokens: int | None = setting(None, ge=1)
     """Longest reply of a server in tokens; null: as many as the reason has characters. Raise it for models that think
     aloud."""
-    temperature: float = setting(0.0)
+    temperature: float = setting(0.0, ge=0)
     """0 is greedy decoding."""
-    top_p: float = setting(1.0)
+    top_p: float = setting(1.0, gt=0, le=1)
     """Share of the probability that is sampled from, where temperature is above 0."""
-    seed: int = setting(0)
+    seed: int = setting(0, ge=0)
     """Seed of the engine and of sampling."""
     chat: bool = setting(True)
     """Ask a server's chat endpoint; false: its completion endpoint, for models without a chat template."""
-    max_model_len: int = setting(4096)
+    max_model_len: int = setting(4096, ge=64)
     """Context in tokens of an engine started here: prompt, document and reply."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = setting("auto")
     """Type of the weights in an engine started here; auto takes the model's."""
@@ -134,32 +125,32 @@ class ScoreLlmConfig(LabelConfig):
     """Address of an OpenAI-compatible server, up to and with ``/v1``."""
     api_key_env: str | None = setting(None, identity=False)
     """Name of the environment variable that holds the server's key; null: no key."""
-    concurrency: int = setting(64, identity=False)
+    concurrency: int = setting(64, ge=1, le=100_000, identity=False)
     """Requests to a server at the same time (of each rank)."""
-    timeout: float = setting(300.0, identity=False)
+    timeout: float = setting(300.0, gt=0, identity=False)
     """Seconds after which a request counts as unanswered."""
-    retries: int = setting(5, identity=False)
+    retries: int = setting(5, ge=0, identity=False)
     """Further attempts after a timeout, a lost connection, 429 or 5xx, waiting ``backoff``, then twice as long, ..."""
-    backoff: float = setting(1.0, identity=False)
+    backoff: float = setting(1.0, ge=0, le=3600, identity=False)
     """Seconds before the first further attempt; a server's Retry-After counts where it is longer."""
-    reask: int = setting(1)
+    reask: int = setting(1, ge=0)
     """How often a reply without a readable score is answered by a request for the score alone."""
-    give_up_after: int = setting(50, identity=False)
+    give_up_after: int = setting(50, ge=1, identity=False)
     """Documents in a row that get no answer before the run stops, to go on when the server is back."""
-    ranks: int | None = setting(None, identity=False)
+    ranks: int | None = setting(None, ge=1, identity=False)
     """Tasks of ``backend=datatrove``; null: one for each file of documents. With vLLM servers started here: as many as
     can run, each on its own GPU. A killed run that goes on with another number, or another ``chunk``, asks anew."""
-    chunk: int = setting(1000, identity=False)
+    chunk: int = setting(1000, ge=1, identity=False)
     """Documents in a checkpoint of ``backend=datatrove``."""
-    server_start_seconds: int = setting(1800, identity=False)
+    server_start_seconds: int = setting(1800, ge=1, identity=False)
     """Longest wait for a server started by ``backend=datatrove``."""
-    tensor_parallel_size: int = setting(1, identity=False)
+    tensor_parallel_size: int = setting(1, ge=1, identity=False)
     """GPUs that share the model."""
-    gpu_memory_utilization: float = setting(0.9, identity=False)
+    gpu_memory_utilization: float = setting(0.9, gt=0, le=1, identity=False)
     """Share of a GPU's memory that the engine may take."""
     enforce_eager: bool | None = setting(None, identity=False)
     """Skip graph capture and compilation; null: on a CPU only."""
-    batch: int = setting(256, identity=False)
+    batch: int = setting(256, ge=1, identity=False)
     """Documents handed to the engine at once; labels are saved after each batch."""
 
     def __post_init__(self) -> None:
@@ -168,29 +159,6 @@ class ScoreLlmConfig(LabelConfig):
             raise ConfigError(
                 "model: not set. Name the model that labels the documents: data.scorer.model=<hub id or path>."
             )
-        at_least(
-            self,
-            max_chars=100,
-            max_model_len=64,
-            justification_chars=20,
-            max_tokens=1,
-            temperature=0,
-            concurrency=1,
-            retries=0,
-            backoff=0,
-            reask=0,
-            give_up_after=1,
-            ranks=1,
-            chunk=1,
-            server_start_seconds=1,
-            batch=1,
-            tensor_parallel_size=1,
-        )
-        for name in ("gpu_memory_utilization", "top_p"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be above 0 and at most 1.")
-        if not self.timeout > 0:
-            raise ConfigError(f"timeout={self.timeout}: must be above 0 seconds.")
         if self.backend == "vllm" and self.base_url is not None:
             raise ConfigError(f"base_url={self.base_url}: is for backend=server or backend=datatrove, not for vllm.")
         if self.backend == "vllm" and not self.structured:

@@ -5,6 +5,7 @@ Sources: "FineWeb" is arXiv 2406.17557, "Gopher" 2112.11446, "C4" JMLR 21/140, "
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -14,20 +15,6 @@ from core.errors import ConfigError, InputError, nearest
 from core.interfaces import StepConfig
 from core.registry import Registry
 from core.typed import setting
-
-
-def _check_fractions(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not 0 <= value <= 1:
-            raise ConfigError(f"{name}={value}: a share, give a number from 0 to 1.")
-
-
-def _check_not_negative(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < 0:
-            raise ConfigError(f"{name}={value}: must not be negative; null turns the rule off.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,14 +38,10 @@ class UrlFilterConfig(StepConfig):
     """Further words: a URL is blocked that has ``soft_word_threshold`` different ones."""
     banned_substrings: tuple[str, ...] = setting(())
     """Further strings: a URL is blocked whose letters and digits, without all other signs, hold any of them."""
-    soft_word_threshold: int | None = setting(2)
+    soft_word_threshold: int | None = setting(2, ge=1)
     """DataTrove's URLFilter, as used for FineWeb. Null: soft words do not count."""
     missing_url: Literal["keep", "reject"] = setting("reject")
     """What to do with a document that has no URL."""
-
-    def __post_init__(self) -> None:
-        if self.soft_word_threshold is not None and self.soft_word_threshold < 1:
-            raise ConfigError(f"soft_word_threshold={self.soft_word_threshold}: must be at least 1, or null.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,33 +50,28 @@ class LanguageConfig(StepConfig):
 
     languages: tuple[str, ...] | None = setting(("en",))
     """ISO 639-1 codes to keep. Null: record the language and reject nothing."""
-    threshold: float | None = setting(0.65)
+    threshold: float | None = setting(0.65, ge=0, le=1)
     """Least score (FineWeb, section 3.3). Null: no score is too low."""
     backend: Literal["resiliparse", "fasttext"] = setting("resiliparse")
     """``resiliparse`` works without a model file, with 101 languages. ``fasttext`` is what FineWeb used."""
     model: str | None = setting(None, files=True)
     """Path of ``lid.176.bin`` or ``lid.176.ftz``; needed by ``fasttext``."""
-    top_k: int = setting(0)
+    top_k: int = setting(0, ge=0, le=100)
     """Write this many languages with their scores to ``metadata["languages"]``; 0: only the best one, as always, to
     ``language`` and ``language_score``."""
-    max_rank: int = setting(800)
+    max_rank: int = setting(800, ge=1)
     """``resiliparse`` only: largest distance to the language's profile. Its authors call 1200 the limit of sense;
     English web pages measured here stay under 750."""
-    margin_scale: float = setting(4.0)
+    margin_scale: float = setting(4.0, gt=0)
     """``resiliparse`` only: distance to the next language that takes the score from 0.5 to 0.73."""
-    max_chars: int | None = setting(20_000)
+    max_chars: int | None = setting(20_000, ge=1)
     """Only this many characters from the start are looked at. Null: all, as in FineWeb."""
 
     def __post_init__(self) -> None:
-        _check_fractions(self, "threshold")
         if self.languages is not None and not self.languages:
             raise ConfigError("languages is empty: give at least one code, such as [en], or null to reject nothing.")
         if self.backend == "fasttext" and self.model is None:
             raise ConfigError("backend=fasttext needs model=<path of lid.176.bin>, from https://fasttext.cc.")
-        if self.margin_scale <= 0 or self.max_rank < 1 or (self.max_chars is not None and self.max_chars < 1):
-            raise ConfigError("margin_scale, max_rank and max_chars must be above 0.")
-        if not 0 <= self.top_k <= 100:
-            raise ConfigError(f"top_k={self.top_k}: give a number from 0 to 100.")
 
     def check(self, registry: Registry, where: str) -> None:
         """Refuse codes that resiliparse does not know, a model that is not there and a missing library."""
@@ -131,48 +109,46 @@ class WordsConfig(StepConfig):
 class GopherRepetitionConfig(WordsConfig):
     """Repetition in a document (Gopher, appendix A.1.1, table A1; used by FineWeb, section 3.3). Null: no such rule."""
 
-    dup_line_frac: float | None = setting(0.30)
-    dup_para_frac: float | None = setting(0.30)
-    dup_line_char_frac: float | None = setting(0.20)
-    dup_para_char_frac: float | None = setting(0.20)
-    top_2_gram: float | None = setting(0.20)
+    dup_line_frac: float | None = setting(0.30, ge=0, le=1)
+    dup_para_frac: float | None = setting(0.30, ge=0, le=1)
+    dup_line_char_frac: float | None = setting(0.20, ge=0, le=1)
+    dup_para_char_frac: float | None = setting(0.20, ge=0, le=1)
+    top_2_gram: float | None = setting(0.20, ge=0, le=1)
     """Share of characters in the most frequent word 2-gram; likewise the next two."""
-    top_3_gram: float | None = setting(0.18)
-    top_4_gram: float | None = setting(0.16)
-    dup_5_gram: float | None = setting(0.15)
+    top_3_gram: float | None = setting(0.18, ge=0, le=1)
+    top_4_gram: float | None = setting(0.16, ge=0, le=1)
+    dup_5_gram: float | None = setting(0.15, ge=0, le=1)
     """Share of characters in word 5-grams seen before in the document; likewise the next five."""
-    dup_6_gram: float | None = setting(0.14)
-    dup_7_gram: float | None = setting(0.13)
-    dup_8_gram: float | None = setting(0.12)
-    dup_9_gram: float | None = setting(0.11)
-    dup_10_gram: float | None = setting(0.10)
-
-    def __post_init__(self) -> None:
-        _check_fractions(self, *(field.name for field in dataclasses.fields(self) if "_" in field.name))
+    dup_6_gram: float | None = setting(0.14, ge=0, le=1)
+    dup_7_gram: float | None = setting(0.13, ge=0, le=1)
+    dup_8_gram: float | None = setting(0.12, ge=0, le=1)
+    dup_9_gram: float | None = setting(0.11, ge=0, le=1)
+    dup_10_gram: float | None = setting(0.10, ge=0, le=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GopherQualityConfig(WordsConfig):
     """Word and line statistics (Gopher, appendix A.1.1; used by FineWeb, section 3.3). Null: no such rule."""
 
-    min_doc_words: int | None = setting(50)
-    max_doc_words: int | None = setting(100_000)
-    min_avg_word_length: float | None = setting(3.0)
-    max_avg_word_length: float | None = setting(10.0)
-    max_symbol_word_ratio: float | None = setting(0.1)
+    min_doc_words: int | None = setting(50, ge=0)
+    max_doc_words: int | None = setting(100_000, ge=1)
+    min_avg_word_length: float | None = setting(3.0, ge=0)
+    max_avg_word_length: float | None = setting(10.0, gt=0)
+    max_symbol_word_ratio: float | None = setting(0.1, ge=0)
     """Hash signs, and ellipses, per word."""
-    max_bullet_lines_ratio: float | None = setting(0.9)
-    max_ellipsis_lines_ratio: float | None = setting(0.3)
-    min_alpha_words_ratio: float | None = setting(0.8)
+    max_bullet_lines_ratio: float | None = setting(0.9, ge=0, le=1)
+    max_ellipsis_lines_ratio: float | None = setting(0.3, ge=0, le=1)
+    min_alpha_words_ratio: float | None = setting(0.8, ge=0, le=1)
     """Least share of words with a letter."""
-    min_stop_words: int | None = setting(2)
+    min_stop_words: int | None = setting(2, ge=0)
     """Least number of different ones of ``stop_words``."""
     stop_words: tuple[str, ...] = setting(("the", "be", "to", "of", "and", "that", "have", "with"))
 
     def __post_init__(self) -> None:
-        _check_fractions(self, "max_bullet_lines_ratio", "max_ellipsis_lines_ratio", "min_alpha_words_ratio")
-        _check_not_negative(self, "min_doc_words", "max_doc_words", "min_avg_word_length", "max_avg_word_length")
-        _check_not_negative(self, "max_symbol_word_ratio", "min_stop_words")
+        for what in ("doc_words", "avg_word_length"):
+            least, most = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if least is not None and most is not None and least > most:
+                raise ConfigError(f"min_{what}={least}: above max_{what}={most}, which no document can satisfy.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,11 +157,11 @@ class C4QualityConfig(WordsConfig):
 
     filter_no_terminal_punct: bool = setting(False)
     """Drop lines without terminal punctuation. C4: yes; FineWeb: no."""
-    min_num_sentences: int | None = setting(5)
+    min_num_sentences: int | None = setting(5, ge=0)
     """Least number of sentences in the lines that are left (C4). Null turns a rule with a number off."""
-    min_words_per_line: int | None = setting(3)
+    min_words_per_line: int | None = setting(3, ge=0)
     """Drop shorter lines (C4)."""
-    max_word_length: int | None = setting(1000)
+    max_word_length: int | None = setting(1000, ge=0)
     """Drop lines with a longer word (in C4's code, not in its paper)."""
     remove_citations: bool = setting(True)
     """Strip ``[1]``, ``[edit]``, ``[citation needed]`` (C4's code)."""
@@ -198,29 +174,22 @@ class C4QualityConfig(WordsConfig):
     filter_policy: bool = setting(True)
     """Drop lines about cookies, privacy policies and terms of use (C4's code)."""
 
-    def __post_init__(self) -> None:
-        _check_not_negative(self, "min_num_sentences", "min_words_per_line", "max_word_length")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineWebQualityConfig(WordsConfig):
     """FineWeb's own rules (FineWeb, section 3.6). Null: no such rule."""
 
-    line_punct_thr: float | None = setting(0.12)
+    line_punct_thr: float | None = setting(0.12, ge=0, le=1)
     """Least share of lines that end in punctuation."""
     line_punct_exclude_zero: bool = setting(False)
     """Do not apply ``line_punct_thr`` to pages without any such line (an option of DataTrove's code)."""
-    short_line_thr: float | None = setting(0.67)
+    short_line_thr: float | None = setting(0.67, ge=0, le=1)
     """Largest share of lines of up to ``short_line_length`` characters."""
-    short_line_length: int = setting(30)
-    char_duplicates_ratio: float | None = setting(0.01)
+    short_line_length: int = setting(30, ge=0)
+    char_duplicates_ratio: float | None = setting(0.01, ge=0, le=1)
     """Largest share of characters in repeated lines. FineWeb's text says 0.1, its appendix and its code 0.01."""
-    new_line_ratio: float | None = setting(0.3)
+    new_line_ratio: float | None = setting(0.3, ge=0)
     """Largest number of line breaks per word (in FineWeb's code, not in its paper)."""
-
-    def __post_init__(self) -> None:
-        _check_fractions(self, "line_punct_thr", "short_line_thr", "char_duplicates_ratio")
-        _check_not_negative(self, "new_line_ratio", "short_line_length")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -232,16 +201,13 @@ class PiiConfig(StepConfig):
     """Turn off for mathematics: ``8.2.1.4`` may be the number of a section."""
     public_ips_only: bool = setting(True)
     """Leave private and reserved ranges as they are (FineWeb, section 3.7)."""
-    email_replacements: tuple[str, ...] = setting(("email@example.com", "firstname.lastname@example.org"))
+    email_replacements: tuple[str, ...] = setting(("email@example.com", "firstname.lastname@example.org"), min_length=1)
     """Used in turn, from the first one in each document (DataTrove's PIIFormatter)."""
     ip_replacements: tuple[str, ...] = setting(
-        ("22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168")
+        ("22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168"),
+        min_length=1,
     )
     """DataTrove's addresses, which answered nobody when its authors chose them."""
-
-    def __post_init__(self) -> None:
-        if not self.email_replacements or not self.ip_replacements:
-            raise ConfigError("email_replacements and ip_replacements must not be empty.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -257,7 +223,7 @@ class ThresholdConfig(StepConfig):
     """Largest value kept. Null: none is too high."""
     by: str | None = setting(None)
     """Name in the metadata of what ``minimums`` differ by, such as the programming language."""
-    minimums: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    minimums: Mapping[str, float] = setting(default_factory=dict)
     """``minimum`` of single groups; the others have the general one (SmolLM2, appendix D: Java 2, others 3)."""
 
     def __post_init__(self) -> None:
@@ -276,24 +242,22 @@ class KeepProbabilityConfig(StepConfig):
 
     key: str = setting("int_score")
     """Name in the document's metadata."""
-    probabilities: Mapping[str, float] = dataclasses.field(
-        default_factory=lambda: {"0": 0.0, "1": 0.1, "2": 0.3, "3": 1.0}
+    probabilities: Mapping[str, float] = setting(
+        default_factory=lambda: {"0": 0.0, "1": 0.1, "2": 0.3, "3": 1.0}, ge=0, le=1, min_length=1
     )
     """Probability from this score on, up to the next one named; below the lowest one documents are dropped. 0 and 1
     are SmolLM2's (section 6); 0.1 and 0.3 are OURS, the paper does not give its rates."""
-    seed: int | None = setting(None)
+    seed: int | None = setting(None, ge=0)
     """Seed of the draw; null: the run's. A document is drawn by its id, so in every run with the same seed alike."""
 
     def __post_init__(self) -> None:
-        if not self.probabilities:
-            raise ConfigError("probabilities is empty: give at least one, such as {0: 0.5}.")
-        for score, probability in self.probabilities.items():
+        for score in self.probabilities:
             try:
-                float(score)
+                finite = math.isfinite(float(score))
             except ValueError:
-                raise ConfigError(f"probabilities.{score}: the score must be a number.") from None
-            if not 0 <= probability <= 1:
-                raise ConfigError(f"probabilities.{score}={probability}: give a number from 0 to 1.")
+                finite = False
+            if not finite:
+                raise ConfigError(f"probabilities.{score}: the score must be a number.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -302,12 +266,8 @@ class TopFractionConfig(StepConfig):
 
     key: str = setting("score")
     """Name in the document's metadata."""
-    fraction: float = setting(0.1)
+    fraction: float = setting(0.1, gt=0, le=1)
     """Share of documents to keep (DCLM, section 4.4), and those with the same value as the last one kept."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.fraction <= 1:
-            raise ConfigError(f"fraction={self.fraction}: give a number above 0, up to 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -324,11 +284,11 @@ class DomainRecallConfig(StepConfig):
     """A page with at least this score is kept whatever its domain. Null: every page needs its domain."""
     page_score: float = setting(2.0)
     """Score from which a page counts for its domain (paper and README)."""
-    min_pages: int | None = setting(10)
+    min_pages: int | None = setting(10, ge=1)
     """Least number of such pages (paper)."""
-    min_share: float | None = setting(None)
+    min_share: float | None = setting(None, ge=0, le=1)
     """Least share of such pages among those of the domain (README: 0.1)."""
-    share_min_pages: int = setting(1)
+    share_min_pages: int = setting(1, ge=1)
     """Least number of pages that a domain needs for ``min_share`` to apply (ours; 1: as published)."""
     domains: tuple[str, ...] = setting(())
     """Domains that qualify in any case (FineMath: those with at least 10 URLs in OpenWebMath or InfiMM-WebMath)."""
@@ -341,15 +301,8 @@ class DomainRecallConfig(StepConfig):
     domain: Literal["host", "registrable"] = setting("host")
     """``host``: the URL's host without ``www.``. ``registrable``: what can be registered under a public suffix
     (``example.co.uk``), by the list inside the tld package. The paper does not say which."""
-    report_domains: int = setting(50)
+    report_domains: int = setting(50, ge=0)
     """Number of domains in the report: those with most pages."""
-
-    def __post_init__(self) -> None:
-        _check_fractions(self, "min_share")
-        for name in ("min_pages", "share_min_pages"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}={value}: must be at least 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -358,12 +311,8 @@ class TokensConfig(StepConfig):
 
     tokenizer: str | None = setting(None, files=True)
     """A ``tokenizer.json``, or a folder with one. Null: estimated from the UTF-8 bytes; tables say "estimated"."""
-    bytes_per_token: float = setting(4.5)
+    bytes_per_token: float = setting(4.5, gt=0)
     """For the estimate: English web text with byte-level BPE of about 50,000 entries. Ours."""
-
-    def __post_init__(self) -> None:
-        if self.bytes_per_token <= 0:
-            raise ConfigError(f"bytes_per_token={self.bytes_per_token}: must be above 0.")
 
     def check(self, registry: Registry, where: str) -> None:
         """Refuse a tokenizer that is not there."""
@@ -386,14 +335,9 @@ class StatisticsConfig(TokensConfig):
 class LongDocumentsConfig(TokensConfig):
     """Find documents long enough for context extension (SmolLM2, section 4.6: at least 8k tokens)."""
 
-    min_tokens: int = setting(8192)
+    min_tokens: int = setting(8192, ge=1)
     """Least length (SmolLM2, section 4.6)."""
     by: str | None = setting(None)
     """Metadata by which long documents are counted, such as the source. Null: by the URL's host."""
     keep: Literal["all", "long"] = setting("all")
     """``all``: only write ``tokens`` and ``long`` to the metadata. ``long``: reject the others."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min_tokens < 1:
-            raise ConfigError(f"min_tokens={self.min_tokens}: must be at least 1.")

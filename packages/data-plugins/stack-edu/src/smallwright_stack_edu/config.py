@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from core.checks import at_least
 from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.typed import setting
@@ -28,16 +27,12 @@ PERMISSIVE = (
 class CodeLanguageConfig(StepConfig):
     """Settings of ``code_language``."""
 
-    languages: tuple[str, ...] = setting(LANGUAGES)
+    languages: tuple[str, ...] = setting(LANGUAGES, min_length=1)
     """Languages to keep, by their names on GitHub. HTML is not among Stack-Edu's (SmolLM2, App. D)."""
     field: str = setting("language")
     """Metadata with the language, where the rows have one; the step writes the common name there."""
     path_field: str = setting("path")
     """Metadata with the file's path, whose ending says the language where the rows have none."""
-
-    def __post_init__(self) -> None:
-        if not self.languages:
-            raise ConfigError("languages is empty: give at least one, such as languages=[Python].")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,20 +70,19 @@ class FetchContentsConfig(StepConfig):
     """Encoding where the row names none."""
     refetch: bool = setting(False)
     """Fetch also for rows that came with their text."""
-    max_bytes: int = setting(10 * 1024 * 1024)
+    max_bytes: int = setting(10 * 1024 * 1024, ge=1)
     """Largest content, as stored and as text; larger ones are set aside. StarCoder2 took what is under 10 MB as stored
     (arXiv 2402.19173 §2.1)."""
-    threads: int = setting(32, identity=False)
+    threads: int = setting(32, ge=1, le=10_000, identity=False)
     """Contents fetched at a time, by each worker."""
-    retries: int = setting(4, identity=False)
+    retries: int = setting(4, ge=0, identity=False)
     """Further tries after the storage failed, with twice the pause each time."""
-    pause: float = setting(0.5, identity=False)
+    pause: float = setting(0.5, ge=0, le=3600, identity=False)
     """Seconds before the second try."""
-    give_up_after: int = setting(50, identity=False)
+    give_up_after: int = setting(50, ge=1, identity=False)
     """So many failures of the storage in a row end the run, because then not the files are at fault."""
 
     def __post_init__(self) -> None:
-        at_least(self, max_bytes=1, threads=1, retries=0, pause=0, give_up_after=1)
         try:
             "".encode(self.encoding)
         except LookupError:
@@ -99,17 +93,17 @@ class FetchContentsConfig(StepConfig):
 class CodeQualityConfig(StepConfig):
     """Settings of ``code_quality``: StarCoder2's basic filters (arXiv 2402.19173 §2.1). Null: no such rule."""
 
-    max_lines: int | None = setting(100_000)
+    max_lines: int | None = setting(100_000, ge=1)
     """More lines are data or generated code."""
-    max_mean_line: float | None = setting(100.0)
+    max_mean_line: float | None = setting(100.0, ge=1)
     """Longest mean line in characters."""
-    max_line: int | None = setting(1000)
+    max_line: int | None = setting(1000, ge=1)
     """Longest line in characters."""
     prose: tuple[str, ...] = setting(("HTML", "JSON", "Markdown", "Roff", "Roff Manpage", "SMT", "TeX", "Text", "XML"))
     """Languages whose lines may be long: for them only ``max_prose_line`` counts."""
-    max_prose_line: int | None = setting(100_000)
+    max_prose_line: int | None = setting(100_000, ge=1)
     """Longest line in characters, of these languages."""
-    min_alphabetic: float | None = setting(0.25)
+    min_alphabetic: float | None = setting(0.25, ge=0, le=1)
     """Least share of characters that are letters."""
     generated_phrases: tuple[str, ...] = setting(
         (
@@ -121,39 +115,26 @@ class CodeQualityConfig(StepConfig):
         )
     )
     """Marks of generated files, looked for in the first ``generated_lines`` lines."""
-    generated_lines: int = setting(5)
+    generated_lines: int = setting(5, ge=0)
     """Lines looked at for these marks."""
-    max_encoded_run: int | None = setting(1024)
+    max_encoded_run: int | None = setting(1024, ge=1)
     """Longest run of encoded data (base64, hexadecimal bytes, escapes) in characters."""
-    max_encoded_share: float | None = setting(0.5)
+    max_encoded_share: float | None = setting(0.5, ge=0, le=1)
     """Largest share of the file's characters in such runs."""
     language_field: str = setting("language")
     """Metadata with the language."""
-
-    def __post_init__(self) -> None:
-        at_least(self, max_lines=1, max_mean_line=1, max_line=1, max_prose_line=1, generated_lines=0)
-        for name in ("min_alphabetic", "max_encoded_share"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"{name}={value}: give a share from 0 to 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoCodeConfig:
     """Settings of ``demo_code``."""
 
-    files: int = setting(4)
+    files: int = setting(4, ge=1, le=64)
     """Number of ``.jsonl.gz`` files."""
-    scale: float = setting(1.0)
+    scale: float = setting(1.0, ge=0.1, le=1)
     """Share of the topics and so, about, of the files: 1.0 gives 623 rows."""
     contaminate_with: tuple[str, ...] = setting(
         ("smallwright_eval:tasks/smallwright_lesson_completion.jsonl",), files=True
     )
     """Evaluation items (``{"context", "choices", "label"}`` per line) copied into some files, for decontamination to
     find: paths of JSONL files, or ``package:relative/path``. One that is not installed is left out."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.files <= 64:
-            raise ConfigError(f"files={self.files}: must be from 1 to 64.")
-        if not 0.1 <= self.scale <= 1:
-            raise ConfigError(f"scale={self.scale}: must be from 0.1 to 1.")

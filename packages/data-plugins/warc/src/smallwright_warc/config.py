@@ -7,7 +7,6 @@ from typing import Literal
 from core.interfaces import StepConfig
 from core.typed import setting
 
-RECORD_TYPES = ("response", "conversion", "resource")
 OPT_OUT_SIGNALS = ("noai", "noimageai", "noml", "noindex", "noarchive", "nosnippet", "tdm-reservation")
 
 
@@ -15,16 +14,18 @@ OPT_OUT_SIGNALS = ("noai", "noimageai", "noml", "noindex", "noarchive", "nosnipp
 class PageConfig(StepConfig):
     """Settings of every step that turns records of an archive into pages."""
 
-    max_record_bytes: int = setting(10 * 1024 * 1024)
+    max_record_bytes: int = setting(10 * 1024 * 1024, ge=1)
     """Largest record block, and largest decoded page, in bytes; larger ones are set aside unread."""
-    statuses: tuple[int, ...] = setting((200,))
+    statuses: tuple[int, ...] = setting((200,), ge=100, le=599, min_length=1)
     """HTTP status codes whose pages are kept."""
-    content_types: tuple[str, ...] = setting(("text/html", "application/xhtml+xml", "text/plain"))
+    content_types: tuple[str, ...] = setting(("text/html", "application/xhtml+xml", "text/plain"), min_length=1)
     """Media types whose pages are kept. A response that declares none is kept when its first bytes look like HTML."""
-    record_types: tuple[str, ...] = setting(("response", "conversion"))
+    record_types: tuple[Literal["response", "conversion", "resource"], ...] = setting(
+        ("response", "conversion"), min_length=1
+    )
     """Kinds of WARC records that are pages: ``response`` (HTTP), ``conversion`` (plain text, as in WET files),
     ``resource`` (a page without HTTP headers)."""
-    opt_out_bytes: int = setting(32_768)
+    opt_out_bytes: int = setting(32_768, ge=0)
     """How far into a page's head ``<meta>`` elements with opt-out signals are looked for; 0: only HTTP headers are."""
     snapshot: str | None = setting(None)
     """Regular expression that finds the crawl's name in a file's path, such as ``CC-MAIN-\\d{4}-\\d{2}``; it goes to
@@ -35,19 +36,11 @@ class PageConfig(StepConfig):
     one alone."""
 
     def __post_init__(self) -> None:
-        if self.max_record_bytes < 1:
-            raise ValueError(f"max_record_bytes={self.max_record_bytes}: must be at least 1.")
-        if self.opt_out_bytes < 0:
-            raise ValueError(f"opt_out_bytes={self.opt_out_bytes}: must be at least 0.")
         if self.snapshot is not None:
             try:
                 re.compile(self.snapshot)
             except re.error as error:
                 raise ValueError(f"snapshot={self.snapshot}: no regular expression ({error}).") from None
-        unknown = set(self.record_types) - set(RECORD_TYPES)
-        if unknown or not self.record_types:
-            given = ", ".join(sorted(unknown)) or "nothing"
-            raise ValueError(f"record_types: {given} given; known are {', '.join(RECORD_TYPES)}.")
         for signal in self.drop_opt_out:
             if signal.rpartition(":")[2] not in OPT_OUT_SIGNALS:
                 raise ValueError(f"drop_opt_out: {signal} is no signal; known are {', '.join(OPT_OUT_SIGNALS)}.")
@@ -68,19 +61,12 @@ class ReadWarcConfig(PageConfig):
 class FetchConfig(PageConfig):
     """Settings of the steps that fetch single records."""
 
-    connections: int = setting(16, identity=False)
+    connections: int = setting(16, ge=1, le=10_000, identity=False)
     """Records of remote files fetched at a time."""
-    retries: int = setting(5, identity=False)
+    retries: int = setting(5, ge=0, identity=False)
     """How often a fetch that failed for the network's sake is tried again."""
-    backoff_seconds: float = setting(1.0, identity=False)
+    backoff_seconds: float = setting(1.0, ge=0, le=3600, identity=False)
     """Pause before the first retry; it doubles each time, up to a minute."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.connections < 1:
-            raise ValueError(f"connections={self.connections}: must be at least 1.")
-        if self.retries < 0 or self.backoff_seconds < 0:
-            raise ValueError(f"retries={self.retries}, backoff_seconds={self.backoff_seconds}: must be at least 0.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,13 +76,8 @@ class ReadIndexConfig(FetchConfig):
     prefix: str | None = setting(None)
     """What stands before an index's file names: a folder, ``s3://...`` or ``https://data.commoncrawl.org/``; None: the
     folder of the index file."""
-    batch_rows: int = setting(10_000)
+    batch_rows: int = setting(10_000, ge=1)
     """Rows looked at together; a batch is read in the order of files and offsets, each file opened once."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.batch_rows < 1:
-            raise ValueError(f"batch_rows={self.batch_rows}: must be at least 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,13 +88,8 @@ class RefetchConfig(FetchConfig):
     """Archives to take pages from: paths, globs or URLs, found by file name. None given: the recipe's input files."""
     prefix: str | None = setting(None)
     """What stands before the ``warc_path`` of documents that came from an index; None: they are found by file name."""
-    batch_documents: int = setting(200)
+    batch_documents: int = setting(200, ge=1)
     """Documents looked at together; in a batch, records are read in the order of files and offsets."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.batch_documents < 1:
-            raise ValueError(f"batch_documents={self.batch_documents}: must be at least 1.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

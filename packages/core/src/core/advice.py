@@ -1,0 +1,15 @@
+"""Advice that can be followed: what a message offers is tried first."""
+
+from core import typed
+from core.errors import UserError
+from core.registry import Entry
+
+
+def tokenizer_of(entry: Entry, config: object, ids: int) -> str:
+    """Return ``" or tokenizer.vocab_size=<ids>"`` where that tokenizer can be had with so many ids, else nothing."""
+    try:
+        smaller = typed.build(type(config), {**vars(config), "vocab_size": ids}, "tokenizer")
+        fits = entry.build(smaller).vocab_size() == ids
+    except (UserError, TypeError):
+        return ""
+    return f" or tokenizer.vocab_size={ids}" if fits else ""
