@@ -70,7 +70,7 @@ def test_methods_and_evaluations_are_asked_before_any_work(registry, composed, m
     for kind, name in (("posttrainers", "polish"), ("evaluators", "judge")):
         monkeypatch.setattr(registry.get(kind, name).load(), "check_plan", check_plan, raising=False)
     graph.build(composed("+posttrain=polish"), registry)
-    assert asked == ["eval", "posttrain.polish", "eval"]
+    assert asked == ["pretrain", "eval", "posttrain.polish", "eval"]  # the toy trainer is of the same class
 
 
 def test_a_folder_of_the_store_is_named_by_label_and_digest(registry, composed, tmp_path):
