@@ -88,7 +88,8 @@ class TrainConfig:
                     f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each "
                     "names the set's own column."
                 )
-        if self.dataset is not None and not self.on_hub() and not is_file_name(self.dataset):
+        named = self.dataset is None or is_file_name(self.dataset) or Path(self.dataset).expanduser().exists()
+        if not named and not self.on_hub():
             raise ConfigError(
                 f"dataset={self.dataset}: neither a file ({', '.join(ENDINGS)}, also with {PACKED}) nor a hub id "
                 "(owner/name); null uses the shipped set."

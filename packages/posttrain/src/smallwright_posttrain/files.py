@@ -107,7 +107,7 @@ def _lines(file: IO[bytes]) -> Numbered:
 
 def _parse(line: bytes) -> Any:
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8").strip().removesuffix(","))
     except UnicodeDecodeError:
         return BadRow(NOT_UTF8)
     except (ValueError, RecursionError):
@@ -157,7 +157,9 @@ def _escaped(text: str) -> bool:
 def _contained(value: Any) -> list[Any] | None:
     """Return the rows of an object that holds a whole set, such as ``{"data": [...]}``."""
     lists = [value[key] for key in SETS if isinstance(value.get(key), list)] if isinstance(value, dict) else []
-    return lists[0] if len(lists) == 1 and lists[0] else None
+    if len(lists) != 1 or not lists[0] or not isinstance(lists[0][0], dict):
+        return None
+    return None if {"role", "from"} & set(lists[0][0]) else lists[0]  # those are the turns of one conversation
 
 
 def _parquet(path: Path) -> Numbered:

@@ -30,8 +30,8 @@ CONVERSATIONS = (
     "chat",
     "turns",
     "contents",
-    "items",
-)
+    "items", "data",
+)  # fmt: skip
 PROMPTS = ("prompt", "instruction", "question", "query", "problem", "inputs", "user", "human", "input")
 ANSWERS = ("completion", "output", "response", "answer", "solution", "targets", "assistant", "gpt")
 MATERIALS = ("input", "context")
@@ -196,7 +196,13 @@ def _refuse_media(row: Mapping[str, Any]) -> None:
 
 
 def _refuse_disliked(row: Mapping[str, Any]) -> set[str]:
-    """Refuse an answer that people disliked, as KTO's sets label some; return the columns that say so."""
+    """Refuse a row of weight 0, and an answer that people disliked, as KTO's sets label some.
+
+    Returns:
+        The columns that say what people thought.
+    """
+    if row.get("weight") in (0, "0"):
+        raise BadRow("weight: 0, a row that is not to be learned from")
     for key in LABELS:
         liked = str(row.get(key)).lower()
         if liked in ("false", "0"):
