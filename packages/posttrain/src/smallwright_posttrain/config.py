@@ -134,7 +134,7 @@ class SftConfig(TrainConfig):
 
     assistant_only_loss: bool = setting(True)
     """Learn from the assistant's tokens only. SmolLM2's recipe learns from all (§5.2)."""
-    replay: float = setting(1.0, ge=0)
+    replay: float = setting(0.0, ge=0)
     """Tokens of the documents of pretraining to learn beside each token of the set, in every epoch: they keep the model
     from forgetting. 0: none."""
     packing: bool = setting(False)

@@ -8,7 +8,6 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from core.interfaces import TokensMeta
 
 from smallwright_posttrain.encode import IGNORED_LABEL
@@ -25,6 +24,8 @@ def documents(tokens: Path, wanted: int, limit: int, seed: int) -> Iterator[dict
         wanted: Tokens to learn from, in all.
         limit: Tokens of a row.
     """
+    import numpy as np
+
     meta = TokensMeta.load(tokens)
     offsets = np.load(tokens / "train.offsets.npy", mmap_mode="r", allow_pickle=False)
     count = len(offsets) - 1
