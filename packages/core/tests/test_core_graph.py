@@ -70,6 +70,19 @@ def test_stages_come_in_the_order_of_work(registry, composed):
     assert stages["polish"].folder == "posttrain"
 
 
+def test_methods_and_evaluations_are_asked_before_any_work(registry, composed, monkeypatch):
+    asked = []
+
+    def check_plan(stage, where, architecture, tokenizer):
+        assert architecture.vocab_rows() >= tokenizer.vocab_size()
+        asked.append(where)
+
+    for kind, name in (("posttrainers", "polish"), ("evaluators", "judge")):
+        monkeypatch.setattr(registry.get(kind, name).load(), "check_plan", check_plan, raising=False)
+    graph.build(composed("+posttrain=polish"), registry)
+    assert asked == ["pretrain", "eval", "posttrain.polish", "eval"]  # the toy trainer is of the same class
+
+
 def test_a_folder_of_the_store_is_named_by_label_and_digest(registry, composed, tmp_path):
     spec = graph.build(composed(), registry)[-2]
     assert spec.directory(tmp_path) == tmp_path / "pretrain" / f"tiny-nano-{spec.digest}"

@@ -288,6 +288,28 @@ def test_fewshot_examples_change_the_prompt(root, tmp_path):
     assert samples(tmp_path / "none") != samples(tmp_path / "one")
 
 
+def test_items_longer_than_the_model_are_counted(root, tmp_path):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/shots.yaml").write_text(
+        f"include: {root / 'tasks/first.yaml'}\ntask: shots\nfewshot_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {root / 'tasks/first.jsonl'}}}}}\n"
+    )
+    folder = {"tasks": ("shots",), "task_paths": (str(tmp_path / "tasks"),), "perplexity": False, "limit": 4}
+    short = evaluate(root, tmp_path / "short", fewshot_by_task={"shots": 1}, **folder)["eval"][0]
+    assert (short["cut_items"], short["lost_fewshots"]) == (0, 0)
+    long = evaluate(root, tmp_path / "long", fewshot_by_task={"shots": 8}, **folder)["eval"][0]
+    assert long["cut_items"] == 4
+    assert 4 * 1 <= long["lost_fewshots"] <= 4 * 4  # of about 150 tokens 25 are cut, each example has 13 to 19
+    cut = evaluate(root, tmp_path / "cut", tasks=(), perplexity_tokens=500, max_model_len=16)["eval"][0]
+    assert cut["cut_items"] > 0
+
+
+def test_inputs_longer_than_the_models_positions_are_refused(root, tmp_path):
+    for engine in ("transformers", "vllm"):
+        with pytest.raises(ConfigError, match=rf"max_model_len={POSITIONS + 1}: above the model's {POSITIONS} pos"):
+            evaluate(root, tmp_path, tasks=("first",), engine=engine, max_model_len=POSITIONS + 1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -11,13 +11,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from smallwright_posttrain.config import DpoConfig, SftConfig
 from smallwright_posttrain.datasets import generate
-from smallwright_posttrain.rows import BadRow, chat_row, preference_row
-
-USER, ANSWER, OTHER = (
-    {"role": "user", "content": "q"},
-    {"role": "assistant", "content": "a"},
-    {"role": "assistant", "content": "b"},
-)
+from smallwright_posttrain.forms import chat_row, preference_row
 
 
 def test_both_options_compose_side_by_side():
@@ -41,6 +35,8 @@ def test_both_options_compose_side_by_side():
         ({"dataset": "chats.csv"}, "neither"),
         ({"loss_type": "sigmod"}, "sigmoid"),
         ({"learning_rat": 1.0}, "learning_rate"),
+        ({"attn_implementation": "nope"}, "attn_implementation=nope: unknown"),
+        ({"columns": {"promt": "question"}}, r"columns\.promt: unknown\. Did you mean 'prompt'"),
     ],
 )
 def test_wrong_settings_name_the_key(settings, words):
@@ -71,32 +67,5 @@ def test_shipped_sets_are_what_the_generator_writes(tmp_path):
     for name in ("chat.jsonl", "preferences.jsonl"):
         shipped = (resources.files("smallwright_posttrain.datasets") / name).read_bytes()
         assert (tmp_path / name).read_bytes() == shipped
-    assert [chat_row(row) for row in generate.conversations()] == generate.conversations()
-    assert [preference_row(row) for row in generate.preferences()] == generate.preferences()
-
-
-def test_preference_rows_of_each_form_are_the_same():
-    expected = {"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]}
-    for row in (
-        {"prompt": "q", "chosen": "a", "rejected": "b"},
-        {"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]},
-        {"chosen": [USER, ANSWER], "rejected": [USER, OTHER]},
-        {"prompt": "q", "chosen": [USER, ANSWER], "rejected": [USER, OTHER]},
-    ):
-        assert preference_row(row) == expected
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ({"prompt": "q", "chosen": "a", "rejected": "a"}, "same"),
-        ({"chosen": "a", "rejected": "b"}, "prompt: missing"),
-        ({"prompt": "q", "chosen": "a"}, "rejected: missing"),
-        ({"prompt": "q", "chosen": [USER], "rejected": [OTHER]}, "not an answer"),
-        ({"prompt": "q", "chosen": "\ud800", "rejected": "b"}, "Unicode"),
-        ({"prompt": 3, "chosen": "a", "rejected": "b"}, "not a list"),
-    ],
-)
-def test_bad_pairs_have_a_reason(row, reason):
-    with pytest.raises(BadRow, match=reason):
-        preference_row(row)
+    assert [chat_row(row).row for row in generate.conversations()] == generate.conversations()
+    assert [preference_row(row).row for row in generate.preferences()] == generate.preferences()

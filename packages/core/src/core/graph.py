@@ -52,7 +52,7 @@ class _Builder:
         tokens = self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer})
         model = self._pretrain(tokenizer, tokens)
         self._evaluate("eval", model, tokenizer, tokens)
-        aligned = self._posttrain(model, tokenizer)
+        aligned = self._posttrain(model, tokenizer, tokens)
         if aligned is not model:
             self._evaluate(f"eval-{aligned.name}", aligned, tokenizer, tokens)
         return self.stages
@@ -251,7 +251,7 @@ class _Builder:
         at = "arch.initializer"
         return self._new("init", entry, config, where=at, label=label, inputs=inputs, architecture=architecture)
 
-    def _posttrain(self, model: StageSpec, tokenizer: StageSpec) -> StageSpec:
+    def _posttrain(self, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> StageSpec:
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
@@ -261,7 +261,7 @@ class _Builder:
             assert architecture is not None
             entry.build(config).check_plan(f"posttrain.{name}", architecture.build(), tokenizer.build())
             label = f"{names.check(str(name), 'a method of posttrain')}-{architecture.label()}"
-            inputs = {"model": model}
+            inputs = {"model": model, "tokens": tokens}
             model = self._new(
                 name,
                 entry,

@@ -156,6 +156,10 @@ class Stage(ABC):
 class Tokenizer(Stage):
     """A stage that builds a tokenizer."""
 
+    def chat_template(self) -> str | None:
+        """Return the chat template, empty where there is none; None: it is not known before the work."""
+        return None
+
     @abstractmethod
     def vocab_size(self) -> int:
         """Number of ids, specials included, known before any work: the embedding gets this many rows."""

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from core import lineage
+from core import alignment, lineage
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--accent:#3b6fd4;--second:#d47a3b;--muted:#888}
@@ -87,7 +87,7 @@ def _evaluation(report: Mapping[str, Any]) -> str:
                 _number(row.get("stderr")),
                 _number(row.get("chance")),
                 over,
-                row.get("n"),
+                f"{row.get('n')} ({row['cut_items']} cut)" if row.get("cut_items") else row.get("n"),
                 engine,
             ]
         )
@@ -157,22 +157,32 @@ def _alignment(report: Mapping[str, Any]) -> str:
         ]
         if rows:
             parts.append(table(["held-out", "before", "after"], rows, numeric={1, 2}))
-    models = list(dict.fromkeys(row["model"] for row in report["eval"]))
-    if len(models) > 1:
-        parts.append(
-            "<h3>Before and after, on the evaluation tasks</h3>" + _compare(report["eval"], models[0], models[-1])
-        )
+        facts = [[name, shown] for name, shown in _of_the_set(summary) if shown]
+        if facts:
+            parts.append(table(["", ""], facts))
+    changes = alignment.changes(report["eval"])
+    if changes:
+        first, last = alignment.models(report["eval"]) or ("", "")
+        shown = [[task, metric, _number(old), _number(new), f"{new - old:+.4f}"] for task, metric, old, new in changes]
+        parts.append("<h3>Before and after, on the evaluation tasks</h3>")
+        parts += [f'<p class="failed">{escape(line)}</p>' for line in alignment.losses(report["eval"])]
+        parts.append(table(["task", "metric", first, last, "change"], shown, numeric={2, 3, 4}))
     return f"<h2>Post-training</h2>{''.join(parts)}" if parts else ""
 
 
-def _compare(rows: Sequence[Mapping[str, Any]], first: str, last: str) -> str:
-    values = {(row["model"], row["task"], row["metric"]): row["value"] for row in rows}
-    pairs = [(task, metric) for model, task, metric in values if model == first and (last, task, metric) in values]
-    shown = []
-    for task, metric in pairs:
-        before, after = values[first, task, metric], values[last, task, metric]
-        shown.append([task, metric, _number(before), _number(after), f"{after - before:+.4f}"])
-    return table(["task", "metric", first, last, "change"], shown, numeric={2, 3, 4})
+def _of_the_set(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a post-training method says of the set that it learned from."""
+
+    def counted(values: Mapping[str, int]) -> str:
+        return "; ".join(f"{count:,} {name}" for name, count in values.items())
+
+    return [
+        ("set", str(summary.get("dataset") or "")),
+        ("recognised as", counted(summary.get("dataset_forms") or {})),
+        ("set aside", counted(summary.get("rejected_reasons") or {})),
+        ("not used, or written otherwise", counted(summary.get("not_used") or {})),
+        ("damaged checkpoints passed over", ", ".join(summary.get("damaged_checkpoints") or ())),
+    ]
 
 
 def _funnel(report: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, compose, discovery, graph, names, observers, report, show_config, store
+from core import alignment, cli, compose, discovery, graph, names, observers, report, show_config, store
 from core.data.recipe import several
 from core.errors import ArtifactError, InputError, UserError, cannot_write, full_line, nearly_full
 from core.graph import StageSpec
@@ -117,6 +117,8 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         return 1
     finally:
         observers.notify(registry, run.directory, "run_finished", run=run)
+    for line in alignment.losses(json.loads(paths["json"].read_text())["eval"]):
+        print(f"warning: {line}", file=sys.stderr)
     print(f"report: {paths['html']}")
     if interruption is not None:
         raise interruption

@@ -11,6 +11,7 @@ from core.engines import allocator_environment, hub_environment, importing, vllm
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
 
+from smallwright_eval import cuts
 from smallwright_eval.config import LMEvalConfig
 
 SMALLEST_CPU_CACHE_GIB = 0.5
@@ -61,6 +62,22 @@ def register_model_class(architecture: Architecture | None) -> None:
         AutoModelForCausalLM.register(type(config), architecture.hf_model_class(), exist_ok=True)
 
 
+def check_length(config: LMEvalConfig, positions: int | None, where: str = "eval") -> None:
+    """Refuse inputs longer than the model can read.
+
+    Args:
+        positions: Of the model; None: it does not say.
+
+    Raises:
+        ConfigError: ``max_model_len`` is above them.
+    """
+    if positions is not None and config.max_model_len is not None and config.max_model_len > positions:
+        raise ConfigError(
+            f"{where}.max_model_len={config.max_model_len}: above the model's {positions} positions. Set "
+            f"{where}.max_model_len={positions}, or null, which is the same."
+        )
+
+
 def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, advance: Callable[[int], None]) -> Any:
     """Load the model and return it as an lm-eval ``TemplateLM``.
 
@@ -72,6 +89,7 @@ def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, 
         ConfigError: the engine is not installed, or does not know the model's class.
     """
     register_model_class(architecture)
+    check_length(config, json.loads((model / "config.json").read_text()).get("max_position_embeddings"))
     try:
         return (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model, advance)
     except UserError:
@@ -118,8 +136,8 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
     _check_known_to_vllm(model, config.trust_remote_code)
     _check_known_to_transformers(model, config.trust_remote_code)
 
-    class MeteredVLLM(VLLM):
-        """lm-eval's vLLM class, which also says how far it is."""
+    class MeteredVLLM(cuts.counting(VLLM, spare=-1)):  # type: ignore[misc]
+        """lm-eval's vLLM class, which also says how far it is and what it had to cut."""
 
         def _model_generate(self, requests: list[list[int]], *args: Any, **kwargs: Any) -> Any:
             outputs = super()._model_generate(requests, *args, **kwargs)
@@ -160,8 +178,8 @@ def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[in
 
     _check_known_to_transformers(model, config.trust_remote_code)
 
-    class MeteredHFLM(HFLM):
-        """lm-eval's Transformers class, which also says how far it is."""
+    class MeteredHFLM(cuts.counting(HFLM, spare=1)):  # type: ignore[misc]
+        """lm-eval's Transformers class, which also says how far it is and what it had to cut."""
 
         def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
             logits = super()._model_call(inps, *args, **kwargs)

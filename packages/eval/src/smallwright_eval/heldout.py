@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ def load(tokens: Path, max_tokens: int | None) -> HeldOut:
 def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
     """Return the cross-entropy of the held-out documents under the model.
 
-    Every token of a document is predicted once, its end-of-text id included, the first from the tokenizer's prefix
-    token. A document longer than the engine's longest input is cut into windows as lm-eval's rolling tasks do: the last
-    window has as much context as fits, each of the others one token. Cutting a document so raises its loss a little.
+    Every token of a document is predicted once, its end-of-text id included, the first from the end-of-text id that
+    stood before it in training (a chat tokenizer's own prefix token is one that the model never saw). A document longer
+    than the engine's longest input is cut into windows as lm-eval's rolling tasks do: the last window has as much
+    context as fits, each of the others one token. Cutting a document so raises its loss a little.
 
     Args:
         lm: Model as lm-eval's ``TemplateLM``.
@@ -59,7 +61,7 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
 
     Returns:
         ``nats_per_token``, ``perplexity``, ``bits_per_byte`` with their standard errors (over documents, since
-        tokens of one document are no independent samples), and ``tokens``, ``documents``, ``bytes``.
+        tokens of one document are no independent samples), and ``tokens``, ``documents``, ``cut_documents``, ``bytes``.
 
     Raises:
         InputError: token ids that the model does not have: tokens of another tokenizer.
@@ -75,7 +77,7 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
     requests, owners = [], []
     for owner, document in enumerate(held_out.documents):
         windows = get_rolling_token_windows(
-            token_list=document, prefix_token=lm.prefix_token_id, max_seq_len=lm.max_length - 2, context_len=1
+            token_list=document, prefix_token=held_out.meta.eos_token_id, max_seq_len=lm.max_length - 2, context_len=1
         )
         for context, continuation in map(make_disjoint_window, windows):
             requests.append((None, context, continuation))
@@ -97,6 +99,7 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
         "bits_per_byte_stderr": None if error is None else bits * error / nats,
         "tokens": int(lengths.sum()),
         "documents": len(held_out.documents),
+        "cut_documents": sum(windows > 1 for windows in Counter(owners).values()),
         "bytes": size,
         "unigram_nats_per_token": held_out.meta.unigram_loss,
     }
@@ -120,6 +123,8 @@ def rows(measured: dict[str, Any], vocab_size: int) -> list[dict[str, Any]]:
             "chance": chance,
             "higher_is_better": False,
             "num_fewshot": 0,
+            "cut_items": measured["cut_documents"],
+            "lost_fewshots": 0,
         }
         for metric, chance in chances.items()
     ]

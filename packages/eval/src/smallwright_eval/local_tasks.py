@@ -1,28 +1,58 @@
 """lm-eval tasks from folders: found by name, their data files checked line by line, no network asked."""
 
+import functools
+import importlib.util
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError, MissingPluginError, nearest
+
+from smallwright_eval.config import LMEvalConfig
 
 OWN_TASKS = Path(__file__).parent / "tasks"
 TEMPLATES = ("doc_to_text", "doc_to_choice", "doc_to_target")
+SPLITS_OF_SHOTS = ("fewshot_split", "training_split", "validation_split", "test_split")
+"""Where lm-eval takes few-shot examples from: the first that a task has."""
 
 
-def task_manager(names: Iterable[str], folders: Iterable[Path], work: Path, allow_network: bool) -> Any:
-    """Return an lm-eval ``TaskManager`` that knows ``names``.
+def check(config: LMEvalConfig, where: str) -> None:
+    """Refuse, while planning, tasks that nothing has, that lack their data, or whose examples are too few.
 
-    lm-eval's own thousands of tasks are indexed only when a name is not found in the folders.
+    Raises:
+        ConfigError: an unknown name, a task that needs the network, more few-shot examples than there are.
+        InputError: a folder or data file that is missing or wrong.
+    """
+    found = {name: task for folder in folders_of(config) for name, task in _described(folder)}
+    _refuse_foreign([name for name in config.tasks if name not in found], sorted(found), config.allow_network)
+    for name in config.tasks:
+        own = (config.fewshot_by_task or {}).get(name)
+        shots = config.num_fewshot if own is None else own
+        pool = _examples(*found[name]) if name in found else None
+        if shots and pool is not None and shots >= pool:
+            key = "num_fewshot" if own is None else f"fewshot_by_task.{name}"
+            raise ConfigError(
+                f"{where}.{key}={shots}: {name} has {pool} items to take examples from, one of which may be the "
+                f"one that is asked. Set {pool - 1} at most."
+            )
+
+
+def folders_of(config: LMEvalConfig) -> list[Path]:
+    """Return the folders with the tasks of this package and of ``task_paths``."""
+    return [OWN_TASKS, *(Path(path).expanduser() for path in config.task_paths)]
+
+
+def task_manager(config: LMEvalConfig, work: Path) -> Any:
+    """Return an lm-eval ``TaskManager`` that knows the tasks that the settings name.
+
+    lm-eval's own thousands of tasks are indexed only when a name is not found in the folders. A later folder's task
+    wins over an earlier one's of the same name.
 
     Args:
-        names: Tasks, groups or tags.
-        folders: Folders of lm-eval YAML; a later folder's task wins over an earlier one's of the same name.
         work: Directory for the resolved YAML and the datasets' cache.
-        allow_network: False refuses tasks whose data is not in local files.
 
     Raises:
         ConfigError: an unknown name, or a task that needs the network.
@@ -30,72 +60,125 @@ def task_manager(names: Iterable[str], folders: Iterable[Path], work: Path, allo
     """
     from lm_eval.tasks import TaskManager
 
-    found = sorted({name for folder in folders for name in _resolve(folder, work / "yaml", work / "datasets")})
-    names = list(names)
+    found = {name for folder in folders_of(config) for name in _resolve(folder, work / "yaml", work / "datasets")}
     manager = TaskManager(include_path=[work / "yaml"], include_defaults=False)
-    foreign = [name for name in names if name not in manager.all_tasks]
+    foreign = [name for name in config.tasks if name not in manager.all_tasks]
     if not foreign:
         return manager
-    known = _names_in_lm_eval()
-    for name in foreign:
+    _refuse_foreign(foreign, sorted(found), config.allow_network)
+    return TaskManager(include_path=[work / "yaml"])
+
+
+def _refuse_foreign(names: list[str], found: list[str], allow_network: bool) -> None:
+    """Refuse names that are neither in the folders nor lm-eval's own, or whose data is on the hub without leave."""
+    known = _names_in_lm_eval() if names else set()
+    for name in names:
         if name not in known:
             guess = nearest(name, found) or nearest(name, known)
             raise ConfigError(
                 f"eval.tasks: unknown task {name!r}.{guess} Local tasks: {', '.join(found) or 'none'}; all of "
                 "lm-eval's are listed by `lm-eval ls tasks`."
             )
-    if not allow_network:
+    if names and not allow_network:
         raise ConfigError(
-            f"eval.tasks: the data of {foreign[0]!r} comes from the Hugging Face hub. Take eval.allow_network=true, or "
+            f"eval.tasks: the data of {names[0]!r} comes from the Hugging Face hub. Take eval.allow_network=true, or "
             f"one of the local tasks: {', '.join(found)}."
         )
-    return TaskManager(include_path=[work / "yaml"])
 
 
+def _lm_eval_folder() -> Path:
+    """Return the folder of lm-eval, without importing it: that takes seconds.
+
+    Raises:
+        MissingPluginError: it is not installed.
+    """
+    spec = importlib.util.find_spec("lm_eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingPluginError("eval: lm_eval is not installed. Install: pip install 'lm_eval>=0.4.13,<0.5'")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@functools.cache
 def _names_in_lm_eval() -> set[str]:
     """Return the names of lm-eval's tasks, groups and tags, and some words that are none.
 
     Found by a pattern in its files, because its own index takes ten times as long.
     """
-    import lm_eval.tasks
-
     named = re.compile(
         rb"^(?:task|group|tag)[ \t]*:[ \t]*[\"']?([\w.+:/-]+)|^[ \t]*-[ \t]+[\"']?(\w[\w.+:/-]*)", re.MULTILINE
     )
     found: set[str] = set()
-    for path in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml"):
+    for path in (_lm_eval_folder() / "tasks").rglob("*.yaml"):
         found.update(b"".join(match).decode() for match in named.findall(path.read_bytes()))
     return found
 
 
-def _resolve(folder: Path, target: Path, cache: Path) -> list[str]:
-    """Write YAML that includes the folder's and names data files absolutely; return the names of its tasks."""
+def _described(folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], Path]]]:
+    """Yield the tasks and groups of a folder by name: what their YAML says, and its path; their data files are checked.
+
+    Raises:
+        InputError: a folder, a YAML or a data file that is missing or wrong.
+    """
     if not folder.is_dir():
         raise InputError(f"eval.task_paths: {folder} is not a folder.")
-    target.mkdir(parents=True, exist_ok=True)
-    names = []
     for path in sorted(folder.rglob("*.yaml")):
         described = _read_yaml(path)
         name = described.get("group") or described.get("task")
         if not isinstance(name, str):
             continue  # a part that other files include
+        for file in _flatten(_data_files(described, path) or []):
+            _check_items(Path(file), described, path)
+        yield name, (described, path)
+
+
+def _resolve(folder: Path, target: Path, cache: Path) -> list[str]:
+    """Write YAML that includes the folder's and names data files absolutely; return the names of its tasks."""
+    target.mkdir(parents=True, exist_ok=True)
+    names = []
+    for name, (described, path) in _described(folder):
         names.append(name)
         resolved: dict[str, Any] = {"include": str(path.resolve())}
-        arguments = described.get("dataset_kwargs")
-        if isinstance(arguments, Mapping) and "data_files" in arguments:
-            files = _absolute(arguments["data_files"], path.parent)
-            for file in _flatten(files):
-                _check_items(Path(file), described, path)
-            resolved["dataset_kwargs"] = {"cache_dir": str(cache), **arguments, "data_files": files}
+        files = _data_files(described, path)
+        if files is not None:
+            resolved["dataset_kwargs"] = {"cache_dir": str(cache), **described["dataset_kwargs"], "data_files": files}
         (target / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.yaml").write_text(yaml.safe_dump(resolved))
     return names
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    from lm_eval.tasks._yaml_loader import load_yaml
+def _data_files(described: Mapping[str, Any], path: Path) -> Any:
+    """Return a task's data files with absolute names, as it has them by split; None where it names none."""
+    arguments = described.get("dataset_kwargs") or {}
+    return _absolute(arguments["data_files"], path.parent) if "data_files" in arguments else None
 
+
+def _examples(described: Mapping[str, Any], path: Path) -> int | None:
+    """Return how many items a task can take few-shot examples from; None where that is not known without lm-eval."""
+    files = _data_files(described, path)
+    splits = [described[key] for key in SPLITS_OF_SHOTS if described.get(key)]
+    if described.get("fewshot_config") or not splits or not isinstance(files, Mapping) or splits[0] not in files:
+        return None
+    named = _flatten(files[splits[0]])
+    if not named or not all(file.endswith(".jsonl") for file in named):
+        return None
+    return sum(1 for file in named for line in Path(file).read_bytes().splitlines() if line.strip())
+
+
+@functools.cache
+def _yaml_loader() -> Any:
+    """Return the module with lm-eval's own loader, by its file: it needs nothing else of lm-eval."""
+    spec = importlib.util.spec_from_file_location(
+        "smallwright_eval._lm_eval_yaml", _lm_eval_folder() / "tasks" / "_yaml_loader.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        return load_yaml(path, resolve_func=False)
+        return _yaml_loader().load_yaml(path, resolve_func=False)
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise InputError(f"{path}: not an lm-eval task: {' '.join(str(error).split())}") from error
 

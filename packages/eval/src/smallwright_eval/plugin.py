@@ -12,7 +12,12 @@ def register_configs(register: RegisterPackage) -> None:
 
 @hookimpl
 def register_evaluators(register: Register) -> None:
-    register("lm_eval", "smallwright_eval.stage:LMEval", config="smallwright_eval.config:LMEvalConfig")
+    register(
+        "lm_eval",
+        "smallwright_eval.stage:LMEval",
+        config="smallwright_eval.config:LMEvalConfig",
+        artifact_version=2,
+    )
 
 
 @hookimpl

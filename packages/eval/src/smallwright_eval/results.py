@@ -14,13 +14,20 @@ def chance_of(task: Any) -> float | None:
     return sum(shares) / len(shares)
 
 
-def rows_of(answer: Mapping[str, Any], chances: Mapping[str, float | None]) -> list[dict[str, Any]]:
+def rows_of(
+    answer: Mapping[str, Any], chances: Mapping[str, float | None], cut: Mapping[str, Mapping[str, int]]
+) -> list[dict[str, Any]]:
     """Turn the answer of ``simple_evaluate`` into one row per task and metric.
+
+    Args:
+        answer: Of ``simple_evaluate``.
+        chances: Of each task.
+        cut: Of each task, what :func:`smallwright_eval.cuts.count` says.
 
     Returns:
         Objects with ``task``, ``metric`` (lm-eval's name; with its filter, where it has one), ``value``, ``stderr``
         (None where lm-eval has none), ``n`` (items), ``chance`` (of accuracies), ``higher_is_better``,
-        ``num_fewshot``.
+        ``num_fewshot``, ``cut_items`` and ``lost_fewshots``.
     """
     rows = []
     counts = {task: counted["effective"] for task, counted in answer["n-samples"].items()}
@@ -41,6 +48,10 @@ def rows_of(answer: Mapping[str, Any], chances: Mapping[str, float | None]) -> l
                     "chance": chances.get(task) if metric.startswith("acc") else None,
                     "higher_is_better": answer.get("higher_is_better", {}).get(task, {}).get(metric, True),
                     "num_fewshot": answer.get("n-shot", {}).get(task),
+                    **{
+                        key: sum(cut.get(name, {}).get(key, 0) for name in {task, *members})
+                        for key in ("cut_items", "lost_fewshots")
+                    },
                 }
             )
     return rows

@@ -8,7 +8,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from core.engines import importing, set_missing
@@ -17,7 +16,7 @@ from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.served import check_head_width
 from core.writing import write_json, write_text
 
-from smallwright_eval import engines, heldout, local_tasks, results
+from smallwright_eval import cuts, engines, heldout, local_tasks, results
 from smallwright_eval.config import LMEvalConfig
 
 
@@ -35,15 +34,28 @@ class LMEval(Stage):
         return engines.environment(self.config)
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse heads that vLLM cannot serve here."""
-        if self.config.engine == "vllm":
+        """Refuse tasks that cannot be asked, and a width, a length or a template that the model will not have.
+
+        Raises:
+            core.errors.UserError: naming the setting.
+        """
+        config = self.config
+        if config.engine == "vllm":
+            engines.vllm_distribution()
             check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")
+        engines.check_length(config, architecture.context(), where)
+        if config.apply_chat_template and tokenizer.chat_template() == "":
+            raise ConfigError(
+                f"{where}.apply_chat_template=true: the model's tokenizer has no chat template. Set it to false, or "
+                "give the tokenizer one."
+            )
+        local_tasks.check(config, where)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Evaluate and return ``{"eval": rows, "perplexity": {...} | None, "model_parameters", "seconds"}``.
 
         A row has ``task``, ``metric``, ``value``, ``stderr``, ``n``, ``chance``, ``higher_is_better``,
-        ``num_fewshot``, ``engine`` and ``harness`` ({name, version}).
+        ``num_fewshot``, ``cut_items``, ``lost_fewshots``, ``engine`` and ``harness`` ({name, version}).
 
         Raises:
             core.errors.UserError: an unknown task, a wrong task file, no model, an engine that is not installed.
@@ -103,8 +115,7 @@ class _Evaluation:
         if not self.config.tasks:
             return {}
         self._report("reading tasks")
-        folders = [local_tasks.OWN_TASKS, *(Path(path).expanduser() for path in self.config.task_paths)]
-        self.manager = local_tasks.task_manager(self.config.tasks, folders, self.work, self.config.allow_network)
+        self.manager = local_tasks.task_manager(self.config, self.work)
         loaded = {}
         for name in self.config.tasks:
             try:
@@ -137,7 +148,26 @@ class _Evaluation:
             fewshot_random_seed=config.seed,
         )
         chances = {key: results.chance_of(task) for key, task in loaded["tasks"].items()}
-        return {"rows": results.rows_of(answer, chances), "samples": results.samples_of(answer)}
+        cut = {
+            key: cuts.count(
+                answer["samples"].get(key, []),
+                answer.get("n-shot", {}).get(key) or 0,
+                task.config.fewshot_delimiter,
+                self.lm.lost,
+            )
+            for key, task in loaded["tasks"].items()
+        }
+        self._warn_of_cuts(cut)
+        return {"rows": results.rows_of(answer, chances, cut), "samples": results.samples_of(answer)}
+
+    def _warn_of_cuts(self, cut: Mapping[str, Mapping[str, int]]) -> None:
+        for task, counted in cut.items():
+            if counted["cut_items"]:
+                print(
+                    f"{task}: {counted['cut_items']} items are longer than the {self.lm.max_length} tokens that the "
+                    f"model reads, and were cut from the left; {counted['lost_fewshots']} few-shot examples were lost",
+                    flush=True,
+                )
 
     def _ask_held_out(self) -> dict[str, Any]:
         lm = self._started()

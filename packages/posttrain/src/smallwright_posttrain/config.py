@@ -2,15 +2,23 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from core.errors import ConfigError
+from core.errors import ConfigError, nearest
 from core.typed import setting
+
+from smallwright_posttrain import forms
+from smallwright_posttrain.files import ENDINGS, PACKED, is_file_name
 
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"]
 Precision = Literal["auto", "float32", "bfloat16"]
 DpoLoss = Literal["sigmoid", "hinge", "ipo", "robust", "sppo_hard", "aot", "apo_zero", "apo_down", "sigmoid_norm"]
+
+ATTENTION = ("sdpa", "eager", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4")
+NO_LIMIT = 1 << 30
+"""Tokens of an example of a model that does not say how many positions it has."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -20,82 +28,102 @@ class TrainConfig:
     """What both methods have in common."""
 
     dataset: str | None = setting(None, files=True)
-    """None: the small set in this package. Else a ``.jsonl`` file, or the id of a dataset on the Hugging Face hub."""
+    """None: the small set in this package. Else a file (JSON lines, a JSON array or Parquet, of any form that the
+    README lists), or the id of a dataset on the Hugging Face hub."""
+    columns: Mapping[str, str] | None = setting(None)
+    """Columns of a set of another form: ``{prompt: <column>, completion: <column>}``, ``{messages: ..., role: ...,
+    content: ...}``, ``{prompt: ..., chosen: ..., rejected: ...}``; also ``system``, ``input``, ``tools``, ``label``."""
     dataset_config: str | None = setting(None)
     """Configuration of a hub dataset (``all`` for smoltalk)."""
     dataset_split: str = setting("train")
     """Split of a hub dataset."""
     dataset_revision: str | None = setting(None)
     """Commit, tag or branch of a hub dataset; name a commit to make a run repeatable."""
-    max_examples: int | None = setting(None)
+    max_examples: int | None = setting(None, ge=1)
     """Use only the first so many good examples."""
-    eval_fraction: float = setting(0.1)
+    eval_fraction: float = setting(0.1, ge=0, lt=1)
     """Share of the prompts held out and measured before and after training; 0: no measurement."""
-    num_train_epochs: float = setting(1.0)
+    num_train_epochs: float = setting(1.0, gt=0)
     """Passes over the training examples."""
-    max_steps: int = setting(-1)
+    max_steps: int = setting(-1, ge=-1)
     """Optimizer steps; overrides ``num_train_epochs`` when above 0."""
-    learning_rate: float = setting(1e-3)
+    learning_rate: float = setting(1e-3, gt=0)
     """Peak learning rate of AdamW."""
     lr_scheduler_type: Scheduler = "cosine"
     """Shape of the learning rate after warm-up."""
-    warmup_ratio: float = setting(0.1)
+    warmup_ratio: float = setting(0.1, ge=0, lt=1)
     """Share of the steps with a linearly rising learning rate."""
-    weight_decay: float = setting(0.0)
+    weight_decay: float = setting(0.0, ge=0)
     """AdamW's decoupled weight decay."""
-    max_grad_norm: float = setting(1.0)
+    max_grad_norm: float = setting(1.0, gt=0)
     """Norm that gradients are clipped to."""
-    per_device_train_batch_size: int = setting(8)
+    per_device_train_batch_size: int = setting(8, ge=1)
     """Examples (pairs, for preferences) per forward pass."""
-    per_device_eval_batch_size: int = setting(16)
+    per_device_eval_batch_size: int = setting(16, ge=1)
     """Held-out examples per forward pass."""
-    gradient_accumulation_steps: int = setting(1)
+    gradient_accumulation_steps: int = setting(1, ge=1)
     """Forward passes per optimizer step."""
-    max_length: int | None = setting(256)
-    """Tokens of an example; what is longer is cut at its end and counted. None: no limit."""
+    max_length: int | None = setting(256, ge=8)
+    """Tokens of an example; what is longer is cut at its end and counted. None: as many as the model has positions."""
     precision: Precision = "auto"
     """``bfloat16`` trains under autocast with float32 weights; ``auto`` does so on a GPU that has it."""
     gradient_checkpointing: bool = setting(False)
     """Recompute activations in the backward pass: less memory, about a fifth slower."""
     attn_implementation: str | None = setting(None)
     """transformers' attention (``sdpa``, ``eager``, ``flash_attention_2``); None: the model's own choice."""
-    logging_steps: int = setting(5, identity=False)
+    logging_steps: int = setting(5, ge=1, identity=False)
     """Steps between lines of ``metrics.jsonl``."""
-    save_steps: int = setting(50, identity=False)
+    save_steps: int = setting(50, ge=1, identity=False)
     """Steps between checkpoints to resume from."""
-    dataset_num_proc: int | None = setting(None, identity=False)
-    """Processes that tokenize; None: this one."""
+    dataset_num_proc: int | None = setting(None, ge=1, identity=False)
+    """Processes that TRL packs rows with; None: this one."""
 
     def __post_init__(self) -> None:
-        for name in ("num_train_epochs", "learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be above 0.")
-        for name in (
-            "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
-            "logging_steps", "save_steps",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least 1.")
-        if self.max_steps == 0 or self.max_steps < -1:
-            raise ConfigError(f"max_steps={self.max_steps}: a number of steps, or -1 to use num_train_epochs.")
-        if self.max_length is not None and self.max_length < 8:
-            raise ConfigError(f"max_length={self.max_length}: must be at least 8 tokens, or null for no limit.")
-        if self.max_examples is not None and self.max_examples < 1:
-            raise ConfigError(f"max_examples={self.max_examples}: must be at least 1, or null for all.")
-        if not 0 <= self.eval_fraction < 1:
-            raise ConfigError(f"eval_fraction={self.eval_fraction}: a share from 0 to below 1.")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ConfigError(f"warmup_ratio={self.warmup_ratio}: a share from 0 to below 1.")
-        if self.weight_decay < 0:
-            raise ConfigError(f"weight_decay={self.weight_decay}: must not be negative.")
-        if self.dataset is not None and not self.on_hub() and not self.dataset.endswith((".jsonl", ".json")):
+        if self.max_steps == 0:
+            raise ConfigError("max_steps=0: a number of steps, or -1 to use num_train_epochs.")
+        self._check_attention()
+        for name in self.columns or {}:
+            if name not in forms.NAMED:
+                raise ConfigError(
+                    f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each "
+                    "names the set's own column."
+                )
+        named = self.dataset is None or is_file_name(self.dataset) or Path(self.dataset).expanduser().exists()
+        if not named and not self.on_hub():
             raise ConfigError(
-                f"dataset={self.dataset}: neither a .jsonl file nor a hub id (owner/name); null uses the shipped set."
+                f"dataset={self.dataset}: neither a file ({', '.join(ENDINGS)}, also with {PACKED}) nor a hub id "
+                "(owner/name); null uses the shipped set."
             )
+
+    def _check_attention(self) -> None:
+        name = self.attn_implementation
+        if name is None or "/" in name:  # a kernel of the hub
+            return
+        if name not in ATTENTION:
+            raise ConfigError(
+                f"attn_implementation={name}: unknown.{nearest(name, ATTENTION)} Known are {', '.join(ATTENTION)}, or "
+                "null for the model's own choice."
+            )
+
+    def longest(self, positions: int | None, where: str) -> int:
+        """Return the tokens that an example may have.
+
+        Args:
+            positions: Of the model; None: it does not say.
+
+        Raises:
+            ConfigError: ``max_length`` is above them.
+        """
+        if positions is not None and self.max_length is not None and self.max_length > positions:
+            raise ConfigError(
+                f"{where}.max_length={self.max_length}: above the model's {positions} positions, and no engine would "
+                f"serve what it learns there. Set {where}.max_length={positions}, or null, which is the same."
+            )
+        return self.max_length or positions or NO_LIMIT
 
     def on_hub(self) -> bool:
         """Whether ``dataset`` names a hub dataset; a file of that name comes first."""
-        if self.dataset is None or self.dataset.endswith((".jsonl", ".json")) or Path(self.dataset).exists():
+        if self.dataset is None or is_file_name(self.dataset) or Path(self.dataset).exists():
             return False
         return _HUB_ID.fullmatch(self.dataset) is not None
 
@@ -106,6 +134,9 @@ class SftConfig(TrainConfig):
 
     assistant_only_loss: bool = setting(True)
     """Learn from the assistant's tokens only. SmolLM2's recipe learns from all (§5.2)."""
+    replay: float = setting(0.0, ge=0)
+    """Tokens of the documents of pretraining to learn beside each token of the set, in every epoch: they keep the model
+    from forgetting. 0: none."""
     packing: bool = setting(False)
     """Fill rows of ``max_length`` tokens with several conversations; refused for a model that would mix them."""
 
@@ -119,18 +150,11 @@ class SftConfig(TrainConfig):
 class DpoConfig(TrainConfig):
     """Direct preference optimisation on pairs of answers."""
 
-    beta: float = setting(0.5)
+    beta: float = setting(0.5, gt=0)
     """Strength of the pull towards the reference model; SmolLM2 uses 0.5 (§5.3)."""
     loss_type: DpoLoss = "sigmoid"
     """TRL's loss; ``sigmoid`` is DPO's own."""
-    label_smoothing: float = setting(0.0)
+    label_smoothing: float = setting(0.0, ge=0, lt=0.5)
     """Assumed share of pairs that are the wrong way round; used by ``robust`` and ``aot``."""
     precompute_ref_log_probs: bool = setting(False)
     """Score all pairs with the reference model first and drop it, instead of keeping a second model in memory."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta > 0:
-            raise ConfigError(f"beta={self.beta}: must be above 0.")
-        if not 0 <= self.label_smoothing < 0.5:
-            raise ConfigError(f"label_smoothing={self.label_smoothing}: a share from 0 to below 0.5.")

@@ -11,6 +11,7 @@ from core.weights import ModelFolder
 from core.writing import replacing
 
 from smallwright_posttrain.config import TrainConfig
+from smallwright_posttrain.encode import end_of_turn
 
 
 def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
@@ -41,14 +42,15 @@ def load_model(source: Path, job: Job, config: TrainConfig) -> Any:
 
 
 def save(model: Any, tokenizer: Any, source: Path, destination: Path) -> None:
-    """Write a Hugging Face directory in the source's number format, whole or not at all."""
+    """Write a Hugging Face directory in the source's number format, whole or not at all.
+
+    Generation stops at the end of a turn, and at whatever the source stopped at: the ends of its documents.
+    """
     import torch
 
     model.to(getattr(torch, _stored_dtype(source)))
-    end = _end_of_turn(tokenizer)
-    if end is not None and end != tokenizer.eos_token_id:
-        # A chat answer ends at the end of its turn; without this a server would go on to invent the user's reply.
-        model.generation_config.eos_token_id = [tokenizer.eos_token_id, end]
+    stops = stop_tokens(source, tokenizer)
+    model.generation_config.eos_token_id = stops[0] if len(stops) == 1 else stops or None
     with replacing(destination) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
@@ -56,15 +58,28 @@ def save(model: Any, tokenizer: Any, source: Path, destination: Path) -> None:
             shutil.copy2(code, partial / code.name)
 
 
+def stop_tokens(source: Path, tokenizer: Any) -> list[int]:
+    """Return every token that ends an answer: those of the source model, the tokenizer's, and the end of a turn.
+
+    Read from the source's files: transformers' Trainer writes the tokenizer's over those of the model that it trains.
+    """
+    found: list[Any] = []
+    for name in ("generation_config.json", "config.json"):
+        path = source / name
+        stop = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+        found += stop if isinstance(stop, list) else [stop]
+    # Without the end of the turn a server would go on to invent the user's reply.
+    found += [tokenizer.eos_token_id, end_of_turn(tokenizer)]
+    return list(dict.fromkeys(stop for stop in found if stop is not None))
+
+
+def positions(source: Path) -> int | None:
+    """Return the longest sequence that a model directory claims to serve; None where it does not say."""
+    value = json.loads((source / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings")
+    return value if isinstance(value, int) and value > 0 else None
+
+
 def _stored_dtype(source: Path) -> str:
     content = json.loads((source / "config.json").read_text(encoding="utf-8"))
     name = str(content.get("dtype") or content.get("torch_dtype") or "float32")
     return name if name in ("float32", "float16", "bfloat16") else "float32"
-
-
-def _end_of_turn(tokenizer: Any) -> int | None:
-    """Return the last special token of a rendered assistant's turn."""
-    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
-    special = set(tokenizer.all_special_ids)
-    return next((token for token in reversed(ids) if token in special), None)

@@ -12,5 +12,9 @@ def register_configs(register: RegisterPackage) -> None:
 
 @hookimpl
 def register_posttrainers(register: Register) -> None:
-    register("sft", "smallwright_posttrain.sft:Sft", config="smallwright_posttrain.config:SftConfig")
-    register("dpo", "smallwright_posttrain.dpo:Dpo", config="smallwright_posttrain.config:DpoConfig")
+    register(
+        "sft", "smallwright_posttrain.sft:Sft", config="smallwright_posttrain.config:SftConfig", artifact_version=2
+    )
+    register(
+        "dpo", "smallwright_posttrain.dpo:Dpo", config="smallwright_posttrain.config:DpoConfig", artifact_version=2
+    )

@@ -1,28 +1,27 @@
-"""Read a chat or preference set, set bad rows aside, hold a part out, and hand the rest to TRL as Arrow data."""
+"""Read a chat or preference set, set bad rows aside, hold a part out, and hand the rest to TRL as token ids."""
 
 import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from importlib import resources
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
 from core.interfaces import Job
 
+from smallwright_posttrain import dataset, forms
 from smallwright_posttrain.config import TrainConfig
-from smallwright_posttrain.rows import BadRow, Row, read_jsonl, refuse_special_tokens
+from smallwright_posttrain.encode import Encoded
+from smallwright_posttrain.rows import BadRow, Row, refuse_special_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SHOWN_CHARACTERS = 300
 ROWS_PER_BATCH = 1000
-
-Measure = Callable[[Row], tuple[int, int]]
-"""Returns tokens before the first one learned from, and tokens in all."""
+MOST_REASONS = 200
+OTHER_REASONS = "other reasons"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,31 +32,42 @@ class Prepared:
     heldout: "Dataset | None"
     source: str
     read: int
+    forms: dict[str, int]
+    """Rows that are used, by the form that they were recognised as."""
     rejected: dict[str, int]
     """Rows set aside, by reason."""
+    not_used: dict[str, int]
+    """Rows that are used without one of their columns or keys, by its name; and what was written otherwise."""
     truncated: int
-    """Rows longer than ``max_length``."""
+    """Rows longer than the limit."""
+    learned: int
+    """Tokens to learn from in ``train``."""
 
     def summary(self) -> dict[str, Any]:
         return {
             "dataset": self.source,
+            "dataset_forms": self.forms,
             "examples": len(self.train),
             "heldout_examples": 0 if self.heldout is None else len(self.heldout),
             "read_examples": self.read,
             "rejected_examples": sum(self.rejected.values()),
             "rejected_reasons": self.rejected,
+            "not_used": self.not_used,
             "truncated_examples": self.truncated,
         }
 
 
 def prepare(
-    config: TrainConfig, job: Job, *, shipped: str, normalise: Callable[[dict[str, Any]], Row],
-    columns: tuple[str, ...], special_tokens: list[str], measure: Measure,
+    config: TrainConfig, job: Job, *, shipped: str, reader: forms.Reader, columns: tuple[str, ...],
+    special_tokens: list[str], encode: Callable[[Row], Encoded],
 ) -> Prepared:  # fmt: skip
     """Return the checked set of ``config.dataset``, split by prompt.
 
     Rows that cannot be used are written to ``rejected.jsonl`` in the artifact. The same prompt is never both trained
     on and held out. Which prompts are held out depends on their text and the seed, not on the order of the rows.
+
+    Args:
+        columns: Of token ids that ``encode`` returns.
 
     Raises:
         InputError: nothing can be read, or nothing is left to train on.
@@ -66,14 +76,15 @@ def prepare(
     from datasets import Dataset
 
     check = refuse_special_tokens(special_tokens)
-    messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-    schema = pa.schema([(column, messages) for column in columns])
+    schema = pa.schema([(column, pa.list_(pa.int32())) for column in columns])
     path = job.scratch("data") / "rows.arrow"
-    rejected: Counter[str] = Counter()
+    rejected, recognised, not_used = Counter[str](), Counter[str](), Counter[str]()
+    found: list[str] = []
     read = truncated = 0
     places: list[float] = []
-    batch: list[Row] = []
-    source, rows = _open(config, job, shipped)
+    learned: list[int] = []
+    batch: list[dict[str, list[int]]] = []
+    source, rows = dataset.open_rows(config, f"posttrain.{job.name}", shipped)
     with (
         (job.output / "rejected.jsonl").open("w", encoding="utf-8") as aside,
         pa.OSFile(str(path), "wb") as sink,
@@ -86,25 +97,29 @@ def prepare(
             try:
                 if isinstance(raw, BadRow):
                     raise raw
-                row = check(normalise(raw))
-                before, tokens = measure(row)
-                if config.max_length is not None and before >= config.max_length:
-                    raise BadRow(f"nothing to learn from within max_length={config.max_length} tokens")
+                found = found or list(map(str, raw))
+                known = reader(raw, config.columns or {})
+                encoded = encode(check(known.row))
             except BadRow as error:
-                rejected[str(error)] += 1
+                reason = str(error) if str(error) in rejected or len(rejected) < MOST_REASONS else OTHER_REASONS
+                rejected[reason] += 1
                 shown = "" if isinstance(raw, BadRow) else repr(raw)[:SHOWN_CHARACTERS]
                 aside.write(json.dumps({"row": number, "reason": str(error), "start": shown}) + "\n")
                 continue
-            truncated += config.max_length is not None and tokens > config.max_length
-            places.append(_place(row, columns[0], job.seed))
-            batch.append(row)
+            recognised[known.form] += 1
+            not_used.update(key for key in known.ignored | encoded.noted if len(not_used) < MOST_REASONS)
+            truncated += encoded.truncated
+            places.append(_place(known.row, job.seed))
+            learned.append(encoded.learned)
+            batch.append(encoded.ids)
             if len(batch) == ROWS_PER_BATCH:
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
                 batch = []
         if batch:
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     if not places:
-        raise InputError(_nothing_left(source, read, rejected))
+        line = dataset.nothing_usable(f"posttrain.{job.name}: {source}", read, rejected, found, reader)
+        raise InputError(f"{line} See rejected.jsonl." if read else line)
     train, heldout = _split(places, config.eval_fraction, source)
     every = Dataset.from_file(str(path))
     return Prepared(
@@ -112,37 +127,18 @@ def prepare(
         heldout=every.select(heldout) if heldout else None,
         source=source,
         read=read,
+        forms=dict(sorted(recognised.items())),
         rejected=dict(sorted(rejected.items())),
+        not_used=dict(sorted(not_used.items())),
         truncated=truncated,
+        learned=sum(learned[index] for index in train),
     )
 
 
-def _open(config: TrainConfig, job: Job, shipped: str) -> tuple[str, Iterator[tuple[int, Any]]]:
-    if config.dataset is None:
-        with resources.as_file(resources.files("smallwright_posttrain.datasets") / shipped) as path:
-            return f"smallwright_posttrain/{shipped}", iter(list(read_jsonl(path)))
-    if not config.on_hub():
-        path = Path(config.dataset).expanduser()
-        if not path.is_file():
-            raise InputError(f"posttrain.{job.name}.dataset={config.dataset}: there is no such file.")
-        return config.dataset, read_jsonl(path)
-    from datasets import load_dataset
-
-    # The hub fails in many ways (network, name, access, configuration), and its message says which it was.
-    try:
-        found = load_dataset(
-            config.dataset, config.dataset_config, split=config.dataset_split, revision=config.dataset_revision
-        )
-    except Exception as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"posttrain.{job.name}.dataset={config.dataset}: not loaded from the hub: {first}") from error
-    return config.dataset, ((number, row) for number, row in enumerate(found, start=1))
-
-
-def _place(row: Row, column: str, seed: int) -> float:
+def _place(row: Row, seed: int) -> float:
     """Return where in [0, 1) the prompt of ``row`` falls, by its text up to the first user message."""
     prompt: list[str] = []
-    for message in row[column]:
+    for message in row["prompt"] if "prompt" in row else row["messages"]:
         prompt.append(message["role"] + "\0" + message["content"])
         if message["role"] == "user":
             break
@@ -160,10 +156,3 @@ def _split(places: list[float], fraction: float, source: str) -> tuple[list[int]
     limit = min(max(fraction, distinct[1]), distinct[-1])
     train = [index for index, place in enumerate(places) if place >= limit]
     return train, [index for index, place in enumerate(places) if place < limit]
-
-
-def _nothing_left(source: str, read: int, rejected: Counter[str]) -> str:
-    if not read:
-        return f"{source}: the set is empty."
-    reason, count = rejected.most_common(1)[0]
-    return f"{source}: none of {read} rows can be used; {count} of them: {reason}. See rejected.jsonl."

@@ -2,11 +2,14 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError
 from core.interfaces import Job
 from transformers import TrainerCallback
+
+from smallwright_posttrain import checkpoint
 
 OF_THE_PROCESS = ("num_tokens", "_runtime", "_per_second")
 """Ends of the names of what counts from the start of the process. ``num_input_tokens_seen``, which does not, stays."""
@@ -32,6 +35,9 @@ class Recorder(TrainerCallback):
             control.should_log = True
         self._job.progress(state.global_step, state.max_steps, "steps", self._note)
         return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        checkpoint.seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         logs: dict[str, Any] = kwargs["logs"]

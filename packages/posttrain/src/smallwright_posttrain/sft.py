@@ -1,14 +1,19 @@
 """Supervised fine-tuning on conversations with TRL's SFTTrainer."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.engines import importing
 from core.errors import ConfigError
+from core.interfaces import Job
 
+from smallwright_posttrain import replay, templates
 from smallwright_posttrain.config import SftConfig
-from smallwright_posttrain.prepare import Measure
-from smallwright_posttrain.rows import Row, chat_row
+from smallwright_posttrain.encode import IGNORED_LABEL, Encoded, Template, encode_chat
+from smallwright_posttrain.exact import weighted
+from smallwright_posttrain.forms import chat_row
+from smallwright_posttrain.rows import Row
 from smallwright_posttrain.stage import TrlStage
 
 TOKENS_OF_THE_PACKING_CHECK = 12
@@ -19,37 +24,27 @@ class Sft(TrlStage):
 
     method = "sft"
     shipped = "chat.jsonl"
-    columns = ("messages",)
-    normalise = staticmethod(chat_row)
+    columns = ("input_ids", "labels")
+    reader = staticmethod(chat_row)
     config: SftConfig
 
-    def check_tokenizer(self, tokenizer: Any, job_name: str) -> None:
+    def check_template(self, template: str, where: str) -> None:
         """Refuse a chat template that cannot tell the assistant's tokens, when only these are learned from."""
-        super().check_tokenizer(tokenizer, job_name)
-        if not self.config.assistant_only_loss:
-            return
+        super().check_template(template, where)
+        if self.config.assistant_only_loss and not templates.marks_answers(template):
+            raise ConfigError(
+                f"{where}.assistant_only_loss=true: the tokenizer's chat template has no {{% generation %}} around the "
+                "assistant's text, and TRL knows no replacement for it; add the markers to the template, or set "
+                f"{where}.assistant_only_loss=false."
+            )
+
+    def encoder(self, tokenizer: Any, limit: int) -> Callable[[Row], Encoded]:
         from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-        if has_generation_markers(tokenizer.chat_template):
-            return
-        try:
-            get_training_chat_template(tokenizer)  # TRL knows the templates of well-known models and patches them
-        except ValueError:
-            raise ConfigError(
-                f"posttrain.{job_name}.assistant_only_loss=true: the tokenizer's chat template has no "
-                "{% generation %} around the assistant's text, and TRL knows no replacement for it; add the markers "
-                f"to the template, or set posttrain.{job_name}.assistant_only_loss=false."
-            ) from None
-
-    def measure(self, tokenizer: Any) -> Measure:
-        def tokens(row: Row) -> tuple[int, int]:
-            total = _length(tokenizer, row["messages"])
-            if not self.config.assistant_only_loss or self.config.max_length is None or total <= self.config.max_length:
-                return 0, total
-            first = next(index for index, message in enumerate(row["messages"]) if message["role"] == "assistant")
-            return _length(tokenizer, row["messages"][:first], add_generation_prompt=True) if first else 0, total
-
-        return tokens
+        only = self.config.assistant_only_loss
+        marked = not only or has_generation_markers(tokenizer.chat_template)
+        template = Template(tokenizer, None if marked else get_training_chat_template(tokenizer))
+        return lambda row: encode_chat(template, row, limit, assistant_only=only)
 
     def trainer(
         self, model: Any, tokenizer: Any, settings: dict[str, Any], train: Any, heldout: Any, source: Path, job: Any
@@ -61,20 +56,31 @@ class Sft(TrlStage):
             _refuse_mixing(model, job.name)
         arguments = SFTConfig(
             **settings,
-            assistant_only_loss=self.config.assistant_only_loss,
             packing=self.config.packing,
             eval_packing=False,
+            # Rows are token ids and labels already, cut to max_length; only packing is left to do.
+            dataset_kwargs={"skip_prepare_dataset": not self.config.packing},
         )
-        return SFTTrainer(
+        return weighted(SFTTrainer, _learned_tokens)(
             model=model, args=arguments, train_dataset=train, eval_dataset=heldout, processing_class=tokenizer
         )
+
+    def with_replay(self, train: Any, learned: int, job: Job, limit: int) -> Any:
+        """Return the rows with documents of pretraining among them, where the run has its tokens."""
+        from datasets import Dataset, concatenate_datasets
+
+        if "tokens" not in job.inputs:
+            return train
+        wanted = round(self.config.replay * learned)
+        rows = list(replay.documents(job.inputs["tokens"], wanted, limit, job.seed))
+        return concatenate_datasets([train, Dataset.from_list(rows, features=train.features)]) if rows else train
 
     def measured(self, metrics: dict[str, float]) -> dict[str, float]:
         return {"loss": metrics["eval_loss"], "token_accuracy": metrics["eval_mean_token_accuracy"]}
 
 
-def _length(tokenizer: Any, messages: list[dict[str, str]], **options: Any) -> int:
-    return len(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)["input_ids"])
+def _learned_tokens(inputs: Any) -> int:
+    return int((inputs["labels"][..., 1:] != IGNORED_LABEL).sum())
 
 
 def _refuse_mixing(model: Any, job_name: str) -> None:

@@ -3,6 +3,7 @@
 Start here: ``sft.py`` and ``dpo.py`` add what is their own. A killed run continues from its last checkpoint.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,12 +15,15 @@ from typing import Any, ClassVar
 
 from core.engines import allocator_environment, hub_environment, importing, tokenizers_environment
 from core.errors import ConfigError, InputError
-from core.interfaces import Job, Stage
+from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.writing import write_json
 
+from smallwright_posttrain import checkpoint, dataset, templates
 from smallwright_posttrain.config import TrainConfig
-from smallwright_posttrain.model import load_model, save
-from smallwright_posttrain.prepare import Measure, prepare
+from smallwright_posttrain.encode import Encoded
+from smallwright_posttrain.forms import Reader
+from smallwright_posttrain.model import load_model, positions, save
+from smallwright_posttrain.prepare import prepare
 from smallwright_posttrain.rows import Row
 
 CHECKPOINTS_KEPT = 2
@@ -37,11 +41,17 @@ class TrlStage(Stage):
     method: ClassVar[str]
     shipped: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
-    normalise: ClassVar[Callable[[dict[str, Any]], Row]]
+    """Of the token ids that the trainer learns from."""
+    reader: ClassVar[Reader]
+    """Brings a row of any form into one."""
 
     @abstractmethod
-    def measure(self, tokenizer: Any) -> Measure:
-        """Return the function that counts a row's tokens."""
+    def encoder(self, tokenizer: Any, limit: int) -> Callable[[Row], Encoded]:
+        """Return the function that turns a row into token ids, ``limit`` at most."""
+
+    def with_replay(self, train: Any, learned: int, job: Job, limit: int) -> Any:
+        """Return the rows to train on, of which ``learned`` tokens are learned; a method may add to them."""
+        return train
 
     @abstractmethod
     def trainer(
@@ -66,13 +76,30 @@ class TrlStage(Stage):
             variables["CUDA_VISIBLE_DEVICES"] = "0"  # one process trains on one GPU; TRL refuses several here
         return variables
 
-    def check_tokenizer(self, tokenizer: Any, job_name: str) -> None:
-        """Refuse a tokenizer that cannot write a conversation."""
-        if not tokenizer.chat_template:
+    def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
+        """Refuse what shows before any work: the length, the chat template, a file that is no such set.
+
+        Raises:
+            core.errors.UserError: naming the setting.
+        """
+        self.config.longest(architecture.context(), where)
+        template = tokenizer.chat_template()
+        if template is not None:
+            self.check_template(template, where)
+        dataset.check(self.config, where, type(self).reader)
+
+    def check_template(self, template: str, where: str) -> None:
+        """Refuse a chat template that cannot write a conversation.
+
+        Raises:
+            ConfigError: there is none, or it is no template.
+        """
+        if not template:
             raise ConfigError(
-                f"posttrain.{job_name}: the model's tokenizer has no chat template; add chat_template.jinja to its "
-                "directory, or use a tokenizer that has the tokens <|im_start|> and <|im_end|>."
+                f"{where}: the model's tokenizer has no chat template; add chat_template.jinja to its directory, or "
+                "use a tokenizer that has the tokens <|im_start|> and <|im_end|>."
             )
+        templates.check_syntax(template, where)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train ``job.inputs["model"]`` and leave the result in ``job.output``.
@@ -96,22 +123,25 @@ class TrlStage(Stage):
         if not (source / "config.json").is_file():
             raise InputError(f"{source}: no model here; a model directory holds config.json and model.safetensors.")
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        self.check_tokenizer(tokenizer, job.name)
+        self.check_template(templates.default(tokenizer.chat_template), f"posttrain.{job.name}")
+        limit = self.config.longest(positions(source), f"posttrain.{job.name}")
         job.progress(0, None, "steps", "preparing data")
         data = prepare(
-            self.config, job, shipped=self.shipped, normalise=type(self).normalise, columns=self.columns,
-            special_tokens=tokenizer.all_special_tokens, measure=self.measure(tokenizer),
+            self.config, job, shipped=self.shipped, reader=type(self).reader, columns=self.columns,
+            special_tokens=tokenizer.all_special_tokens, encode=self.encoder(tokenizer, limit),
         )  # fmt: skip
+        print(f"{data.source}: read as {', '.join(data.forms)}", flush=True)
+        train = self.with_replay(data.train, data.learned, job, limit)
         model = load_model(source, job, self.config)
         checkpoints = job.output / "checkpoint"
-        settings = trainer_settings(self.config, job, checkpoints, has_heldout=data.heldout is not None)
+        settings = trainer_settings(self.config, job, checkpoints, limit)
         transformers.set_seed(settings["seed"])
-        trainer = self.trainer(model, tokenizer, settings, data.train, data.heldout, source, job)
-        if len(trainer.train_dataset) == 0:
-            raise InputError(f"{data.source}: no example has anything to learn from within max_length tokens.")
+        trainer = self.trainer(model, tokenizer, settings, train, data.heldout, source, job)
         recorder = Recorder(job)
         trainer.add_callback(recorder)
-        last = last_complete_checkpoint(checkpoints)
+        last, damaged = checkpoint.newest_whole(checkpoints)
+        for name in damaged:
+            print(f"{checkpoints / name}: damaged, passed over and removed", flush=True)
         before = self._before(trainer, job, data.heldout is not None)
         # Measuring must not change what training draws.
         transformers.set_seed(settings["seed"])
@@ -123,6 +153,7 @@ class TrlStage(Stage):
             "engine": {"name": "trl", "version": trl.__version__},
             "method": self.method,
             **data.summary(),
+            "replayed_documents": len(train) - len(data.train),
             "steps": trainer.state.global_step,
             "epochs": trainer.state.epoch,
             "tokens": trainer.state.num_input_tokens_seen,
@@ -132,7 +163,8 @@ class TrlStage(Stage):
             "learning_rate_curve": [[row["step"], row["learning_rate"]] for row in losses],
             "eval_before": before,
             "eval_after": after,
-            "resumed_from_step": int(last.name.removeprefix("checkpoint-")) if last else None,
+            "resumed_from_step": checkpoint.step(last) if last else None,
+            "damaged_checkpoints": damaged,
             "seconds": round(time.monotonic() - started, 2),
         }
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -141,7 +173,7 @@ class TrlStage(Stage):
     def _before(self, trainer: Any, job: Job, has_heldout: bool) -> dict[str, float] | None:
         """Measure the model as it came; a continued run finds the measurement beside its checkpoints."""
         file = job.output / "checkpoint" / "before.json"
-        if file.is_file():
+        with contextlib.suppress(OSError, ValueError):  # not measured yet, or the file is damaged
             return json.loads(file.read_text(encoding="utf-8"))
         measured = self._evaluate(trainer, job, has_heldout)
         write_json(file, measured)
@@ -154,8 +186,8 @@ class TrlStage(Stage):
         return {name: float(value) for name, value in self.measured(trainer.evaluate()).items()}
 
 
-def trainer_settings(config: TrainConfig, job: Job, checkpoints: Path, *, has_heldout: bool) -> dict[str, Any]:
-    """Return the arguments that both of TRL's configurations take."""
+def trainer_settings(config: TrainConfig, job: Job, checkpoints: Path, limit: int) -> dict[str, Any]:
+    """Return the arguments that both of TRL's configurations take; ``limit`` is the longest example in tokens."""
     import torch
 
     gpu = torch.cuda.is_available()
@@ -172,7 +204,7 @@ def trainer_settings(config: TrainConfig, job: Job, checkpoints: Path, *, has_he
         "per_device_train_batch_size": config.per_device_train_batch_size,
         "per_device_eval_batch_size": config.per_device_eval_batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "max_length": config.max_length,
+        "max_length": limit,
         "gradient_checkpointing": config.gradient_checkpointing,
         "bf16": bfloat16,
         "use_cpu": not gpu,
@@ -191,16 +223,3 @@ def trainer_settings(config: TrainConfig, job: Job, checkpoints: Path, *, has_he
         "report_to": "none",
         "disable_tqdm": True,
     }
-
-
-def last_complete_checkpoint(directory: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end, and delete the ones that were not."""
-    complete: list[tuple[int, Path]] = []
-    for path in directory.glob("checkpoint-*"):
-        try:
-            # transformers writes this file last, so a checkpoint without it is not whole
-            step = json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
-            complete.append((step, path))
-        except (OSError, ValueError, KeyError):
-            shutil.rmtree(path)
-    return max(complete)[1] if complete else None

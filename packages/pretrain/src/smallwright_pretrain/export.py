@@ -64,16 +64,24 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
 
 
 def _set_special_tokens(model: Any, tokenizer: Path | None, meta: TokensMeta) -> None:
+    """Name the tokens that end a text: what ends the documents that were trained on, and what the tokenizer names.
+
+    A chat tokenizer's ``eos_token`` ends turns, which a model trained on documents never saw.
+    """
     eos, bos, pad = meta.eos_token_id, None, meta.eos_token_id
+    stops = [eos]
     if tokenizer is not None:
         from transformers import AutoTokenizer
 
         loaded = AutoTokenizer.from_pretrained(tokenizer)
-        eos = loaded.eos_token_id if loaded.eos_token_id is not None else eos
         pad = loaded.pad_token_id if loaded.pad_token_id is not None else eos
         bos = loaded.bos_token_id
+        if loaded.eos_token_id not in (None, eos):
+            stops.append(loaded.eos_token_id)
     for config in (model.config, model.generation_config):
         config.eos_token_id, config.pad_token_id, config.bos_token_id = eos, pad, bos
+    if len(stops) > 1:
+        model.generation_config.eos_token_id = stops
 
 
 def _copy_tokenizer(source: Path, folder: Path) -> None:

@@ -89,17 +89,34 @@ def write_config(directory: Path, special_tokens: tuple[str, ...]) -> None:
     (directory / CHAT_TEMPLATE_FILE).write_text(CHAT_TEMPLATE, encoding="utf-8")
 
 
+def chat_template(directory: Path) -> tuple[str, str]:
+    """Return the template that an existing tokenizer will have, and whether it is ``own``, ``added`` or ``none``.
+
+    It is given ChatML when it has none and knows ChatML's tokens. Of several named ones it is the default's.
+    """
+    own = read_json(directory / "tokenizer_config.json").get("chat_template")
+    if (directory / CHAT_TEMPLATE_FILE).exists():
+        own = (directory / CHAT_TEMPLATE_FILE).read_text(encoding="utf-8")
+    if isinstance(own, list):
+        named = {str(entry.get("name")): entry.get("template") for entry in own if isinstance(entry, dict)}
+        own = named.get("default") or next(iter(named.values()), "")
+    if own:
+        return str(own), "own"
+    if {"<|im_start|>", "<|im_end|>"} <= token_ids(directory).keys():
+        return CHAT_TEMPLATE, "added"
+    return "", "none"
+
+
 def complete_chat_template(directory: Path) -> str:
-    """Give an existing tokenizer the ChatML template when it has none and knows ChatML's tokens.
+    """Give an existing tokenizer the template of :func:`chat_template`.
 
     Returns:
         ``own``, ``added`` or ``none``: what the tokenizer has now.
     """
+    _, kind = chat_template(directory)
+    if kind != "added":
+        return kind
     config = read_json(directory / "tokenizer_config.json")
-    if config.get("chat_template") or (directory / CHAT_TEMPLATE_FILE).exists():
-        return "own"
-    if not {"<|im_start|>", "<|im_end|>"} <= token_ids(directory).keys():
-        return "none"
     (directory / CHAT_TEMPLATE_FILE).write_text(CHAT_TEMPLATE, encoding="utf-8")
     config["chat_template"] = CHAT_TEMPLATE
     (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

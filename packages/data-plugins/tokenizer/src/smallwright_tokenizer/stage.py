@@ -17,7 +17,7 @@ from core.writing import write_json
 from smallwright_tokenizer import bpe, packing
 from smallwright_tokenizer.config import BpeConfig, PackedConfig
 from smallwright_tokenizer.corpus import corpus_files, read_batches, row_count
-from smallwright_tokenizer.files import end_of_text_id, vocabulary_size
+from smallwright_tokenizer.files import CHAT_TEMPLATE, chat_template, end_of_text_id, vocabulary_size
 
 
 class Bpe(interfaces.Tokenizer):
@@ -38,6 +38,16 @@ class Bpe(interfaces.Tokenizer):
         if self.config.path is None:
             return self.config.vocab_size
         return vocabulary_size(bpe.existing(self.config.path, self.config.revision))
+
+    def chat_template(self) -> str:
+        """Return the template that :mod:`smallwright_tokenizer.files` gives or finds.
+
+        Raises:
+            InputError: ``path`` names no tokenizer.
+        """
+        if self.config.path is None:
+            return CHAT_TEMPLATE
+        return chat_template(bpe.existing(self.config.path, self.config.revision))[0]
 
     def run(self, job: Job) -> dict[str, Any]:
         """Train or copy the tokenizer; return its size and its fertility on the corpus.
