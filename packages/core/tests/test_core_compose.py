@@ -151,6 +151,13 @@ def test_what_was_meant_is_said_in_the_words_of_the_command_line(registry, overr
     assert "\n" not in str(error.value)
 
 
+def test_an_option_of_a_part_that_is_not_used_is_refused(registry, workdir):
+    (workdir / "hydra_conf/data/scorer").mkdir()
+    (workdir / "hydra_conf/data/scorer/rules.yaml").write_text("use: drop\n")
+    with pytest.raises(ConfigError, match=r"^data.scorer: the chosen option of data uses no scorer"):
+        compose.compose(["+data=toy", "data.scorer=rules"], registry)
+
+
 def test_several_options_of_a_group_that_has_one_are_refused(registry, workdir):
     (workdir / "hydra_conf/eval/other.yaml").write_text("name: judge\n")
     with pytest.raises(ConfigError, match=r"one option of eval a run; start one run for each of judge, other"):

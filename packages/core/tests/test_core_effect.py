@@ -51,6 +51,8 @@ def test_a_setting_that_every_step_overrules_is_refused_and_another_is_not(label
         composed("data.scorer.word=two")
     assert "data.scorer.word: changes nothing" in str(error.value)
     assert "data.steps.first.word and data.steps.second.word" in str(error.value)
+    with pytest.raises(ConfigError, match=r"data.classifier.key: changes nothing, for no step of this recipe is like"):
+        composed("data.classifier.key=two")
     assert composed("data.scorer.fail_on=y")["data"]["steps"]["first"]["like"]["fail_on"] == "y"
 
 

@@ -250,6 +250,9 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     """Turn Hydra's message into one line that names the key and the nearest existing one."""
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
+    if match and "/" in match[1]:
+        group, _, part = match[1].partition("@")[0].partition("/")
+        return f"{group}.{part}: the chosen option of {group} uses no {part}, so there is none to choose."
     if match:
         return f"{match[1]}: unknown key: {match[1].rpartition('.')[0]} has no settings."
     match = re.search(r"Could not delete from config\. '([^']+)' does not exist", text)

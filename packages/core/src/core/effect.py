@@ -102,9 +102,9 @@ def refuse_without_effect(config: Mapping[str, Any], keys: Sequence[str]) -> Non
     for where, recipe in recipes.items():
         for key in keys:
             part, _, setting = key.removeprefix(f"{where}.").partition(".")
-            if not key.startswith(f"{where}.") or not setting:
+            if not key.startswith(f"{where}."):
                 continue
-            if part == "source" and recipe.get("paths") is not None:
+            if part == "source" and setting and recipe.get("paths") is not None:
                 raise ConfigError(f"{key}: changes nothing, for {where}.paths is set and no source makes files.")
             if part in LIKE:
                 _refuse_overruled(key, setting.partition(".")[0], where, recipe, part)
@@ -114,6 +114,8 @@ def _refuse_overruled(key: str, setting: str, where: str, recipe: Mapping[str, A
     steps = recipe.get("steps")
     nodes = {label: node for label, node in steps.items() if isinstance(node, Mapping)} if steps else {}
     alike = [label for label, node in nodes.items() if node.get("like") and node["like"] == recipe.get(part)]
-    if alike and all(setting in nodes[label] for label in alike):
+    if not alike:
+        raise ConfigError(f"{key}: changes nothing, for no step of this recipe is like {where}.{part}.")
+    if setting and all(setting in nodes[label] for label in alike):
         own = " and ".join(f"{where}.steps.{label}.{setting}" for label in alike)
         raise ConfigError(f"{key}: changes nothing, for each step that is like {where}.{part} has its own. Set {own}.")
