@@ -12,7 +12,7 @@ from core.typed import setting
 class RunConfig:
     """The top-level settings of a run, beside the plugins' groups."""
 
-    store: str = setting("./store", min_length=1, identity=False)
+    store: str = setting("./store", identity=False)
     """Folder of artifacts, reused between runs."""
     run_dir: str | None = setting(None, identity=False)
     """Folder of the report and the logs; None: ./runs/<date>-<name>."""
