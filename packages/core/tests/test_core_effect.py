@@ -66,3 +66,14 @@ def test_a_step_in_place_of_another_is_not_given_what_that_was_told(registry, co
     assert set(steps["drop"]) == {"use"}
     steps = composed("data.steps.drop.use=keep_first", "data.steps.drop.word=x")["data"]["steps"]
     assert set(steps["drop"]) == {"use", "word"}
+
+
+def test_what_an_option_tells_of_items_goes_with_them(workdir, composed):
+    (workdir / "hydra_conf/eval/judge.yaml").write_text(
+        "name: judge\ntasks: [a, b]\nshots: {a: 5, b: 0}\nother: {c: 1}\n"
+    )
+    assert composed()["eval"]["shots"] == {"a": 5, "b": 0}
+    fewer = composed("eval.tasks=[b,c]")["eval"]
+    assert (fewer["shots"], fewer["other"]) == ({"b": 0}, {"c": 1})
+    own = composed("eval.tasks=[b]", "eval.shots.a=3")["eval"]
+    assert own["shots"] == {"a": 3, "b": 0}  # the user's own, for the part to refuse

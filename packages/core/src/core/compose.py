@@ -114,8 +114,9 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
             config = _resolve(composed)
         except OmegaConfBaseException as error:
             raise ConfigError(_explain_reference(error)) from error
+        keys = [key_of(override) for override in overrides]
         effect.let_size_win(config, ROOT, normalised, registry)
-    keys = [key_of(override) for override in overrides]
+        effect.let_list_win(config, ROOT, normalised, keys)
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)
     return config

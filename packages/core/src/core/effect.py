@@ -8,8 +8,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from core.choices import key_of
 from core.data.recipe import several
 from core.errors import ConfigError
+from core.kinds import GROUPS
 from core.registry import Registry
 
 LIKE = ("scorer", "classifier")
@@ -38,7 +40,8 @@ def let_size_win(config: dict[str, Any], root: str, overrides: Sequence[str], re
     size = arch.get("size")
     if not isinstance(size, str) or size not in sizes:
         return
-    set_by = _keys_by_source(root, overrides, "arch")
+    own = [key.split(".")[1] for key in map(key_of, overrides) if key.startswith("arch.")]
+    set_by = [*map(set, _files(root, overrides, "arch")), set(own)]
     naming = max((place for place, source in enumerate(set_by) if "size" in source), default=0)
     earlier: set[str] = set().union(*set_by[:naming]) - set().union(*set_by[naming:])
     of_sizes: set[str] = set().union(*sizes.values())
@@ -48,8 +51,31 @@ def let_size_win(config: dict[str, Any], root: str, overrides: Sequence[str], re
             del arch[key]
 
 
-def _keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set[str]]:
-    """Return which settings of a group each file of options has, in Hydra's order, and last the command line."""
+def let_list_win(config: Mapping[str, Any], root: str, overrides: Sequence[str], keys: Sequence[str]) -> None:
+    """Take from an option's mapping what is told of items that a list of the command line no longer has.
+
+    The option ``eval=smollm2`` names tasks, and examples for each of them: ``eval.tasks=[piqa]`` means piqa's alone.
+
+    Args:
+        config: The composed configuration, which is changed.
+        root: Name of the root of every configuration.
+        overrides: The command line, as Hydra was given it.
+        keys: What the command line sets.
+    """
+    for group in GROUPS:
+        node = config.get(group)
+        own = {key.split(".")[1] for key in keys if key.startswith(f"{group}.")}
+        lists = [name for name in own if isinstance(node, dict) and isinstance(node.get(name), list)]
+        files = _files(root, overrides, group) if lists else []
+        for name in lists:
+            former = next((file[name] for file in reversed(files) if isinstance(file.get(name), list)), [])
+            for other, told in node.items() if isinstance(node, dict) else ():
+                if other not in own and isinstance(told, dict) and told and set(told) <= set(map(str, former)):
+                    node[other] = {item: value for item, value in told.items() if item in map(str, node[name])}
+
+
+def _files(root: str, overrides: Sequence[str], group: str) -> list[dict[str, Any]]:
+    """Return what each file of options sets of a group, in Hydra's order."""
     loader = GlobalHydra.instance().config_loader()
     found = []
     for entry in loader.compute_defaults_list(root, list(overrides), RunMode.RUN).defaults:
@@ -61,9 +87,10 @@ def _keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set
         if loaded is not None and package != group:
             node = OmegaConf.select(loaded.config, group, throw_on_missing=False)
         if isinstance(node, DictConfig):
-            found.append({str(key) for key in node})
-    own = [override.lstrip("+").partition("=")[0] for override in overrides]
-    return [*found, {key.split(".")[1] for key in own if key.startswith(f"{group}.")}]
+            plain = OmegaConf.to_container(node, resolve=False)
+            assert isinstance(plain, dict)
+            found.append({str(key): value for key, value in plain.items()})
+    return found
 
 
 def let_step_win(config: Mapping[str, Any], keys: Sequence[str], registry: Registry) -> None:
