@@ -72,7 +72,17 @@ def only_error(ended, code):
         (["+data=finemath", "data.paths=[.]"], "name its files: ./*"),
         (["+data=finemath", "run_dir=/proc/nowhere"], "give another run_dir=<dir>"),
         (["+arch=gqa"], "add +data=<recipe>"),
-        (["finemath"], "Write +data=finemath."),
+        (["finemath"], "Write +data=finemath"),
+        (["+data=finemath", "data.scorer.sample=0"], "data.scorer.sample=0: must be at least 1"),
+        (["+data=finemath", "data.classifier.regularization=nan"], "data.classifier.regularization=nan: must be a fin"),
+        (
+            ["+data=finemath", "data.steps.minhash.bands=1000000000"],
+            "data.steps.minhash.bands=1000000000: must be",
+        ),
+        (["+data=finemath", "~data.steps.read"], "without it nothing is read"),
+        (["+data=finemath", "data.scorer.domain=code"], "data.scorer.domain: changes nothing"),
+        (["+data=finemath", "seed=-1"], "seed=-1: must be from 0 to 4294967295"),
+        (["+data=finemath", "+arch=gqa", "+posttrain=sft", "posttrain.sft.dataset=/no.jsonl"], "posttrain.sft.dataset"),
         *(
             (["+data=finemath", f"+arch={arch}", "arch.num_attention_heads=5"], "num_attention_heads=5: must divide")
             for arch in ("gqa", "shared_ffn", "inherited_init")

@@ -42,8 +42,8 @@ def test_the_embedding_share_of_pangu_pi_pro(vocab, layers, embeddings, stored, 
 
 
 def test_local_layers_keep_their_window_in_the_cache(tmp_path):
-    shape = ["arch.hidden_size=128", "arch.intermediate_size=96", "arch.num_hidden_layers=6"]
-    shape += ["arch.num_attention_heads=4", "arch.num_key_value_heads=2", "arch.max_position_embeddings=1000"]
+    shape = ["arch.hidden_size=64", "arch.intermediate_size=96", "arch.num_hidden_layers=6"]
+    shape += ["arch.num_attention_heads=2", "arch.num_key_value_heads=2", "arch.max_position_embeddings=1000"]
     whole = plan(tmp_path, *OPEN, *shape)["kv_cache"]
     value = 2 * 2 * 32 * 2  # keys and values of two heads of 32, in two bytes
     assert whole == {"bytes_per_token": 6 * value, "context": 1000, "bytes_at_context": 6 * 1000 * value}

@@ -28,12 +28,12 @@ def files(workdir):
 STEPS = {"read_lines": {}, "drop": {"word": "number 3", "fail_on": "line 5 "}, "keep_first": {}}
 
 
-def run(files, output, workers=1, steps=STEPS):
+def run(files, output, workers=1, steps=STEPS, name="data"):
     output.mkdir(exist_ok=True)
     config = RecipeConfig(steps=steps, paths=(str(files),))
     plugin_files = ("toy_plugin.py",)
     executor = LocalExecutor(LocalExecutorConfig(workers=workers), plugin_files)
-    job = Job(name="data", output=output, inputs={}, seed=0, plugin_files=plugin_files, executor=executor)
+    job = Job(name=name, output=output, inputs={}, seed=0, plugin_files=plugin_files, executor=executor)
     return Recipe(config).run(job)
 
 
@@ -167,6 +167,21 @@ def test_nothing_left_says_where_and_keeps_what_was_set_aside(files, workdir):
         run(files, workdir / "out", steps=steps)
     assert len(list((workdir / "out" / "rejected").glob("01-drop-*"))) == 3
     assert json.loads((workdir / "out" / "funnel.json").read_text())[1]["kept"] == 0
+
+
+def test_what_a_step_refuses_is_told_with_the_place_of_its_setting(files, workdir, monkeypatch):
+    def refuse(self, context):
+        if context.label == "drop":
+            raise InputError("word=file: not today. Set word, or leave data.steps.drop out.")
+
+    monkeypatch.setattr(Step, "bind", refuse)
+    steps = {"read_lines": {}, "drop": {"word": "file", "fail_on": "never"}}
+    for name, where in (("data", "data"), ("data-mine", "data.mine")):
+        with pytest.raises(InputError) as error:
+            run(files, workdir / name, steps=steps, name=name)
+        assert str(error.value) == (
+            f"{where}.steps.drop.word=file: not today. Set word, or leave {where}.steps.drop out."
+        )
 
 
 def test_a_step_that_fails_leaves_the_funnel_of_the_steps_before_it(files, workdir):

@@ -33,6 +33,10 @@ def test_the_content_of_named_files_is_identity(registry, workdir, composed):
 
     with pytest.raises(InputError, match=r"data\.steps\.drop\.against: no such file: words\.jsonl"):
         data()
+    for path in ("/no/such", "./words", "../words"):
+        with pytest.raises(InputError, match=rf"data\.steps\.drop\.against: no such file: {path}"):
+            graph.build(composed(f"data.steps.drop.against=[{path}]"), registry)
+    graph.build(composed("data.steps.drop.against=[/no/*.gz,s3://bucket/words]"), registry)
     (workdir / "words.jsonl").write_text("one\n")
     before = data().digest
     (workdir / "words.jsonl").write_text("two and three\n")
@@ -80,7 +84,7 @@ def test_methods_and_evaluations_are_asked_before_any_work(registry, composed, m
     for kind, name in (("trainers", "count"), ("posttrainers", "polish"), ("evaluators", "judge")):
         monkeypatch.setattr(registry.get(kind, name).load(), "check_plan", check_plan, raising=False)
     graph.build(composed("+posttrain=polish"), registry)
-    assert asked == ["pretrain", "eval", "posttrain.polish", "eval"]
+    assert asked == ["pretrain", "eval", "posttrain.polish", "eval"]  # the toy trainer is of the same class
 
 
 def test_a_folder_of_the_store_is_named_by_label_and_digest(registry, composed, tmp_path):

@@ -186,6 +186,23 @@ def test_what_is_measured_does_not_depend_on_the_size_of_a_batch(make, model_dir
     assert measured[0] == pytest.approx(measured[1], rel=1e-5, abs=1e-5)
 
 
+def test_documents_of_pretraining_are_learned_beside_the_set(model_directory, tmp_path):
+    import numpy as np
+
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    np.array([5, 6, 7, 8, 0] * 400, dtype="<u2").tofile(tokens / "train.bin")
+    np.save(tokens / "train.offsets.npy", np.arange(0, 2001, 5))
+    meta = {"dtype": "uint16", "vocab_size": 500, "eos_token_id": 0, "train_tokens": 2000, "unigram_loss": 1.0}
+    counts = dict.fromkeys(("validation_tokens", "train_documents", "validation_documents", "validation_bytes"), 0)
+    (tokens / "meta.json").write_text(json.dumps({**meta, **counts}))
+    job = make_job(tmp_path / "out", model_directory, "sft")
+    job = Job(name="sft", output=job.output, inputs={**job.inputs, "tokens": tokens}, seed=7)
+    summary = sft(replay=0.5, max_steps=1, max_examples=40).run(job)
+    assert summary["replayed_documents"] == 400
+    assert summary["examples"] + summary["heldout_examples"] == 40
+
+
 def test_max_length_above_the_models_positions_is_refused(model_directory, tmp_path):
     with pytest.raises(ConfigError, match=r"posttrain\.sft\.max_length=513: above the model's 512 positions"):
         sft(max_length=513).run(make_job(tmp_path / "out", model_directory, "sft"))

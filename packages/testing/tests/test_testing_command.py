@@ -1,8 +1,10 @@
 """``python -m smallwright_testing`` runs the kit on what is registered, and says what holds."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
+import smallwright_testing
 from smallwright_testing.__main__ import main
 
 BROKEN = str(Path(__file__).with_name("broken_steps.py"))
@@ -36,3 +38,14 @@ def test_what_cannot_be_run_is_one_line(arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_without_pytest_one_line_says_what_to_install(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pytest" else find(name))
+    with pytest.raises(ImportError, match=r"smallwright_testing needs pytest\. Install it: pip") as no:
+        importlib.reload(smallwright_testing)
+    assert no.value.name == "pytest"  # by which core.testing knows what is missing
+    monkeypatch.setattr("sys.argv", ["-m", "gqa"])
+    with pytest.raises(SystemExit, match=r"^error: smallwright_testing needs pytest"):
+        importlib.reload(smallwright_testing)

@@ -33,7 +33,7 @@ def changes(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float, fl
 def losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line for what post-training took beyond the limits of this module: knowledge of the base model."""
     lines = []
-    named = models(rows)
+    first, last = models(rows) or ("", "")
     for task, metric, before, after in changes(rows):
         if (task, metric) == HELD_OUT and after > before * (1 + MOST_LOSS):
             what = f"loss on held-out documents {before:.3f} -> {after:.3f} nats per token ({after / before - 1:+.0%})"
@@ -41,7 +41,7 @@ def losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             what = f"{task} {before:.1%} -> {after:.1%}"
         else:
             continue
-        lines.append(f"post-training cost the model what it had learned: {what}, from {named[0]} to {named[1]}")
+        lines.append(f"post-training cost the model what it had learned: {what}, from {first} to {last}")
     if lines:
         lines[-1] += ". Lower learning_rate or num_train_epochs of its methods."
     return lines

@@ -1,7 +1,6 @@
 """Settings of the evaluation stage."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -21,40 +20,40 @@ class LMEvalConfig:
     """What runs the model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Numbers to compute in; ``auto`` is float32 on a CPU and bfloat16 on a GPU."""
-    num_fewshot: int | None = None
+    num_fewshot: int | None = setting(None, ge=0)
     """Examples in the prompt, for every task; None leaves each task's own number."""
-    fewshot_by_task: Mapping[str, int] | None = None
+    fewshot_by_task: Mapping[str, int] | None = setting(None, ge=0)
     """Examples in the prompt by name in ``tasks``; these win over ``num_fewshot``."""
-    limit: int | float | None = None
+    limit: int | float | None = setting(None, gt=0)
     """Only the first items of each task: a count, or a share below 1. For trying things out."""
     apply_chat_template: bool = False
     """Put the prompts in the model's chat template."""
-    max_model_len: int | None = None
+    max_model_len: int | None = setting(None, ge=4)
     """Longest input in tokens; None is what the model's config allows."""
     perplexity: bool = True
     """Measure perplexity on the validation tokens, where the run has some."""
-    perplexity_tokens: int | None = None
+    perplexity_tokens: int | None = setting(None, ge=1)
     """Stop the held-out text at the last whole document within this many tokens; None takes all of it."""
-    seed: int = 1234
+    seed: int = setting(1234, ge=0, le=2**32 - 1)
     """Chooses few-shot examples. It is not the run's seed, so that runs of other seeds get the same examples; 1234 is
     lm-eval's own."""
-    bootstrap_iters: int = 1000
+    bootstrap_iters: int = setting(1000, ge=0)
     """Resamplings for the standard errors of metrics without a formula for it; accuracies have one."""
     trust_remote_code: bool = False
     """Let a model directory bring Python code. Architectures of installed plugins do not need it."""
     allow_network: bool = False
     """Let tasks fetch their data from the Hugging Face hub."""
-    batch_size: int = setting(512, identity=False)
+    batch_size: int = setting(512, ge=1, identity=False)
     """Requests handed to vLLM at a time; with transformers the rows of a batch, of which there are at most 32."""
-    max_num_seqs: int = setting(128, identity=False)
+    max_num_seqs: int = setting(128, ge=1, identity=False)
     """vLLM: sequences in one step."""
-    max_num_batched_tokens: int = setting(4096, identity=False)
+    max_num_batched_tokens: int = setting(4096, ge=1, identity=False)
     """vLLM: tokens in one step; logits of tokens x vocabulary are held at once."""
-    kv_cache_gib: float | None = setting(None, identity=False)
+    kv_cache_gib: float | None = setting(None, gt=0, identity=False)
     """vLLM: GiB for the KV cache; None is 0.5 or two full inputs, on a GPU what ``gpu_memory_utilization`` leaves."""
-    gpu_memory_utilization: float = setting(0.8, identity=False)
+    gpu_memory_utilization: float = setting(0.8, gt=0, le=1, identity=False)
     """vLLM on a GPU: share of its memory to use."""
-    tensor_parallel_size: int = setting(1, identity=False)
+    tensor_parallel_size: int = setting(1, ge=1, identity=False)
     """vLLM: GPUs that share one model."""
     enforce_eager: bool = setting(True, identity=False)
     """vLLM: no compilation and no CUDA graphs. The whole evaluation is faster so, unless long answers are generated."""
@@ -68,15 +67,5 @@ class LMEvalConfig:
         for name in self.fewshot_by_task or {}:
             if name not in self.tasks:
                 raise ConfigError(f"fewshot_by_task.{name}: not one of tasks ({', '.join(self.tasks)}).")
-        positive = ("max_model_len", "perplexity_tokens", "limit", "batch_size", "max_num_seqs", "tensor_parallel_size")
-        for name in (*positive, "max_num_batched_tokens", "kv_cache_gib"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"{name}={value}: must be a number above 0.")
         if isinstance(self.limit, float) and self.limit >= 1:
             raise ConfigError(f"limit={self.limit}: a whole number of items, or a share below 1.")
-        if not 0 < self.gpu_memory_utilization <= 1:
-            raise ConfigError(f"gpu_memory_utilization={self.gpu_memory_utilization}: must be above 0 and at most 1.")
-        for name in ("num_fewshot", "bootstrap_iters"):
-            if (getattr(self, name) or 0) < 0:
-                raise ConfigError(f"{name}={getattr(self, name)}: must not be negative.")

@@ -147,8 +147,8 @@ def _resolve(folder: Path, target: Path, cache: Path) -> list[str]:
 
 def _data_files(described: Mapping[str, Any], path: Path) -> Any:
     """Return a task's data files with absolute names, as it has them by split; None where it names none."""
-    arguments = described.get("dataset_kwargs")
-    return _absolute(arguments["data_files"], path.parent) if "data_files" in (arguments or {}) else None
+    arguments = described.get("dataset_kwargs") or {}
+    return _absolute(arguments["data_files"], path.parent) if "data_files" in arguments else None
 
 
 def _examples(described: Mapping[str, Any], path: Path) -> int | None:

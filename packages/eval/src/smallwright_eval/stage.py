@@ -34,8 +34,7 @@ class LMEval(Stage):
         return engines.environment(self.config)
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse tasks that cannot be asked, and heads that vLLM cannot serve here, and a length or a template that the
-        model will not have.
+        """Refuse tasks that cannot be asked, and a width, a length or a template that the model will not have.
 
         Raises:
             core.errors.UserError: naming the setting.

@@ -24,7 +24,7 @@ def newest_whole(directory: Path) -> tuple[Path | None, list[str]]:
 
     These, and what was not written to its end, are deleted.
     """
-    damaged = []
+    damaged: list[str] = []
     for path in sorted(directory.glob("checkpoint-*"), key=step, reverse=True):
         if _is_whole(path):
             return path, damaged

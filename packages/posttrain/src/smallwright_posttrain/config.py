@@ -1,7 +1,6 @@
 """Settings of the post-training methods, under the names that TRL and transformers give them."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,31 +39,31 @@ class TrainConfig:
     """Split of a hub dataset."""
     dataset_revision: str | None = setting(None)
     """Commit, tag or branch of a hub dataset; name a commit to make a run repeatable."""
-    max_examples: int | None = setting(None)
+    max_examples: int | None = setting(None, ge=1)
     """Use only the first so many good examples."""
-    eval_fraction: float = setting(0.1)
+    eval_fraction: float = setting(0.1, ge=0, lt=1)
     """Share of the prompts held out and measured before and after training; 0: no measurement."""
-    num_train_epochs: float = setting(1.0)
+    num_train_epochs: float = setting(1.0, gt=0)
     """Passes over the training examples."""
-    max_steps: int = setting(-1)
+    max_steps: int = setting(-1, ge=-1)
     """Optimizer steps; overrides ``num_train_epochs`` when above 0."""
-    learning_rate: float = setting(1e-3)
+    learning_rate: float = setting(1e-3, gt=0)
     """Peak learning rate of AdamW."""
     lr_scheduler_type: Scheduler = "cosine"
     """Shape of the learning rate after warm-up."""
-    warmup_ratio: float = setting(0.1)
+    warmup_ratio: float = setting(0.1, ge=0, lt=1)
     """Share of the steps with a linearly rising learning rate."""
-    weight_decay: float = setting(0.0)
+    weight_decay: float = setting(0.0, ge=0)
     """AdamW's decoupled weight decay."""
-    max_grad_norm: float = setting(1.0)
+    max_grad_norm: float = setting(1.0, gt=0)
     """Norm that gradients are clipped to."""
-    per_device_train_batch_size: int = setting(8)
+    per_device_train_batch_size: int = setting(8, ge=1)
     """Examples (pairs, for preferences) per forward pass."""
-    per_device_eval_batch_size: int = setting(16)
+    per_device_eval_batch_size: int = setting(16, ge=1)
     """Held-out examples per forward pass."""
-    gradient_accumulation_steps: int = setting(1)
+    gradient_accumulation_steps: int = setting(1, ge=1)
     """Forward passes per optimizer step."""
-    max_length: int | None = setting(256)
+    max_length: int | None = setting(256, ge=8)
     """Tokens of an example; what is longer is cut at its end and counted. None: as many as the model has positions."""
     precision: Precision = "auto"
     """``bfloat16`` trains under autocast with float32 weights; ``auto`` does so on a GPU that has it."""
@@ -72,43 +71,25 @@ class TrainConfig:
     """Recompute activations in the backward pass: less memory, about a fifth slower."""
     attn_implementation: str | None = setting(None)
     """transformers' attention (``sdpa``, ``eager``, ``flash_attention_2``); None: the model's own choice."""
-    logging_steps: int = setting(5, identity=False)
+    logging_steps: int = setting(5, ge=1, identity=False)
     """Steps between lines of ``metrics.jsonl``."""
-    save_steps: int = setting(50, identity=False)
+    save_steps: int = setting(50, ge=1, identity=False)
     """Steps between checkpoints to resume from."""
-    dataset_num_proc: int | None = setting(None, identity=False)
-    """Processes that tokenize; None: this one."""
+    dataset_num_proc: int | None = setting(None, ge=1, identity=False)
+    """Processes that TRL packs rows with; None: this one."""
 
     def __post_init__(self) -> None:
-        for name in ("num_train_epochs", "learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be above 0.")
-        for name in (
-            "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
-            "logging_steps", "save_steps",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}: must be at least 1.")
-        if self.max_steps == 0 or self.max_steps < -1:
-            raise ConfigError(f"max_steps={self.max_steps}: a number of steps, or -1 to use num_train_epochs.")
-        if self.max_length is not None and self.max_length < 8:
-            raise ConfigError(f"max_length={self.max_length}: must be at least 8 tokens, or null for no limit.")
-        if self.max_examples is not None and self.max_examples < 1:
-            raise ConfigError(f"max_examples={self.max_examples}: must be at least 1, or null for all.")
-        if not 0 <= self.eval_fraction < 1:
-            raise ConfigError(f"eval_fraction={self.eval_fraction}: a share from 0 to below 1.")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ConfigError(f"warmup_ratio={self.warmup_ratio}: a share from 0 to below 1.")
+        if self.max_steps == 0:
+            raise ConfigError("max_steps=0: a number of steps, or -1 to use num_train_epochs.")
         self._check_attention()
-        if self.weight_decay < 0:
-            raise ConfigError(f"weight_decay={self.weight_decay}: must not be negative.")
         for name in self.columns or {}:
             if name not in forms.NAMED:
                 raise ConfigError(
                     f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each "
                     "names the set's own column."
                 )
-        if self.dataset is not None and not self.on_hub() and not is_file_name(self.dataset):
+        named = self.dataset is None or is_file_name(self.dataset) or Path(self.dataset).expanduser().exists()
+        if not named and not self.on_hub():
             raise ConfigError(
                 f"dataset={self.dataset}: neither a file ({', '.join(ENDINGS)}, also with {PACKED}) nor a hub id "
                 "(owner/name); null uses the shipped set."
@@ -153,7 +134,7 @@ class SftConfig(TrainConfig):
 
     assistant_only_loss: bool = setting(True)
     """Learn from the assistant's tokens only. SmolLM2's recipe learns from all (§5.2)."""
-    replay: float = setting(1.0)
+    replay: float = setting(0.0, ge=0)
     """Tokens of the documents of pretraining to learn beside each token of the set, in every epoch: they keep the model
     from forgetting. 0: none."""
     packing: bool = setting(False)
@@ -161,8 +142,6 @@ class SftConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.replay < math.inf:
-            raise ConfigError(f"replay={self.replay}: must be 0 or more.")
         if self.packing and self.max_length is None:
             raise ConfigError("packing=true needs max_length: the length of a packed row.")
 
@@ -171,18 +150,11 @@ class SftConfig(TrainConfig):
 class DpoConfig(TrainConfig):
     """Direct preference optimisation on pairs of answers."""
 
-    beta: float = setting(0.5)
+    beta: float = setting(0.5, gt=0)
     """Strength of the pull towards the reference model; SmolLM2 uses 0.5 (§5.3)."""
     loss_type: DpoLoss = "sigmoid"
     """TRL's loss; ``sigmoid`` is DPO's own."""
-    label_smoothing: float = setting(0.0)
+    label_smoothing: float = setting(0.0, ge=0, lt=0.5)
     """Assumed share of pairs that are the wrong way round; used by ``robust`` and ``aot``."""
     precompute_ref_log_probs: bool = setting(False)
     """Score all pairs with the reference model first and drop it, instead of keeping a second model in memory."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta > 0:
-            raise ConfigError(f"beta={self.beta}: must be above 0.")
-        if not 0 <= self.label_smoothing < 0.5:
-            raise ConfigError(f"label_smoothing={self.label_smoothing}: a share from 0 to below 0.5.")

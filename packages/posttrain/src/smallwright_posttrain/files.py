@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from core.errors import InputError
 
@@ -56,7 +56,7 @@ def read_rows(path: Path, where: str) -> Numbered:
             yield from _parquet(path)
             return
         with gzip.open(path, "rb") if first.startswith(b"\x1f\x8b") else path.open("rb") as file:
-            yield from _json(file, where)
+            yield from _json(cast(IO[bytes], file), where)
     except (OSError, EOFError) as error:  # gzip ends a file that is cut off with EOFError
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{where}: cannot be read ({reason}).") from None
@@ -107,7 +107,7 @@ def _lines(file: IO[bytes]) -> Numbered:
 
 def _parse(line: bytes) -> Any:
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8").strip().removesuffix(","))
     except UnicodeDecodeError:
         return BadRow(NOT_UTF8)
     except (ValueError, RecursionError):
@@ -157,7 +157,9 @@ def _escaped(text: str) -> bool:
 def _contained(value: Any) -> list[Any] | None:
     """Return the rows of an object that holds a whole set, such as ``{"data": [...]}``."""
     lists = [value[key] for key in SETS if isinstance(value.get(key), list)] if isinstance(value, dict) else []
-    return lists[0] if len(lists) == 1 and lists[0] else None
+    if len(lists) != 1 or not lists[0] or not isinstance(lists[0][0], dict):
+        return None
+    return None if {"role", "from"} & set(lists[0][0]) else lists[0]  # those are the turns of one conversation
 
 
 def _parquet(path: Path) -> Numbered:

@@ -30,8 +30,8 @@ CONVERSATIONS = (
     "chat",
     "turns",
     "contents",
-    "items",
-)
+    "items", "data",
+)  # fmt: skip
 PROMPTS = ("prompt", "instruction", "question", "query", "problem", "inputs", "user", "human", "input")
 ANSWERS = ("completion", "output", "response", "answer", "solution", "targets", "assistant", "gpt")
 MATERIALS = ("input", "context")
@@ -144,7 +144,7 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
         sides = [
             read_messages(_transcript(str(text), _HH), name, ignored) for name, text in zip(names, texts, strict=True)
         ]
-        form, prompt = f"HH-RLHF ({', '.join(names)})", []
+        form, prompt = f"HH-RLHF ({', '.join(names)})", list[Message]()
     else:
         sides = [read_messages(as_messages(row.get(name), "assistant"), name, ignored) for name in names]
         form, prompt = _prompt_of_a_pair(row, names, used, ignored)
@@ -196,7 +196,13 @@ def _refuse_media(row: Mapping[str, Any]) -> None:
 
 
 def _refuse_disliked(row: Mapping[str, Any]) -> set[str]:
-    """Refuse an answer that people disliked, as KTO's sets label some; return the columns that say so."""
+    """Refuse a row of weight 0, and an answer that people disliked, as KTO's sets label some.
+
+    Returns:
+        The columns that say what people thought.
+    """
+    if row.get("weight") in (0, "0"):
+        raise BadRow("weight: 0, a row that is not to be learned from")
     for key in LABELS:
         liked = str(row.get(key)).lower()
         if liked in ("false", "0"):
@@ -293,7 +299,7 @@ def _history(row: Mapping[str, Any], used: set[str]) -> list[Message]:
 
 
 def _prompt_of_a_pair(
-    row: Mapping[str, Any], names: tuple[str, str], used: set[str], ignored: set[str]
+    row: dict[str, Any], names: tuple[str, str], used: set[str], ignored: set[str]
 ) -> tuple[str, list[Message]]:
     """Return the form of a pair and its prompt, empty where the row has none of its own."""
     style = "OpenAI preference" if names[0] == "preferred_output" else "preference"

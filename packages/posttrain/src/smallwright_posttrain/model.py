@@ -50,7 +50,7 @@ def save(model: Any, tokenizer: Any, source: Path, destination: Path) -> None:
 
     model.to(getattr(torch, _stored_dtype(source)))
     stops = stop_tokens(source, tokenizer)
-    model.generation_config.eos_token_id = stops if len(stops) > 1 else (stops or [None])[0]
+    model.generation_config.eos_token_id = stops[0] if len(stops) == 1 else stops or None
     with replacing(destination) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)

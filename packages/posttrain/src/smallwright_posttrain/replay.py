@@ -1,14 +1,13 @@
 """Documents of pretraining that are learned again beside a set, so that a model does not forget them.
 
-A model that learns a small set alone moves away from all that it knew before; some of the old data among the new holds it
-(experience replay; InstructGPT's PPO-ptx mixes pretraining gradients in for the same reason, arXiv 2203.02155, §3.5).
+A model that learns a small set alone moves away from all that it knew before; some of the old data among the new holds
+it (experience replay; InstructGPT's PPO-ptx mixes pretraining gradients in for the same reason, arXiv 2203.02155).
 """
 
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from core.interfaces import TokensMeta
 
 from smallwright_posttrain.encode import IGNORED_LABEL
@@ -25,6 +24,8 @@ def documents(tokens: Path, wanted: int, limit: int, seed: int) -> Iterator[dict
         wanted: Tokens to learn from, in all.
         limit: Tokens of a row.
     """
+    import numpy as np
+
     meta = TokensMeta.load(tokens)
     offsets = np.load(tokens / "train.offsets.npy", mmap_mode="r", allow_pickle=False)
     count = len(offsets) - 1

@@ -8,7 +8,7 @@ ROLES = {
     "system": "system", "developer": "system",
     "user": "user", "human": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
-    "bard": "assistant", "bing": "assistant", "claude": "assistant", "function_call": "assistant",
+    "bard": "assistant", "bing": "assistant", "claude": "assistant", "ai": "assistant", "function_call": "assistant",
     "tool": "tool", "function": "tool", "observation": "tool", "ipython": "tool", "tool_response": "tool",
 }  # fmt: skip
 """What published sets call the four roles."""
@@ -159,6 +159,8 @@ def _text(value: Any, where: str) -> str:
     """Return the text of a message: a string, or parts of which each is text."""
     if isinstance(value, str):
         return value
+    if isinstance(value, Mapping):
+        value = value["parts"] if isinstance(value.get("parts"), list) else [value]
     if not isinstance(value, list):
         raise BadRow(f"{where}: a message without text")
     texts = []

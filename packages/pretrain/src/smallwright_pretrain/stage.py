@@ -60,8 +60,10 @@ class TorchTitanPretrain(Trainer):
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse heads that vLLM, with which the checkpoint will be compared, cannot serve here."""
-        if self.config.verify_vllm:
+        """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
+        compared, cannot serve here."""
+        self._check_ranks()
+        if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
     def run(self, job: Job) -> dict[str, Any]:
@@ -113,9 +115,13 @@ class TorchTitanPretrain(Trainer):
                 f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
                 f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
             )
-        if config.device == "cpu" and config.nproc > _cores():
-            raise UserError(f"pretrain.nproc={config.nproc}: this machine has {_cores()} cores. Use at most as many.")
+        self._check_ranks()
         return meta
+
+    def _check_ranks(self) -> None:
+        ranks = self.config.nproc
+        if self.config.device == "cpu" and ranks > _cores():
+            raise UserError(f"pretrain.nproc={ranks}: this machine has {_cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
         notes, partial = {}, output / f"hf{ENDING}"

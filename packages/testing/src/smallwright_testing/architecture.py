@@ -15,6 +15,7 @@ import pytest
 from core import typed
 from core.engines import offline_environment, vllm_environment
 from core.interfaces import Architecture
+from core.served import check_head_width
 
 from smallwright_testing.base import Conformance
 from smallwright_testing.engines import Loaded, adapter_of, environment, log_probabilities, titan_logits
@@ -224,6 +225,9 @@ class ArchitectureConformance(Learning, Conformance):
 
         if importlib.util.find_spec("vllm") is None:
             pytest.skip("vLLM is not installed: pip install 'smallwright-pretrain[cpu]' or [gpu]")
+        check_head_width(
+            loaded.architecture, "this test", "leave it out: test_vllm_gives_titans_log_probabilities = None"
+        )
         loaded.hf.save_pretrained(tmp_path / "hf")
         prompts_BL = loaded.ids_BL.tolist()
         with torch.no_grad():

@@ -51,7 +51,7 @@ class RecipeConfig:
 class LocalExecutorConfig:
     """Settings of the executor ``local``: processes of this machine."""
 
-    workers: int = setting(-1, ge=-1, identity=False)
+    workers: int = setting(-1, ge=-1, le=65_536, identity=False)
     """Processes; -1: one per core."""
 
     def __post_init__(self) -> None:

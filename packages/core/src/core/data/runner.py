@@ -5,9 +5,12 @@ shards; a killed run goes on with the others.
 """
 
 import contextlib
+import dataclasses
 import json
 import math
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ from core.data.executor import Executor, LocalExecutor
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
 from core.data.steps import LARGEST_TABLE, CorpusStep, ForeignStep, Step, StepContext
 from core.data.truth import against_truth
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, Stage
 
 SCORE_BINS = 25
 MOST_SHARDS = 99_999
+PARTS = "steps|paths|scorer|classifier|source|shards"
+"""Keys of a recipe, as messages name them."""
 SCORE_RANGE = (0.0, 5.0)
 
 
@@ -35,6 +40,15 @@ class Recipe(Stage):
 
     def run(self, job: Job) -> dict[str, Any]:
         """Make ``documents/``, ``rejected/`` and ``funnel.json`` in ``job.output``."""
+        several = job.name.startswith("data-")  # then each recipe has its own place in the configuration
+        where = job.name.replace("-", ".", 1) if several else "data"
+        try:
+            return self._run(job)
+        except UserError as error:
+            said = re.sub(rf"\bdata\.({PARTS})\b", rf"{where}.\1", str(error))
+            raise type(error)(said) from error
+
+    def _run(self, job: Job) -> dict[str, Any]:
         registry = discovery.load(job.plugin_files)
         planned = plan_steps(self.config, registry)
         files = self._files(job)
@@ -42,18 +56,18 @@ class Recipe(Stage):
         steps: list[Step | CorpusStep] = []
         for position, step in enumerate(planned):
             made = _make(step)
-            made.bind(
-                StepContext(
-                    label=step.label,
-                    position=position,
-                    seed=job.seed,
-                    files=files,
-                    rejected=job.output / "rejected",
-                    ledgers=ledgers,
-                    reports=job.output / "reports" / f"{position:02d}-{step.label}",
-                    plugin_files=job.plugin_files,
-                )
+            context = StepContext(
+                label=step.label,
+                position=position,
+                seed=job.seed,
+                files=files,
+                rejected=job.output / "rejected",
+                ledgers=ledgers,
+                reports=job.output / "reports" / f"{position:02d}-{step.label}",
+                plugin_files=job.plugin_files,
             )
+            with _keys_of(step.label, step.config):
+                made.bind(context)
             steps.append(made)
         shards = self.config.shards or len(files)
         if shards > MOST_SHARDS:
@@ -92,6 +106,19 @@ class Recipe(Stage):
             raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
         crawl = (job.inputs["crawl"] / "files").iterdir()
         return tuple(sorted(str(path) for path in crawl if not path.name.endswith(writing.ENDING)))
+
+
+@contextlib.contextmanager
+def _keys_of(label: str, config: Any) -> Iterator[None]:
+    """Say of an error that begins with a setting of a step where the setting is: ``data.steps.<label>.<key>``."""
+    try:
+        yield
+    except UserError as error:
+        fields = {field.name for field in dataclasses.fields(config)} if dataclasses.is_dataclass(config) else set()
+        word = re.match(r"\w+(?=[=:\[])", str(error))
+        if word is None or word[0] not in fields:
+            raise
+        raise type(error)(f"data.steps.{label}.{error}") from error
 
 
 def _make(planned: PlannedStep) -> Step | CorpusStep:
@@ -135,12 +162,13 @@ class _Passes:
                         break  # whole-corpus steps need a document; the funnel says which step removed the last
                 assert corpus is not None
                 work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
-                for phase in step.phases(corpus, work):
-                    tasks = phase.tasks or self.shards
-                    if self.lost:
-                        writing.remove(self.job.scratch(f"logs/{position:02d}-{label}-{phase.name}"))
-                    self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
-                applied = step.pass_step(work)
+                with _keys_of(label, step.config):
+                    for phase in step.phases(corpus, work):
+                        tasks = phase.tasks or self.shards
+                        if self.lost:
+                            writing.remove(self.job.scratch(f"logs/{position:02d}-{label}-{phase.name}"))
+                        self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
+                    applied = step.pass_step(work)
                 assert step.context is not None
                 applied.bind(step.context)
                 pipeline = [applied]
