@@ -13,7 +13,7 @@ from core.typed import setting
 from smallwright_dedup.against import resolve
 
 MOST_HASHES = 100_000
-"""Of a document, for MinHash: ten times the most that a recipe has (RefinedWeb: 450 bands of 20). The memory holds those
+"""Of a document, for MinHash: ten times the most that a recipe has (RefinedWeb: 450 bands of 20). Memory holds those
 of 500 documents."""
 
 
