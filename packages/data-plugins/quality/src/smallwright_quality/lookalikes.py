@@ -27,16 +27,16 @@ _SCREEN_SCALE = re.compile(r"[1-9](?:\.\d+)?x[.-]")
 _VERSION = re.compile(r"v?\d+\.\d")
 _NUMBERS_BEHIND = re.compile(r"(?:\.\d+)*\Z")
 
-_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.]\Z")
+_NUMBER_BEFORE = re.compile(r"(?:[A-Za-z0-9_]|[A-Za-z0-9]\.)\Z")
 _NUMBER_BEHIND = re.compile(
     r"[A-Za-z0-9_]|\.\d|[+-]\d*[A-Za-z]|\.(?:deb|dll|dmg|exe|gz|jar|js|css|min|msi|nupkg|pkg|rpm|so|tar|tgz|war|whl|zip)\b"
 )
 _CALLED_A_VERSION = re.compile(
     r"(?:"
-    r"version\w*\W{0,6}|(?<![A-Za-z])(?:v|ver|vers|release[sd]?|rel|build|firmware|kernel|patch|revision|rev|section|sec|"
-    r"chapter|clause|paragraph)\W{0,3}|§\s?"
-    r"|oids?\W{0,6}|identifier\W{0,6}"
-    r"|[\w)\]](?:[=~!<>]=|[<>^~])"  # pkg==1.2.3.4, pkg>=1.2.3.4
+    r"(?:versi[oó]n\w*|versão|versie|wersj\w+|verze|верси\w+|版本?|バージョン|버전|oids?|identifier)\W{0,6}"
+    r"|(?<![A-Za-z])(?:v|ver|vers|release[sd]?|release notes|rel|build|firmware|kernel|patch|revision|rev|section|sec|"
+    r"chapter|clause|paragraph|(?:up|down)grad\w+ (?:from|to)|updated? (?:from|to))\W{0,3}|§\s?"
+    r"|(?:[~<>]=|~>)\s?|[\w)\]](?:[=!]=|[<>^~])"  # pkg==1.2.3.4, pkg (>= 1.2.3.4)
     r"|(?:^|[\s(\"'])[A-Za-z][\w+-]*/"  # Firefox/3.0.0.10
     r"|[\w-]+(?:\.[\w-]+)+:[\w.-]+:"  # org.group:artifact:1.2.3.4
     r"|[A-Za-z_][\w.]*-"  # lib2-1.2.3.4
@@ -44,7 +44,8 @@ _CALLED_A_VERSION = re.compile(
     re.IGNORECASE,
 )
 _OBJECT_IDENTIFIER = re.compile(r"(?:1\.3\.6\.1|2\.5\.(?:4|29)\.\d+)\Z")
-_LIST = re.compile(r"(?:[ \t,;/&–-]|and\b|or\b|to\b|through\b)+\Z")
+_LIST = re.compile(r"[ \t]*(?:[,;/&–-]|and\b|or\b|to\b|through\b)(?:[ \t,;]|and\b|or\b|to\b)*\Z")
+"""What stands between the members of a list or range: if the first one is called a version, all of them are."""
 
 
 def mail_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -63,17 +64,14 @@ def mail_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tupl
 
 def ip_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the spans that are IP addresses."""
-    last_end, last_is_address = 0, True
+    last_end, version = 0, False
     for start, end in spans:
         before = text[max(last_end, start - CONTEXT) : start]
-        if last_end and _LIST.match(before):
-            is_address = last_is_address
-        else:
-            is_address = not _CALLED_A_VERSION.search(text[max(0, start - CONTEXT) : start])
-        whole = not _NUMBER_BEFORE.search(text[max(0, start - 1) : start]) and not _NUMBER_BEHIND.match(text, end)
-        is_address = is_address and whole and not _OBJECT_IDENTIFIER.match(text[start:end])
-        last_end, last_is_address = end, is_address
-        if is_address:
+        if not last_end or not _LIST.match(before):
+            version = _CALLED_A_VERSION.search(text[max(0, start - CONTEXT) : start]) is not None
+        last_end = end
+        whole = not _NUMBER_BEFORE.search(text[max(0, start - 2) : start]) and not _NUMBER_BEHIND.match(text, end)
+        if whole and not version and not _OBJECT_IDENTIFIER.match(text[start:end]):
             yield start, end
 
 
