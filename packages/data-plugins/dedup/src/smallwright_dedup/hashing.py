@@ -120,7 +120,8 @@ def _hash_batch(
     prepared = [prepare(text) for text in texts]
     codes_C, kinds_C = _codes_and_kinds("\n".join(prepared), verbatim)
     attached_C = kinds_C == ATTACH
-    based_C = _of_their_letters(kinds_C, attached_C) if attached_C.any() else kinds_C
+    some_attached = attached_C.any()
+    based_C = _of_their_letters(kinds_C, attached_C) if some_attached else kinds_C
     inside_C = based_C != SEPARATOR
     dropped_C = None
     if fold_numbers:
@@ -135,7 +136,8 @@ def _hash_batch(
     if alone_C.any():
         start_C |= alone_C
         start_C[1:] |= alone_C[:-1] & inside_C[1:]
-        start_C &= ~attached_C
+        if some_attached:
+            start_C &= ~attached_C
     if dropped_C is not None:
         inside_C &= ~dropped_C
     place_K = np.flatnonzero(inside_C)
