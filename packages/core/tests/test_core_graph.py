@@ -135,3 +135,16 @@ def test_label_says_what_differs_from_the_size():
     assert label(size="nano", hidden_size=8, layers=4, heads=1, groups=(1,)) == (
         "tiny-nano-hidden_size-8-layers-4-heads-1-and-1-more"
     )
+
+
+def test_the_tokenizer_looks_at_the_recipes_while_planning(registry, composed, monkeypatch):
+    def refuse(self, names):
+        raise ConfigError(f"tokenizer.weights names none of {', '.join(names)}.")
+
+    monkeypatch.setattr(registry.get("tokenizers", "count").load(), "check_corpora", refuse, raising=False)
+    with pytest.raises(ConfigError, match=r"names none of corpus\."):
+        graph.build(composed(), registry)
+    config = composed()
+    config["data"] = {"one": config["data"], "two": config["data"]}
+    with pytest.raises(ConfigError, match=r"names none of one, two\."):
+        graph.build(config, registry)

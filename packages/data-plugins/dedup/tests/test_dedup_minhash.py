@@ -235,6 +235,12 @@ def test_scope_keeps_snapshots_apart(tmp_path, write, run):
         MinHashConfig(scope_pattern="x")
 
 
+def test_more_hashes_than_memory_has_are_refused():
+    assert MinHashConfig(bands=450, rows=20)  # RefinedWeb's
+    with pytest.raises(ConfigError, match="bands=10000, rows=10000: 100000 hashes of a document at most"):
+        MinHashConfig(bands=10_000, rows=10_000)
+
+
 MARKED = "कीँ่สื\u0301\u064e\u200c\u200d\u00ad\ufe0f\u20e3𑀩𑁆"
 CHARACTERS = st.characters(codec=None) | st.sampled_from("ab1.,é中 한\n_") | st.sampled_from(MARKED)
 TEXTS = st.lists(st.text(alphabet=CHARACTERS, max_size=40), max_size=6)

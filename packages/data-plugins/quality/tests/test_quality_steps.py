@@ -192,6 +192,8 @@ def test_pii_masks_alike_in_every_document():
         "versions 4.2.1.7, 4.2.1.8 and 4.2.1.9",
         "pkg==4.2.1.7 pkg>=4.2.1.7 lib-4.2.1.7.tar.gz lib2-4.2.1.7 4.2.1.7-beta 4.2.1.7rc1 org.group:thing:4.2.1.7",
         "Mozilla/5.0 Firefox/3.0.0.10",
+        "needs lib (>= 4.2.1.7), gem ~> 4.2.1.7; upgraded from 4.2.1.7 to 4.2.1.8, Release Notes 4.2.1.7",
+        "versión 4.2.1.7, версия 4.2.1.7, 版本4.2.1.7",
         "1.2.3.4.5",
     ],
 )  # fmt: skip
@@ -213,6 +215,8 @@ def test_what_looks_like_an_address_is_left(text):
         ("ping 8.8.8.8, 8.8.4.4 and 9.9.9.9.", "ping I, I and I."),
         ("8.8.8.8-8.8.8.12 8.8.8.0/24 (8.8.8.8) http://8.8.8.8:80/x ip=8.8.8.8", "I-I I/24 (I) http://I:80/x ip=I"),
         ("version 4.2.1.7 answers at 8.8.8.8", "version 4.2.1.7 answers at I"),
+        ("1.2.3.4.5 8.8.8.8 ...8.8.8.8...", "1.2.3.4.5 I ...I..."),
+        ("version 4.2.1.7  8.8.8.8", "version 4.2.1.7  I"),
         ("从8.8.8.8来", "从I来"),
     ],
 )  # fmt: skip

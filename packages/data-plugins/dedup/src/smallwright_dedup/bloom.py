@@ -5,8 +5,8 @@ many threads over one filter, on files in random order, so that two runs differ;
 each with a filter of its own. Here one task goes through its files in order, so that a run gives the same documents
 again; with ``shards: n``, n tasks work in parallel, the r-th on every n-th file.
 
-Differences to BFF: words are runs of letters, digits and underscores, and every other sign that is not white space
-counts by itself (BFF: Unicode word boundaries, which keep ``don't`` and ``3.14`` together).
+Differences to BFF: words are runs of letters, digits and underscores with their marks, and every other sign that is not
+white space counts by itself (BFF: Unicode word boundaries, which keep ``don't`` and ``3.14`` together).
 """
 
 import json

@@ -12,6 +12,10 @@ from core.typed import setting
 
 from smallwright_dedup.against import resolve
 
+MOST_HASHES = 100_000
+"""Of a document, for MinHash: ten times the most that a recipe has (RefinedWeb: 450 bands of 20). Memory holds those
+of 500 documents."""
+
 
 def _check_scope(scope: str | None, pattern: str | None) -> None:
     if pattern is None:
@@ -71,6 +75,8 @@ class MinHashConfig(StepConfig):
     """Seed of the hash functions, and of the choice at random."""
 
     def __post_init__(self) -> None:
+        if self.bands * self.rows > MOST_HASHES:
+            raise ConfigError(f"bands={self.bands}, rows={self.rows}: {MOST_HASHES} hashes of a document at most.")
         _check_scope(self.scope, self.scope_pattern)
 
 

@@ -115,12 +115,12 @@ def _hash_batch(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the hashes of the words of ``texts``, and the number of words of each.
 
-    Legend: C code points of the batch, K those that are in words, W words.
+    Legend: C code points of the batch, K those that are in words, W words, A attached signs.
     """
     prepared = [prepare(text) for text in texts]
     codes_C, kinds_C = _codes_and_kinds("\n".join(prepared), verbatim)
-    attached_C = kinds_C == ATTACH
-    based_C = _of_their_letters(kinds_C, attached_C) if attached_C.any() else kinds_C
+    place_A = np.flatnonzero(kinds_C == ATTACH)
+    based_C = _of_their_letters(kinds_C, place_A) if len(place_A) else kinds_C
     inside_C = based_C != SEPARATOR
     dropped_C = None
     if fold_numbers:
@@ -135,7 +135,7 @@ def _hash_batch(
     if alone_C.any():
         start_C |= alone_C
         start_C[1:] |= alone_C[:-1] & inside_C[1:]
-        start_C &= ~attached_C
+        start_C[place_A] = False
     if dropped_C is not None:
         inside_C &= ~dropped_C
     place_K = np.flatnonzero(inside_C)
@@ -164,12 +164,16 @@ def _codes_and_kinds(text: str, verbatim: bool) -> tuple[np.ndarray, np.ndarray]
     return codes, _kinds(verbatim).take(codes, mode="clip")
 
 
-def _of_their_letters(kinds_C: np.ndarray, attached_C: np.ndarray) -> np.ndarray:
-    """Return ``kinds_C`` with the kind of its letter for what is attached to one; without a letter, a separator."""
-    place_C = np.where(attached_C, 0, np.arange(len(kinds_C)))
-    np.maximum.accumulate(place_C, out=place_C)
-    based_C = kinds_C.take(place_C)
-    based_C[based_C == ATTACH] = SEPARATOR  # the batch begins with them
+def _of_their_letters(kinds_C: np.ndarray, place_A: np.ndarray) -> np.ndarray:
+    """Return ``kinds_C`` with the kind of its letter for what is attached to one; without a letter, a separator.
+
+    Args:
+        place_A: Where the attached signs are.
+    """
+    follows_A = np.diff(place_A, prepend=-2) == 1
+    letter_A = np.maximum.accumulate(np.where(follows_A, -1, place_A - 1))
+    based_C = kinds_C.copy()
+    based_C[place_A] = np.where(letter_A < 0, SEPARATOR, kinds_C[letter_A])
     return based_C
 
 

@@ -27,24 +27,41 @@ _SCREEN_SCALE = re.compile(r"[1-9](?:\.\d+)?x[.-]")
 _VERSION = re.compile(r"v?\d+\.\d")
 _NUMBERS_BEHIND = re.compile(r"(?:\.\d+)*\Z")
 
-_NUMBER_BEFORE = re.compile(r"[A-Za-z0-9_.]\Z")
+_NUMBER_BEFORE = re.compile(r"(?:[A-Za-z0-9_]|[A-Za-z0-9]\.)\Z")
 _NUMBER_BEHIND = re.compile(
     r"[A-Za-z0-9_]|\.\d|[+-]\d*[A-Za-z]|\.(?:deb|dll|dmg|exe|gz|jar|js|css|min|msi|nupkg|pkg|rpm|so|tar|tgz|war|whl|zip)\b"
 )
-_CALLED_A_VERSION = re.compile(
-    r"(?:"
-    r"version\w*\W{0,6}|(?<![A-Za-z])(?:v|ver|vers|release[sd]?|rel|build|firmware|kernel|patch|revision|rev|section|sec|"
-    r"chapter|clause|paragraph)\W{0,3}|§\s?"
-    r"|oids?\W{0,6}|identifier\W{0,6}"
-    r"|[\w)\]](?:[=~!<>]=|[<>^~])"  # pkg==1.2.3.4, pkg>=1.2.3.4
-    r"|(?:^|[\s(\"'])[A-Za-z][\w+-]*/"  # Firefox/3.0.0.10
-    r"|[\w-]+(?:\.[\w-]+)+:[\w.-]+:"  # org.group:artifact:1.2.3.4
-    r"|[A-Za-z_][\w.]*-"  # lib2-1.2.3.4
-    r")\Z",
-    re.IGNORECASE,
+_VERSION_IN = (
+    "version",
+    "versión",
+    "versão",
+    "versie",
+    "wersj",
+    "verze",
+    "верси",
+    "版本",
+    "バージョン",
+    "버전",
+    "identifier",
 )
+_VERSION_IS = frozenset(
+    ("v", "ver", "vers", "oid", "oids", "rel", "release", "released", "releases", "rev", "revision")
+)
+_VERSION_IS |= frozenset(
+    ("build", "firmware", "kernel", "patch", "sec", "section", "chapter", "clause", "paragraph", "§", "版")
+)
+"""Words that a version, an object identifier or a section is called by: any that has one of the first in it."""
+_CHANGES = re.compile(r"(?:(?:up|down)grad|updat)\w+\Z", re.IGNORECASE)
+_BETWEEN = " \t\u00a0:=.\"'(<>[]{},#-"
+_MOST_BETWEEN = 6
+_LAST_WORD = re.compile(r"[\w§]+\Z")
+_REQUIREMENT = re.compile(r"(?:(?:[~<>]=|~>)\s?|[\w)\]](?:[=!]=|[<>^~]))\Z")  # pkg==1.2.3.4, pkg (>= 1.2.3.4)
+_PRODUCT = re.compile(r"(?:^|[\s(\"'])[A-Za-z][\w+-]*/\Z")  # Firefox/3.0.0.10
+_ARTIFACT = re.compile(r"[\w-]+(?:\.[\w-]+)+:[\w.-]+:\Z")  # org.group:artifact:1.2.3.4
+_LIBRARY = re.compile(r"[A-Za-z_][\w.]*-\Z")  # lib2-1.2.3.4
 _OBJECT_IDENTIFIER = re.compile(r"(?:1\.3\.6\.1|2\.5\.(?:4|29)\.\d+)\Z")
-_LIST = re.compile(r"(?:[ \t,;/&–-]|and\b|or\b|to\b|through\b)+\Z")
+_LIST = re.compile(r"[ \t]*(?:[,;/&–-]|and\b|or\b|to\b|through\b)(?:[ \t,;]|and\b|or\b|to\b)*\Z")
+"""What stands between the members of a list or range: if the first one is called a version, all of them are."""
 
 
 def mail_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -63,18 +80,36 @@ def mail_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tupl
 
 def ip_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the spans that are IP addresses."""
-    last_end, last_is_address = 0, True
+    last_end, version = 0, False
     for start, end in spans:
-        before = text[max(last_end, start - CONTEXT) : start]
-        if last_end and _LIST.match(before):
-            is_address = last_is_address
-        else:
-            is_address = not _CALLED_A_VERSION.search(text[max(0, start - CONTEXT) : start])
-        whole = not _NUMBER_BEFORE.search(text[max(0, start - 1) : start]) and not _NUMBER_BEHIND.match(text, end)
-        is_address = is_address and whole and not _OBJECT_IDENTIFIER.match(text[start:end])
-        last_end, last_is_address = end, is_address
-        if is_address:
+        if not last_end or not _LIST.match(text[max(last_end, start - CONTEXT) : start]):
+            version = _is_called_a_version(text[max(0, start - CONTEXT) : start])
+        last_end = end
+        whole = not _NUMBER_BEFORE.search(text[max(0, start - 2) : start]) and not _NUMBER_BEHIND.match(text, end)
+        if whole and not version and not _OBJECT_IDENTIFIER.match(text[start:end]):
             yield start, end
+
+
+def _is_called_a_version(before: str) -> bool:
+    """Say whether what stands before a number calls it a version, or something else that is no address."""
+    last = before[-1:]
+    if last == "/":
+        return _PRODUCT.search(before) is not None
+    if last == "-":
+        return _LIBRARY.search(before) is not None
+    if _REQUIREMENT.search(before[-4:]) or (last == ":" and _ARTIFACT.search(before)):
+        return True
+    head = before.rstrip(_BETWEEN)
+    word = _LAST_WORD.search(head[-24:]) if len(before) - len(head) <= _MOST_BETWEEN else None
+    if word is None:
+        return False
+    name = word.group().lower()
+    if name in _VERSION_IS or any(part in name for part in _VERSION_IN):
+        return True
+    ahead = head[: len(head) - len(name)].rstrip() if name in ("notes", "from", "to") else ""
+    return bool(ahead) and (
+        _CHANGES.search(ahead) is not None if name != "notes" else ahead.lower().endswith("release")
+    )
 
 
 def _is_person(local: str) -> bool:

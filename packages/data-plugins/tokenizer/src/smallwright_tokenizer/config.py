@@ -48,15 +48,15 @@ class BpeConfig:
     """Use this tokenizer (a directory or a hub id) instead of training one; the other settings are then unused."""
     revision: str | None = setting(None)
     """Commit, tag or branch of the hub tokenizer named by ``path``."""
-    vocab_size: int = setting(2048)
+    vocab_size: int = setting(2048, le=LARGEST_VOCABULARY)
     """Ids in all: special tokens, 256 bytes and merges. SmolLM2 has 49152 (§4.1)."""
     split_digits: bool = setting(True)
     """Each digit is a token of its own, as in SmolLM2's tokenizer."""
-    min_frequency: int = setting(2)
+    min_frequency: int = setting(2, ge=1)
     """A pair seen fewer times is never merged."""
-    training_documents: int | None = setting(1_000_000)
+    training_documents: int | None = setting(1_000_000, ge=1)
     """Train on about this many documents, chosen by a hash of their ids; null: on all of them."""
-    weights: Mapping[str, float] | None = setting(None)
+    weights: Mapping[str, float] | None = setting(None, gt=0, min_length=1)
     """Share of the training text that each recipe of ``+data=[...]`` gives, by its name; null: all that there is.
     SmolLM2's tokenizer: FineWeb-Edu 0.70, Cosmopedia 0.15, OpenWebMath 0.08, StarCoderData 0.05, StackOverflow 0.02
     (§4.1)."""
@@ -77,31 +77,17 @@ class BpeConfig:
                 f"vocab_size={self.vocab_size}: must be at least {least} "
                 f"({len(self.special_tokens)} special tokens and {BYTES} bytes)."
             )
-        if self.vocab_size > LARGEST_VOCABULARY:
-            raise ConfigError(f"vocab_size={self.vocab_size}: must be at most {LARGEST_VOCABULARY}.")
-        if self.min_frequency < 1:
-            raise ConfigError(f"min_frequency={self.min_frequency}: must be at least 1.")
-        if self.training_documents is not None and self.training_documents < 1:
-            raise ConfigError(f"training_documents={self.training_documents}: must be at least 1, or null for all.")
-        if self.weights is not None and (not self.weights or min(self.weights.values()) <= 0):
-            raise ConfigError(f"weights={dict(self.weights)}: give each recipe a share above 0, or null.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackedConfig:
     """Token files: documents one after another, each ended by the end-of-text token."""
 
-    validation_fraction: float = setting(0.05)
+    validation_fraction: float = setting(0.05, gt=0, lt=1)
     """Share of documents held out for validation, chosen by a hash of the document id: the choice does not change
     when documents are added or their order changes. At least one document goes to each side."""
     add_special_tokens: bool = setting(False)
     """Put before and behind each document what the tokenizer's own template adds, such as ``<s>``. Models that were
     trained with it want it; the end-of-text token comes in any case, and only once."""
-    batch_documents: int = setting(256, identity=False)
+    batch_documents: int = setting(256, ge=1, identity=False)
     """Documents tokenized at once, on all cores. 256 balances threads without holding many texts in memory."""
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.validation_fraction < 1.0:
-            raise ConfigError(f"validation_fraction={self.validation_fraction}: must lie between 0 and 1.")
-        if self.batch_documents < 1:
-            raise ConfigError(f"batch_documents={self.batch_documents}: must be at least 1.")
