@@ -120,7 +120,9 @@ def test_an_answer_that_is_only_interim_has_its_status():
     assert parse_response(b"HTTP/1.1 100 C\r\n\r\n" * 1000 + b"HTTP/1.1 200 OK\r\n\r\n").status == 100
 
 
-@pytest.mark.parametrize("header", ["gzip;q=1.0", "GZIP", "gzip, deflate", "deflate;q=0.5, gzip", "utf-8, gzip", "x-gzip"])
+@pytest.mark.parametrize(
+    "header", ["gzip;q=1.0", "GZIP", "gzip, deflate", "deflate;q=0.5, gzip", "utf-8, gzip", "x-gzip"]
+)
 def test_encodings_with_weights_and_lists_of_what_might_be_used_are_undone(header):
     assert decode_body(Response(200, {"content-encoding": header}, gzip.compress(PAGE)), 1000) == PAGE
 
