@@ -158,3 +158,5 @@ def test_empty_members_and_many_claims_of_megabytes_take_no_time():
     data = claims + bytes(9_000_000)
     for pack in (bytes, gzip.compress, lambda plain: packed(ZstdWriter, plain)):
         assert seconds(pack(data)) < 1.5  # 3.2 when each claim was read
+    arc = b"http://a.example/ 1.2.3.4 20240301000000 text/html 8000000\n12345678\n"
+    assert seconds(gzip.compress(b"filedesc" + arc[4:] + arc * 100 + bytes(9_000_000))) < 1.5

@@ -194,7 +194,8 @@ class Archive:
                 entry.problem = NOT_WARC
             in_member = in_member + 1 if held is not None and held.offset == entry.offset else 1
             if held is not None and not out:
-                if held.problem is None and alone and first and entry.offset != held.offset:
+                whole = held.problem is None and alone and first and not self._dictionary
+                if whole and entry.offset != held.offset:
                     held.length = entry.offset - held.offset
                 yield held
                 if resumable and held.length is not None:
@@ -212,7 +213,8 @@ class Archive:
         damage = content.damage
         if held is not None and not out:
             if damage is None:
-                held.length = content.stored_end - held.offset if alone and held.problem is None else None
+                whole = alone and held.problem is None and not self._dictionary
+                held.length = content.stored_end - held.offset if whole else None
             elif held.problem is not None or (alone and held.offset == content.last_member()):
                 yield held.damaged(damage)
                 return

@@ -275,13 +275,12 @@ class InflatedMember(io.RawIOBase):
         stream: Seekable stream of the stored bytes.
         offset: Where the member begins.
         size: How long its content is, where that is known.
+        window: Bytes of it that are kept.
     """
 
-    WINDOW = 4 * CHUNK
-
-    def __init__(self, stream: BinaryIO, offset: int, size: int | None) -> None:
+    def __init__(self, stream: BinaryIO, offset: int, size: int | None, window: int) -> None:
         super().__init__()
-        self._stream, self._offset, self._size = stream, offset, size
+        self._stream, self._offset, self._size, self._window = stream, offset, size, window
         self._restart()
 
     def _restart(self) -> None:
@@ -352,7 +351,7 @@ class InflatedMember(io.RawIOBase):
 
     def _keep(self, piece: bytes) -> None:
         self._buffer += piece
-        surplus = min(len(self._buffer) - self.WINDOW, self._position - CHUNK - self._start)
+        surplus = min(len(self._buffer) - self._window, self._position - CHUNK - self._start)
         if surplus > 0:
             del self._buffer[:surplus]
             self._start += surplus
