@@ -147,6 +147,30 @@ def decode(data: bytes, name: str) -> str:
     return codecs.charmap_decode(data, "replace", _table(name))[0]
 
 
+def decode_strictly(data: bytes, label: str) -> str:
+    """Decode by Python's codec of a name, or by the wider one that the Encoding Standard means by it.
+
+    Raises:
+        LookupError: neither knows the label.
+        UnicodeDecodeError: the bytes fit neither.
+    """
+    name = encoding_of(label)
+    try:
+        return data.decode(label)
+    except LookupError:
+        if name is None:
+            raise
+        refused = UnicodeDecodeError(label, data, 0, len(data), "bytes that fit nothing")
+    except UnicodeDecodeError as error:
+        refused = error
+    if name is None or name.startswith("utf"):
+        raise refused
+    text = decode(data + b"\n", name)  # behind which no character can be unfinished
+    if "\ufffd" in text:
+        raise refused
+    return text[:-1]
+
+
 @functools.cache
 def _table(name: str) -> str:
     """Return the 256 characters of an encoding of single bytes."""

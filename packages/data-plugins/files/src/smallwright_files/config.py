@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from core.data.charsets import decode_strictly
 from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.typed import setting
@@ -92,7 +93,7 @@ class ReadTextConfig(StepConfig):
         if self.max_document_bytes < 1:
             raise ConfigError(f"max_document_bytes={self.max_document_bytes}: must be at least 1.")
         try:
-            line_end = b"\r\n".decode(self.encoding)
+            line_end = decode_strictly(b"\r\n", self.encoding)
         except LookupError:
             raise ConfigError(f"encoding={self.encoding}: unknown; such as utf-8 or latin-1.") from None
         except UnicodeError:
