@@ -53,6 +53,6 @@ _LABELS = {
     "x-user-defined": "x-user-defined",
 }
 LABELS = {label: name for name, labels in _LABELS.items() for label in (name, *labels.split())}
-"""Name of the encoding that each label means. Labels of Python's, which pages and detectors also give, are among them."""
+"""Name of the encoding that each label means; Python's labels, which pages and detectors also give, are among them."""
 PYTHON = {"euc_kr": "cp949", "shift_jis": "cp932", "big5": "cp950", "gbk": "gb18030"}
 """Python's codec of an encoding that is not the codec of that name."""
