@@ -90,6 +90,15 @@ def test_the_name_of_a_folder_does_not_make_commas_tabs(tmp_path):
     assert row.values == {"text": "a", "n": "1"}
 
 
+def test_lines_of_csv_that_are_not_utf_8_are_set_aside(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"text,n\n" + "naïve\n".encode()[:-1] + b",1\ncaf\xe9,2\nplain,3\n")
+    with open_storage(str(path)) as storage:
+        rows = list(READERS[".csv"](storage, ReadParquetConfig(), lambda number: True, str(path)))
+    assert [row.values and row.values["text"] for row in rows] == ["naïve", None, "plain"]
+    assert (rows[1].problem, rows[1].raw) == ("not UTF-8", b"caf\xe9,2")
+
+
 def test_rows_without_text_or_too_long(tmp_path):
     pq.write_table(pa.table({"text": ["a", None, "", "x" * 100]}), tmp_path / "rows.parquet")
     documents, failed, _ = parquet([tmp_path / "rows.parquet"], max_row_bytes=50)

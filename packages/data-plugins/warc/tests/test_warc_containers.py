@@ -87,7 +87,10 @@ def test_one_wrong_length_is_one_entry_in_every_container_and_no_other_record_is
     intact = {name: content for name, _, content in entries(b"".join(GOOD))}
     for length in lengths:
         hit = rng.randrange(10, COUNT - 3)
-        records = [*GOOD[:hit], record(hit, length), *GOOD[hit + 1 :]]
+        wrong = record(hit, length)
+        if length % 3 == 1:  # of a kind whose content nobody reads
+            wrong = wrong.replace(b"WARC-Type: response", b"WARC-Type: metadata")
+        records = [*GOOD[:hit], wrong, *GOOD[hit + 1 :]]
         for container, pack in PACK.items():
             found = entries(pack(records))
             kept = {name: content for name, problem, content in found if problem is None}

@@ -119,7 +119,8 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
                 if long:
                     overlong.append(line[:8000])
                 else:
-                    yield line.removeprefix(b"\xef\xbb\xbf" if number == 0 else b"").decode("utf-8", "replace") + "\n"
+                    line = line.removeprefix(b"\xef\xbb\xbf" if number == 0 else b"")
+                    yield line.decode("utf-8", "surrogateescape") + "\n"  # told below, where its row is known
         except BrokenStream as broken:
             ending.append(broken)
 
@@ -134,7 +135,9 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
                 header = cells
                 continue
             if cells:
-                if len(cells) == len(header or ()):
+                if not all(cell.isascii() or _is_text(cell) for cell in cells):
+                    row = _problem(number, NOT_UTF8, ",".join(cells)[:8000].encode("utf-8", "surrogateescape"))
+                elif len(cells) == len(header or ()):
                     row = Row(number, dict(zip(header or (), cells, strict=True)))
                 else:
                     row = _problem(number, "wrong number of fields", ",".join(cells)[:8000].encode("utf-8", "replace"))
@@ -155,6 +158,14 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
             break
     if ending and wanted(number):
         yield _problem(number, ending[0].reason, ending[0].partial, str(ending[0]))
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_parquet(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:

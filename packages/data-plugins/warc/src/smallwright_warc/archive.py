@@ -155,12 +155,10 @@ class Archive:
             return ArchiveEntry(offset, kind, headers, problem=BAD_HEADERS)
         if length > (self._limit if self._kind == "gzip" else self._size - offset):
             return ArchiveEntry(offset, kind, headers, problem=TRUNCATED)  # without reading on to find out
-        if length > self._limit or not self._wanted(kind, headers):
-            # Skipped by decompressing piece by piece: constant memory, and it shows whether the record is whole.
+        if length > self._limit:
+            # Skipped by reading piece by piece: constant memory, and it shows whether the record is whole.
             whole = record.reader.consume() >= length
-            return ArchiveEntry(
-                offset, kind, headers, too_large=length > self._limit, problem=None if whole else TRUNCATED
-            )
+            return ArchiveEntry(offset, kind, headers, too_large=True, problem=None if whole else TRUNCATED)
         block = record.reader.read(length)
         if len(block) < length:
             pieces = [block]
@@ -168,7 +166,8 @@ class Archive:
                 pieces.append(piece)
             block = b"".join(pieces)
         whole = len(block) == length and not has_record_inside(block)
-        return ArchiveEntry(offset, kind, headers, block=block, problem=None if whole else TRUNCATED)
+        wanted = self._wanted(kind, headers)
+        return ArchiveEntry(offset, kind, headers, block if wanted else None, problem=None if whole else TRUNCATED)
 
     def _closely(
         self, offset: int, released: int, searching: bool

@@ -113,12 +113,11 @@ class RecordReader:
         follows = not rest or rest[: len(RECORD)].upper() == RECORD[: len(rest)]
         if not follows and not closed:
             return entry.damaged(WRONG_LENGTH), self._find(position + 1)
-        wanted = self._wanted(entry.kind, entry.headers)
-        if not entry.too_large and (wanted or not (follows and closed)):
+        if not entry.too_large:
             block = content.read(begin, length)
             if has_record_inside(block) and (not (follows and closed) or _ends_with_record(block)):
                 return entry.damaged(WRONG_LENGTH), self._find(position + 1)
-            entry.block = block if wanted else None
+            entry.block = block if self._wanted(entry.kind, entry.headers) else None
         self.across_members = self.across_members or bool(content.starts_between(position + 1, end))
         return entry, end
 
