@@ -168,6 +168,14 @@ def test_a_folder_is_read_by_configuration_and_split(dataset):
     assert [d.text for d in hub(dataset, name="arrow")[0]] == ["arrow", "head"]
 
 
+def test_signs_in_the_name_of_a_folder_are_no_pattern(dataset):
+    pytest.importorskip("datasets", reason="the extra 'hub'")
+    moved = dataset.rename(dataset.parent / "toy [v1] *?")
+    documents, failed, _ = hub(moved)
+    assert ([d.text for d in documents], failed) == (["a0", "b0", "a1", "b1"], {})
+    assert documents[0].metadata["dataset"] == moved.name
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

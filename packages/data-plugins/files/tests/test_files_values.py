@@ -93,6 +93,10 @@ def test_a_value_that_nothing_can_hold_is_named_and_the_row_stays(tmp_path):
     assert [document.metadata.get("left_out") for document in documents] == [["late"], None, None]
     assert documents[1].metadata["late"] == "2001-09-09T01:46:40"
     assert ledger["tables"] == {"fields left out for their kind": {"late": 1, "rows": 1}}
+    letters = pa.array([b"good", b"\xff"], pa.binary()).view(pa.string())
+    documents, ledger = parquet(tmp_path / "x.parquet", {"text": ["a", "b"], "tag": letters, "id": letters})
+    assert [document.id for document in documents] == ["good", "x.parquet:1"]
+    assert [document.metadata.get("left_out") for document in documents] == [None, ["tag", "id"]]
     big = {"text": ["a"], "big": ["y" * 500]}
     _, ledger = parquet(tmp_path / "x.parquet", big, max_metadata_bytes=100)
     assert ledger["tables"] == {"fields left out for their size": {"big": 1, "rows": 1}}

@@ -269,7 +269,8 @@ def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: W
             yield _problem(number, TOO_LONG)
             continue
         try:
-            yield Row(number, to_row(batch, number - first))
+            text = config.text if config.text in batch.schema.names else config.text.partition(".")[0]
+            yield Row(number, to_row(batch, number - first, text))
         except UnicodeDecodeError as error:
             yield _problem(number, NOT_UTF8, b"", str(error))
 

@@ -18,5 +18,5 @@ def register_steps(register: Register) -> None:
         "read_parquet", "smallwright_files.read:ReadParquet", config=config + "ReadParquetConfig", artifact_version=2
     )
     register("read_hub", "smallwright_files.read:ReadHub", config=config + "ReadHubConfig", artifact_version=2)
-    register("read_text", "smallwright_files.text:ReadText", config=config + "ReadTextConfig")
+    register("read_text", "smallwright_files.text:ReadText", config=config + "ReadTextConfig", artifact_version=2)
     register("read_documents", "smallwright_files.artifacts:ReadDocuments", config=config + "ReadDocumentsConfig")

@@ -128,7 +128,7 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
     identity = _identity(given) or identity
     for path, value, used in (
         (config.text, text, isinstance(text, str)),
-        (config.id, given, not isinstance(given, (list, dict))),
+        (config.id, given, not isinstance(given, (list, dict, Unreadable))),
         (config.url, url, isinstance(url, str)),
     ):
         if value is not None and not used and path is not None:
