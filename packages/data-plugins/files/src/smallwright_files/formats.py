@@ -85,14 +85,13 @@ def _parse(number: int, line: bytes) -> Row:
             return _problem(number, INVALID_JSON if _is_utf8(line) else NOT_UTF8, line, str(error))
     if not isinstance(value, dict):
         return _problem(number, NOT_AN_OBJECT, line)
-    if any(map(_may_be_large, value.values())) and _LARGE.search(line):
-        with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(line)
+    for inner in value.values():
+        kind = type(inner)
+        if (kind is dict or kind is list or (kind is float and abs(inner) >= 2**63)) and _LARGE.search(line):
+            with contextlib.suppress(ValueError, RecursionError):
+                value = json.loads(line)
+            break
     return Row(number, value)
-
-
-def _may_be_large(value: Any) -> bool:
-    return isinstance(value, (dict, list)) or (isinstance(value, float) and abs(value) >= 2**63)
 
 
 def _is_utf8(line: bytes) -> bool:
