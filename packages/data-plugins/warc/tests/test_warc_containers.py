@@ -121,6 +121,18 @@ def test_a_page_that_is_an_archive_stays_one_record(container):
         assert found[1][2].count(b"WARC/1.0") == 3
 
 
+@pytest.mark.parametrize("container", PACK)
+def test_a_file_that_is_cut_off_gives_what_is_before_and_one_entry(container):
+    data = PACK[container](GOOD[:12])
+    names = [name for name, _, _ in entries(data)]
+    for cut in range(30, len(data), 61):
+        found = entries(data[:cut])
+        kept = [name for name, problem, _ in found if problem is None]
+        assert kept == names[: len(kept)]
+        whole = "record" in container or container == "plain"  # then a cut may fall between records
+        assert len(found) - len(kept) in ((0, 1) if whole else (1,)), (cut, found[-2:])
+
+
 @pytest.mark.parametrize("container", [name for name in PACK if "blocks" in name])
 def test_damage_in_one_block_costs_its_own_records_only(container):
     data = bytearray(PACK[container](GOOD))

@@ -21,6 +21,7 @@ from smallwright_warc.containers import (
     READ_ERRORS,
     TRUNCATED,
     Window,
+    begins_member,
     begins_record,
     inspect_member,
     kind_of,
@@ -241,7 +242,8 @@ class Archive:
         place = content.stored_end
         if place < self._size:
             self._stream.seek(place)
-            cut = MAGICS[self._kind].startswith(self._stream.read(len(MAGICS[self._kind])))
-            yield ArchiveEntry(place, problem=TRUNCATED if cut else BAD_HEADERS)
+            cut = begins_member(self._stream.read(8), self._kind)
+            if not (cut and held is not None and held.problem == TRUNCATED):  # which said so already
+                yield ArchiveEntry(place, problem=TRUNCATED if cut else BAD_HEADERS)
             return find(self._stream, place, self._kind, self._size), True
         return None, False

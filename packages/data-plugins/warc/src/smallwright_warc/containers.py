@@ -33,6 +33,12 @@ def kind_of(head: bytes) -> str:
     return next((kind for kind, magic in MAGICS.items() if head.startswith(magic)), "plain")
 
 
+def begins_member(head: bytes, kind: str) -> bool:
+    """Whether the last bytes of a file are the beginning of a member, or of a frame to be skipped, that is cut off."""
+    skippable = kind != "gzip" and len(head) > 0 and head[0] & 0xF0 == 0x50
+    return MAGICS[kind].startswith(head) or (skippable and DICTIONARY[1:4].startswith(head[1:4]))
+
+
 def skip_frames(stream: BinaryIO, offset: int, size: int) -> int:
     """Return where the skippable frames end that stand at ``offset`` (RFC 8878 §3.1.2), of zstd as of lz4."""
     while True:

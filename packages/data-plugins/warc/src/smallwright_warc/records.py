@@ -66,7 +66,7 @@ class RecordReader:
                 following = self._find(position + 1)
                 padding = following is None and not head.strip(b"\0")
                 if not searching and not padding:
-                    cut = len(head) < len(RECORD) and RECORD.startswith(head.upper())
+                    cut = b"\n" not in head and head[: len(RECORD)].upper() == RECORD[: len(head)]
                     yield position, ArchiveEntry(0, problem=TRUNCATED if cut else BAD_HEADERS)
             position = following
 
