@@ -6,9 +6,12 @@ import random
 import time
 
 import pytest
+from core.data.steps import StepContext
 from fastwarc.stream_io import Lz4Writer, ZstdWriter
 from smallwright_warc.archive import Archive
 from smallwright_warc.page import record_id
+from smallwright_warc.read import ReadWarc
+from smallwright_warc.refetch import Refetch
 
 LIMIT = 1 << 20
 SKIPPABLE = b"\x50\x2a\x4d\x18\x04\0\0\0skip"
@@ -77,6 +80,23 @@ def test_whole_archives_give_every_record_from_a_place_where_it_is_met_again(con
         if entry.length is not None:
             (alone,) = Archive(io.BytesIO(data[entry.offset : entry.offset + entry.length]), LIMIT).entries()
             assert alone.block == entry.block
+
+
+@pytest.mark.parametrize("container", PACK)
+def test_pages_are_fetched_again_out_of_every_container(tmp_path, container):
+    path = tmp_path / "a.warc"
+    path.write_bytes(PACK[container](GOOD))
+
+    def run(step, documents=None):
+        step.bind(StepContext(label="step", position=0, seed=0, files=(str(path),)))
+        return list(step.run(documents))
+
+    pages = run(ReadWarc())
+    texts = {page.id: page.text for page in pages}
+    for page in pages:
+        page.text = "gone"
+    assert {page.id: page.text for page in run(Refetch(), reversed(pages))} == texts
+    assert len(texts) == COUNT
 
 
 def test_one_wrong_length_is_one_entry_in_every_container_and_no_other_record_is_touched():
