@@ -1,7 +1,7 @@
 """Pages decoded as browsers decode them: by the Encoding Standard, and by what the bytes say."""
 
 import pytest
-from core.data.charsets import declared_in, decode, decode_page, encoding_of
+from core.data.charsets import declared_in, decode, decode_page, decode_strictly, encoding_of
 
 KOREAN = "우리 회사는 서울에 있으며 매년 새로운 제품을 만들고 있습니다. "
 RUSSIAN = "Наша компания находится в Москве и выпускает новые изделия. "
@@ -107,3 +107,15 @@ def test_every_label_has_a_decoder_that_never_raises():
         assert isinstance(text, str)
     assert encoding_of("rot13") is None
     assert encoding_of("zip") is None
+
+
+def test_strict_decoding_knows_the_wider_charset_and_refuses_what_fits_neither():
+    assert decode_strictly("手順①".encode("cp932"), "shift_jis") == "手順①"
+    assert decode_strictly(KOREAN.encode("cp949") + "펲".encode("cp949"), "EUC-KR") == KOREAN + "펲"
+    assert decode_strictly(b"caf\xe9", "latin-1") == "café"
+    assert decode_strictly("日本".encode("cp932"), "windows-31j") == "日本"  # no codec of Python's
+    for data, label in ((b"caf\xe9", "utf-8"), ("手順".encode("cp932")[:-1], "shift_jis"), (b"\xff\xff", "euc-kr")):
+        with pytest.raises(UnicodeDecodeError):
+            decode_strictly(data, label)
+    with pytest.raises(LookupError):
+        decode_strictly(b"x", "no-such-label")

@@ -277,3 +277,26 @@ def test_paths_expand_to_each_file_once(files, workdir):
         expand(("nothing.warc.gz",))
     with pytest.raises(InputError, match="cannot look at"):
         expand(("nosuchprotocol://x",))
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        ("[v].txt", ["[v].txt"]),
+        ("[vw].txt", ["v.txt"]),
+        ("a*.txt", ["a*.txt"]),
+        ("a?.txt", ["a*.txt", "ab.txt"]),
+        ("set [2024]/x.txt", ["set [2024]/x.txt"]),
+        ("set [2024]/*.txt", ["set [2024]/[x].txt", "set [2024]/x.txt"]),
+        ("set [2024]/[x].txt", ["set [2024]/[x].txt"]),
+        ("s*/[x].txt", ["set [2024]/x.txt"]),
+        ("*", ["[v].txt", "a*.txt", "ab.txt", "v.txt"]),
+    ],
+)
+def test_a_path_that_exists_is_no_pattern(tmp_path, path, read):
+    (tmp_path / "set [2024]").mkdir()
+    for name in ("[v].txt", "v.txt", "a*.txt", "ab.txt", "set [2024]/x.txt", "set [2024]/[x].txt"):
+        (tmp_path / name).write_text("x")
+    assert expand((f"{tmp_path}/{path}",)) == tuple(f"{tmp_path}/{name}" for name in read)
+    with pytest.raises(InputError, match="no file matches"):
+        expand((f"{tmp_path}/set [2024]/y*",))

@@ -90,6 +90,15 @@ def test_the_name_of_a_folder_does_not_make_commas_tabs(tmp_path):
     assert row.values == {"text": "a", "n": "1"}
 
 
+def test_lines_of_csv_that_are_not_utf_8_are_set_aside(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"text,n\n" + "naïve\n".encode()[:-1] + b",1\ncaf\xe9,2\nplain,3\n")
+    with open_storage(str(path)) as storage:
+        rows = list(READERS[".csv"](storage, ReadParquetConfig(), lambda number: True, str(path)))
+    assert [row.values and row.values["text"] for row in rows] == ["naïve", None, "plain"]
+    assert (rows[1].problem, rows[1].raw) == ("not UTF-8", b"caf\xe9,2")
+
+
 def test_rows_without_text_or_too_long(tmp_path):
     pq.write_table(pa.table({"text": ["a", None, "", "x" * 100]}), tmp_path / "rows.parquet")
     documents, failed, _ = parquet([tmp_path / "rows.parquet"], max_row_bytes=50)
@@ -157,6 +166,14 @@ def test_a_folder_is_read_by_configuration_and_split(dataset):
     assert ([d.text for d in documents], failed) == (["two\nlines", "plain"], {"wrong number of fields": 1})
     assert documents[1].metadata["n"] == "2"
     assert [d.text for d in hub(dataset, name="arrow")[0]] == ["arrow", "head"]
+
+
+def test_signs_in_the_name_of_a_folder_are_no_pattern(dataset):
+    pytest.importorskip("datasets", reason="the extra 'hub'")
+    moved = dataset.rename(dataset.parent / "toy [v1] *?")
+    documents, failed, _ = hub(moved)
+    assert ([d.text for d in documents], failed) == (["a0", "b0", "a1", "b1"], {})
+    assert documents[0].metadata["dataset"] == moved.name
 
 
 @pytest.mark.parametrize(

@@ -332,3 +332,36 @@ def test_refetch_says_why_a_page_is_not_there(tmp_path, crawl, pages):
     assert reasons([other, crawl / "crawl-00001.warc.gz"], warc_file=other.name) == {"several archives of this name": 1}
     with pytest.raises(InputError, match=r"data\.steps\.step"):
         run(Refetch(RefetchConfig(paths=(f"{tmp_path}/none-*.gz",))), [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"warc_offset": -1}, "no place in an archive"),
+        ({"warc_offset": 2**63}, "no place in an archive"),
+        ({"warc_offset": 2**63 - 1}, "no record at the offset"),
+        ({"warc_offset": 2**63 - 1, "warc_length": None}, "no record at the offset"),
+        ({"warc_offset": 1.5}, "no place in an archive"),
+        ({"warc_offset": True}, "no place in an archive"),
+        ({"warc_length": -5}, "no place in an archive"),
+        ({"warc_length": 0}, "no place in an archive"),
+        ({"warc_length": 2**80}, "no place in an archive"),
+        ({"warc_file": ["x"]}, "no place in an archive"),
+        ({"warc_path": "../crawl-00000.warc.gz"}, "path outside of the prefix"),
+        ({"warc_path": "a/../../crawl-00000.warc.gz"}, "path outside of the prefix"),
+        ({"warc_path": "%2e%2e/crawl-00000.warc.gz"}, "path outside of the prefix"),
+        ({"warc_path": "x::file:///etc/passwd"}, "path outside of the prefix"),
+        ({"warc_path": "a\0b"}, "path outside of the prefix"),
+        ({"warc_path": "/"}, "path outside of the prefix"),
+        ({"warc_path": "/etc/passwd"}, "file missing"),
+        ({"warc_path": "n" * 5000}, "cannot be fetched"),
+        ({"warc_path": "\ud800"}, "cannot be fetched"),
+        ({"warc_path": "."}, "file missing"),
+    ],
+)
+def test_no_place_in_a_document_ends_a_run_or_leaves_the_prefix(crawl, pages, changes, reason):
+    page = next(document for document in pages.values() if document.metadata["warc_file"] == "crawl-00000.warc.gz")
+    good = Document(text="x", id=page.id, metadata={**page.metadata, "warc_path": "crawl-00000.warc.gz"})
+    wrong = Document(text="x", id="wrong", metadata={**good.metadata, **changes})
+    kept, ledger = run(Refetch(RefetchConfig(prefix=str(crawl))), [], [wrong, good])
+    assert ({document.id for document in kept}, ledger["failed"] | ledger["rejected"]) == ({page.id}, {reason: 1})

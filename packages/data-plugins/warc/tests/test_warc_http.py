@@ -1,6 +1,7 @@
 """Answers as servers and crawlers leave them: chunks, content types, encodings, interim answers."""
 
 import gzip
+import zlib
 
 import pytest
 from smallwright_warc.chunks import dechunk
@@ -125,6 +126,12 @@ def test_an_answer_that_is_only_interim_has_its_status():
 )
 def test_encodings_with_weights_and_lists_of_what_might_be_used_are_undone(header):
     assert decode_body(Response(200, {"content-encoding": header}, gzip.compress(PAGE)), 1000) == PAGE
+
+
+def test_gzip_and_deflate_are_taken_for_one_another():
+    for coding, body in (("gzip", zlib.compress(PAGE)), ("deflate", gzip.compress(PAGE)), ("gzip", PAGE)):
+        assert decode_body(Response(200, {"content-encoding": coding}, body), 1000) == PAGE
+    assert decode_body(Response(200, {"content-encoding": "gzip"}, b"x\x9c is no stream"), 100) == b"x\x9c is no stream"
 
 
 def test_an_unknown_encoding_of_something_else_is_a_reason():

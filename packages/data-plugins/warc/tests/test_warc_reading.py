@@ -163,3 +163,23 @@ def test_bodies_are_decoded():
 )
 def test_charset_is_what_the_bytes_say(data, declared, text, charset):
     assert decode_page(data, declared) == (text, charset)
+
+
+@pytest.mark.parametrize("odd", [b"", b"\x98", b"\x81"])
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("cp949", "우리 회사는 서울에 있으며 매년 새로운 제품을 만들고 있습니다. 펲시"),
+        ("cp932", "私たちの会社は東京都にあり、手順①を見る㈱山田"),
+        ("euc_jp", "私たちの会社は東京都にあり、新しい製品を毎年作っています。"),
+        ("gbk", "我们的公司位于北京，每年制造许多新的产品。"),
+        ("cp950", "我們的公司位於台北市，每年製造許多新的產品。那裏有恒心。"),
+        ("cp1251", "Наша компания находится в Москве и выпускает новые изделия."),
+        ("cp1253", "Η εταιρεία μας βρίσκεται στην Αθήνα και φτιάχνει νέα προϊόντα."),
+        ("cp1256", "شركتنا تقع في القاهرة وتصنع منتجات جديدة كل عام."),
+        ("cp874", "บริษัทของเราตั้งอยู่ในกรุงเทพและผลิตสินค้าใหม่ทุกปี"),
+    ],
+)
+def test_pages_that_declare_nothing_are_guessed_odd_bytes_or_not(codec, text, odd):
+    page = b"<html><body><p>" + text.encode(codec) * 3 + odd + b"</p></body></html>"
+    assert text * 3 in decode_page(page)[0]

@@ -52,7 +52,7 @@ _LABELS = {
     "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
     "x-user-defined": "x-user-defined",
 }
-LABELS = {label: name for name, labels in _LABELS.items() for label in labels.split()}
-"""Name of the encoding that each label means. A few of Python's own labels, which pages also give, are among them."""
+LABELS = {label: name for name, labels in _LABELS.items() for label in (name, *labels.split())}
+"""Name of the encoding that each label means; Python's labels, which pages and detectors also give, are among them."""
 PYTHON = {"euc_kr": "cp949", "shift_jis": "cp932", "big5": "cp950", "gbk": "gb18030"}
 """Python's codec of an encoding that is not the codec of that name."""

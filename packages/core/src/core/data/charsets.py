@@ -78,9 +78,9 @@ def decode_page(data: bytes, declared: str = "", detect: Detect | None = None) -
     if (utf_16 := _utf_16_by_zeros(data, of_two_bytes)) is not None:
         return decode(data, utf_16), utf_16
     if data.isascii():
-        name = _escaped(data, header)
-        if name is not None:
-            return decode(data, name), name
+        escaped = _escaped(data, header)
+        if escaped is not None:
+            return decode(data, escaped), escaped
         unlike = header is not None and header not in ("utf-8", "cp1252") and not of_two_bytes
         return Utf8Text.decode(data), header if header is not None and unlike else "utf-8"
     beyond = len(data) - len(data.translate(None, _BEYOND_ASCII))
@@ -88,10 +88,10 @@ def decode_page(data: bytes, declared: str = "", detect: Detect | None = None) -
     if utf_8 is not None and beyond >= FEW_BYTES:
         return utf_8, "utf-8"
     found = {}
-    for name in (header, encoding_of(declared_in(data))):
-        if name is not None and name not in found and not name.startswith("utf-16"):
-            text = decode(data, name)
-            found[name] = (_misfits(data, text, name), text)
+    for label in (header, encoding_of(declared_in(data))):
+        if label is not None and label not in found and not label.startswith("utf-16"):
+            text = decode(data, label)
+            found[label] = (_misfits(data, text, label), text)
     best = min(found, key=lambda name: found[name][0], default=None)  # of those that fit as well, the first
     if utf_8 is not None and (best not in CJK or found[best][0] or max(utf_8) >= "\u0800"):
         return utf_8, "utf-8"
@@ -145,6 +145,30 @@ def decode(data: bytes, name: str) -> str:
             return _ODD_SHIFT_JIS.sub("\ufffd", text)
         return text.translate(_JIS_OF_MICROSOFT) if name == "euc_jp" else text
     return codecs.charmap_decode(data, "replace", _table(name))[0]
+
+
+def decode_strictly(data: bytes, label: str) -> str:
+    """Decode by Python's codec of a name, or by the wider one that the Encoding Standard means by it.
+
+    Raises:
+        LookupError: neither knows the label.
+        UnicodeDecodeError: the bytes fit neither.
+    """
+    name = encoding_of(label)
+    try:
+        return data.decode(label)
+    except LookupError:
+        if name is None:
+            raise
+        refused = UnicodeDecodeError(label, data, 0, len(data), "bytes that fit nothing")
+    except UnicodeDecodeError as error:
+        refused = error
+    if name is None or name.startswith("utf"):
+        raise refused
+    text = decode(data + b"\n", name)  # behind which no character can be unfinished
+    if "\ufffd" in text:
+        raise refused
+    return text[:-1]
 
 
 @functools.cache

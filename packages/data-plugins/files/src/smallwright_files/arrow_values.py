@@ -26,19 +26,19 @@ def to_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def to_row(batch: pa.RecordBatch, number: int) -> dict[str, Any]:
+def to_row(batch: pa.RecordBatch, number: int, needed: str) -> dict[str, Any]:
     """Return one row, with :class:`Unreadable` for values that cannot be Python's.
 
     Raises:
-        UnicodeDecodeError: some text is not UTF-8.
+        UnicodeDecodeError: the text in the column ``needed`` is not UTF-8.
     """
     row: dict[str, Any] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             row[name] = _column(column.slice(number, 1))[0]
-        except UnicodeDecodeError:
-            raise
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError) as error:
+            if name == needed and isinstance(error, UnicodeDecodeError):
+                raise
             row[name] = Unreadable()
     return row
 

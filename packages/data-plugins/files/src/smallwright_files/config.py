@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from core.data.charsets import decode_strictly
 from core.errors import ConfigError
 from core.interfaces import StepConfig
 from core.typed import setting
@@ -87,7 +88,7 @@ class ReadTextConfig(StepConfig):
 
     def __post_init__(self) -> None:
         try:
-            line_end = b"\r\n".decode(self.encoding)
+            line_end = decode_strictly(b"\r\n", self.encoding)
         except LookupError:
             raise ConfigError(f"encoding={self.encoding}: unknown; such as utf-8 or latin-1.") from None
         except UnicodeError:

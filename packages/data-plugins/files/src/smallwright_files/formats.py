@@ -85,14 +85,13 @@ def _parse(number: int, line: bytes) -> Row:
             return _problem(number, INVALID_JSON if _is_utf8(line) else NOT_UTF8, line, str(error))
     if not isinstance(value, dict):
         return _problem(number, NOT_AN_OBJECT, line)
-    if any(map(_may_be_large, value.values())) and _LARGE.search(line):
-        with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(line)
+    for inner in value.values():
+        kind = type(inner)
+        if (kind is dict or kind is list or (kind is float and abs(inner) >= 2**63)) and _LARGE.search(line):
+            with contextlib.suppress(ValueError, RecursionError):
+                value = json.loads(line)
+            break
     return Row(number, value)
-
-
-def _may_be_large(value: Any) -> bool:
-    return isinstance(value, (dict, list)) or (isinstance(value, float) and abs(value) >= 2**63)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -119,7 +118,8 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
                 if long:
                     overlong.append(line[:8000])
                 else:
-                    yield line.removeprefix(b"\xef\xbb\xbf" if number == 0 else b"").decode("utf-8", "replace") + "\n"
+                    line = line.removeprefix(b"\xef\xbb\xbf" if number == 0 else b"")
+                    yield line.decode("utf-8", "surrogateescape") + "\n"  # told below, where its row is known
         except BrokenStream as broken:
             ending.append(broken)
 
@@ -134,7 +134,9 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
                 header = cells
                 continue
             if cells:
-                if len(cells) == len(header or ()):
+                if not all(cell.isascii() or _is_text(cell) for cell in cells):
+                    row = _problem(number, NOT_UTF8, ",".join(cells)[:8000].encode("utf-8", "surrogateescape"))
+                elif len(cells) == len(header or ()):
                     row = Row(number, dict(zip(header or (), cells, strict=True)))
                 else:
                     row = _problem(number, "wrong number of fields", ",".join(cells)[:8000].encode("utf-8", "replace"))
@@ -155,6 +157,14 @@ def read_csv(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) ->
             break
     if ending and wanted(number):
         yield _problem(number, ending[0].reason, ending[0].partial, str(ending[0]))
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_parquet(storage: Storage, config: RowsConfig, wanted: Wanted, file: str) -> Iterator[Row]:
@@ -258,7 +268,8 @@ def _batch_rows(batch: pa.RecordBatch, first: int, config: RowsConfig, wanted: W
             yield _problem(number, TOO_LONG)
             continue
         try:
-            yield Row(number, to_row(batch, number - first))
+            text = config.text if config.text in batch.schema.names else config.text.partition(".")[0]
+            yield Row(number, to_row(batch, number - first, text))
         except UnicodeDecodeError as error:
             yield _problem(number, NOT_UTF8, b"", str(error))
 

@@ -74,14 +74,18 @@ class ReadRows(Step, Generic[Config]):
         for row in self.rows(file, lambda number: number % parts == part):
             self.receive()
             document, problem = to_document(row, name, self.config, about)
-            for reason in dict.fromkeys(row.left_out.values()):
-                self.count(f"fields left out for {reason}", "rows")
-            for field, reason in row.left_out.items():
-                self.count(f"fields left out for {reason}", field)
+            if row.left_out:
+                self._count_left_out(row)
             if problem is None:
                 yield document
             else:
                 self.fail(document, problem)
+
+    def _count_left_out(self, row: Row) -> None:
+        for reason in dict.fromkeys(row.left_out.values()):
+            self.count(f"fields left out for {reason}", "rows")
+        for field, reason in row.left_out.items():
+            self.count(f"fields left out for {reason}", field)
 
     def rows(self, file: str, wanted: formats.Wanted) -> Iterator[Row]:
         """Yield the wanted rows of a file."""

@@ -122,21 +122,24 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
         text = row.raw[:SHOWN].decode("utf-8", "replace")
         return Document(text=text, id=identity, metadata={**place, "error": row.detail[:500]}), row.problem
     rest = dict(row.values)
-    text, undecoded = as_text(_pull(rest, config.text))
-    given, url = as_text(_pull(rest, config.id))[0], as_text(_pull(rest, config.url))[0]
+    text, given, url = _pull(rest, config.text), _pull(rest, config.id), _pull(rest, config.url)
+    undecoded = False
+    if isinstance(text, bytes):
+        text, undecoded = as_text(text)
+    if isinstance(given, bytes):
+        given = as_text(given)[0]
+    if isinstance(url, bytes):
+        url = as_text(url)[0]
     metadata: dict[str, Any] = {"url": clean(url)} if isinstance(url, str) and url else {}
     identity = _identity(given) or identity
-    for path, value, used in (
-        (config.text, text, isinstance(text, str)),
-        (config.id, given, not isinstance(given, (list, dict))),
-        (config.url, url, isinstance(url, str)),
-    ):
-        if value is not None and not used and path is not None:
-            rest.setdefault(path, value)
-    reserved = {"left_out", *place}
-    if config.url or "url" in metadata:
-        reserved.add("url")
-    _add_fields(metadata, rest, config, reserved, row)
+    # What is none of what it is set as stays a field of the row.
+    if text is not None and not isinstance(text, str):
+        rest.setdefault(config.text, text)
+    if url is not None and not isinstance(url, str):
+        rest.setdefault(str(config.url), url)
+    if isinstance(given, (list, dict, Unreadable)):
+        rest.setdefault(str(config.id), given)
+    _add_fields(metadata, rest, config, place, row)
     metadata |= place
     document = Document(text=clean(text) if isinstance(text, str) else "", id=identity, metadata=metadata)
     if undecoded:
@@ -152,19 +155,19 @@ def to_document(row: Row, name: str, config: RowsConfig, about: Mapping[str, Any
 
 def _identity(value: Any) -> str:
     """Return a row's own id as text; empty where it is none."""
+    if isinstance(value, str):
+        return clean(value)
     if isinstance(value, float):
         value = "" if not math.isfinite(value) else int(value) if value.is_integer() else value
-    return clean(str(value)) if isinstance(value, (str, int, float, decimal.Decimal, uuid.UUID)) else ""
+    return str(value) if isinstance(value, (str, int, float, decimal.Decimal, uuid.UUID)) else ""
 
 
-def as_text(value: Any) -> tuple[Any, bool]:
-    """Return bytes as text, and whether they are none; anything else as it is.
+def as_text(value: bytes) -> tuple[str, bool]:
+    """Return bytes as text, and whether they are none.
 
     Columns without the annotation that says UTF-8 hold bytes, as Impala, Hive and some of Spark's writers leave them;
     so do columns of pages as they were fetched, in the charset that the page declares.
     """
-    if not isinstance(value, bytes):
-        return value, False
     try:
         return value.decode("utf-8-sig"), False
     except UnicodeDecodeError:
@@ -193,9 +196,10 @@ def clean(text: str) -> str:
 
 
 def _add_fields(
-    metadata: dict[str, Any], rest: Mapping[str, Any], config: RowsConfig, reserved: set[str], row: Row
+    metadata: dict[str, Any], rest: Mapping[str, Any], config: RowsConfig, place: Mapping[str, Any], row: Row
 ) -> None:
     room = config.max_metadata_bytes
+    is_set = "url" if config.url or "url" in metadata else ""
     for key, value in rest.items():
         if value is None or (config.metadata is not None and key not in config.metadata):
             continue
@@ -220,10 +224,16 @@ def _add_fields(
         # The column ``score`` holds numbers; what is none of them keeps its value under another name.
         if name == "score" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
             value = float(value)
-        elif name in reserved or (name == "score" and not isinstance(value, float)):
+        elif (
+            name in place
+            or name == is_set
+            or name == "left_out"
+            or name in metadata
+            or (name == "score" and not isinstance(value, float))
+        ):
             name = f"original_{name}"
-        while name in metadata or (name != clean(key) and name in rest):
-            name = f"original_{name}"
+            while name in metadata or name in rest:
+                name = f"original_{name}"
         metadata[name] = value
     if row.left_out:
         metadata["left_out"] = list(row.left_out)[:20]

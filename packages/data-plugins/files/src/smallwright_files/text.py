@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from core.data.charsets import decode_strictly
 from core.data.steps import Step, StepContext
 from datatrove.data import Document
 
@@ -42,7 +43,7 @@ class ReadText(Step):
         self.receive()
         identity = name if self.config.split == "file" else f"{name}:{number}"
         try:
-            text = data.decode(self.config.encoding).removeprefix("\ufeff")
+            text = decode_strictly(data, self.config.encoding).removeprefix("\ufeff")
         except UnicodeError:
             text = data[:SHOWN].decode("utf-8", "replace")
             problem = problem or "not in the encoding"

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import fsspec
+from core.data.charsets import decode_strictly, encoding_of
 from core.data.steps import Step, StepContext
 from core.errors import ConfigError, InputError
 from datatrove.data import Document
@@ -147,9 +148,9 @@ class FetchContents(Step):
     def _fetch(self, name: str, encoding: str) -> str:
         """Return the content of an id. Runs in a thread."""
         try:
-            if codecs.lookup(encoding).name.replace("_", "-") in NO_CHARSETS:
+            if encoding_of(encoding) is None and codecs.lookup(encoding).name.replace("_", "-") in NO_CHARSETS:
                 raise LookupError(f"no charset: {encoding}")
-            text = self._unzip(self._read(name)).decode(encoding)
+            text = decode_strictly(self._unzip(self._read(name)), encoding)
         except (LookupError, ValueError) as error:
             decoding = isinstance(error, UnicodeDecodeError)
             raise Unfetched("not in its encoding" if decoding else "encoding not known", str(error)) from error

@@ -15,7 +15,12 @@ def register_steps(register: Register) -> None:
     package = "smallwright_stack_edu."
     register("code_language", package + "language:CodeLanguage", config=package + "config:CodeLanguageConfig")
     register("license_filter", package + "license:LicenseFilter", config=package + "config:LicenseFilterConfig")
-    register("fetch_contents", package + "fetch:FetchContents", config=package + "config:FetchContentsConfig")
+    register(
+        "fetch_contents",
+        package + "fetch:FetchContents",
+        config=package + "config:FetchContentsConfig",
+        artifact_version=2,
+    )
     register("code_quality", package + "quality:CodeQuality", config=package + "config:CodeQualityConfig")
 
 

@@ -72,7 +72,8 @@ def _member_entries(
     end, damage = member.end, member.damage
     last: ArchiveEntry | None = None
     count = 0
-    for entry in reader.records(cast(BinaryIO, InflatedMember(stream, place, member.size)), 0):
+    content = InflatedMember(stream, place, member.size, reader.limit + 4 * CHUNK)
+    for entry in reader.records(cast(BinaryIO, content), 0):
         if last is not None:
             yield last
         entry.offset, entry.length = place, None
@@ -94,7 +95,7 @@ class _Reader:
     """Reads records out of plain bytes, remembering what ``filedesc:`` said."""
 
     def __init__(self, limit: int, wanted: Wanted) -> None:
-        self._limit, self._wanted = limit, wanted
+        self.limit, self._wanted = limit, wanted
         self._fields = FIELDS[b"1"]
 
     def records(self, stream: BinaryIO, position: int | None) -> Iterator[ArchiveEntry]:
@@ -138,15 +139,8 @@ class _Reader:
         length = int(headers["content-length"])
         scheme = headers["warc-target-uri"].partition(":")[0].lower()
         kind = {"http": "response", "https": "response", "filedesc": "warcinfo"}.get(scheme, "resource")
-        too_large = length > self._limit
-        block = None
-        stream.seek(begin)
-        if kind == "warcinfo":
-            block = _read(stream, min(length, MAX_LINE))
-            self._fields = FIELDS.get(block[:1], FIELDS[b"1"])
-        elif not too_large and self._wanted(kind, headers):
-            block = _read(stream, length)
-        entry = ArchiveEntry(position, kind, headers, block, too_large)
+        too_large = length > self.limit
+        entry = ArchiveEntry(position, kind, headers, None, too_large)
         stream.seek(begin + length - 1)  # the byte before the content's end: there is one when the content is whole
         behind = _read(stream, MAX_LINE)
         if not behind:
@@ -154,8 +148,14 @@ class _Reader:
         behind = behind[1:]
         rest = behind.lstrip(b"\r\n\0")
         if rest and len(rest) == len(behind) and not _is_line(rest):
-            return entry.damaged(WRONG_LENGTH)
+            return entry.damaged(WRONG_LENGTH)  # before the content is read: many may be wrong
         entry.length = begin + length - position + len(behind) - len(rest)
+        stream.seek(begin)
+        if kind == "warcinfo":
+            entry.block = _read(stream, min(length, MAX_LINE))
+            self._fields = FIELDS.get(entry.block[:1], FIELDS[b"1"])
+        elif not too_large and self._wanted(kind, headers):
+            entry.block = _read(stream, length)
         return entry
 
 

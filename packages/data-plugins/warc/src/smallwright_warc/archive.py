@@ -21,6 +21,7 @@ from smallwright_warc.containers import (
     READ_ERRORS,
     TRUNCATED,
     Window,
+    begins_member,
     begins_record,
     inspect_member,
     kind_of,
@@ -155,12 +156,10 @@ class Archive:
             return ArchiveEntry(offset, kind, headers, problem=BAD_HEADERS)
         if length > (self._limit if self._kind == "gzip" else self._size - offset):
             return ArchiveEntry(offset, kind, headers, problem=TRUNCATED)  # without reading on to find out
-        if length > self._limit or not self._wanted(kind, headers):
-            # Skipped by decompressing piece by piece: constant memory, and it shows whether the record is whole.
+        if length > self._limit:
+            # Skipped by reading piece by piece: constant memory, and it shows whether the record is whole.
             whole = record.reader.consume() >= length
-            return ArchiveEntry(
-                offset, kind, headers, too_large=length > self._limit, problem=None if whole else TRUNCATED
-            )
+            return ArchiveEntry(offset, kind, headers, too_large=True, problem=None if whole else TRUNCATED)
         block = record.reader.read(length)
         if len(block) < length:
             pieces = [block]
@@ -168,7 +167,8 @@ class Archive:
                 pieces.append(piece)
             block = b"".join(pieces)
         whole = len(block) == length and not has_record_inside(block)
-        return ArchiveEntry(offset, kind, headers, block=block, problem=None if whole else TRUNCATED)
+        wanted = self._wanted(kind, headers)
+        return ArchiveEntry(offset, kind, headers, block if wanted else None, problem=None if whole else TRUNCATED)
 
     def _closely(
         self, offset: int, released: int, searching: bool
@@ -194,7 +194,8 @@ class Archive:
                 entry.problem = NOT_WARC
             in_member = in_member + 1 if held is not None and held.offset == entry.offset else 1
             if held is not None and not out:
-                if held.problem is None and alone and first and entry.offset != held.offset:
+                whole = held.problem is None and alone and first and not self._dictionary
+                if whole and entry.offset != held.offset:
                     held.length = entry.offset - held.offset
                 yield held
                 if resumable and held.length is not None:
@@ -212,7 +213,8 @@ class Archive:
         damage = content.damage
         if held is not None and not out:
             if damage is None:
-                held.length = content.stored_end - held.offset if alone and held.problem is None else None
+                whole = alone and held.problem is None and not self._dictionary
+                held.length = content.stored_end - held.offset if whole else None
             elif held.problem is not None or (alone and held.offset == content.last_member()):
                 yield held.damaged(damage)
                 return
@@ -240,7 +242,8 @@ class Archive:
         place = content.stored_end
         if place < self._size:
             self._stream.seek(place)
-            cut = MAGICS[self._kind].startswith(self._stream.read(len(MAGICS[self._kind])))
-            yield ArchiveEntry(place, problem=TRUNCATED if cut else BAD_HEADERS)
+            cut = begins_member(self._stream.read(8), self._kind)
+            if not (cut and held is not None and held.problem == TRUNCATED):  # which said so already
+                yield ArchiveEntry(place, problem=TRUNCATED if cut else BAD_HEADERS)
             return find(self._stream, place, self._kind, self._size), True
         return None, False

@@ -11,7 +11,8 @@ _END = re.compile(rb"(?:[!-9;-~]{1,100}:[^\r\n]*(?:\r?\n|\Z)){0,100}(?:\r?\n|\Z)
 """What may stand behind the last chunk: trailers and an empty line."""
 _MARKUP = re.compile(rb"\s*<(?:!|\?xml|html|head|body)", re.IGNORECASE)
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""What no text has, in any charset."""
 
 
 def dechunk(body: bytes, encoded: bool = False) -> bytes | None:
@@ -58,4 +59,4 @@ def _begins_chunk(start: bytes, encoded: bool) -> bool:
     """Whether a first chunk that is cut off is one, by what it begins with; text may begin with a number as well."""
     if start.startswith(_COMPRESSED) or _MARKUP.match(start):
         return True
-    return encoded and _CONTROL.search(start) is not None
+    return encoded and CONTROL.search(start) is not None

@@ -33,6 +33,12 @@ def kind_of(head: bytes) -> str:
     return next((kind for kind, magic in MAGICS.items() if head.startswith(magic)), "plain")
 
 
+def begins_member(head: bytes, kind: str) -> bool:
+    """Whether the last bytes of a file are the beginning of a member, or of a frame to be skipped, that is cut off."""
+    skippable = kind != "gzip" and len(head) > 0 and head[0] & 0xF0 == 0x50
+    return MAGICS[kind].startswith(head) or (skippable and DICTIONARY[1:4].startswith(head[1:4]))
+
+
 def skip_frames(stream: BinaryIO, offset: int, size: int) -> int:
     """Return where the skippable frames end that stand at ``offset`` (RFC 8878 §3.1.2), of zstd as of lz4."""
     while True:
@@ -275,13 +281,12 @@ class InflatedMember(io.RawIOBase):
         stream: Seekable stream of the stored bytes.
         offset: Where the member begins.
         size: How long its content is, where that is known.
+        window: Bytes of it that are kept.
     """
 
-    WINDOW = 4 * CHUNK
-
-    def __init__(self, stream: BinaryIO, offset: int, size: int | None) -> None:
+    def __init__(self, stream: BinaryIO, offset: int, size: int | None, window: int) -> None:
         super().__init__()
-        self._stream, self._offset, self._size = stream, offset, size
+        self._stream, self._offset, self._size, self._window = stream, offset, size, window
         self._restart()
 
     def _restart(self) -> None:
@@ -352,7 +357,7 @@ class InflatedMember(io.RawIOBase):
 
     def _keep(self, piece: bytes) -> None:
         self._buffer += piece
-        surplus = min(len(self._buffer) - self.WINDOW, self._position - CHUNK - self._start)
+        surplus = min(len(self._buffer) - self._window, self._position - CHUNK - self._start)
         if surplus > 0:
             del self._buffer[:surplus]
             self._start += surplus

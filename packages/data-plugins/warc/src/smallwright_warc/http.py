@@ -8,7 +8,7 @@ import zlib
 from core.data.charsets import encoding_of
 from fastwarc.stream_io import BrotliReader, ZstdReader
 
-from smallwright_warc.chunks import dechunk
+from smallwright_warc.chunks import CONTROL, dechunk
 
 MAX_HEADER_BYTES = 64 * 1024
 CHUNK = 1 << 16
@@ -147,12 +147,12 @@ def _codings(header: str) -> list[str]:
 
 
 def _decompress(body: bytes, coding: str, limit: int) -> bytes:
-    if coding == "gzip":
-        return _inflate(body, 31, limit) if body.startswith(GZIP) else body
-    if coding == "deflate":
-        if body.startswith(GZIP):
-            return _inflate(body, 31, limit)
-        wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    if coding in ("gzip", "deflate") and body.startswith(GZIP):
+        return _inflate(body, 31, limit)
+    if coding == "gzip" and not (wrapped and CONTROL.search(body[:512])):
+        return body
+    if coding in ("gzip", "deflate"):  # which servers take for one another
         try:
             return _inflate(body, 15 if wrapped else -15, limit)
         except BadResponseError as error:

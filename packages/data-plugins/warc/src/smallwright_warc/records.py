@@ -5,6 +5,7 @@ behind it as it should, and where it does not, the next place is looked for at w
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from smallwright_warc.containers import CHUNK, TRUNCATED
@@ -18,6 +19,7 @@ MAX_HEAD = 1 << 16
 MOST_RESTARTS = 8
 """So often a claim of a length beyond the limit is followed through compressed content, and its content read again
 where it was wrong. After that it is believed only where no other record begins inside it."""
+MOST_NESTED = 100
 _VERSION = re.compile(rb"WARC/\d{1,2}(?:\.\d{1,2})?[ \t]*(\r?)\n", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BEGINS = re.compile(rb"(?<=\n)WARC/\d{1,2}\.\d", re.IGNORECASE)
@@ -64,7 +66,7 @@ class RecordReader:
                 following = self._find(position + 1)
                 padding = following is None and not head.strip(b"\0")
                 if not searching and not padding:
-                    cut = len(head) < len(RECORD) and RECORD.startswith(head.upper())
+                    cut = b"\n" not in head and head[: len(RECORD)].upper() == RECORD[: len(head)]
                     yield position, ArchiveEntry(0, problem=TRUNCATED if cut else BAD_HEADERS)
             position = following
 
@@ -111,12 +113,11 @@ class RecordReader:
         follows = not rest or rest[: len(RECORD)].upper() == RECORD[: len(rest)]
         if not follows and not closed:
             return entry.damaged(WRONG_LENGTH), self._find(position + 1)
-        wanted = self._wanted(entry.kind, entry.headers)
-        if not entry.too_large and (wanted or not (follows and closed)):
+        if not entry.too_large:
             block = content.read(begin, length)
             if has_record_inside(block) and (not (follows and closed) or _ends_with_record(block)):
                 return entry.damaged(WRONG_LENGTH), self._find(position + 1)
-            entry.block = block if wanted else None
+            entry.block = block if self._wanted(entry.kind, entry.headers) else None
         self.across_members = self.across_members or bool(content.starts_between(position + 1, end))
         return entry, end
 
@@ -139,7 +140,7 @@ class RecordReader:
 
 def has_record_inside(block: bytes) -> bool:
     """Whether something inside a block looks like the beginning of another record."""
-    return b"\nWARC/" in block and _NESTED.search(block) is not None
+    return b"\nWARC-Type:" in block and _NESTED.search(block) is not None  # long words are found fastest
 
 
 def _ends_with_record(block: bytes) -> bool:
@@ -148,8 +149,8 @@ def _ends_with_record(block: bytes) -> bool:
     Then the block is too long and holds the records behind it. A page that is an archive itself has records inside
     too, but goes on with empty lines behind the last of them.
     """
-    for begin in _NESTED.finditer(block):
-        head = _HEAD_END.search(block, begin.end())
+    for begin in deque(_NESTED.finditer(block), MOST_NESTED):  # the last ones: the work must not grow with all of them
+        head = _HEAD_END.search(block, begin.end(), begin.end() + MAX_HEAD)
         length = _LENGTH.search(block, begin.end(), head.end()) if head else None
         if head and length and head.end() + int(length[1]) == len(block):
             return True
