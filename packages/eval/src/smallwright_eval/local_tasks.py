@@ -1,6 +1,7 @@
 """lm-eval tasks from folders: found by name, their data files checked line by line, no network asked."""
 
 import functools
+import glob
 import importlib.util
 import json
 import re
@@ -148,7 +149,8 @@ def _resolve(folder: Path, target: Path, cache: Path) -> list[str]:
         resolved: dict[str, Any] = {"include": str(path.resolve())}
         files = _data_files(described, path)
         if files is not None:
-            resolved["dataset_kwargs"] = {"cache_dir": str(cache), **described["dataset_kwargs"], "data_files": files}
+            arguments = described["dataset_kwargs"]
+            resolved["dataset_kwargs"] = {"cache_dir": str(cache), **arguments, "data_files": as_patterns(files)}
         (target / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.yaml").write_text(yaml.safe_dump(resolved))
     return names
 
@@ -204,7 +206,21 @@ def _flatten(files: Any) -> list[str]:
         files = list(files.values())
     if isinstance(files, list):
         return [file for value in files for file in _flatten(value)]
-    return [] if "://" in files or any(mark in files for mark in "*?[") else [files]
+    pattern = any(mark in files for mark in "*?[") and not Path(files).is_file()
+    return [] if "://" in files or pattern else [files]
+
+
+def as_patterns(files: Any) -> Any:
+    """Return data files so that ``datasets``, which takes every path for a pattern, finds those that exist."""
+    if isinstance(files, Mapping):
+        return {split: as_patterns(value) for split, value in files.items()}
+    if isinstance(files, list):
+        return [as_patterns(value) for value in files]
+    path = Path(files)
+    if "://" in files:
+        return files
+    there = path if path.is_file() else next(folder for folder in path.parents if folder.is_dir())
+    return str(Path(glob.escape(str(there))) / path.relative_to(there))
 
 
 def _check_items(path: Path, task: Mapping[str, Any], origin: Path) -> None:
