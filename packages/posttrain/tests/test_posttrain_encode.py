@@ -85,8 +85,10 @@ def test_tools_and_calls_become_text_where_the_template_shows_none(tokenizer):
     row = {"messages": messages, "tools": [{"type": "function", "function": {"name": "add"}}]}
     encoded = encode_chat(Template(tokenizer), row, NO_LIMIT, assistant_only=True)
     text = tokenizer.decode(encoded.ids["input_ids"])
-    assert '<tools>\n{"type": "function", "function": {"name": "add"}}\n</tools>' in text.split("<|im_end|>")[0]
-    assert '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>' in learned(tokenizer, row)
+    assert '<tools>\n{"name":"add"}\n</tools>' in text.split("<|im_end|>")[0]
+    assert '<tool_call>\n{"name":"add","arguments":{"a":1}}\n</tool_call>' in learned(tokenizer, row)
+    with pytest.raises(BadRow, match="max_length=20 tokens, with its tools written as text"):
+        encode_chat(Template(tokenizer), row, 20, assistant_only=True)
     assert encoded.noted == {"tools written as text", "tool_calls written as text"}
 
 

@@ -198,7 +198,7 @@ def test_documents_of_pretraining_are_learned_beside_the_set(model_directory, tm
     (tokens / "meta.json").write_text(json.dumps({**meta, **counts}))
     job = make_job(tmp_path / "out", model_directory, "sft")
     job = Job(name="sft", output=job.output, inputs={**job.inputs, "tokens": tokens}, seed=7)
-    summary = sft(replay=0.5, max_steps=1, max_examples=40).run(job)
+    summary = sft(replay=100, max_steps=1, max_examples=40).run(job)
     assert summary["replayed_documents"] == 400
     assert summary["examples"] + summary["heldout_examples"] == 40
 

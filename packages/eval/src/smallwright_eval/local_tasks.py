@@ -30,6 +30,8 @@ def check(config: LMEvalConfig, where: str) -> None:
     found = {name: task for folder in folders_of(config) for name, task in _described(folder)}
     _refuse_foreign([name for name in config.tasks if name not in found], sorted(found), config.allow_network)
     for name in config.tasks:
+        if found[name][0].get("unsafe_code") if name in found else name in _names_in_lm_eval()[1]:
+            raise ConfigError(f"{where}.tasks: {name} runs code that the model writes, unfenced: refused.")
         own = (config.fewshot_by_task or {}).get(name)
         shots = config.num_fewshot if own is None else own
         pool = _examples(*found[name]) if name in found else None
@@ -72,7 +74,7 @@ def task_manager(config: LMEvalConfig, work: Path) -> Any:
 
 def _refuse_foreign(names: list[str], found: list[str], allow_network: bool) -> None:
     """Refuse names that are neither in the folders nor lm-eval's own, or whose data is on the hub without leave."""
-    known = _names_in_lm_eval() if names else set()
+    known = _names_in_lm_eval()[0] if names else set()
     for name in names:
         if name not in known:
             guess = nearest(name, found) or nearest(name, known)
@@ -100,18 +102,24 @@ def _lm_eval_folder() -> Path:
 
 
 @functools.cache
-def _names_in_lm_eval() -> set[str]:
-    """Return the names of lm-eval's tasks, groups and tags, and some words that are none.
+def _names_in_lm_eval() -> tuple[set[str], set[str]]:
+    """Return the names of lm-eval's tasks, groups and tags, and some words that are none; and of them the unsafe tasks.
 
-    Found by a pattern in its files, because its own index takes ten times as long.
+    Those run code that the model writes. All are found by patterns in its files: its own index takes ten times as long.
     """
     named = re.compile(
         rb"^(?:task|group|tag)[ \t]*:[ \t]*[\"']?([\w.+:/-]+)|^[ \t]*-[ \t]+[\"']?(\w[\w.+:/-]*)", re.MULTILINE
     )
+    marked = re.compile(rb"^unsafe_code[ \t]*:[ \t]*true", re.MULTILINE)
     found: set[str] = set()
+    unsafe: set[str] = set()
     for path in (_lm_eval_folder() / "tasks").rglob("*.yaml"):
-        found.update(b"".join(match).decode() for match in named.findall(path.read_bytes()))
-    return found
+        text = path.read_bytes()
+        names = {b"".join(match).decode() for match in named.findall(text)}
+        found |= names
+        if marked.search(text):
+            unsafe |= names
+    return found, unsafe
 
 
 def _described(folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], Path]]]:
@@ -141,8 +149,8 @@ def _resolve(folder: Path, target: Path, cache: Path) -> list[str]:
         resolved: dict[str, Any] = {"include": str(path.resolve())}
         files = _data_files(described, path)
         if files is not None:
-            arguments = {"cache_dir": str(cache), **described["dataset_kwargs"], "data_files": as_patterns(files)}
-            resolved["dataset_kwargs"] = arguments
+            arguments = described["dataset_kwargs"]
+            resolved["dataset_kwargs"] = {"cache_dir": str(cache), **arguments, "data_files": as_patterns(files)}
         (target / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.yaml").write_text(yaml.safe_dump(resolved))
     return names
 

@@ -15,11 +15,10 @@ from smallwright_posttrain.rows import BadRow, Message, Row
 IGNORED_LABEL = -100
 """What torch's cross-entropy leaves out."""
 
-TOOLS_TEXT = (
-    "You may call these tools:\n<tools>\n{tools}\n</tools>\nTo call one, answer with "
-    '<tool_call>\n{{"name": "...", "arguments": {{...}}}}\n</tool_call>'
-)
-"""How tools are told of where the chat template does not: in the words of Hermes and Qwen2.5."""
+TOOLS_TEXT = "Tools:\n<tools>\n{tools}\n</tools>"
+"""How tools are told of where the chat template shows none: in the marks of Hermes; a call is in <tool_call>."""
+AS_SHORT = {"ensure_ascii": False, "separators": (",", ":")}
+"""How JSON is written for a model: each token counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,7 @@ class Template:
             del message["reasoning_content"]
         if "tool_calls" in message and not self._shows_calls:
             noted.add("tool_calls written as text")
-            calls = [json.dumps(call["function"], ensure_ascii=False) for call in message.pop("tool_calls")]
+            calls = [json.dumps(call["function"], **AS_SHORT) for call in message.pop("tool_calls")]
             texts = [message["content"], *(f"<tool_call>\n{call}\n</tool_call>" for call in calls)]
             message["content"] = "\n".join(text for text in texts if text)
         return message
@@ -112,7 +111,8 @@ def encode_chat(template: Template, row: Row, limit: int, *, assistant_only: boo
     labels = [token if learned else IGNORED_LABEL for token, learned in zip(ids, mask, strict=True)]
     if all(label == IGNORED_LABEL for label in labels[1:limit]):
         within = f" within max_length={limit} tokens" if len(ids) > limit and any(mask) else ""
-        raise BadRow(f"nothing to learn from{within}")
+        tools_too = ", with its tools written as text" if "tools written as text" in noted else ""
+        raise BadRow(f"nothing to learn from{within}{tools_too}")
     return Encoded(
         ids={"input_ids": ids[:limit], "labels": labels[:limit]},
         truncated=len(ids) > limit,
@@ -161,7 +161,8 @@ def end_of_turn(tokenizer: Any) -> int | None:
 
 
 def _with_tools(messages: list[Message], tools: list[dict[str, Any]]) -> list[Message]:
-    text = TOOLS_TEXT.format(tools="\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools))
+    functions = [json.dumps(tool.get("function", tool), **AS_SHORT) for tool in tools]
+    text = TOOLS_TEXT.format(tools="\n".join(functions))
     if messages[0]["role"] == "system":
         return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]
     return [{"role": "system", "content": text}, *messages]
