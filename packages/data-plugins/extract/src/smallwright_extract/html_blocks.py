@@ -14,10 +14,6 @@ LINKED_LIST = 0.5
 """Share of text in links up to which a list is text; menus are links alone."""
 NAVIGATION_SHARE = 0.2
 
-UNSEEN_TAGS = frozenset(
-    {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
-     "nav", "select", "button", "dialog"}
-)  # fmt: skip
 LINK_TAG = re.compile(r"""<a(?=[\s>])(?:"[^"]*"|[^">])*>|</a>""")
 ANY_TAG = re.compile(r"<[^>]*>")
 INLINE_TAGS = frozenset(
@@ -27,10 +23,11 @@ INLINE_TAGS = frozenset(
 )  # fmt: skip
 
 
-UNSEEN_SELECTOR = (
+UNSEEN_TAGS = (
     "script, style, noscript, svg, iframe, template, object, embed, canvas, audio, video, map, nav, select, button, "
-    'dialog, [hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
+    "dialog"
 )
+HIDDEN = '[hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
 SHOWN_LATER = 0.3
 """Share of a page's text from which a hidden element is what the page is about, shown by a script."""
 
@@ -38,13 +35,14 @@ SHOWN_LATER = 0.3
 def remove_unseen(tree: HTMLTree) -> None:
     """Remove from ``tree`` what is no text: scripts, controls, menus, and what the page does not show."""
     body: Any = tree.body
-    total = 0
-    for node in body.query_selector_all(UNSEEN_SELECTOR).values():
-        if node.tag not in UNSEEN_TAGS and (size := len(node.text or "")) > 500:
-            total = total or len(body.text or "")
-            if size > SHOWN_LATER * total:
-                continue
+    for node in body.query_selector_all(UNSEEN_TAGS).values():
         node.remove()
+    total = 0
+    for node in body.query_selector_all(HIDDEN).values():
+        if (size := len(node.text or "")) > 500:
+            total = total or len(body.text or "")
+        if size <= 500 or size <= SHOWN_LATER * total:
+            node.remove()
 
 
 def keep_lists(tree: HTMLTree) -> None:

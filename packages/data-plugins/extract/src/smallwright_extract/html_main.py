@@ -12,6 +12,8 @@ MIN_ARTICLE = 100
 """Characters of running text from which an element can be the article."""
 ARTICLE_SHARE = 0.5
 """Share of the page's running text that the article must hold: pages of several teasers have no one article."""
+WHOLE_ARTICLE = 500
+"""Characters of running text from which an ``<article>`` is taken for a whole one, not for a teaser."""
 INNER_SHARE = 0.9
 """Of several elements that are called the article, the innermost with this share of the most text is taken."""
 COMMON_SHARE = 0.75
@@ -22,6 +24,8 @@ INTRODUCTION = 80
 """Characters from which a paragraph in front of that inner element is kept."""
 KEPT_SHARE = 0.4
 """An element with more of the running text than this is not removed for its name, if there is no strong reason."""
+STRONG_LEFT = 0.15
+"""A part with a strong reason to go is removed if the rest has at least this share of its running text."""
 WEAK_LEFT = 0.5
 """Share of text that must be left for weak names to count."""
 LINKED, LINKED_LONG, LINKED_DOUBTFUL = 0.6, 0.8, 0.3
@@ -30,6 +34,8 @@ LONG = 200
 """Characters from which a paragraph is long."""
 SHORT = 80
 """Characters below which an element with a doubtful name is removed."""
+SHORT_PARAGRAPH = 60
+"""Characters from which a paragraph counts when no name tells where the article is."""
 LOOSE = 500
 """Characters of running text from which short text that stands in no paragraph is none of the article's."""
 
@@ -54,7 +60,7 @@ def article_html(source: str, comments: bool = True) -> str | None:
     page = Page(source)
     if not page.elements:
         return None
-    outer = _by_name(page)
+    outer = _by_name(page, 0 if comments else _first_of_several(page))
     dropped: set[int] = set()
     if outer is None:
         dropped = _prune(page, 0, comments)
@@ -90,7 +96,7 @@ def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int]
     sure, doubtful = int(named), int(Name.DOUBTFUL)
     weakly = int(Name.WEAK) if weak else 0
     total, most = sizes[top], KEPT_SHARE * running[top]
-    left = total
+    left, running_left = total, running[top]
     header = 0
     dropped: set[int] = set()
     place, end = top + 1, page.ends[top]
@@ -108,7 +114,8 @@ def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int]
         ):
             out = size <= most or running[place] <= most
             if not out and (tag in STRONG_TAGS or kind & strong):
-                out = left - size >= MIN_ARTICLE
+                rest = running_left - running[place]
+                out = rest >= MIN_ARTICLE and rest >= STRONG_LEFT * running[place]
         elif tag in LINKED_TAGS:
             share = LINKED_LONG if tag == "p" and size >= LONG else LINKED
             out = 0 < size < KEPT_SHARE * total and linked[place] > share * size
@@ -118,6 +125,7 @@ def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int]
             out, header = False, page.ends[place]
         if out:
             left -= size
+            running_left -= running[place]
             _drop(page, place, dropped)
             place = page.ends[place]
         else:
@@ -142,11 +150,11 @@ def _drop(page: Page, place: int, dropped: set[int]) -> None:
             dropped.add(before)
 
 
-def _by_name(page: Page) -> int | None:
-    """The element that is called the article, if it holds most of the running text."""
-    needed = max(MIN_ARTICLE, ARTICLE_SHARE * page.running[0])
+def _by_name(page: Page, scope: int) -> int | None:
+    """The element that is called the article, if it holds most of the running text at ``scope``."""
+    needed = max(MIN_ARTICLE, ARTICLE_SHARE * page.running[scope])
     levels: list[list[int]] = [[], [], [], [], []]
-    for place in range(1, len(page.elements)):
+    for place in range(max(1, scope), page.ends[scope]):
         if page.running[place] <= needed:
             continue
         element, tag, kind = page.elements[place], page.tags[place], page.kinds[place]
@@ -168,12 +176,31 @@ def _by_name(page: Page) -> int | None:
     return None
 
 
+def _first_of_several(page: Page) -> int:
+    """The first of several whole articles, one after the other on one page; the body on other pages."""
+    found: list[int] = []
+    place = 1
+    while place < len(page.elements):
+        if page.running[place] < WHOLE_ARTICLE:
+            place = page.ends[place]
+        elif page.tags[place] == "article" or page.elements[place].get("role") == "article":
+            found.append(place)
+            place = page.ends[place]
+        else:
+            place += 1
+    if len(found) > 1 and "h1" in page.tags[found[0] : page.ends[found[0]]]:
+        return found[0]
+    return 0
+
+
 def _inner(page: Page, outer: int) -> int:
     """The innermost element with nearly all running text and most other text of that at ``outer``."""
     found = outer
     place = outer + 1
     while place < page.ends[found]:
-        enough = page.running[place] >= TIGHT * page.running[found] and page.sizes[place] >= TIGHT_SIZE * page.sizes[found]
+        enough = (
+            page.running[place] >= TIGHT * page.running[found] and page.sizes[place] >= TIGHT_SIZE * page.sizes[found]
+        )
         if enough and page.tags[place] in CONTAINERS:
             found, place = place, place + 1
         else:
@@ -219,9 +246,6 @@ def _by_paragraphs(page: Page, dropped: set[int]) -> int | None:
     return min(enough)[2] if enough else None
 
 
-SHORT_PARAGRAPH = 60
-
-
 def _lead(page: Page, article: int) -> int | None:
     """The lead of the article where it stands before the article's own element."""
     top = article
@@ -229,7 +253,7 @@ def _lead(page: Page, article: int) -> int | None:
         top = page.parents[top]
     for place in range(top + 1, article):
         kind, size = page.kinds[place], page.sizes[place]
-        if kind & Name.LEAD and page.ends[place] <= article and not kind & Name.BOILERPLATE:
-            if 50 < size < 800 and page.linked[place] < 0.2 * size:
-                return place
+        called = kind & Name.LEAD and not kind & Name.BOILERPLATE
+        if called and page.ends[place] <= article and 50 < size < 800 and page.linked[place] < 0.2 * size:
+            return place
     return None

@@ -13,15 +13,24 @@ from smallwright_extract.html_names import kind_of
 
 LONG_PARAGRAPH = 40
 """Characters from which a paragraph counts as running text."""
+LONG_BLOCK = 140
+"""Characters from which text that stands in an element of another kind counts as running too."""
+LOOSE_TEXT = 40
+"""Longest text outside of paragraphs, headings, lists and the like that may be left out as a label or a date."""
 TEXT_TAGS = frozenset(
     {"p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "td", "th", "dd", "dt", "code", "q", "b",
      "strong", "em", "i", "u", "caption", "summary", "del", "ins"}
 )  # fmt: skip
-KEEP_TAIL = frozenset({"br", "ul", "ol", "table", "blockquote", "pre", "q"})
-BLOCK_TAGS = frozenset({"div", "section", "article", "main", "td", "li", "dd", "blockquote", "center", "body"})
-INLINE_TAGS = frozenset({"span", "b", "strong", "i", "em", "u", "font", "abbr", "cite", "q", "code", "sup", "sub", "small", "big", "mark", "s", "tt"})
-LONG_BLOCK = 140
-LOOSE_TEXT = 40
+TEXT_FOLLOWS = frozenset({"br", "ul", "ol", "table", "blockquote", "pre", "q"})
+"""What stands right after one of these is text."""
+NO_BLOCKS = frozenset(
+    {"a", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "caption", "label", "summary", "time", "th", "address",
+     "footer", "header", "aside", "form", "fieldset", "option"}
+)  # fmt: skip
+INLINE_TAGS = frozenset(
+    {"span", "b", "strong", "i", "em", "u", "font", "abbr", "cite", "q", "code", "sup", "sub", "small", "big", "mark",
+     "s", "tt"}
+)  # fmt: skip
 VOID = frozenset({"br", "hr", "img", "wbr", "input", "area", "col", "embed", "source", "track"})
 RULED_BY = ("class", "id", "role", "rel", "itemprop", "style", "hidden", "aria-hidden", "aria-expanded")
 """Attributes that Resiliparse's own rules look at."""
@@ -43,6 +52,7 @@ class Page:
         sizes: Characters of text inside each.
         linked: Those that stand in links.
         running: Those that stand in long paragraphs.
+        own: Those of the element itself, if it is such a paragraph.
     """
 
     def __init__(self, source: str) -> None:
@@ -93,7 +103,7 @@ class Page:
                 if size > LONG_PARAGRAPH:
                     own[place] = size
                     running[place] = size
-            elif tag in BLOCK_TAGS and direct[place] > LONG_BLOCK:
+            elif direct[place] > LONG_BLOCK and tag not in NO_BLOCKS and tag not in INLINE_TAGS:
                 own[place] = direct[place]
                 running[place] += direct[place]
             if parent >= 0:
@@ -109,21 +119,16 @@ class Page:
                     direct[parent] += direct[place]
         self.sizes, self.linked, self.running, self.own = sizes, linked, running, own
 
-    def inside(self, place: int) -> range:
-        """Places of the elements inside that at ``place``."""
-        return range(place + 1, self.ends[place])
-
     def text(self, place: int) -> str:
         """Text of the element at ``place``."""
         return "".join(self.elements[place].itertext())
 
-    def write(
-        self, places: Iterable[int], dropped: set[int], attributes: bool = False, loose: bool = True
-    ) -> str:
+    def write(self, places: Iterable[int], dropped: set[int], attributes: bool = False, loose: bool = True) -> str:
         """Write the elements at ``places`` as HTML, without those at ``dropped`` and what is in them.
 
         Args:
             attributes: Also write the attributes by which Resiliparse tells boilerplate.
+            loose: Also write short text that stands in none of :data:`TEXT_TAGS`.
         """
         parts = ["<html><body>"]
         for place in places:
@@ -152,11 +157,9 @@ class Page:
                 parts.append(f"</{element.tag}>")
             if element.tail and element is not top:
                 parent = self.places.get(element.getparent())
-                if parent in textual or element.tag in KEEP_TAIL or len(element.tail) > LOOSE_TEXT:
+                if parent in textual or element.tag in TEXT_FOLLOWS or len(element.tail) > LOOSE_TEXT:
                     parts.append(html.escape(element.tail, quote=False))
 
 
 def _attributes(element: Any) -> str:
-    return "".join(
-        f' {name}="{html.escape(value)}"' for name in RULED_BY if (value := element.get(name)) is not None
-    )
+    return "".join(f' {name}="{html.escape(value)}"' for name in RULED_BY if (value := element.get(name)) is not None)

@@ -14,9 +14,7 @@ from resiliparse.parse.html import TEXT, HTMLTree
 from smallwright_extract.html_mathml import mathml_to_latex
 from smallwright_extract.marks import Marks
 
-ANY_FORMULA = (
-    'math, script[type^="math/"], img:is([class*="tex"], [src*="tex"]), span:is([data-tex], [data-latex])'
-)
+ANY_FORMULA = 'math, script[type^="math/"], img:is([class*="tex"], [src*="tex"]), span:is([data-tex], [data-latex])'
 """Selects, of every page with formulas, at least one element."""
 FORMULA_SELECTOR = (
     'math, script[type^="math/"], .katex-display, .katex, .mwe-math-element, mjx-container, .MathJax_Preview, '

@@ -14,6 +14,7 @@ from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks, re
 from smallwright_extract.html_layout import Blocks
 from smallwright_extract.html_main import article_html, page_html
 from smallwright_extract.html_powers import mark_scripts, spell_scripts
+from smallwright_extract.labels import without_labels
 from smallwright_extract.marks import Marks
 from smallwright_extract.maths import ANY_FORMULA, CODE, keep_maths, mark_delimiters_in_code, unify_delimiters
 
@@ -139,7 +140,7 @@ def _precise(tree: HTMLTree, config: ExtractTextConfig) -> str:
     if len(text) < LITTLE_TEXT // 2:
         wider = _written(tree, True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
-    return text
+    return without_labels(text)
 
 
 def _by_trafilatura(html: str, config: ExtractTextConfig) -> str:
