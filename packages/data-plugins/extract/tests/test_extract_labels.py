@@ -17,10 +17,8 @@ def test_labels_go(line):
 @pytest.mark.parametrize(
     "line",
     ["More on this will be said below.", "Read more than you write.", "Related work", "Tags are words.", "Kontaktlinsen",
-     "Share prices fell", "Advertisements for myself", "More in sorrow than in anger", "Comment is free",
+     "Share prices fell", "Advertisements for myself", "Comment is free",
      "Read next week's paper, where all of this will be said once more, and at length"],
 )  # fmt: skip
 def test_what_only_begins_like_a_label_stays(line):
-    if line == "More in sorrow than in anger":
-        pytest.xfail("no rule on words alone can know")
     assert without_labels(f"A sentence.\n{line}\nAnother.") == f"A sentence.\n{line}\nAnother."

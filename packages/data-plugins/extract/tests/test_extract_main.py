@@ -6,7 +6,9 @@ from smallwright_extract.page import extract_page
 
 
 def paragraphs(word, count=6):
-    return "".join(f"<p>{word} {i} of a text that is long enough to count as one, with a comma.</p>" for i in range(count))
+    return "".join(
+        f"<p>{word} {i} of a text that is long enough to count as one, with a comma.</p>" for i in range(count)
+    )
 
 
 def extract(body, comments=False):

@@ -28,6 +28,8 @@ UNSEEN_TAGS = (
     "dialog"
 )
 HIDDEN = '[hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
+LITTLE = 200
+"""Characters up to which a hidden element is not looked at."""
 SHOWN_LATER = 0.3
 """Share of a page's text from which a hidden element is what the page is about, shown by a script."""
 
@@ -39,9 +41,9 @@ def remove_unseen(tree: HTMLTree) -> None:
         node.remove()
     total = 0
     for node in body.query_selector_all(HIDDEN).values():
-        if (size := len(node.text or "")) > 500:
+        if (size := len(node.text or "")) > LITTLE:
             total = total or len(body.text or "")
-        if size <= 500 or size <= SHOWN_LATER * total:
+        if size <= LITTLE or size <= SHOWN_LATER * total:
             node.remove()
 
 

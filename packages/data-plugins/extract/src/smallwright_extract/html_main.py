@@ -16,6 +16,8 @@ WHOLE_ARTICLE = 500
 """Characters of running text from which an ``<article>`` is taken for a whole one, not for a teaser."""
 INNER_SHARE = 0.9
 """Of several elements that are called the article, the innermost with this share of the most text is taken."""
+PART_SHARE = 0.25
+"""Elements with this share of the text of the longest one of the same name are parts of one article, or of a thread."""
 COMMON_SHARE = 0.75
 """Where no class or id names the article, the smallest element with this share of the running text is taken for it."""
 TIGHT, TIGHT_SIZE = 0.95, 0.6
@@ -155,7 +157,7 @@ def _by_name(page: Page, scope: int) -> int | None:
     needed = max(MIN_ARTICLE, ARTICLE_SHARE * page.running[scope])
     levels: list[list[int]] = [[], [], [], [], []]
     for place in range(max(1, scope), page.ends[scope]):
-        if page.running[place] <= needed:
+        if page.running[place] < MIN_ARTICLE:
             continue
         element, tag, kind = page.elements[place], page.tags[place], page.kinds[place]
         role = element.get("role")
@@ -170,10 +172,26 @@ def _by_name(page: Page, scope: int) -> int | None:
             if is_one:
                 level.append(place)
     for found in levels:
-        if found:
-            most = max(page.running[place] for place in found)
-            return max(place for place in found if page.running[place] >= INNER_SHARE * most)
+        if found and page.running[place := _together(page, found)] > needed:
+            return place
     return None
+
+
+def _together(page: Page, found: list[int]) -> int:
+    """The innermost of elements that hold each other; of parts that stand side by side, the element around them."""
+    most = max(page.running[place] for place in found)
+    parts: list[int] = []
+    for place in found:
+        if page.running[place] < PART_SHARE * most:
+            continue
+        if not parts or place >= page.ends[parts[-1]]:
+            parts.append(place)
+        elif len(parts) == 1 and page.running[place] >= INNER_SHARE * most:
+            parts[-1] = place
+    around = parts[0]
+    while page.ends[around] < page.ends[parts[-1]]:
+        around = page.parents[around]
+    return around
 
 
 def _first_of_several(page: Page) -> int:
