@@ -16,8 +16,8 @@ def test_labels_go(line):
 
 @pytest.mark.parametrize(
     "line",
-    ["More on this will be said below.", "Read more than you write.", "Related work", "Tags are words.", "Kontaktlinsen",
-     "Share prices fell", "Advertisements for myself", "Comment is free",
+    ["More on this will be said below.", "Read more than you write.", "Related work", "Tags are words.",
+     "Kontaktlinsen", "Share prices fell", "Advertisements for myself", "Comment is free",
      "Read next week's paper, where all of this will be said once more, and at length"],
 )  # fmt: skip
 def test_what_only_begins_like_a_label_stays(line):

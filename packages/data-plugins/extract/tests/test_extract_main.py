@@ -30,12 +30,14 @@ SIDEBAR = f'<aside class="sidebar">{paragraphs("Teaser", 9)}</aside>'
         (f"<div class=article-content><h1>Headline</h1><span>By a writer</span><div class=article-body>"
          f"{paragraphs('Article')}</div></div>", ["Article 5"], ["By a writer"]),
         (f"<article><header><h2>Over</h2><p>The introduction of this article says in one sentence what it is about, "
-         f"and why.</p></header><div>{paragraphs('Article')}</div></article>", ["The introduction", "Article 5"], ["Over"]),
-        ("<div id=x>" + "<br><br>".join(f"Line {i} of a text that no paragraph holds, but which goes on and on." for i in
+         f"and why.</p></header><div>{paragraphs('Article')}</div></article>", ["The introduction", "Article 5"],
+         ["Over"]),
+        ("<div id=x>" + "<br><br>".join(f"Line {i} of a text that no paragraph holds, but it goes on and on." for i in
          range(9)) + "</div><div>Imprint</div>", ["Line 0", "Line 8"], ["Imprint"]),
-        (f"<div><div style='display:none'>{paragraphs('Article')}</div><div style='display: none'>Accept all</div></div>",
-         ["Article 5"], ["Accept all"]),
-        (f"<article>{paragraphs('Article')}<div>12 May</div>{paragraphs('More')}</article>", ["Article 5", "More 5"], ["12 May"]),
+        (f"<div><div style='display:none'>{paragraphs('Article')}</div><div style='display: none'>Accept</div></div>",
+         ["Article 5"], ["Accept"]),
+        (f"<article>{paragraphs('Article')}<div>12 May</div>{paragraphs('More')}</article>", ["Article 5", "More 5"],
+         ["12 May"]),
         (f"<article>{paragraphs('Article')}<p class=shares>Share it</p><div class=post-tags><a>one</a> <a>two</a></div>"
          f"<h3>Mehr zum Thema</h3><ul><li><a href=1>A story</a></li></ul></article>", ["Article 5"],
          ["Share", "two", "Mehr", "A story"]),

@@ -41,6 +41,7 @@ SHORT_PARAGRAPH = 60
 LOOSE = 500
 """Characters of running text from which short text that stands in no paragraph is none of the article's."""
 
+IS_ARTICLE, IS_MAIN, IS_LEAD = int(Name.ARTICLE), int(Name.MAIN), int(Name.LEAD | Name.BOILERPLATE)
 STRONG_TAGS = frozenset({"aside", "footer"})
 NO_CONTENT_TAGS = frozenset({"aside", "footer", "form", "figcaption", "header"})
 NEVER_REMOVED = frozenset(
@@ -163,10 +164,10 @@ def _by_name(page: Page, scope: int) -> int | None:
         role = element.get("role")
         of_levels = (
             "articlebody" in (element.get("itemprop") or "").lower(),
-            kind & Name.ARTICLE,
+            kind & IS_ARTICLE,
             tag == "article" or role == "article",
             tag == "main" or role == "main",
-            kind & Name.MAIN,
+            kind & IS_MAIN,
         )
         for level, is_one in zip(levels, of_levels, strict=True):
             if is_one:
@@ -271,7 +272,7 @@ def _lead(page: Page, article: int) -> int | None:
         top = page.parents[top]
     for place in range(top + 1, article):
         kind, size = page.kinds[place], page.sizes[place]
-        called = kind & Name.LEAD and not kind & Name.BOILERPLATE
+        called = kind & IS_LEAD == int(Name.LEAD)
         if called and page.ends[place] <= article and 50 < size < 800 and page.linked[place] < 0.2 * size:
             return place
     return None
