@@ -96,7 +96,7 @@ def paragraphs_of_breaks(tree: HTMLTree) -> bool:
     Trafilatura loses the text of a ``<div>`` in front of its first double line break.
     """
     body: Any = tree.body
-    parents = {}
+    parents: dict[int, Any] = {}
     for node in body.query_selector_all("br + br").values():
         parent = node.parent
         if parent is not None and parent.tag in ("div", "td", "article", "section", "main", "body", "li", "blockquote"):

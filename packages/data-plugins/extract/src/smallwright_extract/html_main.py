@@ -63,14 +63,14 @@ def article_html(source: str, comments: bool = True) -> str | None:
     page = Page(source)
     if not page.elements:
         return None
-    outer = _by_name(page, 0 if comments else _first_of_several(page))
+    outer = _by_name(page, comments)
     dropped: set[int] = set()
     if outer is None:
         dropped = _prune(page, 0, comments)
         outer = _by_paragraphs(page, dropped)
         if outer is None:
             return None
-    article = _inner(page, outer)
+    article = outer if comments else _inner(page, outer)
     lead = _lead(page, article)
     dropped |= _prune(page, outer, comments)
     before = [lead] if lead is not None else _introduction(page, outer, article, dropped)
@@ -153,8 +153,13 @@ def _drop(page: Page, place: int, dropped: set[int]) -> None:
             dropped.add(before)
 
 
-def _by_name(page: Page, scope: int) -> int | None:
-    """The element that is called the article, if it holds most of the running text at ``scope``."""
+def _by_name(page: Page, comments: bool) -> int | None:
+    """The element that is called the article, or holds all that are, if it holds most of the running text.
+
+    Args:
+        comments: Take every element that is called so for a part, however short, such as an answer in a forum.
+    """
+    scope = 0 if comments else _first_of_several(page)
     needed = max(MIN_ARTICLE, ARTICLE_SHARE * page.running[scope])
     levels: list[list[int]] = [[], [], [], [], []]
     for place in range(max(1, scope), page.ends[scope]):
@@ -173,17 +178,17 @@ def _by_name(page: Page, scope: int) -> int | None:
             if is_one:
                 level.append(place)
     for found in levels:
-        if found and page.running[place := _together(page, found)] > needed:
+        if found and page.running[place := _together(page, found, 0 if comments else PART_SHARE)] > needed:
             return place
     return None
 
 
-def _together(page: Page, found: list[int]) -> int:
+def _together(page: Page, found: list[int], share: float) -> int:
     """The innermost of elements that hold each other; of parts that stand side by side, the element around them."""
     most = max(page.running[place] for place in found)
     parts: list[int] = []
     for place in found:
-        if page.running[place] < PART_SHARE * most:
+        if page.running[place] < share * most:
             continue
         if not parts or place >= page.ends[parts[-1]]:
             parts.append(place)

@@ -138,10 +138,10 @@ class Page:
 
     def _write(self, top: Any, dropped: set[int], attributes: bool, parts: list[str], loose: bool) -> None:
         walk = lxml.etree.iterwalk(top, events=("start", "end"))
-        textual = {-1} if loose else set()
+        textual: set[int] = set()
         for event, element in walk:
-            place = self.places.get(element)
-            kept = place is not None and place not in dropped
+            place = self.places[element]
+            kept = place not in dropped
             if event == "start":
                 if not kept:
                     walk.skip_subtree()
@@ -156,7 +156,7 @@ class Page:
             if kept and element.tag not in VOID:
                 parts.append(f"</{element.tag}>")
             if element.tail and element is not top:
-                parent = self.places.get(element.getparent())
+                parent = self.parents[place]
                 if parent in textual or element.tag in TEXT_FOLLOWS or len(element.tail) > LOOSE_TEXT:
                     parts.append(html.escape(element.tail, quote=False))
 
