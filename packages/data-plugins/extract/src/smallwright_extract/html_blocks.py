@@ -23,11 +23,14 @@ INLINE_TAGS = frozenset(
 )  # fmt: skip
 
 
-UNSEEN_TAGS = (
-    "script, style, noscript, svg, iframe, template, object, embed, canvas, audio, video, map, nav, select, button, "
-    "dialog"
+UNSEEN_TAGS = frozenset(
+    {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
+     "nav", "select", "button", "dialog"}
+)  # fmt: skip
+UNSEEN_SELECTOR = (
+    f"{', '.join(sorted(UNSEEN_TAGS))}, "
+    '[hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
 )
-HIDDEN = '[hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
 LITTLE = 200
 """Characters up to which a hidden element is not looked at."""
 SHOWN_LATER = 0.3
@@ -37,10 +40,14 @@ SHOWN_LATER = 0.3
 def remove_unseen(tree: HTMLTree) -> None:
     """Remove from ``tree`` what is no text: scripts, controls, menus, and what the page does not show."""
     body: Any = tree.body
-    for node in body.query_selector_all(UNSEEN_TAGS).values():
-        node.remove()
+    hidden = []
+    for node in body.query_selector_all(UNSEEN_SELECTOR).values():
+        if node.tag in UNSEEN_TAGS:
+            node.remove()
+        else:
+            hidden.append(node)
     total = 0
-    for node in body.query_selector_all(HIDDEN).values():
+    for node in hidden:
         if (size := len(node.text or "")) > LITTLE:
             total = total or len(body.text or "")
         if size <= LITTLE or size <= SHOWN_LATER * total:

@@ -54,13 +54,12 @@ HEADINGS = frozenset({"h2", "h3", "h4", "h5", "h6"})
 LABELS = frozenset({"p", "strong", "div"})
 
 
-def article_html(source: str, comments: bool = True) -> str | None:
+def article_html(page: Page, comments: bool = True) -> str | None:
     """Return the HTML of a page's article alone, without what is not part of it; None if there is no article.
 
     Args:
         comments: Keep elements named as comments (those inside the article's element; others go with the rest).
     """
-    page = Page(source)
     if not page.elements:
         return None
     outer = _by_name(page, comments)
@@ -77,9 +76,8 @@ def article_html(source: str, comments: bool = True) -> str | None:
     return page.write([*before, article], dropped, loose=page.running[article] < LOOSE)
 
 
-def page_html(source: str, comments: bool) -> str:
+def page_html(page: Page, comments: bool) -> str:
     """Return the HTML of a page without what is named as boilerplate."""
-    page = Page(source)
     return page.write([0], _prune(page, 0, comments), attributes=True) if page.elements else ""
 
 
@@ -93,7 +91,7 @@ def _prune(page: Page, top: int, comments: bool) -> set[int]:
 
 def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int], int]:
     """Places of what is left out, and the characters that are left."""
-    tags, sizes, kinds, linked, running = page.tags, page.sizes, page.kinds, page.linked, page.running
+    tags, sizes, linked, running = page.tags, page.sizes, page.linked, page.running
     named = Name.BOILERPLATE | (0 if comments else Name.COMMENTS)
     strong = int(Name.STRONG | (0 if comments else Name.COMMENTS))
     sure, doubtful = int(named), int(Name.DOUBTFUL)
@@ -104,10 +102,11 @@ def _dropped(page: Page, top: int, comments: bool, weak: bool) -> tuple[set[int]
     dropped: set[int] = set()
     place, end = top + 1, page.ends[top]
     while place < end:
-        tag, size, kind = tags[place], sizes[place], kinds[place]
+        tag, size = tags[place], sizes[place]
         if tag in NEVER_REMOVED:
             place += 1
             continue
+        kind = page.kind(place)
         out = False
         if (
             tag in NO_CONTENT_TAGS
@@ -165,7 +164,7 @@ def _by_name(page: Page, comments: bool) -> int | None:
     for place in range(max(1, scope), page.ends[scope]):
         if page.running[place] < MIN_ARTICLE:
             continue
-        element, tag, kind = page.elements[place], page.tags[place], page.kinds[place]
+        element, tag, kind = page.elements[place], page.tags[place], page.kind(place)
         role = element.get("role")
         of_levels = (
             "articlebody" in (element.get("itemprop") or "").lower(),
@@ -276,8 +275,8 @@ def _lead(page: Page, article: int) -> int | None:
     while page.parents[top] > 0 and page.tags[top] not in ("article", "main"):
         top = page.parents[top]
     for place in range(top + 1, article):
-        kind, size = page.kinds[place], page.sizes[place]
-        called = kind & IS_LEAD == int(Name.LEAD)
-        if called and page.ends[place] <= article and 50 < size < 800 and page.linked[place] < 0.2 * size:
+        size = page.sizes[place]
+        fits = 50 < size < 800 and page.linked[place] < 0.2 * size and page.ends[place] <= article
+        if fits and page.kind(place) & IS_LEAD == int(Name.LEAD):
             return place
     return None

@@ -46,7 +46,6 @@ class Page:
 
     Attributes:
         tags: Names of the elements.
-        kinds: What their classes and ids say, as :class:`~smallwright_extract.html_names.Name`.
         parents: Place of each element's parent; -1 for the body.
         ends: Place after the last element inside each.
         sizes: Characters of text inside each.
@@ -61,7 +60,6 @@ class Page:
         body = document.find("body") if document is not None else None
         self.elements: list[Any] = []
         self.tags: list[str] = []
-        self.kinds: list[int] = []
         self.parents: list[int] = []
         self.sizes: list[int] = []
         self.linked: list[int] = []
@@ -72,14 +70,12 @@ class Page:
             self._measure()
 
     def _read(self, body: Any) -> None:
-        places, elements, tags, kinds, parents = self.places, self.elements, self.tags, self.kinds, self.parents
+        places, elements, tags, parents = self.places, self.elements, self.tags, self.parents
         for place, element in enumerate(body.iter()):
             places[element] = place
             elements.append(element)
             tags.append(element.tag)
             parents.append(places[element.getparent()] if place else -1)
-            classes, identifier = element.get("class"), element.get("id")
-            kinds.append(kind_of(classes or "", identifier or "") if classes or identifier else 0)
         self.ends = ends = list(range(1, len(elements) + 1))
         for place in range(len(elements) - 1, 0, -1):
             parent = parents[place]
@@ -89,35 +85,40 @@ class Page:
     def _measure(self) -> None:
         count = len(self.elements)
         sizes, linked, running, own, direct = [0] * count, [0] * count, [0] * count, [0] * count, [0] * count
+        elements, tags, parents = self.elements, self.tags, self.parents
         for place in range(count - 1, -1, -1):
-            element, tag, parent = self.elements[place], self.tags[place], self.parents[place]
-            text = element.text
-            if text:
+            element, tag, parent = elements[place], tags[place], parents[place]
+            size, here = sizes[place], direct[place]
+            if text := element.text:
                 length = len(text.strip())
-                sizes[place] += length
-                direct[place] += length
-            size = sizes[place]
-            if tag == "a":
+                size += length
+                here += length
+            sizes[place] = size
+            if tag in INLINE_TAGS:
+                direct[parent] += here
+            elif tag == "a":
                 linked[place] = size
-            elif tag in ("p", "pre"):
+            elif tag == "p" or tag == "pre":
                 if size > LONG_PARAGRAPH:
-                    own[place] = size
-                    running[place] = size
-            elif direct[place] > LONG_BLOCK and tag not in NO_BLOCKS and tag not in INLINE_TAGS:
-                own[place] = direct[place]
-                running[place] += direct[place]
-            if parent >= 0:
-                tail = element.tail
-                if tail:
+                    own[place] = running[place] = size
+            elif here > LONG_BLOCK and tag not in NO_BLOCKS:
+                own[place] = here
+                running[place] += here
+            if place:
+                if tail := element.tail:
                     length = len(tail.strip())
-                    sizes[parent] += length
+                    size += length
                     direct[parent] += length
                 sizes[parent] += size
                 linked[parent] += linked[place]
                 running[parent] += running[place]
-                if tag in INLINE_TAGS:
-                    direct[parent] += direct[place]
         self.sizes, self.linked, self.running, self.own = sizes, linked, running, own
+
+    def kind(self, place: int) -> int:
+        """What class and id of the element at ``place`` say, as :class:`~smallwright_extract.html_names.Name`."""
+        element = self.elements[place]
+        classes, identifier = element.get("class"), element.get("id")
+        return kind_of(classes or "", identifier or "") if classes or identifier else 0
 
     def text(self, place: int) -> str:
         """Text of the element at ``place``."""
