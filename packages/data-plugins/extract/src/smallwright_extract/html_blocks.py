@@ -14,10 +14,6 @@ LINKED_LIST = 0.5
 """Share of text in links up to which a list is text; menus are links alone."""
 NAVIGATION_SHARE = 0.2
 
-UNSEEN_TAGS = frozenset(
-    {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
-     "nav", "select", "button", "dialog"}
-)  # fmt: skip
 LINK_TAG = re.compile(r"""<a(?=[\s>])(?:"[^"]*"|[^">])*>|</a>""")
 ANY_TAG = re.compile(r"<[^>]*>")
 INLINE_TAGS = frozenset(
@@ -27,10 +23,16 @@ INLINE_TAGS = frozenset(
 )  # fmt: skip
 
 
+UNSEEN_TAGS = frozenset(
+    {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
+     "nav", "select", "button", "dialog"}
+)  # fmt: skip
 UNSEEN_SELECTOR = (
-    "script, style, noscript, svg, iframe, template, object, embed, canvas, audio, video, map, nav, select, button, "
-    'dialog, [hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
+    f"{', '.join(sorted(UNSEEN_TAGS))}, "
+    '[hidden], [aria-hidden="true"], [style*="display:none" i], [style*="display: none" i]'
 )
+LITTLE = 200
+"""Characters up to which a hidden element is not looked at."""
 SHOWN_LATER = 0.3
 """Share of a page's text from which a hidden element is what the page is about, shown by a script."""
 
@@ -38,13 +40,18 @@ SHOWN_LATER = 0.3
 def remove_unseen(tree: HTMLTree) -> None:
     """Remove from ``tree`` what is no text: scripts, controls, menus, and what the page does not show."""
     body: Any = tree.body
-    total = 0
+    hidden = []
     for node in body.query_selector_all(UNSEEN_SELECTOR).values():
-        if node.tag not in UNSEEN_TAGS and (size := len(node.text or "")) > 500:
+        if node.tag in UNSEEN_TAGS:
+            node.remove()
+        else:
+            hidden.append(node)
+    total = 0
+    for node in hidden:
+        if (size := len(node.text or "")) > LITTLE:
             total = total or len(body.text or "")
-            if size > SHOWN_LATER * total:
-                continue
-        node.remove()
+        if size <= LITTLE or size <= SHOWN_LATER * total:
+            node.remove()
 
 
 def keep_lists(tree: HTMLTree) -> None:
@@ -96,7 +103,7 @@ def paragraphs_of_breaks(tree: HTMLTree) -> bool:
     Trafilatura loses the text of a ``<div>`` in front of its first double line break.
     """
     body: Any = tree.body
-    parents = {}
+    parents: dict[int, Any] = {}
     for node in body.query_selector_all("br + br").values():
         parent = node.parent
         if parent is not None and parent.tag in ("div", "td", "article", "section", "main", "body", "li", "blockquote"):

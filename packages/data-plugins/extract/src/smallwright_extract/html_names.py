@@ -1,14 +1,12 @@
 """What web designers call the parts of a page, in ``class`` and ``id``: none of these words is the name of a site.
 
-The words for single parts, apart from those of :data:`WEAK_IDS` and :data:`WEAK_CLASSES`, are our own; those two are
-Trafilatura's (2.3, ``xpaths.py``, Apache-2.0) without what stands there for single sites.
+The words are our own, but for :data:`WEAK_IN_IDS` and :data:`WEAK_IN_CLASSES`: they are Trafilatura's (2.3,
+``xpaths.py``, Apache-2.0) without what stands there for single sites.
 """
 
 import enum
 import functools
 import re
-
-HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Name(enum.IntFlag):
@@ -28,52 +26,90 @@ class Name(enum.IntFlag):
     LEAD = enum.auto()
 
 
-def _words(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:^|[\s_-])(?:{'|'.join(words.split())})(?=$|[\s_-])", re.IGNORECASE)
-
-
+STRONGLY = Name.BOILERPLATE | Name.STRONG
 WORDS = {
-    Name.BOILERPLATE: _words(
-        r"share\w* sharing social\w* newsletters? subscri\w* sidebar\w* breadcrumbs? related\w* recommend\w* "
-        r"read-?(?:more|next|also) most-?(?:read|popular|viewed) trending ads? advert\w* cookies? consent gdpr footer "
-        r"outbrain taboola author-?(?:bio|box|info) tag-?list tags captions? popup modal overlay donat\w* sign-?up "
-        r"pagination pager toolbar menu nav navbar navigation skip-?link copyright disclaimer more-?(?:stories|on) "
-        r"next-?post cta\d* noprint toc meta byline"
-    ),
-    Name.STRONG: _words(
-        r"sidebar\w* related\w* recommend\w* footer newsletters? trending most-?(?:read|popular|viewed)"
-    ),
-    Name.DOUBTFUL: _words(
-        r"popular promo sponsor\w* banner paywall author credits? timestamp dates? login rating print hidden "
-        r"tag widget topics? links? gallery slider carousel header category categories"
-    ),
-    Name.COMMENTS: _words("comments? commentlist respond disqus"),
-    Name.ARTICLE: re.compile(
-        r"article[-_]?body|article__body|article[-_]content|articlecontent|article__content|article-?text|story-?body"
-        r"|story-content|post[-_]?content|post[-_]?body|entry[-_]?content|body-?text|news-text|text-content",
-        re.IGNORECASE,
-    ),
-    Name.MAIN: re.compile(r"main-?content|content-main|(?:^|\s)(?:content|main)(?=\s|$)", re.IGNORECASE),
-    Name.LEAD: _words("lead intro excerpt standfirst summary"),
+    Name.BOILERPLATE: "sharing newsletters newsletter breadcrumbs breadcrumb readmore readnext readalso ad ads cookie "
+    "cookies consent gdpr outbrain taboola authorbio authorbox authorinfo author-bio author-box author-info taglist "
+    "tag-list tags caption captions popup modal overlay signup sign-up pagination pager toolbar menu nav navbar "
+    "navigation skiplink skip-link copyright disclaimer morestories moreon more-stories more-on nextpost next-post "
+    "noprint toc meta byline read-more read-next read-also",
+    STRONGLY: "footer newsletter newsletters trending mostread mostpopular mostviewed most-read most-popular "
+    "most-viewed",
+    Name.DOUBTFUL: "popular promo banner paywall author credit credits timestamp date dates login rating print hidden "
+    "tag widget topic topics link links gallery slider carousel header category categories",
+    Name.COMMENTS: "comment comments commentlist respond disqus",
+    Name.LEAD: "lead intro excerpt standfirst summary",
 }
-HUMPED = Name.BOILERPLATE | Name.STRONG | Name.DOUBTFUL | Name.COMMENTS | Name.LEAD
-"""Kinds whose words may also stand in camel case."""
-_WEAK = r"^shar|social|viral|newsletter|syndication|tags|sidebar|banner|bread-?crumb|button|author"
-WEAK_IDS = re.compile(rf"{_WEAK}|[fF]ooter|[sS]hare|[nN]av|menu|related|message-container|premium|^ad-")
-WEAK_CLASSES = re.compile(
-    rf"{_WEAK}|^(?:nav|post-nav)|subnav|avigation|navbar|navbox|menu|bar| ad |-ad-|(?:^| )ad-|dfp[aA]d|outbrain|taboola"
-    r"|criteo|paid-?content|widget|[fF]ooter|[bB]yline|share-|sociable|embed|tag-list|consent|modal-content|permission"
-    r"|elated|next-|-stories|most-popular|more-on|meta|rating|attachment|timestamp|user-info|user-profile|-icon"
-    r"|article-infos|message-container|slide|viewport|overlay|options|expand|obfuscated|blurred"
+"""Words, and pairs of words, of which a name may consist."""
+BEGINNINGS = {
+    Name.BOILERPLATE: ("share", "social", "subscri", "advert", "donat"),
+    STRONGLY: ("sidebar", "related", "recommend"),
+    Name.DOUBTFUL: ("sponsor",),
+}
+"""What such words may begin with."""
+_OF_WORD = {
+    word: functools.reduce(int.__or__, (int(kind) for kind, words in WORDS.items() if word in words.split()))
+    for words in WORDS.values()
+    for word in words.split()
+}
+_OF_BEGINNING = tuple((beginning, int(kind)) for kind, words in BEGINNINGS.items() for beginning in words)
+_INITIALS = frozenset(beginning[0] for beginning, _ in _OF_BEGINNING)
+NUMBERED = re.compile(r"cta\d*")
+HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+PARTS = re.compile(r"[^\s_-]+")
+
+ARTICLE = re.compile(
+    r"article[-_]?body|article__body|article[-_]content|articlecontent|article__content|article-?text|story-?body"
+    r"|story-content|post[-_]?content|post[-_]?body|entry[-_]?content|body-?text|news-text|text-content"
 )
+MAIN = re.compile(r"main-?content|content-main|(?:^|\s)(?:content|main)(?=\s|$)")
+
+_WEAK = ("social", "viral", "newsletter", "syndication", "tags", "sidebar", "banner", "breadcrumb", "bread-crumb",
+         "button", "author")  # fmt: skip
+WEAK_IN_IDS = (*_WEAK, "footer", "Footer", "share", "Share", "nav", "Nav", "menu", "related", "message-container",
+               "premium")  # fmt: skip
+WEAK_IN_CLASSES = (
+    *_WEAK, "subnav", "avigation", "menu", "bar", " ad ", "-ad-", " ad-", "dfpad", "dfpAd", "outbrain", "taboola",
+    "criteo", "paid-content", "paidcontent", "widget", "footer", "Footer", "byline", "Byline", "share-", "sociable",
+    "embed", "consent", "modal-content", "permission", "elated", "next-", "-stories", "most-popular", "more-on", "meta",
+    "rating", "attachment", "timestamp", "user-info", "user-profile", "-icon", "article-infos", "message-container",
+    "slide", "viewport", "overlay", "options", "expand", "obfuscated", "blurred", "navbox",
+)  # fmt: skip
+WEAK_ID_BEGINNINGS = ("shar", "ad-")
+WEAK_CLASS_BEGINNINGS = ("shar", "ad-", "nav", "post-nav")
 
 
-@functools.lru_cache(1 << 15)
+@functools.lru_cache(1 << 16)
 def kind_of(classes: str, identifier: str) -> int:
     """Return what these names say of an element, as :class:`Name` in an ``int``, which is quicker to ask."""
     name = f"{classes} {identifier}"
-    humped = HUMP.sub("-", name)
-    found = sum(kind for kind, words in WORDS.items() if words.search(humped if kind & HUMPED else name))
-    if WEAK_CLASSES.search(classes) or WEAK_IDS.search(identifier):
-        found |= Name.WEAK
-    return int(found)
+    small = name.lower()
+    kind = _of_words(HUMP.sub("-", name).lower())
+    content = "content" in small
+    if (content or "main" in small) and MAIN.search(small):
+        kind |= int(Name.MAIN)
+    if (content or "body" in small or "text" in small) and ARTICLE.search(small):
+        kind |= int(Name.ARTICLE)
+    if (
+        classes.startswith(WEAK_CLASS_BEGINNINGS)
+        or identifier.startswith(WEAK_ID_BEGINNINGS)
+        or any(word in classes for word in WEAK_IN_CLASSES)
+        or (identifier and any(word in identifier for word in WEAK_IN_IDS))
+    ):
+        kind |= int(Name.WEAK)
+    return kind
+
+
+def _of_words(name: str) -> int:
+    kind = 0
+    before = ""
+    for part in PARTS.findall(name):
+        kind |= _OF_WORD.get(part, 0) | (_OF_WORD.get(f"{before}-{part}", 0) if before else 0)
+        if part[0] in _INITIALS:
+            for beginning, of_beginning in _OF_BEGINNING:
+                if part.startswith(beginning):
+                    kind |= of_beginning
+        elif part[0] == "c" and NUMBERED.fullmatch(part):
+            kind |= int(Name.BOILERPLATE)
+        before = part
+    return kind

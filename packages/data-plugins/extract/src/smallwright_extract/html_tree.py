@@ -13,36 +13,24 @@ from smallwright_extract.html_names import kind_of
 
 LONG_PARAGRAPH = 40
 """Characters from which a paragraph counts as running text."""
+LONG_BLOCK = 140
+"""Characters from which text that stands in an element of another kind counts as running too."""
+LOOSE_TEXT = 40
+"""Longest text outside of paragraphs, headings, lists and the like that may be left out as a label or a date."""
 TEXT_TAGS = frozenset(
     {"p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "td", "th", "dd", "dt", "code", "q", "b",
      "strong", "em", "i", "u", "caption", "summary", "del", "ins"}
 )  # fmt: skip
-KEEP_TAIL = frozenset({"br", "ul", "ol", "table", "blockquote", "pre", "q"})
-BLOCK_TAGS = frozenset({"div", "section", "article", "main", "td", "li", "dd", "blockquote", "center", "body"})
+TEXT_FOLLOWS = frozenset({"br", "ul", "ol", "table", "blockquote", "pre", "q"})
+"""What stands right after one of these is text."""
+NO_BLOCKS = frozenset(
+    {"a", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "caption", "label", "summary", "time", "th", "address",
+     "footer", "header", "aside", "form", "fieldset", "option"}
+)  # fmt: skip
 INLINE_TAGS = frozenset(
-    {
-        "span",
-        "b",
-        "strong",
-        "i",
-        "em",
-        "u",
-        "font",
-        "abbr",
-        "cite",
-        "q",
-        "code",
-        "sup",
-        "sub",
-        "small",
-        "big",
-        "mark",
-        "s",
-        "tt",
-    }
-)
-LONG_BLOCK = 140
-LOOSE_TEXT = 40
+    {"span", "b", "strong", "i", "em", "u", "font", "abbr", "cite", "q", "code", "sup", "sub", "small", "big", "mark",
+     "s", "tt"}
+)  # fmt: skip
 VOID = frozenset({"br", "hr", "img", "wbr", "input", "area", "col", "embed", "source", "track"})
 RULED_BY = ("class", "id", "role", "rel", "itemprop", "style", "hidden", "aria-hidden", "aria-expanded")
 """Attributes that Resiliparse's own rules look at."""
@@ -58,12 +46,12 @@ class Page:
 
     Attributes:
         tags: Names of the elements.
-        kinds: What their classes and ids say, as :class:`~smallwright_extract.html_names.Name`.
         parents: Place of each element's parent; -1 for the body.
         ends: Place after the last element inside each.
         sizes: Characters of text inside each.
         linked: Those that stand in links.
         running: Those that stand in long paragraphs.
+        own: Those of the element itself, if it is such a paragraph.
     """
 
     def __init__(self, source: str) -> None:
@@ -72,7 +60,6 @@ class Page:
         body = document.find("body") if document is not None else None
         self.elements: list[Any] = []
         self.tags: list[str] = []
-        self.kinds: list[int] = []
         self.parents: list[int] = []
         self.sizes: list[int] = []
         self.linked: list[int] = []
@@ -83,14 +70,12 @@ class Page:
             self._measure()
 
     def _read(self, body: Any) -> None:
-        places, elements, tags, kinds, parents = self.places, self.elements, self.tags, self.kinds, self.parents
+        places, elements, tags, parents = self.places, self.elements, self.tags, self.parents
         for place, element in enumerate(body.iter()):
             places[element] = place
             elements.append(element)
             tags.append(element.tag)
             parents.append(places[element.getparent()] if place else -1)
-            classes, identifier = element.get("class"), element.get("id")
-            kinds.append(kind_of(classes or "", identifier or "") if classes or identifier else 0)
         self.ends = ends = list(range(1, len(elements) + 1))
         for place in range(len(elements) - 1, 0, -1):
             parent = parents[place]
@@ -100,39 +85,40 @@ class Page:
     def _measure(self) -> None:
         count = len(self.elements)
         sizes, linked, running, own, direct = [0] * count, [0] * count, [0] * count, [0] * count, [0] * count
+        elements, tags, parents = self.elements, self.tags, self.parents
         for place in range(count - 1, -1, -1):
-            element, tag, parent = self.elements[place], self.tags[place], self.parents[place]
-            text = element.text
-            if text:
+            element, tag, parent = elements[place], tags[place], parents[place]
+            size, here = sizes[place], direct[place]
+            if text := element.text:
                 length = len(text.strip())
-                sizes[place] += length
-                direct[place] += length
-            size = sizes[place]
-            if tag == "a":
+                size += length
+                here += length
+            sizes[place] = size
+            if tag in INLINE_TAGS:
+                direct[parent] += here
+            elif tag == "a":
                 linked[place] = size
-            elif tag in ("p", "pre"):
+            elif tag == "p" or tag == "pre":
                 if size > LONG_PARAGRAPH:
-                    own[place] = size
-                    running[place] = size
-            elif tag in BLOCK_TAGS and direct[place] > LONG_BLOCK:
-                own[place] = direct[place]
-                running[place] += direct[place]
-            if parent >= 0:
-                tail = element.tail
-                if tail:
+                    own[place] = running[place] = size
+            elif here > LONG_BLOCK and tag not in NO_BLOCKS:
+                own[place] = here
+                running[place] += here
+            if place:
+                if tail := element.tail:
                     length = len(tail.strip())
-                    sizes[parent] += length
+                    size += length
                     direct[parent] += length
                 sizes[parent] += size
                 linked[parent] += linked[place]
                 running[parent] += running[place]
-                if tag in INLINE_TAGS:
-                    direct[parent] += direct[place]
         self.sizes, self.linked, self.running, self.own = sizes, linked, running, own
 
-    def inside(self, place: int) -> range:
-        """Places of the elements inside that at ``place``."""
-        return range(place + 1, self.ends[place])
+    def kind(self, place: int) -> int:
+        """What class and id of the element at ``place`` say, as :class:`~smallwright_extract.html_names.Name`."""
+        element = self.elements[place]
+        classes, identifier = element.get("class"), element.get("id")
+        return kind_of(classes or "", identifier or "") if classes or identifier else 0
 
     def text(self, place: int) -> str:
         """Text of the element at ``place``."""
@@ -143,6 +129,7 @@ class Page:
 
         Args:
             attributes: Also write the attributes by which Resiliparse tells boilerplate.
+            loose: Also write short text that stands in none of :data:`TEXT_TAGS`.
         """
         parts = ["<html><body>"]
         for place in places:
@@ -152,10 +139,10 @@ class Page:
 
     def _write(self, top: Any, dropped: set[int], attributes: bool, parts: list[str], loose: bool) -> None:
         walk = lxml.etree.iterwalk(top, events=("start", "end"))
-        textual = {-1} if loose else set()
+        textual: set[int] = set()
         for event, element in walk:
-            place = self.places.get(element)
-            kept = place is not None and place not in dropped
+            place = self.places[element]
+            kept = place not in dropped
             if event == "start":
                 if not kept:
                     walk.skip_subtree()
@@ -170,8 +157,8 @@ class Page:
             if kept and element.tag not in VOID:
                 parts.append(f"</{element.tag}>")
             if element.tail and element is not top:
-                parent = self.places.get(element.getparent())
-                if parent in textual or element.tag in KEEP_TAIL or len(element.tail) > LOOSE_TEXT:
+                parent = self.parents[place]
+                if parent in textual or element.tag in TEXT_FOLLOWS or len(element.tail) > LOOSE_TEXT:
                     parts.append(html.escape(element.tail, quote=False))
 
 

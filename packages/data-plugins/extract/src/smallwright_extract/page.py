@@ -14,6 +14,8 @@ from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks, re
 from smallwright_extract.html_layout import Blocks
 from smallwright_extract.html_main import article_html, page_html
 from smallwright_extract.html_powers import mark_scripts, spell_scripts
+from smallwright_extract.html_tree import Page
+from smallwright_extract.labels import without_labels
 from smallwright_extract.marks import Marks
 from smallwright_extract.maths import ANY_FORMULA, CODE, keep_maths, mark_delimiters_in_code, unify_delimiters
 
@@ -130,16 +132,16 @@ def _written(tree: HTMLTree, main_content: bool, config: ExtractTextConfig, post
 def _precise(tree: HTMLTree, config: ExtractTextConfig) -> str:
     """Text of the article; where that is little, of the page without boilerplate, then by Resiliparse's rules alone."""
     remove_unseen(tree)
-    source = str(tree.body)
-    article = article_html(source, config.comments)
+    page = Page(str(tree.body))
+    article = article_html(page, config.comments)
     text = _written(HTMLTree.parse(article), False, config) if article is not None else ""
     if len(text) < LITTLE_TEXT:
-        wider = _written(HTMLTree.parse(page_html(source, config.comments)), True, config, post_meta=False)
+        wider = _written(HTMLTree.parse(page_html(page, config.comments)), True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     if len(text) < LITTLE_TEXT // 2:
         wider = _written(tree, True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
-    return text
+    return without_labels(text)
 
 
 def _by_trafilatura(html: str, config: ExtractTextConfig) -> str:
