@@ -201,7 +201,7 @@ def _check_choices(
         if not isinstance(node, DictConfig) or "name" not in node:
             key = _given_below(f"posttrain.{name}", overrides) or f"posttrain.{name}"
             known = options.get("posttrain", {})
-            guess = nearest(str(name), known)
+            guess = "" if name in known else nearest(str(name), known)
             raise ConfigError(f"{key}: {name} is no method of this run.{guess} Add it: '+posttrain=[{name}]'.")
 
 

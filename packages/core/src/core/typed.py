@@ -241,6 +241,8 @@ def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
             example = f" Write [{value}]."
         elif kinds & {dict, Mapping}:
             example = f" Write {{key: {value}}}."
+        elif bool in kinds:
+            example = " Write true or false."
         elif str in kinds and not where.endswith("]"):
             text = str(value).lower() if isinstance(value, bool) else value
             example = f" In quotes it is text: '{where}=\"{text}\"'."
