@@ -135,6 +135,7 @@ def _size_in_bytes(lm: Any, held_out: HeldOut) -> int:
         return held_out.meta.validation_bytes
     texts = lm.tokenizer.batch_decode(
         [[token for token in document if token != held_out.meta.eos_token_id] for document in held_out.documents],
+        skip_special_tokens=True,  # a template's, where the packer was asked to put them into the documents
         clean_up_tokenization_spaces=False,
     )
     return sum(len(text.encode()) for text in texts)
