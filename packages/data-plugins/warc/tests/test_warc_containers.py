@@ -193,5 +193,12 @@ def test_empty_members_and_many_claims_of_megabytes_take_no_time():
     data = claims + bytes(9_000_000)
     for pack in (bytes, gzip.compress, lambda plain: packed(ZstdWriter, plain)):
         assert seconds(pack(data)) < 1.5  # 3.2 when each claim was read
+    chain = b"".join(
+        b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: %08d\r\n\r\n" % (6_000_000 - 59 * number)
+        for number in range(1, 5000)  # each holds all that follow
+    )
+    data = chain.ljust(6_000_000, b"a") + b"\r\n\r\n" + GOOD[0]
+    for pack in (bytes, gzip.compress):
+        assert seconds(pack(data)) < 1.5
     arc = b"http://a.example/ 1.2.3.4 20240301000000 text/html 8000000\n12345678\n"
     assert seconds(gzip.compress(b"filedesc" + arc[4:] + arc * 100 + bytes(9_000_000))) < 1.5

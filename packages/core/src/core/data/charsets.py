@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import functools
 import re
+import threading
 from collections.abc import Callable
 
 from core.data.charset_labels import LABELS, PYTHON
@@ -48,6 +49,16 @@ _JIS_OF_MICROSOFT = str.maketrans("\u301c\u2016\u2212\xa2\xa3\xac", "\uff5e\u222
 _HIGH = bytes(byte | 0x80 if 0x21 <= byte <= 0x7E else byte for byte in range(256))
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 
+MOST_CALLS = 100_000
+"""Bytes that Python's codec does not know and that are looked at one by one. No page has more; megabytes of them, made
+on purpose, would take seconds."""
+
+
+class _TooManyMisfits(Exception):
+    """A page has more bytes that do not fit than are looked at."""
+
+
+_left = threading.local()
 Detect = Callable[[bytes], str | None]
 
 
@@ -133,18 +144,24 @@ def decode(data: bytes, name: str) -> str:
     """
     if name in ("utf-8", "utf-16-le", "utf-16-be"):
         return codecs.getincrementaldecoder(name)("replace").decode(data)
-    if name == "iso2022_jp":
-        return _decode_iso_2022_jp(data)
+    if name in CJK or name == "iso2022_jp":
+        _left.calls = MOST_CALLS
+        try:
+            return _decode_cjk(data, name) if name in CJK else _decode_iso_2022_jp(data)
+        except _TooManyMisfits:
+            return data.decode(PYTHON.get(name, name), "replace")
     if name in ESCAPED:
         return data.decode(name, "replace")
-    if name in CJK:
-        text = data.decode(PYTHON.get(name, name), f"smallwright.{name}")
-        if name in ("gbk", "gb18030") and _PRIVATE_GB18030.search(text):
-            return text.translate(_GB18030_OF_2005)
-        if name == "shift_jis":
-            return _ODD_SHIFT_JIS.sub("\ufffd", text)
-        return text.translate(_JIS_OF_MICROSOFT) if name == "euc_jp" else text
     return codecs.charmap_decode(data, "replace", _table(name))[0]
+
+
+def _decode_cjk(data: bytes, name: str) -> str:
+    text = data.decode(PYTHON.get(name, name), f"smallwright.{name}")
+    if name in ("gbk", "gb18030") and _PRIVATE_GB18030.search(text):
+        return text.translate(_GB18030_OF_2005)
+    if name == "shift_jis":
+        return _ODD_SHIFT_JIS.sub("\ufffd", text)
+    return text.translate(_JIS_OF_MICROSOFT) if name == "euc_jp" else text
 
 
 def decode_strictly(data: bytes, label: str) -> str:
@@ -233,12 +250,14 @@ def _utf_16_by_zeros(data: bytes, labelled: bool) -> str | None:
 
 def _decode_iso_2022_jp(data: bytes) -> str:
     """Decode the parts between escapes, each by the character set that the escape before it names."""
+    if data.count(b"\x1b") > MOST_CALLS:
+        raise _TooManyMisfits
     mode, pieces = b"(B", []
     for number, part in enumerate(_ESCAPE_JP.split(data)):
         if number % 2:
             mode = part
         elif mode in (b"$@", b"$B"):
-            pieces.append(decode(part.translate(_HIGH), "euc_jp"))
+            pieces.append(_decode_cjk(part.translate(_HIGH), "euc_jp"))
         elif mode == b"(I":
             pieces.append("".join(chr(byte + 0xFF40) if 0x21 <= byte <= 0x5F else chr(byte) for byte in part))
         else:
@@ -253,6 +272,9 @@ def _misfit(error: UnicodeError, name: str) -> tuple[str, int]:
     A byte of ASCII is never swallowed by what stands before it.
     """
     assert isinstance(error, UnicodeDecodeError)
+    _left.calls -= 1
+    if _left.calls < 0:
+        raise _TooManyMisfits
     start, data = error.start, error.object
     pair = data[start : start + 2]
     if name in ("gbk", "gb18030") and pair[0] == 0x80:

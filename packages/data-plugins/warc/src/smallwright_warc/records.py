@@ -20,6 +20,8 @@ MOST_RESTARTS = 8
 """So often a claim of a length beyond the limit is followed through compressed content, and its content read again
 where it was wrong. After that it is believed only where no other record begins inside it."""
 MOST_NESTED = 100
+MOST_DOUBTED = 1 << 26
+"""Bytes of blocks that are looked into for records inside: each of many may claim to hold all others."""
 _VERSION = re.compile(rb"WARC/\d{1,2}(?:\.\d{1,2})?[ \t]*(\r?)\n", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BEGINS = re.compile(rb"(?<=\n)WARC/\d{1,2}\.\d", re.IGNORECASE)
@@ -38,6 +40,7 @@ class RecordReader:
 
     def __init__(self, content: Content | PlainContent, limit: int, wanted: Wanted) -> None:
         self._content, self._limit, self._wanted = content, limit, wanted
+        self._doubted = 0
         self.line_feeds = False
         """Whether the last record's head ends its lines with line feeds alone."""
         self.across_members = False
@@ -73,7 +76,7 @@ class RecordReader:
     def _record(self, position: int, head: bytes) -> tuple[ArchiveEntry, int | None]:
         """Return the record at a place, and where to go on."""
         begin = _HEAD_END.search(head)
-        if begin is None:
+        if begin is None and not _BEGINS.search(head, 1):
             head = self._content.read(position, MAX_HEAD)
             begin = _HEAD_END.search(head)
         other = _BEGINS.search(head, 1, begin.end() if begin else len(head))
@@ -115,8 +118,10 @@ class RecordReader:
             return entry.damaged(WRONG_LENGTH), self._find(position + 1)
         if not entry.too_large:
             block = content.read(begin, length)
-            if has_record_inside(block) and (not (follows and closed) or _ends_with_record(block)):
-                return entry.damaged(WRONG_LENGTH), self._find(position + 1)
+            if self._doubted < MOST_DOUBTED and has_record_inside(block):
+                self._doubted += length
+                if not (follows and closed) or _ends_with_record(block):
+                    return entry.damaged(WRONG_LENGTH), self._find(position + 1)
             entry.block = block if self._wanted(entry.kind, entry.headers) else None
         self.across_members = self.across_members or bool(content.starts_between(position + 1, end))
         return entry, end
