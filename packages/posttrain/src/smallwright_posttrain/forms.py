@@ -32,7 +32,7 @@ CONVERSATIONS = (
     "contents",
     "items", "data",
 )  # fmt: skip
-PROMPTS = ("prompt", "instruction", "question", "query", "problem", "inputs", "user", "human", "input")
+PROMPTS = ("instruction", "prompt", "question", "query", "problem", "inputs", "user", "human", "input")
 ANSWERS = ("completion", "output", "response", "answer", "solution", "targets", "assistant", "gpt")
 MATERIALS = ("input", "context")
 """What an instruction is about, as Alpaca and Dolly have it."""
@@ -94,7 +94,8 @@ def chat_row(given: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         UnknownForm: the columns fit no form.
         BadRow: why it cannot be used.
     """
-    row, ignored = _renamed(given, columns or {}), set[str]()
+    ignored = set[str]()
+    row = _renamed(given, columns or {}, ignored)
     _refuse_media(row)
     column, single = _conversation_column(row), _prompt_and_answer(row)
     if column is not None and not (single is not None and "prompt" in (columns or {})):
@@ -128,7 +129,8 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
         UnknownForm: the columns fit no form.
         BadRow: why it cannot be used.
     """
-    row, ignored = _renamed(given, columns or {}), set[str]()
+    ignored = set[str]()
+    row = _renamed(given, columns or {}, ignored)
     _refuse_media(row)
     names = next((names for names in PAIRS if any(row.get(name) is not None for name in names)), None)
     answers = row.get("output")
@@ -165,16 +167,21 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
     return _read({"prompt": prompt, "chosen": chosen, "rejected": rejected}, form, row, used, ignored)
 
 
-def _renamed(given: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the row with the names that forms know for a set's own columns and keys of messages."""
-    row = dict(given)
-    for name, column in columns.items():
-        if name in KEYS_OF_MESSAGES:
-            continue
+def _renamed(given: Mapping[str, Any], columns: Mapping[str, str], ignored: set[str]) -> dict[str, Any]:
+    """Return the row with the names that forms know for a set's own columns and keys of messages.
+
+    What is named goes before other columns of the same meaning: those are left out.
+    """
+    named = {name: column for name, column in columns.items() if name not in KEYS_OF_MESSAGES}
+    sources = {column.split(".")[0] for column in named.values()}
+    others = {other for names in (PROMPTS, ANSWERS) if set(names) & set(named) for other in names} - set(named)
+    others = {other for other in others if other in given and other not in sources}
+    ignored |= others
+    row = {column: value for column, value in given.items() if column not in sources | others}
+    for name, column in named.items():
         value: Any = given
         for part in column.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
-        row.pop(column.split(".")[0], None)
         if value is not None:
             row[name] = value
     keys = {columns[name]: name for name in KEYS_OF_MESSAGES if name in columns}
@@ -253,7 +260,7 @@ def _prompt_and_answer(row: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _single(row: Mapping[str, Any], prompt: str, answer: str, ignored: set[str]) -> tuple[str, list[Message], set[str]]:
     asked, used = _asked(row, prompt)
-    messages = read_messages(as_messages(asked, "user"), prompt, ignored)
+    messages = read_messages(_as_prompt(asked), prompt, ignored)
     said = read_messages(as_messages(row[answer], "assistant"), answer, ignored)
     if said[: len(messages)] == messages:  # a completion that repeats the prompt
         messages = []
@@ -271,6 +278,14 @@ def _asked(row: Mapping[str, Any], prompt: str) -> tuple[Any, set[str]]:
             if isinstance(material, str) and material.strip() and material.strip().lower() not in NO_MATERIAL:
                 asked = f"{asked}\n\n{material}"
     return asked, used
+
+
+def _as_prompt(asked: Any) -> Any:
+    """Return a prompt as messages: a text may have the turns of a conversation, the last one the answer's beginning."""
+    turns = _transcript(asked, _HH) if isinstance(asked, str) else []
+    if turns and turns[-1]["role"] == "assistant" and not turns[-1]["content"]:
+        return turns[:-1]
+    return as_messages(asked, "user")
 
 
 def _name_of_single(row: Mapping[str, Any], prompt: str, answer: str, used: set[str]) -> str:
@@ -312,7 +327,7 @@ def _prompt_of_a_pair(
     if prompt is not None:
         asked, more = _asked(row, prompt)
         used |= more
-        messages = _history(row, used) + read_messages(as_messages(asked, "user"), prompt, ignored)
+        messages = _history(row, used) + read_messages(_as_prompt(asked), prompt, ignored)
         return f"{style} ({', '.join([*sorted(more), *names])})", messages
     column = _conversation_column(row)
     if column is not None:
