@@ -163,6 +163,9 @@ def _outcome(artifact: Path) -> str:
     summary = (store.read_manifest(artifact) or {}).get("summary") or {}
     if "documents" in summary and summary.get("funnel"):
         return f"\n{'':18}{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records"
+    if summary.get("dataset_forms"):
+        forms = ", ".join(summary["dataset_forms"])
+        return f"\n{'':18}{summary['examples']:,} examples of {summary['read_examples']:,} rows, read as {forms}"
     return ""
 
 
