@@ -48,6 +48,8 @@ CALLING = said("assistant", "", tool_calls=[CALL])
             "Dolly (instruction, context, response)",
         ),
         ({"prompt": "q", "response": "a"}, "prompt and response"),
+        ({"instruction": "q", "input": "", "output": "a", "prompt": "Below is q ### Response: a"}, "Alpaca"),
+        ({"prompt": "\n\nHuman: q\n\nAssistant:", "completion": "a"}, "prompt and completion"),
         ({"prompt": "q", "completion": "a"}, "prompt and completion (prompt, completion)"),
         ({"prompt": [USER], "completion": [ANSWER]}, "prompt and completion of messages"),
         ({"prompt": "q", "completion": "a", "label": True}, "KTO (prompt, completion, label)"),
@@ -137,6 +139,14 @@ def test_columns_name_those_of_any_other_set():
     turns = [{"speaker": "user", "utterance": "q"}, {"speaker": "assistant", "utterance": "a"}]
     columns = {"messages": "data.turns", "role": "speaker", "content": "utterance"}
     assert chat_row({"data": {"turns": turns}}, columns).row == {"messages": [USER, ANSWER]}
+    named = {"prompt": "frage", "completion": "antwort"}
+    row = {"instruction": "other", "frage": "q", "output": "b", "antwort": "a"}
+    read = chat_row(row, named)
+    assert read.row == {"messages": [USER, ANSWER]}
+    assert read.ignored == {"instruction", "output"}
+    material = {"input": "stof", "prompt": "vraag", "completion": "antwoord"}
+    read = chat_row({"stof": "3", "vraag": "Double it.", "antwoord": "6"}, material)
+    assert read.row == {"messages": [said("user", "Double it.\n\n3"), said("assistant", "6")]}
     # What is named goes before what would have been recognised.
     named = {"prompt": "frage", "completion": "antwort"}
     row = {"messages": [USER, OTHER], "frage": "q", "antwort": "a"}
@@ -202,6 +212,7 @@ def test_bad_conversations_have_a_reason(row, reason):
         ({"instruction": "q", "input": "", "output": ["a", "b"]}, "preference (input, instruction, chosen, rejected)"),
         ({"instruction": "q", "input": "", "chosen": "a", "rejected": "b"}, "preference"),
         ({"question": "q", "chosen": "a", "rejected": "b", "system": ""}, "preference (question, chosen, rejected)"),
+        ({"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": "a", "rejected": "b"}, "preference"),
         ({"question": "q", "response_j": "a", "response_k": "b", "qid": 1}, "preference"),
         ({"instruction": "q", "chosen_response": "a", "rejected_response": "b"}, "preference"),
     ],

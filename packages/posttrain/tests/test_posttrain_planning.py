@@ -40,6 +40,12 @@ def test_lengths_above_the_models_positions_are_refused(stage_class):
     check(stage_class, Model(positions=None), max_length=4096)
 
 
+def test_an_attention_whose_package_is_not_installed_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^posttrain\.mine\.attn_implementation=flash_attention_2: its package"):
+        check(Dpo, attn_implementation="flash_attention_2")
+
+
 @pytest.mark.parametrize("stage_class", [Sft, Dpo])
 @pytest.mark.parametrize(
     ("template", "message"),

@@ -186,6 +186,22 @@ def test_what_is_measured_does_not_depend_on_the_size_of_a_batch(make, model_dir
     assert measured[0] == pytest.approx(measured[1], rel=1e-5, abs=1e-5)
 
 
+def test_trl_learns_from_the_labels_that_were_encoded(model_directory, tmp_path):
+    from datasets import Dataset
+    from smallwright_posttrain.stage import trainer_settings
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source, stage = model_directory / "hf", sft(per_device_train_batch_size=1)
+    rows = Dataset.from_list([{"input_ids": [9, 8, 7, 6], "labels": [-100, -100, 7, 6]}] * 2)
+    job = make_job(tmp_path / "out", model_directory, "sft")
+    settings = trainer_settings(stage.config, job, tmp_path / "checkpoint", 192)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    trainer = stage.trainer(model, tokenizer, settings, rows, rows, source, job)
+    for batch in (next(iter(trainer.get_train_dataloader())), next(iter(trainer.get_eval_dataloader()))):
+        assert batch["labels"][0].tolist() == [-100, -100, 7, 6]
+        assert batch["input_ids"][0].tolist() == [9, 8, 7, 6]
+
+
 def test_documents_of_pretraining_are_learned_beside_the_set(model_directory, tmp_path):
     import numpy as np
 

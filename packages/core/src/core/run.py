@@ -195,6 +195,9 @@ def _outcome(artifact: Path) -> str:
     lines = [f"note: {note}" for note in notes] if isinstance(notes, list) else []
     if "documents" in summary and summary.get("funnel"):
         lines.insert(0, f"{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records")
+    if summary.get("dataset_forms"):
+        forms = ", ".join(summary["dataset_forms"])
+        lines.insert(0, f"{summary['examples']:,} examples of {summary['read_examples']:,} rows, read as {forms}")
     return "".join(f"\n{'':18}{line}" for line in lines)
 
 

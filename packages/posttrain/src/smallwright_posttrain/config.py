@@ -9,7 +9,7 @@ from typing import Literal
 from core.errors import ConfigError, nearest
 from core.typed import setting
 
-from smallwright_posttrain import forms
+from smallwright_posttrain.columns import NAMED
 from smallwright_posttrain.files import ENDINGS, PACKED, is_file_name
 
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial"]
@@ -83,9 +83,9 @@ class TrainConfig:
             raise ConfigError("max_steps=0: a number of steps, or -1 to use num_train_epochs.")
         self._check_attention()
         for name in self.columns or {}:
-            if name not in forms.NAMED:
+            if name not in NAMED:
                 raise ConfigError(
-                    f"columns.{name}: unknown.{nearest(name, forms.NAMED)} Known are {', '.join(forms.NAMED)}; each "
+                    f"columns.{name}: unknown.{nearest(name, NAMED)} Known are {', '.join(NAMED)}; each "
                     "names the set's own column."
                 )
         named = self.dataset is None or is_file_name(self.dataset) or Path(self.dataset).expanduser().exists()

@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import ConfigError, InputError, nearest
 
 from smallwright_posttrain import files, forms
+from smallwright_posttrain.columns import KEYS_OF_MESSAGES
 from smallwright_posttrain.config import TrainConfig
 from smallwright_posttrain.rows import BadRow
 
@@ -105,7 +106,7 @@ def _local(name: str, place: str) -> Path:
 
 def _check_columns(config: TrainConfig, where: str, found: dict[str, None]) -> None:
     for name, column in (config.columns or {}).items():
-        if name not in forms.KEYS_OF_MESSAGES and column.split(".")[0] not in found:
+        if name not in KEYS_OF_MESSAGES and column not in found and column.split(".")[0] not in found:
             raise ConfigError(
                 f"{where}.columns.{name}={column}: the rows have no such column.{nearest(column, found)} "
                 f"Columns there: {', '.join(found)}."

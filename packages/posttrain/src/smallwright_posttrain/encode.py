@@ -17,8 +17,6 @@ IGNORED_LABEL = -100
 
 TOOLS_TEXT = "Tools:\n<tools>\n{tools}\n</tools>"
 """How tools are told of where the chat template shows none: in the marks of Hermes; a call is in <tool_call>."""
-AS_SHORT = {"ensure_ascii": False, "separators": (",", ":")}
-"""How JSON is written for a model: each token counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +67,7 @@ class Template:
             del message["reasoning_content"]
         if "tool_calls" in message and not self._shows_calls:
             noted.add("tool_calls written as text")
-            calls = [json.dumps(call["function"], **AS_SHORT) for call in message.pop("tool_calls")]
+            calls = [_short(call["function"]) for call in message.pop("tool_calls")]
             texts = [message["content"], *(f"<tool_call>\n{call}\n</tool_call>" for call in calls)]
             message["content"] = "\n".join(text for text in texts if text)
         return message
@@ -160,8 +158,13 @@ def end_of_turn(tokenizer: Any) -> int | None:
     return next((token for token in reversed(ids) if token in special), None)
 
 
+def _short(value: Any) -> str:
+    """Return JSON without spaces: each token counts."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def _with_tools(messages: list[Message], tools: list[dict[str, Any]]) -> list[Message]:
-    functions = [json.dumps(tool.get("function", tool), **AS_SHORT) for tool in tools]
+    functions = [_short(tool.get("function", tool)) for tool in tools]
     text = TOOLS_TEXT.format(tools="\n".join(functions))
     if messages[0]["role"] == "system":
         return [{**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}, *messages[1:]]

@@ -3,13 +3,26 @@
 ``chat_row`` and ``preference_row`` are what ``sft`` and ``dpo`` read; ``columns`` renames a set's own columns first.
 """
 
-import contextlib
 import dataclasses
-import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from smallwright_posttrain.columns import (
+    ANSWERS,
+    HH,
+    LABELS,
+    MATERIALS,
+    MEDIA,
+    NO_MATERIAL,
+    PAIRS,
+    PROMPTS,
+    SYSTEMS,
+    TOOLS,
+    TURN,
+    conversation_column,
+    renamed,
+    transcript,
+)
 from smallwright_posttrain.rows import (
     SECOND_SYSTEM,
     BadRow,
@@ -21,36 +34,6 @@ from smallwright_posttrain.rows import (
     read_tools,
 )
 
-CONVERSATIONS = (
-    "messages",
-    "conversations",
-    "conversation",
-    "dialog",
-    "dialogue",
-    "chat",
-    "turns",
-    "contents",
-    "items", "data",
-)  # fmt: skip
-PROMPTS = ("prompt", "instruction", "question", "query", "problem", "inputs", "user", "human", "input")
-ANSWERS = ("completion", "output", "response", "answer", "solution", "targets", "assistant", "gpt")
-MATERIALS = ("input", "context")
-"""What an instruction is about, as Alpaca and Dolly have it."""
-SYSTEMS = ("system", "system_prompt", "system_message", "systemInstruction")
-PAIRS = (
-    ("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("chosen_response", "rejected_response"),
-    ("response_chosen", "response_rejected"), ("response_j", "response_k"), ("preferred", "dispreferred"),
-)  # fmt: skip
-TOOLS = ("tools", "functions")
-LABELS = ("label", "kto_tag")
-MEDIA = ("image", "images", "video", "videos", "audio", "audios")
-KEYS_OF_MESSAGES = ("role", "content")
-NAMED = (
-    "messages", "prompt", "completion", "input", "system", "tools", "label", "chosen", "rejected", *KEYS_OF_MESSAGES,
-)  # fmt: skip
-"""What ``columns`` can name: columns, and the keys of messages."""
-NO_MATERIAL = ("<noinput>", "nan")
-
 CHAT_FORMS = (
     "messages (OpenAI, TRL), conversations (ShareGPT), instruction and output (Alpaca), instruction and response "
     "(Dolly), prompt and completion (TRL), prompt, completion and label (KTO), question and answer, text with turns "
@@ -60,9 +43,6 @@ PREFERENCE_FORMS = (
     "prompt, chosen and rejected (TRL, HH-RLHF), input, preferred_output and non_preferred_output (OpenAI), "
     "conversations, chosen and rejected (ShareGPT), question, chosen and rejected (Orca)"
 )
-
-_TURN = re.compile(r"(?:^|###\s*|\n)(Human|Assistant|User|System)\s*:[ \t]?", re.IGNORECASE)
-_HH = re.compile(r"(?:^|\n\n)(Human|Assistant):[ \t]?")
 
 
 class UnknownForm(BadRow):
@@ -94,14 +74,15 @@ def chat_row(given: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         UnknownForm: the columns fit no form.
         BadRow: why it cannot be used.
     """
-    row, ignored = _renamed(given, columns or {}), set[str]()
+    ignored = set[str]()
+    row = renamed(given, columns or {}, ignored)
     _refuse_media(row)
-    column, single = _conversation_column(row), _prompt_and_answer(row)
+    column, single = conversation_column(row), _prompt_and_answer(row)
     if column is not None and not (single is not None and "prompt" in (columns or {})):
         form, messages, used = _conversation(row, column, ignored)
     elif single is not None:
         form, messages, used = _single(row, *single, ignored)
-    elif isinstance(row.get("text"), str) and len(turns := _transcript(row["text"], _TURN)) > 1:
+    elif isinstance(row.get("text"), str) and len(turns := transcript(row["text"], TURN)) > 1:
         form, messages, used = "text with turns (text)", read_messages(turns, "text", ignored), {"text"}
     elif any(row.get(name) is not None for names in PAIRS for name in names):
         raise UnknownForm("pairs of answers, which dpo learns from, and no conversation", row)
@@ -128,7 +109,8 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
         UnknownForm: the columns fit no form.
         BadRow: why it cannot be used.
     """
-    row, ignored = _renamed(given, columns or {}), set[str]()
+    ignored = set[str]()
+    row = renamed(given, columns or {}, ignored)
     _refuse_media(row)
     names = next((names for names in PAIRS if any(row.get(name) is not None for name in names)), None)
     answers = row.get("output")
@@ -140,9 +122,9 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
         raise UnknownForm(f"no form that is known: not two answers, chosen and rejected{labelled}", row)
     used = set(names)
     texts = [row.get(name) for name in names]
-    if all(isinstance(text, str) and len(_transcript(text, _HH)) > 1 for text in texts):
+    if all(isinstance(text, str) and len(transcript(text, HH)) > 1 for text in texts):
         sides = [
-            read_messages(_transcript(str(text), _HH), name, ignored) for name, text in zip(names, texts, strict=True)
+            read_messages(transcript(str(text), HH), name, ignored) for name, text in zip(names, texts, strict=True)
         ]
         form, prompt = f"HH-RLHF ({', '.join(names)})", list[Message]()
     else:
@@ -163,30 +145,6 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
     if chosen == rejected:
         raise BadRow("chosen and rejected are the same")
     return _read({"prompt": prompt, "chosen": chosen, "rejected": rejected}, form, row, used, ignored)
-
-
-def _renamed(given: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the row with the names that forms know for a set's own columns and keys of messages."""
-    row = dict(given)
-    for name, column in columns.items():
-        if name in KEYS_OF_MESSAGES:
-            continue
-        value: Any = given
-        for part in column.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        row.pop(column.split(".")[0], None)
-        if value is not None:
-            row[name] = value
-    keys = {columns[name]: name for name in KEYS_OF_MESSAGES if name in columns}
-    if keys:
-        row = {column: _with_keys(value, keys) for column, value in row.items()}
-    return row
-
-
-def _with_keys(value: Any, keys: Mapping[str, str]) -> Any:
-    if isinstance(value, list):
-        return [_with_keys(item, keys) for item in value]
-    return {keys.get(key, key): item for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def _refuse_media(row: Mapping[str, Any]) -> None:
@@ -210,18 +168,6 @@ def _refuse_disliked(row: Mapping[str, Any]) -> set[str]:
         if liked in ("true", "1"):
             return {key}
     return set()
-
-
-def _conversation_column(row: dict[str, Any]) -> str | None:
-    """Return the column with the turns; where they are JSON text, as tables without lists have them, it is parsed."""
-    for name in CONVERSATIONS:
-        value = row.get(name)
-        if isinstance(value, str) and value.lstrip().startswith("["):
-            with contextlib.suppress(ValueError, RecursionError):
-                row[name] = value = json.loads(value)
-        if isinstance(value, list) and value:
-            return name
-    return None
 
 
 def _conversation(row: Mapping[str, Any], column: str, ignored: set[str]) -> tuple[str, list[Message], set[str]]:
@@ -253,7 +199,7 @@ def _prompt_and_answer(row: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _single(row: Mapping[str, Any], prompt: str, answer: str, ignored: set[str]) -> tuple[str, list[Message], set[str]]:
     asked, used = _asked(row, prompt)
-    messages = read_messages(as_messages(asked, "user"), prompt, ignored)
+    messages = read_messages(_as_prompt(asked), prompt, ignored)
     said = read_messages(as_messages(row[answer], "assistant"), answer, ignored)
     if said[: len(messages)] == messages:  # a completion that repeats the prompt
         messages = []
@@ -271,6 +217,14 @@ def _asked(row: Mapping[str, Any], prompt: str) -> tuple[Any, set[str]]:
             if isinstance(material, str) and material.strip() and material.strip().lower() not in NO_MATERIAL:
                 asked = f"{asked}\n\n{material}"
     return asked, used
+
+
+def _as_prompt(asked: Any) -> Any:
+    """Return a prompt as messages: a text may have the turns of a conversation, the last one the answer's beginning."""
+    turns = transcript(asked, HH) if isinstance(asked, str) else []
+    if turns and turns[-1]["role"] == "assistant" and not turns[-1]["content"]:
+        return turns[:-1]
+    return as_messages(asked, "user")
 
 
 def _name_of_single(row: Mapping[str, Any], prompt: str, answer: str, used: set[str]) -> str:
@@ -312,9 +266,9 @@ def _prompt_of_a_pair(
     if prompt is not None:
         asked, more = _asked(row, prompt)
         used |= more
-        messages = _history(row, used) + read_messages(as_messages(asked, "user"), prompt, ignored)
+        messages = _history(row, used) + read_messages(_as_prompt(asked), prompt, ignored)
         return f"{style} ({', '.join([*sorted(more), *names])})", messages
-    column = _conversation_column(row)
+    column = conversation_column(row)
     if column is not None:
         form, messages, more = _conversation(row, column, ignored)
         used |= more
@@ -335,16 +289,6 @@ def _shared(ours: list[Message], theirs: list[Message]) -> int:
             break
         shared += 1
     return shared
-
-
-def _transcript(text: str, turn: re.Pattern[str]) -> list[Message]:
-    """Return the turns of a text such as ``Human: ... Assistant: ...``; empty where it does not begin with one."""
-    marks = list(turn.finditer(text))
-    if not marks or text[: marks[0].start()].strip():
-        return []
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    turns = [(mark[1].lower(), text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
-    return [{"role": role, "content": said} for role, said in turns]
 
 
 def _with_system(row: Mapping[str, Any], messages: list[Message], used: set[str]) -> list[Message]:

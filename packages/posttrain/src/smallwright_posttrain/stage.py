@@ -4,6 +4,7 @@ Start here: ``sft.py`` and ``dpo.py`` add what is their own. A killed run contin
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -27,6 +28,10 @@ from smallwright_posttrain.prepare import prepare
 from smallwright_posttrain.rows import Row
 
 CHECKPOINTS_KEPT = 2
+FLASH_MODULES = {
+    "flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface", "flash_attention_4": "flash_attn",
+}  # fmt: skip
+"""What transformers imports for an attention that torch does not bring."""
 
 
 class TrlStage(Stage):
@@ -83,6 +88,13 @@ class TrlStage(Stage):
             core.errors.UserError: naming the setting.
         """
         self.config.longest(architecture.context(), where)
+        attention = self.config.attn_implementation or ""
+        needed = FLASH_MODULES.get(attention)
+        if needed is not None and not any(map(importlib.util.find_spec, (needed, "kernels"))):
+            raise ConfigError(
+                f"{where}.attn_implementation={attention}: its package is not installed here ({needed}, or kernels). "
+                "Install one, or take sdpa, or null."
+            )
         template = tokenizer.chat_template()
         if template is not None:
             self.check_template(template, where)
