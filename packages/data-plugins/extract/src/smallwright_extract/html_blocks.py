@@ -23,6 +23,10 @@ INLINE_TAGS = frozenset(
 )  # fmt: skip
 
 
+BROKEN_SELECTOR = ":is(div, section, article, main, center, span, font, b, strong, i, em):has(> br)"
+WHOLE = "p, li, td, th, dd, dt, pre, h1, h2, h3, h4, h5, h6, a, blockquote"
+"""In these Trafilatura keeps text and line breaks."""
+NOT_INLINE = "div, p, ul, ol, dl, table, section, article, h1, h2, h3, h4, h5, h6, pre, blockquote"
 UNSEEN_TAGS = frozenset(
     {"script", "style", "noscript", "svg", "iframe", "template", "object", "embed", "canvas", "audio", "video", "map",
      "nav", "select", "button", "dialog"}
@@ -98,21 +102,18 @@ def _lower(tree: HTMLTree, node: Any) -> None:
 
 
 def paragraphs_of_breaks(tree: HTMLTree) -> bool:
-    """Make paragraphs of text that only ``<br><br>`` divides, as Readability does; return whether there was any.
+    """Make paragraphs of text that only ``<br>`` divides, as Readability does; return whether there was any.
 
-    Trafilatura loses the text of a ``<div>`` in front of its first double line break.
+    Trafilatura loses what such an element holds in front of its first line break.
     """
     body: Any = tree.body
-    parents: dict[int, Any] = {}
-    for node in body.query_selector_all("br + br").values():
-        parent = node.parent
-        if parent is not None and parent.tag in ("div", "td", "article", "section", "main", "body", "li", "blockquote"):
-            parents.setdefault(hash(parent), parent)
-    return any([_divide(tree, parent) for parent in parents.values()])  # noqa: C419 (all of them)
+    found = [body] if body.query_selector("body > br") is not None else []
+    found += [node for node in body.query_selector_all(BROKEN_SELECTOR).values() if node.closest(WHOLE) is None]
+    return any([_divide(tree, node) for node in found])  # noqa: C419 (all of them)
 
 
 def _divide(tree: HTMLTree, parent: Any) -> bool:
-    """Put runs of inline content that a double line break ends or begins into paragraphs."""
+    """Put runs of inline content into paragraphs, which end with a double line break or where a block begins."""
     runs: list[tuple[list[Any], list[Any]]] = []  # each with the line breaks after it
     run: list[Any] = []
     breaks: list[Any] = []
@@ -122,8 +123,8 @@ def _divide(tree: HTMLTree, parent: Any) -> bool:
             continue
         if child.tag == "br" or (blank and breaks):
             breaks.append(child)
-        elif child.type == TEXT or child.tag in INLINE_TAGS:
-            if _double(breaks):
+        elif child.type == TEXT or (child.tag in INLINE_TAGS and child.query_selector(NOT_INLINE) is None):
+            if sum(node.tag == "br" for node in breaks) > 1:
                 runs.append((run, breaks))
                 run = []
             else:
@@ -134,18 +135,14 @@ def _divide(tree: HTMLTree, parent: Any) -> bool:
             runs.append((run, breaks))
             run, breaks = [], []
     runs.append((run, breaks))
-    if not any(run and _double(breaks) for run, breaks in runs):
-        return False
+    changed = False
     for run, breaks in runs:
         if any((node.text or "").strip() for node in run):
+            changed = True
             paragraph: Any = tree.create_element("p")
             parent.insert_before(paragraph, run[0])
             for node in run:
                 paragraph.append_child(node)
             for node in breaks:
                 parent.remove_child(node)
-    return True
-
-
-def _double(breaks: list[Any]) -> bool:
-    return sum(node.tag == "br" for node in breaks) > 1
+    return changed

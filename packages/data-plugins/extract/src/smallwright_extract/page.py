@@ -27,7 +27,6 @@ LITTLE_TEXT = 500
 TOO_DEEP = "nested too deeply"
 SPECIAL_SELECTOR = f":is({ANY_FORMULA}, {CODE}, sup, sub)"
 """What has to be written otherwise than as the text that it holds."""
-DOUBLE_BREAK = re.compile(r"<br\b[^>]*>(?:\s|&nbsp;)*<br\b", re.IGNORECASE)
 
 NO_TEXT = "no text"
 ALL_BOILERPLATE = "only boilerplate"
@@ -73,7 +72,7 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         changed = blocks.take_tables(tree) or changed
     changed = bool(changed or formulas or scripts or delimiters)
     if foreign:
-        changed = bool(DOUBLE_BREAK.search(html) and paragraphs_of_breaks(tree)) or changed
+        changed = paragraphs_of_breaks(tree) or changed
         source = marked_joiners(str(tree) if changed else html, marks)
         text = joiners_back(_by_trafilatura(source, config), marks)
     elif config.main_content and config.quality == "precise":
