@@ -64,12 +64,14 @@ def let_list_win(config: Mapping[str, Any], root: str, overrides: Sequence[str],
     """
     for group in GROUPS:
         node = config.get(group)
+        if not isinstance(node, dict):
+            continue
         own = {key.split(".")[1] for key in keys if key.startswith(f"{group}.")}
-        lists = [name for name in own if isinstance(node, dict) and isinstance(node.get(name), list)]
+        lists = [name for name in own if isinstance(node.get(name), list)]
         files = _files(root, overrides, group) if lists else []
         for name in lists:
-            former = next((file[name] for file in reversed(files) if isinstance(file.get(name), list)), [])
-            for other, told in node.items() if isinstance(node, dict) else ():
+            former: list[Any] = next((file[name] for file in reversed(files) if isinstance(file.get(name), list)), [])
+            for other, told in node.items():
                 if other not in own and isinstance(told, dict) and told and set(told) <= set(map(str, former)):
                     node[other] = {item: value for item, value in told.items() if item in map(str, node[name])}
 

@@ -1,4 +1,4 @@
-"""Main content, code and tables, by either extractor; quality on real pages. About 15 seconds, and 30 for the slow one."""
+"""Main content, code and tables, by either extractor; quality on real pages. About 15 seconds, a slow one 30."""
 
 import importlib.util
 import os
@@ -102,6 +102,16 @@ def test_trafilatura_keeps_text_before_a_line_break(inside):
     text = extract(f"<div>{inside}</div>", extractor="trafilatura")
     for words in ("The first thought of the author", "The second thought of the author", "Third"):
         assert words in text
+
+
+@pytest.mark.parametrize("settings", [{}, {"quality": "precise"}, {"extractor": "trafilatura"}], ids=str)
+def test_characters_between_two_tags_are_kept(settings):
+    inside = (
+        "<p><b>\u4e2d</b>\u6587<i>\u5b57</i>, <i>from</i> \u2014 <i>to</i>&hellip; <b>\ud55c</b>\uad6d &euro;<b>5</b>"
+    )
+    assert "\u4e2d\u6587\u5b57, from \u2014 to\u2026 \ud55c\uad6d \u20ac5" in extract(inside, **settings)
+    vector = "<p>A vector <math><mover><mi>v</mi><mo>\u2192</mo></mover></math> here.</p>"
+    assert r"A vector $\vec{v}$ here." in extract(vector, **settings)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3, 6])

@@ -27,6 +27,12 @@ def extract(markup, **settings):
         ("<sup>14</sup>C", "$^{14}C$", "^14C"),
         ("10<sup>3</sup>kg", "$10^{3}$kg", "10^3kg"),
         ("f<sup>(n)</sup>", "$f^{(n)}$", "f^(n)"),
+        ("Na<sup>+</sup>, SO<sub>4</sub><sup>2\u2212</sup>", "$Na^{+}$, $SO_{4}^{2-}$", "Na^+, SO_4^(2-)"),
+        (
+            "<sup>1</sup>/<sub>2</sub> or 1<sup>3</sup>\u2044<sub>4</sub>",
+            r"$\frac{1}{2}$ or 1 $\frac{3}{4}$",
+            "1/2 or 1 3/4",
+        ),
         ("the distance<sup>2</sup> counts", "the distance^2 counts", "the distance^2 counts"),
         ("(so the authors say)<sup>2</sup>", "(so the authors say)$^{2}$", "(so the authors say)^2"),
     ],

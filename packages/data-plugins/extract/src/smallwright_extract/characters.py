@@ -30,3 +30,18 @@ def marked_joiners(html: str, marks: Marks) -> str:
 def joiners_back(text: str, marks: Marks) -> str:
     """Put the joiners back that :func:`marked_joiners` marked."""
     return text.replace(f"{marks.joiner}0", "\u200c").replace(f"{marks.joiner}1", "\u200d")
+
+
+LONE = re.compile(
+    r"(>\s*(?:[\u0800-\ud7ff\uf900-\uffff]|&(?!nbsp;|#160;|#xa0;)#?\w{2,8};)\s*)(?=<(?!/m[inost]))", re.IGNORECASE
+)
+"""A character that is all the text between two tags, as in ``<b>A</b>-<i>B</i>``; MathML's are written elsewhere."""
+
+
+def with_company(html: str) -> str:
+    """Put a zero-width space, which :func:`without_invisible` removes, after every character that stands alone.
+
+    Resiliparse takes all that stand alone and have three bytes for signs of icon fonts: dashes, letters of Chinese,
+    Korean, Thai and many other scripts. Those of the private use area, which it means, stay alone.
+    """
+    return html if html.isascii() and "&" not in html else LONE.sub("\\1\u200b", html)

@@ -25,7 +25,7 @@ BASE = re.compile(r"(?:(?:\d+(?:[.,]\d+)*)?[^\W\d_]*|[^\W\d_]{0,3}\((?![^()]*[^\
 FORMULA_BASE = re.compile(r"\d*[.,]?\d*[^\W\d_]{0,3}|.*[)\]}|]")
 AFTER_SIGNS = r"(?:(?:[A-Z][a-z]?){1,3}(?![a-z]))?"
 """Symbols of elements that follow an index, as in H₂O."""
-PLAIN = re.compile(r"[-+]?\w+|\(.*\)")
+PLAIN = re.compile(r"[-+]?\w+|[-+]|\(.*\)")
 MINUS = str.maketrans("−–‐‑", "----")
 CODE_SELECTOR = ", ".join(f"{code} {script}" for code in ("pre", "code", "samp", "kbd") for script in ("sup", "sub"))
 
@@ -67,6 +67,7 @@ def spell_scripts(text: str, marks: Marks, latex: bool) -> str:
     script = rf"(?:{marks.raised}.*?{marks.raised}|{marks.lowered}.*?{marks.lowered})"
     chain = re.compile(rf"{script}+(?:[^\W_]{{1,12}}{script}+)*{AFTER_SIGNS}", re.DOTALL)
     single = re.compile(rf"({marks.raised}|{marks.lowered})(.*?)\1", re.DOTALL)
+    text = _fractions(text, marks, latex)
     written: list[str] = []
     end = 0
     for match in chain.finditer(text):
@@ -78,6 +79,19 @@ def spell_scripts(text: str, marks: Marks, latex: bool) -> str:
         end = match.end()
     written.append(text[end:])
     return _without_marks("".join(written), marks)
+
+
+def _fractions(text: str, marks: Marks, latex: bool) -> str:
+    """Write ``<sup>1</sup>/<sub>2</sub>`` as a fraction, apart from the number in front of it."""
+    up, down = marks.raised, marks.lowered
+    fraction = re.compile(rf"(?P<number>\d?)\s?{up}(?P<top>\d+){up}\s?[/\u2044\u2215]\s?{down}(?P<bottom>\d+){down}")
+
+    def written(match: re.Match[str]) -> str:
+        number, top, bottom = match.group("number", "top", "bottom")
+        value = rf"$\frac{{{top}}}{{{bottom}}}$" if latex else f"{top}/{bottom}"
+        return f"{number} {value}" if number else value
+
+    return fraction.sub(written, text)
 
 
 def _spelled(base: str, chain: str, single: re.Pattern[str], marks: Marks, latex: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from smallwright_extract.characters import joiners_back, marked_joiners, without_invisible
+from smallwright_extract.characters import joiners_back, marked_joiners, with_company, without_invisible
 from smallwright_extract.config import ExtractTextConfig
 from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks, remove_unseen
 from smallwright_extract.html_layout import Blocks
@@ -52,14 +52,15 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         page: HTML in UTF-8, whatever charset it says it is in; other bytes become U+FFFD.
     """
     html = page.decode("utf-8", "replace")
-    tree = HTMLTree.parse(html)
+    foreign = config.extractor == "trafilatura"
+    fast = config.main_content and config.quality == "fast" and not foreign
+    tree = HTMLTree.parse(with_company(html) if fast else html)
     if tree.body is None:
         return PageText("", reason=NO_TEXT)
     if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
     title = " ".join(without_invisible(tree.title or "").split())[:300]
     marks = Marks(html)
-    foreign = config.extractor == "trafilatura"
     blocks = Blocks(marks, held=foreign)
     body: Any = tree.body
     formulas, scripts, delimiters, changed = 0, False, False, False
@@ -79,7 +80,7 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         text = _precise(tree, config)
     else:
         text = _written(tree, config.main_content, config)
-    text = blocks.put_back(text)
+    text = without_invisible(blocks.put_back(text))
     if config.math:
         text, more = unify_delimiters(text, html)
         formulas += more
@@ -87,7 +88,6 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         text = text.replace(marks.code, "")
     if scripts:
         text = spell_scripts(text, marks, config.math)
-    text = without_invisible(text)
     text = text.strip()
     if len(text) >= config.min_characters:
         return PageText(text, title, formulas)
@@ -135,10 +135,10 @@ def _precise(tree: HTMLTree, config: ExtractTextConfig) -> str:
     article = article_html(page, config.comments)
     text = _written(HTMLTree.parse(article), False, config) if article is not None else ""
     if len(text) < LITTLE_TEXT:
-        wider = _written(HTMLTree.parse(page_html(page, config.comments)), True, config, post_meta=False)
+        wider = _written(HTMLTree.parse(with_company(page_html(page, config.comments))), True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     if len(text) < LITTLE_TEXT // 2:
-        wider = _written(tree, True, config, post_meta=False)
+        wider = _written(HTMLTree.parse(with_company(str(tree.body))), True, config, post_meta=False)
         text = wider if len(wider) > 2 * len(text) else text
     return without_labels(text)
 
