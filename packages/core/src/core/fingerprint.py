@@ -21,8 +21,6 @@ from core.registry import Registry
 
 FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".txt", ".txt.gz", ".bin", ".ftz")
 """A name with one of these is a file's, and no hub id or name that a library knows."""
-PATH_STARTS = ("/", "./", "../")
-"""Likewise a name that begins with one of these."""
 SETTLED = 2.0
 """Seconds that a file must have been as it is before its digest is remembered: the coarsest clock of a file system."""
 
@@ -114,7 +112,7 @@ def _content(name: str, registry: Registry, where: str) -> str | None:
         resource = Path(str(importlib.resources.files(package))) / relative
         if resource.is_file():
             return _local_digest(resource)
-    elif not colon and (name.endswith(FILE_ENDINGS) or name.startswith(PATH_STARTS)) and not set("*?[") & set(name):
+    elif not colon and "://" not in name and name.endswith(FILE_ENDINGS):
         raise InputError(f"{where}: no such file: {name}")
     return None
 
