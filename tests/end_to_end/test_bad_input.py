@@ -80,6 +80,8 @@ def only_error(ended, code):
             "data.steps.minhash.bands=1000000000: must be",
         ),
         (["+data=finemath", "~data.steps.read"], "without it nothing is read"),
+        (["+data=finemath", "data.steps.read.url_files=[/no]"], "data.steps.read.url_files=/no: no such file"),
+        (["+data=finemath", "data.steps.url_filter.domain_files=[./no]"], "domain_files=./no: no such file"),
         (["+data=finemath", "data.scorer.domain=code"], "data.scorer.domain: changes nothing"),
         (["+data=finemath", "seed=-1"], "seed=-1: must be from 0 to 4294967295"),
         (["+data=finemath", "+arch=gqa", "+posttrain=sft", "posttrain.sft.dataset=/no.jsonl"], "posttrain.sft.dataset"),

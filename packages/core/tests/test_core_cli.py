@@ -79,7 +79,15 @@ def test_a_full_disk_below_the_output_is_one_line(stored):
     assert done.stderr.count("\n") == 1
 
 
-def test_ctrl_c_is_one_line():
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGINT, 130, ""),
+        (signal.SIGTERM, 143, "SIGTERM: "),
+        (signal.SIGHUP, 129, "SIGHUP: "),
+    ],
+)
+def test_ctrl_c_and_what_schedulers_send_are_one_line(number, code, told):
     script = (
         "import signal, sys, time; from core import cli\n"
         # A process in the background of a script is started with the signal ignored.
@@ -91,9 +99,23 @@ def test_ctrl_c_is_one_line():
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert (process.returncode, told) == (130, "interrupted: go on as you like.\n")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (code, f"{told}interrupted: go on as you like.\n")
+
+
+def test_a_command_leaves_the_signals_as_they_were():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)}
+    assert cli.carry_out(lambda: 0) == 0
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_an_error_cannot_steer_the_terminal(capsys):
+    def work():
+        raise ConfigError("row\x1b[2J\x07 of été\u202e")
+
+    assert cli.carry_out(work) == 2
+    assert capsys.readouterr().err == "error: row [2J  of été \n"
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ def test_a_setting_of_a_default_whose_package_is_missing_says_what_to_install(re
 def test_a_key_that_the_options_file_does_not_have_needs_no_plus(composed):
     assert composed("arch.hidden_size=8")["arch"]["hidden_size"] == 8
     assert composed("posttrain=polish", "posttrain.polish.workers=2")["posttrain"]["polish"]["workers"] == 2
+    for sign in ("", "+"):
+        assert composed(f"{sign}observers.mine.path=x")["observers"] == {"mine": {"path": "x"}}
 
 
 def test_a_step_that_is_no_settings_is_refused_by_a_run_and_by_what_prints_it(registry, composed):
@@ -147,6 +149,13 @@ def test_what_was_meant_is_said_in_the_words_of_the_command_line(registry, overr
         compose.compose(overrides, registry)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_option_of_a_part_that_is_not_used_is_refused(registry, workdir):
+    (workdir / "hydra_conf/data/scorer").mkdir()
+    (workdir / "hydra_conf/data/scorer/rules.yaml").write_text("use: drop\n")
+    with pytest.raises(ConfigError, match=r"^data.scorer: the chosen option of data uses no scorer"):
+        compose.compose(["+data=toy", "data.scorer=rules"], registry)
 
 
 def test_several_options_of_a_group_that_has_one_are_refused(registry, workdir):

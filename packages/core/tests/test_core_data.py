@@ -1,13 +1,14 @@
 """Recipes: every document accounted for, the same outcome whatever the workers, and work resumed."""
 
 import json
+import shutil
 
 import pytest
 from core import discovery, store
 from core.data.documents import read_documents
 from core.data.executor import LocalExecutor
 from core.data.recipe import LocalExecutorConfig, RecipeConfig, expand, plan_steps
-from core.data.runner import Recipe, _finished_part
+from core.data.runner import Recipe, _finished_part, _funnel
 from core.data.steps import ForeignStep, Step
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
@@ -27,12 +28,12 @@ def files(workdir):
 STEPS = {"read_lines": {}, "drop": {"word": "number 3", "fail_on": "line 5 "}, "keep_first": {}}
 
 
-def run(files, output, workers=1, steps=STEPS):
+def run(files, output, workers=1, steps=STEPS, name="data"):
     output.mkdir(exist_ok=True)
     config = RecipeConfig(steps=steps, paths=(str(files),))
     plugin_files = ("toy_plugin.py",)
     executor = LocalExecutor(LocalExecutorConfig(workers=workers), plugin_files)
-    job = Job(name="data", output=output, inputs={}, seed=0, plugin_files=plugin_files, executor=executor)
+    job = Job(name=name, output=output, inputs={}, seed=0, plugin_files=plugin_files, executor=executor)
     return Recipe(config).run(job)
 
 
@@ -98,12 +99,81 @@ def test_a_second_start_redoes_only_what_is_unfinished(files, workdir):
     assert all(p.stat().st_mtime_ns == time for p, time in times.items())
 
 
+def test_a_lost_account_or_file_of_a_finished_shard_is_made_again(files, workdir):
+    out = workdir / "out"
+    first = run(files, out)
+    before = {path: path.read_bytes() for path in (*(out / "rejected").iterdir(), *(out / "documents").iterdir())}
+    lost = ["work/ledgers/00-read_lines-00002.json", "rejected/02-keep_first-00000.parquet", "documents/00001.parquet"]
+    for name in lost:
+        (out / name).unlink()
+    shutil.rmtree(out / "work" / "passes")
+    assert run(files, out) == first
+    assert {path: path.read_bytes() for path in before} == before
+    for name in ("ledgers", "corpus_steps"):
+        shutil.rmtree(out / "work" / name)
+    assert run(files, out) == first
+
+
+def test_a_label_may_look_like_a_pattern_to_the_accounts(tmp_path):
+    for rank in range(2):
+        ledger = {"in": 5, "kept": 5, "rejected": {}, "failed": {}, "tables": {}}
+        (tmp_path / f"00-x[1]-{rank:05d}.json").write_text(json.dumps(ledger))
+    assert _funnel(tmp_path, ["x[1]"], ranks=2, finished=1)[0]["in"] == 10
+
+
+def test_the_account_of_every_shard_is_asked_for(tmp_path):
+    ledger = {"in": 5, "kept": 5, "rejected": {}, "failed": {}, "tables": {}}
+    (tmp_path / "00-a-00001.json").write_text(json.dumps(ledger))
+    with pytest.raises(AssertionError, match="step 'a' has no account of shard 0, 2 of 3"):
+        _funnel(tmp_path, ["a"], ranks=3, finished=1)
+    (tmp_path / "00-a-00001.json").write_text(json.dumps({**ledger, "kept": 0, "rejected": {"x": 5}}))
+    assert [step["in"] for step in _funnel(tmp_path, ["a", "b"], ranks=1, finished=1)] == [5, 0]
+
+
+def test_the_stage_can_be_ended_at_every_step_of_its_end(workdir, each_fault):
+    discovery.load(["toy_plugin.py"])
+    (workdir / "0.txt").write_text("number 1\nnumber 2\n\nnumber 1")
+    record = {"stage": "data", "folder": "data", "identity": {}, "inputs": {}, "external_files": []}
+
+    def work(out):
+        summary = run(workdir / "0.txt", out, steps={"read_lines": {}, "keep_first": {}})
+        store.finish(out, {**record, "summary": summary})
+
+    work(workdir / "whole")
+    expected = store.read_manifest(workdir / "whole")
+    run(workdir / "0.txt", workdir / "done", steps={"read_lines": {}, "keep_first": {}})  # all that is left is the end
+    for number, ended in enumerate(each_fault("killed", every=4)):
+        out = workdir / f"out-{number}"
+        shutil.copytree(workdir / "done", out)
+        ended(lambda out=out: work(out))
+        if store.read_manifest(out) is None:
+            work(out)
+        assert store.read_manifest(out) == expected
+        assert store.faults(out) == []
+    assert number > 10
+
+
 def test_nothing_left_says_where_and_keeps_what_was_set_aside(files, workdir):
     steps = {"read_lines": {}, "drop": {"word": "file", "fail_on": "never"}}
     with pytest.raises(InputError, match=r"no document is left after step 'drop' \(60 in: 60 the word\)"):
         run(files, workdir / "out", steps=steps)
     assert len(list((workdir / "out" / "rejected").glob("01-drop-*"))) == 3
     assert json.loads((workdir / "out" / "funnel.json").read_text())[1]["kept"] == 0
+
+
+def test_what_a_step_refuses_is_told_with_the_place_of_its_setting(files, workdir, monkeypatch):
+    def refuse(self, context):
+        if context.label == "drop":
+            raise InputError("word=file: not today. Set word, or leave data.steps.drop out.")
+
+    monkeypatch.setattr(Step, "bind", refuse)
+    steps = {"read_lines": {}, "drop": {"word": "file", "fail_on": "never"}}
+    for name, where in (("data", "data"), ("data-mine", "data.mine")):
+        with pytest.raises(InputError) as error:
+            run(files, workdir / name, steps=steps, name=name)
+        assert str(error.value) == (
+            f"{where}.steps.drop.word=file: not today. Set word, or leave {where}.steps.drop out."
+        )
 
 
 def test_a_step_that_fails_leaves_the_funnel_of_the_steps_before_it(files, workdir):

@@ -61,6 +61,12 @@ def record(registry, name):
             "def register_steps(register): register('a', print)",
             "'module:attribute'",
         ),
+        ("import sys\nsys.exit(0)", "calls sys.exit(0) while it is loaded"),
+        (
+            "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n@hookimpl\n"
+            "def register_steps(register): raise SystemExit",
+            "calls sys.exit(None) while it is loaded",
+        ),
     ],
 )
 def test_a_broken_plugin_is_reported_and_the_others_work(site, body, reason):
@@ -72,6 +78,44 @@ def test_a_broken_plugin_is_reported_and_the_others_work(site, body, reason):
     assert registry.get("steps", "shout").origin == "sw_good 1.0"
     with pytest.raises(MissingPluginError, match="sw_broken"):
         registry.get("steps", "whisper")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "while True: pass",
+        "import time\ntime.sleep(60)",
+        "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()",
+        "while True:\n    try:\n        import time; time.sleep(60)\n    except Exception: pass",
+        "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n@hookimpl\n"
+        "def register_steps(register):\n    while True: pass",
+    ],
+)
+def test_a_plugin_that_does_not_end_its_loading_is_named_and_the_others_work(site, monkeypatch, body):
+    monkeypatch.setenv("SMALLWRIGHT_PLUGIN_SECONDS", "0.1")
+    install(site, "sw_good", GOOD.format(name="sw_good"))
+    install(site, "sw_endless", body)
+    registry = discovery.load()
+    assert record(registry, "sw_endless").reason == (
+        "is not loaded after 0.1 seconds. SMALLWRIGHT_DISABLE_PLUGINS=sw_endless leaves it out, "
+        "SMALLWRIGHT_PLUGIN_SECONDS=0.2 waits longer"
+    )
+    assert registry.get("steps", "shout").origin == "sw_good 1.0"
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(site, monkeypatch, seconds):
+    monkeypatch.setenv("SMALLWRIGHT_PLUGIN_SECONDS", seconds)
+    with pytest.raises(ConfigError, match=f"SMALLWRIGHT_PLUGIN_SECONDS={seconds}: give seconds above 0"):
+        discovery.load()
+
+
+@pytest.mark.parametrize("body", ["import sys; sys.exit(0)", "1 / 0", "def f(:"])
+def test_a_target_that_cannot_be_imported_is_named_with_the_cause(site, body):
+    install(site, "sw_good", GOOD.format(name="sw_target"))
+    (site / "sw_target.py").write_text(body)
+    with pytest.raises(MissingPluginError, match=r"steps 'shout' of sw_good 1\.0 cannot be imported"):
+        discovery.load().get("steps", "shout").load()
 
 
 def test_a_name_of_two_plugins_is_refused_where_it_is_used_and_nowhere_else(site, monkeypatch, capsys):

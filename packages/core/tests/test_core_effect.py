@@ -51,6 +51,8 @@ def test_a_setting_that_every_step_overrules_is_refused_and_another_is_not(label
         composed("data.scorer.word=two")
     assert "data.scorer.word: changes nothing" in str(error.value)
     assert "data.steps.first.word and data.steps.second.word" in str(error.value)
+    with pytest.raises(ConfigError, match=r"data.classifier.key: changes nothing, for no step of this recipe is like"):
+        composed("data.classifier.key=two")
     assert composed("data.scorer.fail_on=y")["data"]["steps"]["first"]["like"]["fail_on"] == "y"
 
 
@@ -64,3 +66,14 @@ def test_a_step_in_place_of_another_is_not_given_what_that_was_told(registry, co
     assert set(steps["drop"]) == {"use"}
     steps = composed("data.steps.drop.use=keep_first", "data.steps.drop.word=x")["data"]["steps"]
     assert set(steps["drop"]) == {"use", "word"}
+
+
+def test_what_an_option_tells_of_items_goes_with_them(workdir, composed):
+    (workdir / "hydra_conf/eval/judge.yaml").write_text(
+        "name: judge\ntasks: [a, b]\nshots: {a: 5, b: 0}\nother: {c: 1}\n"
+    )
+    assert composed()["eval"]["shots"] == {"a": 5, "b": 0}
+    fewer = composed("eval.tasks=[b,c]")["eval"]
+    assert (fewer["shots"], fewer["other"]) == ({"b": 0}, {"c": 1})
+    own = composed("eval.tasks=[b]", "eval.shots.a=3")["eval"]
+    assert own["shots"] == {"a": 3, "b": 0}  # the user's own, for the part to refuse

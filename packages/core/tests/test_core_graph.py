@@ -49,6 +49,16 @@ def test_a_named_folder_counts_by_its_content_and_not_its_place(registry, workdi
     assert digest("model", "one") != digest("model", "another")
 
 
+def test_files_that_settings_name_are_external_files(registry, workdir, composed):
+    (workdir / "model").mkdir()
+    for name in ("words.jsonl", "model/weights", "model/config.json"):
+        (workdir / name).write_text(name)
+    data = graph.build(composed("data.steps.drop.against=[words.jsonl,model,hub/name,toy_plugin:none]"), registry)[1]
+    assert data.external_files == tuple(
+        str(workdir / name) for name in ("words.jsonl", "model/config.json", "model/weights")
+    )
+
+
 def test_stages_come_in_the_order_of_work(registry, composed):
     stages = {spec.name: spec for spec in graph.build(composed("+posttrain=polish"), registry)}
     assert list(stages) == ["crawl", "data", "tokenizer", "tokens", "pretrain", "eval", "polish", "eval-polish"]

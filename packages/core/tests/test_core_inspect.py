@@ -90,6 +90,65 @@ def test_the_terminal_and_the_page_cannot_be_taken_over(artifact, capsys, tmp_pa
     assert "href" not in html
 
 
+def test_urls_reasons_and_tables_cannot_take_over_the_terminal(tmp_path, capsys):
+    evil = "\x1b[2J\x1b]0;title\x07\u202e\n"
+    kept = ParquetSink(tmp_path / "documents" / "00000.parquet")
+    for i in range(3):
+        metadata = {"url": f"https://a.example/{evil}{i}", "language": f"en{evil}", f"score{evil}": float(i)}
+        kept.write(Document(text=evil, id=f"k{evil}{i}", metadata=metadata))
+    kept.close()
+    aside = ParquetSink(tmp_path / "rejected" / "01-a-00000.parquet", extra=("step", "outcome", "reason"))
+    document = Document(text="x", id="r", metadata={"duplicate_of": f"k{evil}1", "error": evil})
+    aside.write(document, step=f"a{evil}", outcome=f"rejected{evil}", reason=f"why{evil}")
+    aside.close()
+    rejected = {f"why{evil}": 1}
+    row = {"step": f"a{evil}", "in": 4, "kept": 3, "rejected": rejected, "failed": {}}
+    (tmp_path / "funnel.json").write_text(json.dumps([row]))
+    assert inspect.main([str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "https://a.example/" in shown
+    assert all(character.isprintable() or character == "\n" for character in shown)
+
+
+DAMAGE = {
+    "documents/00000.parquet": [lambda b: b"", lambda b: b[:50], lambda b: b[:-9] + bytes(9), lambda b: b"{}" * 99,
+                                lambda b: b[:4] + bytes(200) + b[204:]],
+    "rejected/01-quality-00000.parquet": [lambda b: b[: len(b) // 2]],
+    "funnel.json": [lambda b: b"", lambda b: b[:9], lambda b: b"3", lambda b: b"[3]", lambda b: b'[{"step": "a"}]',
+                    lambda b: b"null", lambda b: b"\xff", lambda b: b.replace(b"43", b'"x"')],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "harm"), [(file, harm) for file, harms in DAMAGE.items() for harm in harms])
+def test_a_damaged_file_of_a_corpus_is_one_line_that_names_it(artifact, capsys, file, harm):
+    path = artifact / file
+    path.write_bytes(harm(path.read_bytes()))
+    assert inspect.main([str(artifact)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path} is damaged (")
+    assert said.endswith(f"Delete {artifact}, and the next run makes it again.\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "3", "[]", "{}", '{"stages": 5}', '{"stages": [5]}', '{"stages": [{}]}', "[[[["]
+)
+def test_a_damaged_report_of_a_run_is_one_line_that_names_it(tmp_path, capsys, content):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "report.json").write_text(content)
+    assert inspect.main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {tmp_path}/report.json is damaged (")
+    assert said.count("\n") == 1
+
+
+def test_a_damaged_manifest_is_one_line_that_names_it(artifact, capsys):
+    (artifact / "funnel.json").unlink()
+    (artifact / "manifest.json").write_text('{"summary": ')
+    assert inspect.main([str(artifact)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {artifact}/manifest.json is damaged (")
+
+
 def test_a_run_shows_its_corpora_and_nonsense_one_line(artifact, capsys, tmp_path):
     run = tmp_path / "run"
     (run / "logs").mkdir(parents=True)

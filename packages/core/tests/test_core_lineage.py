@@ -73,6 +73,26 @@ def test_an_input_that_was_deleted_is_shown_as_missing(made):
     assert f"tokens: {made['tokens']} (MISSING)" in lineage.render(found)
 
 
+def test_a_store_that_was_moved_is_walked_where_it_is(made, tmp_path):
+    made["crawl"].parents[1].rename(tmp_path / "moved")
+    model, crawl = tmp_path / "moved" / "pretrain" / "toy-pretrain", tmp_path / "moved" / "crawl" / "toy-crawl"
+    found = lineage.lineage(model)["made_from"]["inputs"]["tokens"]["inputs"]["corpus"]["inputs"]["crawl"]
+    assert found["artifact"] == str(crawl)
+    assert "missing" not in found
+    assert str(model) in lineage.lineage(crawl)["used_by"]
+
+
+def test_files_of_a_crawl_that_its_settings_name_are_shown_too(tmp_path):
+    crawl = finish(tmp_path, "crawl", files=["0.warc"], external=[tmp_path / "items.jsonl"])
+    assert lineage.made_from(crawl)["files"] == [str(crawl / "0.warc"), str(tmp_path / "items.jsonl")]
+
+
+def test_a_link_to_an_input_file_is_the_file(made, tmp_path):
+    (tmp_path / "link.warc.gz").symlink_to(made["external"])
+    found = lineage.lineage(tmp_path / "link.warc.gz", made["crawl"].parents[1])
+    assert str(made["data"]) in found["used_by"]
+
+
 def test_a_long_list_of_files_is_cut_on_the_terminal_alone(tmp_path):
     crawl = finish(tmp_path, "crawl", files=[f"{number:02}.warc" for number in range(20)])
     found = lineage.lineage(crawl)

@@ -10,6 +10,18 @@ def test_plugins_lists_what_a_file_offers(call):
     assert toy["offers"]["architectures"] == ["tiny"]
 
 
+def test_a_plugin_that_only_observes_says_what(call, workdir):
+    (workdir / "watch.py").write_text(
+        "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n\n\n@hookimpl\ndef run_finished(run): ...\n"
+    )
+    rows = json.loads(call("plugins", "--json", "--plugin", "watch.py").stdout)
+    watch = next(row for row in rows if row["name"] == "watch")
+    assert (watch["kind"], watch["observes"], watch["offers"]) == ("observers", ["run_finished"], {})
+    toy = next(row for row in rows if row["name"] == "toy_plugin")
+    assert toy["observes"] == ["run_finished", "run_started", "stage_finished"]
+    assert "observes: run_finished\n" in call("plugins", "--plugin", "watch.py").stdout
+
+
 def test_the_settings_of_a_name_are_shown(call):
     shown = call("plugins", "show", "drop")
     assert shown.returncode == 0, shown.stderr

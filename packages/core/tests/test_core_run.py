@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -111,6 +112,34 @@ def test_a_killed_run_leaves_no_process_and_no_lock(run, workdir):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_end_leaves_a_line_and_a_report(workdir, toy, number):
+    arguments = ["--plugin", "toy_plugin.py", *toy, "executor.workers=1", "run_dir=run", "pretrain.steps=100000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "core.run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 60
+    while not list(workdir.glob("store/pretrain/*/steps.txt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert err.endswith("interrupted: give the same command to go on from here.\n")
+    assert "Traceback" not in err
+    assert "report: " in out
+    rows = {row["name"]: row for row in report(workdir)["stages"]}
+    assert (rows["pretrain"]["status"], rows["pretrain"]["error"]) == ("failed", "interrupted")
+    assert rows["tokens"]["status"] == "ran"
+    assert (workdir / "run" / "observed.txt").read_text().splitlines()[-2:] == ["pretrain failed", "finished"]
+    assert workers_of(workdir) == []
+
+
 def test_a_failed_stage_gives_one_line_and_keeps_what_is_finished(run, workdir):
     for fail, message in (("user", "the input is bad: give another."), ("bug", "KeyError: 'a mistake")):
         done = run(f"pretrain.fail={fail}", name=fail)
@@ -141,6 +170,19 @@ def test_a_changed_artifact_is_not_reused(command, workdir):
     done = command("run", *arguments, "run_dir=again")
     assert done.returncode == 1
     assert f"{artifact}: files/0.txt is missing or was changed. Delete" in done.stderr
+
+
+def test_an_input_that_was_changed_at_the_same_size_is_not_used(command, call, toy, workdir):
+    assert command("run", *toy, "executor.workers=1", "run_dir=run").returncode == 0
+    artifacts = {stage["name"]: stage["artifact"] for stage in report(workdir)["stages"]}
+    with open(f"{artifacts['pretrain']}/steps.txt", "r+") as file:
+        file.write("9")
+    done = command("run", *toy, "executor.workers=1", "run_dir=again", "eval.steps=6")
+    assert done.returncode == 1
+    assert f"eval failed: {artifacts['pretrain']}: steps.txt is missing or was changed. Delete" in done.stderr
+    verified = call("store.__main__", "verify", plugin=False)
+    assert verified.returncode == 1
+    assert "steps.txt was changed" in verified.stdout
 
 
 def test_several_recipes_give_a_corpus_each(command, call, toy, workdir):

@@ -65,6 +65,22 @@ def test_values_are_converted_to_the_declared_types():
     assert isinstance(built.rate, float)
 
 
+def test_a_mistake_in_a_plugins_settings_is_one_line_that_names_them():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Wrong:
+        steps: int = 1
+
+        def __post_init__(self):
+            self.steps["x"]
+
+    class NoDataclass:
+        pass
+
+    for cls, said in ((Wrong, "Wrong fails with TypeError"), (NoDataclass, "NoDataclass fails with TypeError")):
+        with pytest.raises(ConfigError, match=rf"^x: .*{said}: .*\. Mend or upgrade its plugin\.$"):
+            typed.build(cls, {}, "x")
+
+
 def test_identity_leaves_out_what_does_not_change_the_result():
     one, two = (typed.identity(typed.build(Settings, {"hidden_size": 4, "workers": n}, "x")) for n in (1, 8))
     assert one == two

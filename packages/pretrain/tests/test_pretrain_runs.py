@@ -6,6 +6,8 @@ One reference run is shared; every further run starts TorchTitan again, so there
 import dataclasses
 import json
 import math
+import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from core import checkpoints
 from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from pretrain_support import Tiny, TinyConfig, write_tokens
@@ -50,6 +53,16 @@ def job(output: Path, tokens: Path, *, architecture=None, **inputs: Path) -> Job
         seed=7,
         architecture=architecture or Tiny(TinyConfig()),
     )
+
+
+class Evil:
+    """A pickle that makes a folder when it is read."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (self.folder,)
 
 
 def losses(output: Path) -> dict[int, float]:
@@ -132,6 +145,40 @@ def test_a_killed_run_resumes_with_the_same_losses_to_the_bit(reference, tokens,
     output, expected = reference
     assert losses(stage.output) == losses(output)
     assert summary["validation_loss"] == expected["validation_loss"]
+
+
+def test_damaged_checkpoints_are_passed_over_and_that_is_said(reference, tokens, tmp_path):
+    output, expected = reference
+    stage = job(tmp_path / "damaged", tokens)
+    shutil.copytree(output / "checkpoint", stage.output / "checkpoint")
+    shutil.copy(output / "metrics.jsonl", stage.output / "metrics.jsonl")
+    (last,) = (stage.output / "checkpoint" / "step-12").glob("*.distcp")
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    # As an older release left them: without a seal; and with a command in a pickle.
+    step_8 = stage.output / "checkpoint" / "step-8"
+    (step_8 / checkpoints.SEAL).unlink()
+    (step_8 / ".metadata").write_bytes(pickle.dumps(Evil(str(tmp_path / "executed"))))
+    summary = TorchTitanPretrain(SETTINGS).run(stage)
+    first, second = summary["notes"]
+    assert first.startswith("checkpoint step-12 is damaged (__0_0.distcp has ")
+    assert first.endswith(": training goes on from step-8")
+    assert "checkpoint step-8 cannot be read (" in second
+    assert "posix.mkdir, which no checkpoint has" in second
+    assert not (tmp_path / "executed").exists()
+    assert losses(stage.output) == losses(output)
+    assert summary["validation_loss"] == expected["validation_loss"]
+    for file in ("metrics.jsonl", "checkpoint/step-12/.metadata", "checkpoint/step-12/seal.json"):
+        assert (stage.output / file).read_bytes() == (output / file).read_bytes(), (
+            "nothing of this run is in the artifact"
+        )
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_saved_is_called_that(tokens, tmp_path):
+    stage = job(tmp_path / "full", tokens)
+    (stage.output / "checkpoint" / "step-4").mkdir(parents=True)
+    (stage.output / "checkpoint" / "step-4" / "__0_0.distcp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"the disk of .* is full: free space and start again; finished work is kept"):
+        TorchTitanPretrain(SETTINGS).run(stage)
 
 
 def test_two_ranks_train_as_one(reference, tokens, tmp_path):

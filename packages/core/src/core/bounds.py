@@ -46,13 +46,13 @@ class Bounds:
         for place, number in _numbers(value, where):
             if not self._admit(number):
                 or_else = or_null if place == where else ""
-                raise ConfigError(f"{place}={number:.12g}: must be {self._number()}{or_else}.")
+                raise ConfigError(f"{place}={_shown(number)}: must be {self._number()}{or_else}.")
 
     def _number(self) -> str:
         if self.ge is not None and self.le is not None:
-            return f"from {self.ge:.12g} to {self.le:.12g}"
+            return f"from {_shown(self.ge)} to {_shown(self.le)}"
         limits = (("at least", self.ge), ("above", self.gt), ("at most", self.le), ("below", self.lt))
-        return " and ".join(f"{word} {limit:.12g}" for word, limit in limits if limit is not None)
+        return " and ".join(f"{word} {_shown(limit)}" for word, limit in limits if limit is not None)
 
     def _length(self) -> str:
         if self.min_length is None:
@@ -62,6 +62,10 @@ class Bounds:
     def _admit(self, number: float) -> bool:
         above = (self.ge is None or number >= self.ge) and (self.gt is None or number > self.gt)
         return above and (self.le is None or number <= self.le) and (self.lt is None or number < self.lt)
+
+
+def _shown(number: float) -> str:
+    return f"{number:.12g}" if isinstance(number, float) else str(number)
 
 
 def check_finite(value: Any, where: str) -> None:

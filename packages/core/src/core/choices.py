@@ -36,7 +36,7 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     if prefix == "~" or not (top_level or group in options):
         if value and catalog.package_of(group, value) is not None:  # its package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
-        if prefix != "~" and parts[0] in GROUPS and len(parts) > 1:
+        if prefix != "~" and parts[0] in (*GROUPS, "observers") and len(parts) > 1:
             prefix = "++"
         return [f"{prefix}{override.lstrip('+~')}"]
     chosen = [part.strip(" '\"") for part in value.strip("[] ").split(",") if part.strip()]

@@ -4,8 +4,10 @@ import argparse
 import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from core.errors import UserError, cannot_write
@@ -60,6 +62,41 @@ def warn_about_broken(registry: Registry) -> None:
         print(f"warning: {message}", file=sys.stderr)
 
 
+def printable(text: str) -> str:
+    """Return text that cannot steer a terminal: what came from files and pages may hold its control sequences."""
+    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal asked the command to end; it ends as after Ctrl-C, with a message and what there is of a report."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Raise :class:`Terminated` in the main thread for signals whose default is to end the process at once.
+
+    A signal that is ignored, as ``nohup`` does, stays ignored.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise Terminated(number)
+
+    ends = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ends = []
+    for number in ends:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ends:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def carry_out(work: Callable[[], int], interrupted: str = "interrupted.") -> int:
     """Do the work of a command and return its exit code; only our own mistakes give a traceback.
 
@@ -71,15 +108,17 @@ def carry_out(work: Callable[[], int], interrupted: str = "interrupted.") -> int
     the operating system refuses (``OSError``) 2         ``error: <file>: <reason>.``
     nobody reads the output any more           1         nothing
     Ctrl-C                                     130       ``interrupted``
+    SIGTERM (Slurm, Kubernetes), SIGHUP        128 + n   ``interrupted``
     ========================================== ========= ============================
 
     Args:
         work: Returns the exit code where all goes well. It may parse the arguments too.
-        interrupted: What to tell a user who pressed Ctrl-C.
+        interrupted: What to tell a user who pressed Ctrl-C, or whose scheduler asked the command to end.
     """
     try:
         try:
-            return _code(work, interrupted)
+            with _ended_by_signals():
+                return _code(work, interrupted)
         finally:
             sys.stdout.flush()  # here, for Python's own flush at its exit would complain of a pipe without a reader
     except BrokenPipeError:
@@ -95,8 +134,11 @@ def _code(work: Callable[[], int], interrupted: str) -> int:
     try:
         return work()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
+    except Terminated as ended:
+        print(f"{ended}: {interrupted}", file=sys.stderr)
+        return 128 + ended.number
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return 130

@@ -114,8 +114,9 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
             config = _resolve(composed)
         except OmegaConfBaseException as error:
             raise ConfigError(_explain_reference(error)) from error
-        effect.let_size_win(config, effect.keys_by_source(ROOT, normalised, "arch"), registry)
-    keys = [key_of(override) for override in overrides]
+        keys = [key_of(override) for override in overrides]
+        effect.let_size_win(config, ROOT, normalised, registry)
+        effect.let_list_win(config, ROOT, normalised, keys)
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)
     return config
@@ -200,7 +201,7 @@ def _check_choices(
         if not isinstance(node, DictConfig) or "name" not in node:
             key = _given_below(f"posttrain.{name}", overrides) or f"posttrain.{name}"
             known = options.get("posttrain", {})
-            guess = nearest(str(name), known)
+            guess = "" if name in known else nearest(str(name), known)
             raise ConfigError(f"{key}: {name} is no method of this run.{guess} Add it: '+posttrain=[{name}]'.")
 
 
@@ -250,6 +251,9 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
     """Turn Hydra's message into one line that names the key and the nearest existing one."""
     text = str(error)
     match = re.search(r"Could not override '([^']+)'", text)
+    if match and "/" in match[1]:
+        group, _, part = match[1].partition("@")[0].partition("/")
+        return f"{group}.{part}: the chosen option of {group} uses no {part}, so there is none to choose."
     if match:
         return f"{match[1]}: unknown key: {match[1].rpartition('.')[0]} has no settings."
     match = re.search(r"Could not delete from config\. '([^']+)' does not exist", text)

@@ -2,16 +2,21 @@
 
 Environment variables: ``SMALLWRIGHT_PLUGINS=a,b`` loads only those (by entry-point name; core itself always),
 ``SMALLWRIGHT_DISABLE_PLUGINS=a,b`` leaves those out before they are imported, ``SMALLWRIGHT_TRACE_HOOKS=1`` prints
-every hook call with its results, ``SMALLWRIGHT_STRICT=1`` makes a broken plugin fatal.
+every hook call with its results, ``SMALLWRIGHT_STRICT=1`` makes a broken plugin fatal, and
+``SMALLWRIGHT_PLUGIN_SECONDS=120`` gives a plugin more time to load than 20 seconds.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,10 +43,11 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
     Raises:
         ConfigError: a plugin file is missing or broken, or (strict mode) any plugin is, or two register a name.
     """
+    _seconds()  # refuses a wrong value before it is a plugin's failure
     registry = Registry()
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
-    registry.hooks = manager.hook
+    registry.hooks, registry.manager = manager.hook, manager
     if os.environ.get("SMALLWRIGHT_TRACE_HOOKS"):
         manager.trace.root.setwriter(lambda text: print(text, end="", file=sys.stderr))
         manager.enable_tracing()
@@ -95,17 +101,20 @@ def _load_one(
     module = None
     try:
         _check_name(registry, described)
-        module = load_module()
-        api_version = getattr(module, "PLUGIN_API_VERSION", None)
-        _check_api_version(api_version)
-        manager.register(module, name=described["name"])
-        manager.check_pending()
-        _collect(registry, manager, module, described)
-    except Exception as error:
+        with _time_limit(described["name"]):
+            module = load_module()
+            api_version = getattr(module, "PLUGIN_API_VERSION", None)
+            _check_api_version(api_version)
+            manager.register(module, name=described["name"])
+            manager.check_pending()
+            _collect(registry, manager, module, described)
+    except (Exception, SystemExit, _TooSlow) as error:
         if module is not None and manager.is_registered(module):
             manager.unregister(module)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        reason = f"{type(error).__name__}: {first_line}" if not isinstance(error, _RefusedPlugin) else first_line
+        reason = first_line if isinstance(error, _RefusedPlugin | _TooSlow) else f"{type(error).__name__}: {first_line}"
+        if isinstance(error, SystemExit):
+            reason = f"calls sys.exit({error.code!r}) while it is loaded"
         record = PluginRecord(
             status="failed", reason=reason, traceback=traceback.format_exc(), api_version=api_version, **described
         )
@@ -116,6 +125,49 @@ def _load_one(
 
 class _RefusedPlugin(Exception):
     """A plugin that core does not take; the message is for the user."""
+
+
+class _TooSlow(BaseException):
+    """A plugin that is not loaded in time; no ``except Exception`` of its own hides it."""
+
+
+@contextlib.contextmanager
+def _time_limit(plugin: str) -> Iterator[None]:
+    """Interrupt a plugin that takes too long to load, such as one that waits for the network or runs for ever.
+
+    Only the main thread can be interrupted, and only where the system has timers.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    seconds = _seconds()
+
+    def interrupt(*_: object) -> None:
+        raise _TooSlow(
+            f"is not loaded after {seconds:g} seconds. SMALLWRIGHT_DISABLE_PLUGINS={plugin} leaves it out, "
+            f"SMALLWRIGHT_PLUGIN_SECONDS={2 * seconds:g} waits longer"
+        )
+
+    started, before = time.monotonic(), signal.signal(signal.SIGALRM, interrupt)
+    delay, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # and again, where a bare except went on
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if delay:  # somebody else's alarm
+            signal.setitimer(signal.ITIMER_REAL, max(delay - (time.monotonic() - started), 1e-3), interval)
+
+
+def _seconds() -> float:
+    text = os.environ.get("SMALLWRIGHT_PLUGIN_SECONDS") or "20"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise ConfigError(f"SMALLWRIGHT_PLUGIN_SECONDS={text}: give seconds above 0 and below 86400.")
+    return seconds
 
 
 def _check_name(registry: Registry, described: dict[str, Any]) -> None:

@@ -8,16 +8,74 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from core.choices import key_of
 from core.data.recipe import several
 from core.errors import ConfigError
+from core.kinds import GROUPS
 from core.registry import Registry
 
 LIKE = ("scorer", "classifier")
 """Settings of a recipe that its steps can be ``like``."""
 
 
-def keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set[str]]:
-    """Return which settings of a group each file of options has, in Hydra's order, and last the command line."""
+def let_size_win(config: dict[str, Any], root: str, overrides: Sequence[str], registry: Registry) -> None:
+    """Take from ``config["arch"]`` the numbers that were set before its size was named.
+
+    An option may name a size and other numbers beside it. Who names another size, on the command line or in a file that
+    is read later, means that size: of what was set before, only what no size sets is kept.
+
+    Args:
+        config: The composed configuration, which is changed.
+        root: Name of the root of every configuration.
+        overrides: The command line, as Hydra was given it.
+    """
+    arch = config.get("arch")
+    if not isinstance(arch, dict) or arch.get("name") not in registry.names("architectures"):
+        return
+    if arch.keys() <= {"name", "size", "initializer"}:
+        return  # nothing to take
+    sizes: Mapping[str, Mapping[str, Any]] = getattr(
+        registry.get("architectures", str(arch["name"])).load_config(), "SIZES", {}
+    )
+    size = arch.get("size")
+    if not isinstance(size, str) or size not in sizes:
+        return
+    own = [key.split(".")[1] for key in map(key_of, overrides) if key.startswith("arch.")]
+    set_by = [*map(set, _files(root, overrides, "arch")), set(own)]
+    naming = max((place for place, source in enumerate(set_by) if "size" in source), default=0)
+    earlier: set[str] = set().union(*set_by[:naming]) - set().union(*set_by[naming:])
+    of_sizes: set[str] = set().union(*sizes.values())
+    for key in earlier & arch.keys() & of_sizes:
+        number = isinstance(arch[key], (int, float)) and not isinstance(arch[key], bool)
+        if key in sizes[size] or number:
+            del arch[key]
+
+
+def let_list_win(config: Mapping[str, Any], root: str, overrides: Sequence[str], keys: Sequence[str]) -> None:
+    """Take from an option's mapping what is told of items that a list of the command line no longer has.
+
+    The option ``eval=smollm2`` names tasks, and examples for each of them: ``eval.tasks=[piqa]`` means piqa's alone.
+
+    Args:
+        config: The composed configuration, which is changed.
+        root: Name of the root of every configuration.
+        overrides: The command line, as Hydra was given it.
+        keys: What the command line sets.
+    """
+    for group in GROUPS:
+        node = config.get(group)
+        own = {key.split(".")[1] for key in keys if key.startswith(f"{group}.")}
+        lists = [name for name in own if isinstance(node, dict) and isinstance(node.get(name), list)]
+        files = _files(root, overrides, group) if lists else []
+        for name in lists:
+            former = next((file[name] for file in reversed(files) if isinstance(file.get(name), list)), [])
+            for other, told in node.items() if isinstance(node, dict) else ():
+                if other not in own and isinstance(told, dict) and told and set(told) <= set(map(str, former)):
+                    node[other] = {item: value for item, value in told.items() if item in map(str, node[name])}
+
+
+def _files(root: str, overrides: Sequence[str], group: str) -> list[dict[str, Any]]:
+    """Return what each file of options sets of a group, in Hydra's order."""
     loader = GlobalHydra.instance().config_loader()
     found = []
     for entry in loader.compute_defaults_list(root, list(overrides), RunMode.RUN).defaults:
@@ -29,37 +87,10 @@ def keys_by_source(root: str, overrides: Sequence[str], group: str) -> list[set[
         if loaded is not None and package != group:
             node = OmegaConf.select(loaded.config, group, throw_on_missing=False)
         if isinstance(node, DictConfig):
-            found.append({str(key) for key in node})
-    own = [override.lstrip("+").partition("=")[0] for override in overrides]
-    return [*found, {key.split(".")[1] for key in own if key.startswith(f"{group}.")}]
-
-
-def let_size_win(config: dict[str, Any], set_by: Sequence[set[str]], registry: Registry) -> None:
-    """Take from ``config["arch"]`` the numbers that were set before its size was named.
-
-    An option may name a size and other numbers beside it. Who names another size, on the command line or in a file that
-    is read later, means that size: of what was set before, only what no size sets is kept.
-
-    Args:
-        config: The composed configuration, which is changed.
-        set_by: Which settings of ``arch`` each source has, in order.
-    """
-    arch = config.get("arch")
-    if not isinstance(arch, dict) or arch.get("name") not in registry.names("architectures"):
-        return
-    sizes: Mapping[str, Mapping[str, Any]] = getattr(
-        registry.get("architectures", str(arch["name"])).load_config(), "SIZES", {}
-    )
-    size = arch.get("size")
-    if not isinstance(size, str) or size not in sizes:
-        return
-    naming = max((place for place, source in enumerate(set_by) if "size" in source), default=0)
-    earlier: set[str] = set().union(*set_by[:naming]) - set().union(*set_by[naming:])
-    of_sizes: set[str] = set().union(*sizes.values())
-    for key in earlier & arch.keys() & of_sizes:
-        number = isinstance(arch[key], (int, float)) and not isinstance(arch[key], bool)
-        if key in sizes[size] or number:
-            del arch[key]
+            plain = OmegaConf.to_container(node, resolve=False)
+            assert isinstance(plain, dict)
+            found.append({str(key): value for key, value in plain.items()})
+    return found
 
 
 def let_step_win(config: Mapping[str, Any], keys: Sequence[str], registry: Registry) -> None:
@@ -98,9 +129,9 @@ def refuse_without_effect(config: Mapping[str, Any], keys: Sequence[str]) -> Non
     for where, recipe in recipes.items():
         for key in keys:
             part, _, setting = key.removeprefix(f"{where}.").partition(".")
-            if not key.startswith(f"{where}.") or not setting:
+            if not key.startswith(f"{where}."):
                 continue
-            if part == "source" and recipe.get("paths") is not None:
+            if part == "source" and setting and recipe.get("paths") is not None:
                 raise ConfigError(f"{key}: changes nothing, for {where}.paths is set and no source makes files.")
             if part in LIKE:
                 _refuse_overruled(key, setting.partition(".")[0], where, recipe, part)
@@ -110,6 +141,8 @@ def _refuse_overruled(key: str, setting: str, where: str, recipe: Mapping[str, A
     steps = recipe.get("steps")
     nodes = {label: node for label, node in steps.items() if isinstance(node, Mapping)} if steps else {}
     alike = [label for label, node in nodes.items() if node.get("like") and node["like"] == recipe.get(part)]
-    if alike and all(setting in nodes[label] for label in alike):
+    if not alike:
+        raise ConfigError(f"{key}: changes nothing, for no step of this recipe is like {where}.{part}.")
+    if setting and all(setting in nodes[label] for label in alike):
         own = " and ".join(f"{where}.steps.{label}.{setting}" for label in alike)
         raise ConfigError(f"{key}: changes nothing, for each step that is like {where}.{part} has its own. Set {own}.")

@@ -2,7 +2,10 @@
 
 import difflib
 import errno
-from collections.abc import Iterable
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -25,11 +28,69 @@ class ArtifactError(UserError):
     """An artifact is locked, incomplete or damaged."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_IN_WORDS = re.compile(r"no space left on device|os error 28\b|disk quota exceeded|os error 122\b", re.IGNORECASE)
+"""What libraries in other languages write where Python would raise an ``OSError`` with ``errno``."""
+_PERHAPS_FULL = re.compile(r"PytorchStreamWriter failed|unexpected pos|file write failed", re.IGNORECASE)
+"""What torch says of any write that fails: the disk is asked whether it is full."""
+_ALMOST_NOTHING = 16 * 2**20
+"""Bytes: with fewer free than this, a write that failed found the disk full."""
+
+
 def cannot_write(error: OSError, place: object) -> str:
     """Return one line for an error of the operating system met while writing below ``place``."""
-    if error.errno == errno.ENOSPC:
-        return f"the disk of {place} is full: free space and start again; finished work is kept."
+    if error.errno in FULL:
+        what = "disk" if error.errno == errno.ENOSPC else "disk quota"
+        return f"the {what} of {place} is full: free space and start again; finished work is kept."
     return f"{place} cannot be written: {error.strerror or error}."
+
+
+def full_disk(error: BaseException, place: Path) -> str | None:
+    """Return the line for a full disk where that is what ended the work, however it was raised; otherwise None.
+
+    Args:
+        error: What was raised. Its causes are looked at too, and what ranks of a distributed checkpoint report in it.
+        place: Where the work wrote to; an error that names a file is taken at its word.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return cannot_write(cause, cause.filename or place)
+        text = str(cause)
+        if _FULL_IN_WORDS.search(text) or (_PERHAPS_FULL.search(text) and nearly_full(place)):
+            return full_line(place)
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+        failures = getattr(one, "failures", None)  # torch.distributed.checkpoint's, by rank
+        for failure in failures.values() if isinstance(failures, dict) else ():
+            waiting += [part for part in failure if isinstance(part, BaseException)]
+
+
+def nearly_full(place: Path) -> bool:
+    """Whether the disk of a path has so little left that nothing more can be written, not even why."""
+    return _free(place) < _ALMOST_NOTHING
+
+
+def full_line(place: object) -> str:
+    """Return the line for a full disk."""
+    return cannot_write(OSError(errno.ENOSPC, "full"), place)
+
+
+def _free(place: Path) -> int:
+    """Bytes that are free on the disk of a path, which need not exist."""
+    for folder in (place, *place.parents):
+        if folder.exists():
+            return shutil.disk_usage(folder).free
+    return _ALMOST_NOTHING
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

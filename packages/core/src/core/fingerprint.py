@@ -1,11 +1,15 @@
 """What stands for the content of input files in an identity."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib.resources
 import importlib.util
 import json
+import os
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,8 @@ from core.registry import Registry
 
 FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".txt", ".txt.gz", ".bin", ".ftz")
 """A name with one of these is a file's, and no hub id or name that a library knows."""
+SETTLED = 2.0
+"""Seconds that a file must have been as it is before its digest is remembered: the coarsest clock of a file system."""
 
 
 def identity(config: Any, registry: Registry, where: str) -> Any:
@@ -35,6 +41,30 @@ def identity(config: Any, registry: Registry, where: str) -> Any:
             place = f"{where}.{field.name}"
             plain[field.name] = [_content(name, registry, place) or name for name in names]
     return plain
+
+
+def named_files(config: Any) -> tuple[str, ...]:
+    """Return the user's files that settings declared with ``files=True`` name; of a folder, all in it.
+
+    What a package brings is not among them: its code stands for it.
+    """
+    if not dataclasses.is_dataclass(config):
+        return ()
+    files: list[Path] = []
+    for name in _named(config):
+        place = Path(name)
+        if place.is_file():
+            files.append(place)
+        elif place.is_dir():
+            files += sorted(path for path in place.rglob("*") if path.is_file())
+    return tuple(dict.fromkeys(os.path.abspath(file) for file in files))
+
+
+def _named(config: Any) -> Iterator[str]:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("files") and value is not None:
+            yield from (value,) if isinstance(value, str) else value
 
 
 def fingerprint(file: str) -> str:
@@ -77,7 +107,8 @@ def _content(name: str, registry: Registry, where: str) -> str | None:
     if name in registry.names("benchmarks"):
         return _local_digest(registry.get("benchmarks", name).resource())
     package, colon, relative = name.partition(":")
-    if colon and package.isidentifier() and importlib.util.find_spec(package) is not None:
+    spec = importlib.util.find_spec(package) if colon and package.isidentifier() else None
+    if spec is not None and spec.submodule_search_locations is not None:
         resource = Path(str(importlib.resources.files(package))) / relative
         if resource.is_file():
             return _local_digest(resource)
@@ -87,16 +118,29 @@ def _content(name: str, registry: Registry, where: str) -> str | None:
 
 
 def _local_digest(path: Path) -> str:
-    """SHA-256, remembered by path, size and time of change, so that planning over many files is quick."""
+    """SHA-256, remembered so that planning over many files is quick.
+
+    A file is the same while its path, inode, size and both times are. The time of change is set by the system alone:
+    ``cp -p`` and ``rsync -t`` keep only the other one. A file of this moment may change again within the same tick of
+    the clock, and is not remembered.
+    """
     stat = path.stat()
-    key = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+    key = [str(path.resolve()), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
     cache = Path.home() / ".cache" / "smallwright" / "digests" / f"{store.digest({'key': key})}.json"
-    if cache.is_file():
-        return str(json.loads(cache.read_text()))
+    if (known := _remembered(cache)) is not None:
+        return known
     value = store.file_digest(path)
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        writing.write_json(cache, value)
-    except OSError:  # a cache that cannot be written costs time, nothing else
-        pass
+    if time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED:
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            writing.write_json(cache, value)
     return value
+
+
+def _remembered(cache: Path) -> str | None:
+    """Return the digest in a file of the cache; None where there is none, or what is there is damaged."""
+    try:
+        value = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else None

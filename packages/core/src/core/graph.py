@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from core import advice, typed
+from core import advice, names, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
 from core.errors import ConfigError, MissingPluginError
-from core.fingerprint import fingerprint
+from core.fingerprint import fingerprint, named_files
 from core.fingerprint import identity as content_identity
 from core.interfaces import Initializer
 from core.kinds import GROUPS
@@ -92,7 +92,7 @@ class _Builder:
         spec = StageSpec(
             name=name,
             folder=folder or name,
-            label=label or (architecture.label() if architecture else entry.name),
+            label=names.shorten(label or (architecture.label() if architecture else entry.name)),
             entry=entry,
             config=config,
             inputs=inputs or {},
@@ -100,7 +100,7 @@ class _Builder:
             executor=executor,
             content=content_identity(config, self.registry, where or name) if content is None else content,
             parts=parts,
-            external_files=external_files,
+            external_files=(*external_files, *named_files(config)),
             seed=self.seed,
         )
         return self._add(spec)
@@ -123,7 +123,10 @@ class _Builder:
         executor = self._executor()
         if not several(node):
             return {"corpus": self._data("data", node, executor)}
-        return {f"corpus-{label}": self._data(f"data.{label}", part, executor) for label, part in node.items()}
+        return {
+            f"corpus-{names.check(str(label), 'a recipe of data')}": self._data(f"data.{label}", part, executor)
+            for label, part in node.items()
+        }
 
     def _executor(self) -> ExecutorChoice:
         settings = self._node("executor", "executor")
@@ -133,7 +136,7 @@ class _Builder:
     def _data(self, where: str, node: Mapping[str, Any], executor: ExecutorChoice) -> StageSpec:
         """Add the stage of the recipe at ``where``: ``data``, or ``data.<label>`` where there are several."""
         node = dict(node)
-        name = str(node.get("name", "data"))
+        name = names.check(str(node.get("name", "data")), f"{where}.name")
         stage = where.replace(".", "-")
         if "corpus" in node:
             node.pop("name", None)
@@ -173,7 +176,7 @@ class _Builder:
             executor=executor,
             content=content,
             parts=tuple(step.entry for step in steps),
-            external_files=files or (),
+            external_files=(*(files or ()), *(file for step in steps for file in named_files(step.config))),
         )
 
     def _architecture(
@@ -257,7 +260,7 @@ class _Builder:
             architecture = model.architecture
             assert architecture is not None
             entry.build(config).check_plan(f"posttrain.{name}", architecture.build(), tokenizer.build())
-            label = f"{name}-{architecture.label()}"
+            label = f"{names.check(str(name), 'a method of posttrain')}-{architecture.label()}"
             inputs = {"model": model, "tokens": tokens}
             model = self._new(
                 name,

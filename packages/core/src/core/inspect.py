@@ -106,24 +106,33 @@ def _artifacts(corpus: Path) -> list[Path]:
     if not (corpus / "logs").is_dir():
         return [corpus]
     report = corpus / "report.json"
-    stages = _json(report)["stages"] if report.is_file() else []
-    found = [Path(stage["artifact"]) for stage in stages if stage["name"].split("-")[0] == "data"]
+    found = _read(report, _corpora_of_report) if report.is_file() else []
     if not found:  # a run that is not finished has no report
-        found = [Path(_json(job)["output"]) for job in sorted((corpus / "logs").glob("data*.job.json"))]
+        found = [_read(job, lambda content: Path(content["output"])) for job in _jobs(corpus)]
     if not found:
         raise InputError(f"{corpus}: this run has no data stage.")
     return found
 
 
-def _json(path: Path) -> Any:
+def _jobs(run: Path) -> list[Path]:
+    return [path for path in sorted((run / "logs").glob("data*.job.json")) if not path.name.endswith(".error.json")]
+
+
+def _corpora_of_report(report: Any) -> list[Path]:
+    return [Path(stage["artifact"]) for stage in report["stages"] if stage["name"].split("-")[0] == "data"]
+
+
+def _read(path: Path, what: Callable[[Any], Any]) -> Any:
+    """Return what a function finds in a JSON file, and say so where the file is not what it should be."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}). Give a folder store/data/<name> instead.") from error
+        return what(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} is damaged ({said}). Give a folder store/data/<name> instead.") from error
 
 
 def render(findings: "Findings", width: int) -> str:
-    """Show findings on a terminal."""
+    """Show findings on a terminal; what came from pages and files cannot steer it."""
     looked = "" if findings.read == findings.documents else f", {findings.read:,} of them read"
     lines = [f"{findings.name}: {findings.documents:,} documents{looked}"]
     if findings.funnel:
@@ -157,7 +166,7 @@ def render(findings: "Findings", width: int) -> str:
                 lines.append(f"   {error}")
             lines += textwrap.wrap(_one_line(sample.text[:width]), _columns() - 3, initial_indent="   ",
                                    subsequent_indent="   ") or ["   (no text)"]  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join(map(_shown, lines))
 
 
 def _bars(histogram: dict[str, Any]) -> list[str]:
@@ -177,8 +186,11 @@ def _line(sample: "Sample", width: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return the text on one line, without control characters: the web's text must not steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
+    return " ".join(text.split())
+
+
+def _shown(line: str) -> str:
+    return cli.printable(line).replace("\n", " ")
 
 
 def _columns() -> int:

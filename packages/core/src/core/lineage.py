@@ -6,6 +6,7 @@ python -m core.lineage crawl/page.warc.gz --store store
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -77,34 +78,48 @@ def made_from(artifact: Path) -> dict[str, Any]:
         "stage": manifest["stage"],
         "plugin": manifest["identity"].get("plugin"),
         "git_commit": manifest.get("git_commit"),
-        "files": [str(artifact / name) for name in manifest["files"]]
-        if manifest["folder"] == "crawl"
-        else manifest["external_files"],
-        "inputs": {role: made_from(Path(path)) for role, path in manifest["inputs"].items()},
+        "files": [str(artifact / name) for name in manifest["files"] if manifest["folder"] == "crawl"]
+        + manifest["external_files"],
+        "inputs": {role: made_from(_place(path, artifact)) for role, path in manifest["inputs"].items()},
     }
+
+
+def _place(path: str, artifact: Path) -> Path:
+    """Return where an input of an artifact is: beside it, in a store that was moved or copied since."""
+    beside = artifact.parent.parent / Path(path).parent.name / Path(path).name
+    return beside if (beside / store.MANIFEST).is_file() else Path(path)
 
 
 def used_by(origin: Path, root: Path) -> Iterator[str]:
     """Yield the artifacts of a store that were made from ``origin``, directly or not.
+
+    Args:
+        origin: An artifact or an input file, its path resolved.
 
     Raises:
         ArtifactError: a manifest is damaged.
     """
     folders = [path.parent for path in sorted(root.glob(f"*/*/{store.MANIFEST}"))]
     manifests = {folder: manifest for folder in folders if (manifest := store.load_manifest(folder)) is not None}
+    uses = {folder: _uses(folder, manifest, origin) for folder, manifest in manifests.items()}
     reached = {str(origin)}
     reached |= {str(artifact) for artifact in manifests if origin.is_file() and artifact in origin.parents}
     growing = True
     found: list[str] = []
     while growing:
         growing = False
-        for artifact, manifest in manifests.items():
-            uses = set(manifest["inputs"].values()) | set(manifest["external_files"])
-            if str(artifact) not in reached and uses & reached:
+        for artifact in manifests:
+            if str(artifact) not in reached and uses[artifact] & reached:
                 reached.add(str(artifact))
                 found.append(str(artifact))
                 growing = True
     yield from found
+
+
+def _uses(artifact: Path, manifest: Mapping[str, Any], origin: Path) -> set[str]:
+    """Return the paths of what an artifact was made from, its files only where a file is asked for."""
+    files = map(os.path.realpath, manifest["external_files"] if origin.is_file() else ())
+    return {*(str(_place(path, artifact)) for path in manifest["inputs"].values()), *files}
 
 
 def render(result: Mapping[str, Any]) -> str:

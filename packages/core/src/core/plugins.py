@@ -100,10 +100,11 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
     for record in registry.plugins:
         entries = [e for e in registry.entries() if (e.plugin, e.distribution) == (record.name, record.distribution)]
         clash = record.status == "ok" and record.distribution in clashes
+        observes = registry.observes(record.name) if record.status == "ok" else []
         rows.append(
             {
                 "name": record.name,
-                "kind": ", ".join(sorted({entry.kind for entry in entries}))
+                "kind": ", ".join(sorted({entry.kind for entry in entries} | ({"observers"} if observes else set())))
                 or ("configs" if record.status == "ok" else ""),
                 "distribution": record.distribution,
                 "version": record.version,
@@ -113,6 +114,7 @@ def describe(registry: Registry) -> list[dict[str, Any]]:
                 "offers": {
                     kind: [e.name for e in entries if e.kind == kind] for kind in sorted({e.kind for e in entries})
                 },
+                "observes": observes,
                 "configs": sorted(options.get(record.distribution, [])) if record.status == "ok" else [],
             }
         )
@@ -125,9 +127,11 @@ def render(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         offers = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in row["offers"].items())
         configs = f"configs: {', '.join(row['configs'])}" if row["configs"] else ""
-        what = row["reason"] if row["status"] != "ok" else "; ".join(filter(None, [offers, configs]))
+        observes = f"observes: {', '.join(row['observes'])}" if row["observes"] else ""
+        said = "; ".join(filter(None, [offers, observes, configs]))
+        what = row["reason"] if row["status"] != "ok" else said
         if row["status"] == "clash":
-            what += f" Offers {'; '.join(filter(None, [offers, configs]))}"
+            what += f" Offers {said}"
         lines.append(f"{row['name']:16} {row['distribution']:32} {row['version']:10} {row['status']:8} {what}")
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core import bases, kinds, typed
 from core.catalog import install_hint
-from core.errors import ConfigError, MissingPluginError, nearest
+from core.errors import ConfigError, MissingPluginError, UserError, nearest
 
 LOCAL_VERSION = "local file"
 """How the version of a file given with ``--plugin`` begins."""
@@ -61,7 +61,10 @@ class Entry:
             if values:
                 raise ConfigError(f"{where}: {self.name} takes no settings, got {', '.join(values)}.")
             return None
-        built = typed.build(config_class, values, where)
+        try:
+            built = typed.build(config_class, values, where)
+        except SystemExit as error:
+            raise ConfigError(f"{where}: {self.origin} calls sys.exit({error.code!r}) for these settings.") from error
         return bases.complete(built, kinds.BY_NAME[self.kind].config_base, self.origin)
 
     def load(self) -> Any:
@@ -85,9 +88,12 @@ class Entry:
         module_name, _, attribute = reference.partition(":")
         try:
             module = importlib.import_module(module_name)
-        except ImportError as error:
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:  # whatever a plugin's module does when it is imported
+            said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
             raise MissingPluginError(
-                f"{self.kind} {self.name!r} of {self.origin} cannot be imported ({reference}): {error}"
+                f"{self.kind} {self.name!r} of {self.origin} cannot be imported ({reference}): {said}"
             ) from error
         if not hasattr(module, attribute):
             raise MissingPluginError(f"{self.kind} {self.name!r} of {self.origin}: no {attribute!r} in {module_name}")
@@ -121,7 +127,9 @@ class Registry:
         """Config package to distribution."""
         self.plugins: list[PluginRecord] = []
         self.hooks: Any = None
-        """The pluggy hook caller, for observers."""
+        """The pluggy hook caller."""
+        self.manager: Any = None
+        """The pluggy manager of the plugins that work."""
 
     def add(self, entry: Entry) -> None:
         """Add a name. When several plugins offer the same name, ``get`` refuses it."""
@@ -130,6 +138,17 @@ class Registry:
     def versions(self) -> dict[str, str]:
         """Versions of the working plugins, by distribution."""
         return {record.distribution: record.version for record in self.plugins if record.status == "ok"}
+
+    def origin(self, plugin: str | None) -> str:
+        """Distribution and version of a plugin by its name, for people."""
+        found = next((record for record in self.plugins if record.name == plugin), None)
+        return f"{found.distribution} {found.version}" if found is not None else str(plugin)
+
+    def observes(self, plugin: str) -> list[str]:
+        """Hooks of a run that a plugin observes."""
+        module = self.manager.get_plugin(plugin) if self.manager is not None else None
+        callers = (self.manager.get_hookcallers(module) or ()) if module is not None else ()
+        return sorted(caller.name for caller in callers if not caller.name.startswith("register_"))
 
     def clashes(self) -> list[tuple[list[Entry], str]]:
         """Return the entries of each name that several plugins offer, and the line that names them and the fix."""

@@ -18,13 +18,17 @@ def write(
     config: Mapping[str, Any],
     root: Path,
     seconds: float,
+    run_id: str | None = None,
 ) -> dict[str, Path]:
     """Collect the manifests of a run's stages and write both reports, also of a run that failed.
+
+    Args:
+        run_id: What names the run and no other, as ``id`` of the report.
 
     Returns:
         Paths of the two files, by ``json`` and ``html``.
     """
-    report = collect(name, stages, outcomes, config, root, seconds)
+    report = {"id": run_id, **collect(name, stages, outcomes, config, root, seconds)}
     paths = {"json": directory / "report.json", "html": directory / "report.html"}
     writing.write_json(paths["json"], report)
     writing.write_text(paths["html"], report_html.render(report))
@@ -66,7 +70,8 @@ def collect(
         if outcome is not None and outcome.error:
             row["error"] = outcome.error
         if manifest is not None:
-            row |= {"seconds_when_made": manifest["seconds"], "peak_memory_bytes": manifest["peak_memory_bytes"]}
+            said = {"seconds_when_made": "seconds", "peak_memory_bytes": "peak_memory_bytes"}
+            row |= {key: manifest[name] for key, name in said.items() if name in manifest}
             _place(report, spec, manifest)
         elif spec.folder == "data":
             _add_corpus(report, spec, {"funnel": _unfinished_funnel(spec.directory(root))})
@@ -81,7 +86,7 @@ def collect(
 
 def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any]) -> None:
     """Put a stage's summary where readers of the report look for it."""
-    summary = manifest["summary"] or {}
+    summary = manifest.get("summary") or {}
     if spec.folder == "eval":
         model = spec.inputs["model"].name
         report["eval"] += [{"model": model, **row} for row in summary.get("eval", [])]
@@ -118,7 +123,10 @@ def _made_from(spec: StageSpec, root: Path) -> dict[str, Any] | None:
 
 def _unfinished_funnel(artifact: Path) -> list[Any]:
     path = artifact / "funnel.json"
-    return json.loads(path.read_text()) if path.is_file() else []
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except ValueError:  # a report of what failed says at least the rest
+        return []
 
 
 def _feeds(spec: StageSpec, stages: Sequence[StageSpec]) -> bool:

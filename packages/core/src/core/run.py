@@ -9,22 +9,23 @@ override (key=value); add --config to see them all. Stages that an earlier run f
 run goes on where it stopped when the same command is given again.
 """
 
+import contextlib
 import dataclasses
-import errno
 import itertools
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import alignment, cli, compose, discovery, graph, report, show_config, store
+from core import alignment, cli, compose, discovery, graph, names, observers, report, show_config, store
 from core.data.recipe import several
-from core.errors import InputError, UserError, cannot_write
+from core.errors import ArtifactError, InputError, UserError, cannot_write, full_line, nearly_full
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
 from core.registry import Registry
@@ -50,6 +51,10 @@ class Run:
     directory: Path
     config: Mapping[str, Any]
     stages: list[StageOutcome] = dataclasses.field(default_factory=list)
+    id: str = dataclasses.field(default_factory=lambda: f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}")
+    """Names this run and no other, also beside runs of the same name and folder: ``20260101-120000-1a2b3c4d``."""
+    observers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of each plugin that observes and has some, by its name: built, as its dataclass."""
 
 
 class StageFailed(Exception):
@@ -75,6 +80,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
+    settings = observers.settings(config.get("observers"), registry)
     name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
     root = Path(str(config["store"])).resolve()
     try:
@@ -84,30 +90,38 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
     except OSError as error:
         place = config["run_dir"] or Path("runs").resolve()
         raise InputError(f"{cannot_write(error, place)} Or give another run_dir=<dir>.") from error
-    run = Run(name=str(name), directory=directory, config=config)
-    registry.hooks.run_started(run=run)
+    run = Run(name=str(name), directory=directory, config=config, observers=settings)
+    observers.notify(registry, run.directory, "run_started", run=run)
     started = time.monotonic()
-    failure = None
+    failure, interruption = None, None
     for spec in stages:
-        outcome = _stage(spec, run, root, plugin_files, registry)
+        stage_started = time.monotonic()
+        try:
+            outcome = _stage(spec, run, root, plugin_files, registry)
+        except KeyboardInterrupt as stopped:  # Ctrl-C, or a signal that asks the run to end: report what there is
+            interruption = stopped
+            outcome = _failed(spec, root, stage_started, "interrupted")
         run.stages.append(outcome)
-        registry.hooks.stage_finished(run=run, stage=outcome)
+        observers.notify(registry, run.directory, "stage_finished", run=run, stage=outcome)
         if outcome.status == "failed":
             failure = outcome
             break
-    if failure is not None:
-        print(f"error: stage {failure.name} failed: {failure.error}", file=sys.stderr)
+    if failure is not None and interruption is None:
+        print(cli.printable(f"error: stage {failure.name} failed: {failure.error}"), file=sys.stderr)
         print(f"       log: {directory / 'logs' / (failure.name + '.log')}; finished stages are kept.", file=sys.stderr)
     try:
-        paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=seconds, run_id=run.id)
     except OSError as error:
         print(f"error: no report: {cannot_write(error, directory)}", file=sys.stderr)
         return 1
     finally:
-        registry.hooks.run_finished(run=run)
+        observers.notify(registry, run.directory, "run_finished", run=run)
     for line in alignment.losses(json.loads(paths["json"].read_text())["eval"]):
         print(f"warning: {line}", file=sys.stderr)
     print(f"report: {paths['html']}")
+    if interruption is not None:
+        raise interruption
     return 0 if failure is None else 1
 
 
@@ -115,7 +129,7 @@ def _run_directory(given: str | None, name: str) -> Path:
     """Return the folder of this run: the given one, or a new one that no run of the same second has."""
     if given:
         return Path(given).resolve()
-    base = Path(f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{name}").resolve()
+    base = Path("runs", f"{time.strftime('%Y%m%d-%H%M%S')}-{names.shorten(name)}").resolve()
     for number in itertools.count(1):
         directory = base if number == 1 else base.with_name(f"{base.name}-{number}")
         try:
@@ -138,35 +152,53 @@ def _stage(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...],
     artifact = spec.directory(root)
     started = time.monotonic()
     try:
-        with store.lock(artifact):
-            if (manifest := store.read_manifest(artifact)) is not None:
-                print(f"{spec.name:16} reused   {artifact}")
-                if note := spec.other_code(manifest):
-                    print(f"{'':18}note: {note}")
-                return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
-            _make(spec, run, root, plugin_files, registry.versions())
+        # A finished artifact is only read: no lock, so that many runs can share one, also where nobody may write.
+        manifest = store.read_manifest(artifact)
+        if manifest is None:
+            with store.lock(artifact):
+                manifest = store.read_manifest(artifact)  # another run may have finished it a moment ago
+                if manifest is None:
+                    _make(spec, run, root, plugin_files, registry.versions())
     except BrokenPipeError:
         raise
     except (StageFailed, UserError, OSError) as error:
-        seconds = time.monotonic() - started
         message = cannot_write(error, error.filename or artifact) if isinstance(error, OSError) else str(error)
-        return StageOutcome(
-            name=spec.name, status="failed", seconds=round(seconds, 3), artifact=str(artifact), error=message
-        )
+        return _failed(spec, root, started, message)
+    if manifest is not None:
+        _tidy(artifact)
+        print(f"{spec.name:16} reused   {artifact}")
+        if note := spec.other_code(manifest):
+            print(f"{'':18}note: {note}")
+        return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
     seconds = time.monotonic() - started
     print(f"{spec.name:16} {seconds:6.1f} s {artifact}{_outcome(artifact)}")
     return StageOutcome(name=spec.name, status="ran", seconds=round(seconds, 3), artifact=str(artifact))
 
 
+def _failed(spec: StageSpec, root: Path, started: float, message: str) -> StageOutcome:
+    seconds = round(time.monotonic() - started, 3)
+    artifact = str(spec.directory(root))
+    return StageOutcome(name=spec.name, status="failed", seconds=seconds, artifact=artifact, error=message)
+
+
+def _tidy(artifact: Path) -> None:
+    """Remove what a run that was killed behind its manifest left, unless another run does so now or nobody may."""
+    if store.has_leftovers(artifact):
+        with contextlib.suppress(ArtifactError, OSError), store.lock(artifact):
+            store.tidy(artifact)
+
+
 def _outcome(artifact: Path) -> str:
-    """What came out, in a few words, where there is something short to say."""
-    summary = (store.read_manifest(artifact) or {}).get("summary") or {}
+    """What came out, in a few words, where there is something short to say, and what the stage notes."""
+    summary = (store.load_manifest(artifact) or {}).get("summary") or {}
+    notes = summary.get("notes")
+    lines = [f"note: {note}" for note in notes] if isinstance(notes, list) else []
     if "documents" in summary and summary.get("funnel"):
-        return f"\n{'':18}{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records"
+        lines.insert(0, f"{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records")
     if summary.get("dataset_forms"):
         forms = ", ".join(summary["dataset_forms"])
-        return f"\n{'':18}{summary['examples']:,} examples of {summary['read_examples']:,} rows, read as {forms}"
-    return ""
+        lines.insert(0, f"{summary['examples']:,} examples of {summary['read_examples']:,} rows, read as {forms}")
+    return "".join(f"\n{'':18}{line}" for line in lines)
 
 
 def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], plugins: Mapping[str, str]) -> None:
@@ -174,6 +206,7 @@ def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], 
     job_file, log_file = logs / f"{spec.name}.job.json", logs / f"{spec.name}.log"
     progress_file, error_file = logs / f"{spec.name}.progress", job_file.with_suffix(".error.json")
     job = spec.job(root, plugin_files, plugins)
+    job = dataclasses.replace(job, record={**job.record, "run": run.id})
     job.write(job_file)
     progress_file.write_text("")
     error_file.unlink(missing_ok=True)
@@ -200,6 +233,8 @@ def _make(spec: StageSpec, run: Run, root: Path, plugin_files: tuple[str, ...], 
                 process.wait()
     if process.returncode != 0:
         raise StageFailed(_reason(process.returncode, error_file, log_file))
+    if store.load_manifest(job.output) is None:
+        raise StageFailed("it ended without a word and without its manifest; did it call os._exit?")
 
 
 def _reason(code: int, error_file: Path, log_file: Path) -> str:
@@ -210,8 +245,10 @@ def _reason(code: int, error_file: Path, log_file: Path) -> str:
         return f"{failure['type']}: {str(failure['message']).strip().splitlines()[0]}"
     if code == -9:
         return "it was killed (SIGKILL); when the machine ran out of memory, give it less work at a time."
-    if shutil.disk_usage(log_file.parent).free < 64 * 1024:  # too little for the worker to say so itself
-        return cannot_write(OSError(errno.ENOSPC, "full"), log_file.parent)
+    if nearly_full(log_file.parent):  # too little for the worker to say so itself
+        return full_line(log_file.parent)
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}."
     tail = log_file.read_text(errors="replace").strip().splitlines()[-1:]
     return f"it ended with code {code}: {' '.join(tail) or 'it left no word; is another run using this run_dir?'}"
 

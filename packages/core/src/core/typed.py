@@ -63,6 +63,7 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
             size, or what ``__post_init__`` refuses.
     """
     given = dict(values or {})
+    hints = _hints(cls, where)
     fields = _fields(cls)
     for key in given:
         if key not in fields:
@@ -79,7 +80,6 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
             raise ConfigError(f"{where}.size={size}: unknown size.{guess} Sizes: {', '.join(sizes)}.")
         chosen = {key: value for key, value in given.items() if value is not None}
         given = {**(sizes[size] if size is not None else {}), **chosen}
-    hints = typing.get_type_hints(cls)
     converted = {key: _checked(cls, key, value, hints[key], _below(where, key)) for key, value in given.items()}
     for name in unset(cls, given):
         key = _below(where, name)
@@ -90,6 +90,22 @@ def build(cls: type, values: Mapping[str, Any] | None, where: str) -> Any:
         raise ConfigError(_placed(str(error), where, fields)) from None
     except ValueError as error:
         raise ConfigError(_placed(str(error), where, fields)) from error
+    except Exception as error:  # a plugin's own mistake
+        raise _mistake(cls, where, error) from error
+
+
+def _hints(cls: type, where: str) -> dict[str, Any]:
+    """Return the types of the fields, or say whose settings have none."""
+    try:
+        _fields(cls)
+        return typing.get_type_hints(cls)
+    except Exception as error:
+        raise _mistake(cls, where, error) from error
+
+
+def _mistake(cls: type, where: str, error: Exception) -> ConfigError:
+    name = f"{cls.__module__}.{getattr(cls, '__qualname__', cls)}"
+    return ConfigError(f"{where}: {name} fails with {type(error).__name__}: {error}. Mend or upgrade its plugin.")
 
 
 def bounds(cls: type, name: str) -> Bounds:
@@ -225,6 +241,8 @@ def _wrong(value: Any, hint: Any, where: str) -> ConfigError:
             example = f" Write [{value}]."
         elif kinds & {dict, Mapping}:
             example = f" Write {{key: {value}}}."
+        elif bool in kinds:
+            example = " Write true or false."
         elif str in kinds and not where.endswith("]"):
             text = str(value).lower() if isinstance(value, bool) else value
             example = f" In quotes it is text: '{where}=\"{text}\"'."

@@ -1,7 +1,8 @@
 """Run one stage in this process: ``python -m core.worker <job.json> <parent>``. Started by :mod:`core.run`.
 
 A process per stage keeps engines apart, gives memory back, and lets settings be in the environment before Python
-starts. The exit code is 0, or 1 with the reason in ``<job>.error.json``.
+starts. The inputs are read first and compared with their manifests, which takes seconds where the stage takes minutes.
+The exit code is 0, or 1 with the reason in ``<job>.error.json``.
 """
 
 import errno
@@ -15,10 +16,13 @@ import traceback
 from pathlib import Path
 
 from core import store
-from core.errors import InputError, UserError, cannot_write
+from core.errors import InputError, UserError, cannot_write, full_disk
 from core.interfaces import Job
 from core.process import die_with_parent, plugin_files_environment
 from core.writing import write_json
+
+NEVER_READ = ("checkpoint",)
+"""Folders of an artifact that no later stage reads; the largest of all files are there."""
 
 
 def main(job_file: Path, parent: int) -> int:
@@ -32,8 +36,13 @@ def main(job_file: Path, parent: int) -> int:
     except BaseException as error:
         traceback.print_exc()
         message = str(error) or type(error).__name__
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS):
+        if isinstance(error, SystemExit):
+            message = f"the stage called sys.exit({error.code!r})"
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
             message = cannot_write(error, error.filename or place)
+            error = InputError(message)
+        elif full := full_disk(error, place):
+            message = full
             error = InputError(message)
         failure = {"message": message, "user": isinstance(error, UserError), "type": type(error).__name__}
         write_json(job_file.with_suffix(".error.json"), failure)
@@ -45,6 +54,8 @@ def _run(job: Job) -> None:
     started = time.time()
     os.environ.update(plugin_files_environment(job.plugin_files))
     assert job.stage is not None
+    for folder in job.inputs.values():
+        store.check_content(folder, unread=NEVER_READ)
     summary = job.stage.run(job)
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     record = {

@@ -54,13 +54,13 @@ def commit(path: Path) -> None:
         IsADirectoryError: a file was written, and a folder has its name. The folder stays.
     """
     partial = path.with_name(path.name + ENDING)
-    _sync(partial)
+    sync(partial)
     if path.is_dir():
         if not partial.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         shutil.rmtree(path)  # a folder can only be renamed to a name that nothing has
     partial.replace(path)
-    _sync_names(path.parent)
+    sync_names(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -82,14 +82,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, default=str))
 
 
-def _sync(written: Path) -> None:
+def sync(written: Path) -> None:
     """Wait until a file, or every file and name of a folder, is on the disk."""
     if not written.is_dir():
         return _sync_content(written)
     for folder, _, files in os.walk(written):
         for name in files:
             _sync_content(Path(folder) / name)
-        _sync_names(Path(folder))
+        sync_names(Path(folder))
 
 
 def _sync_content(file: Path) -> None:
@@ -97,7 +97,7 @@ def _sync_content(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """Wait until the names of a folder are on the disk, where the system can (Windows cannot)."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -242,6 +243,34 @@ def test_killed_packing_goes_on_and_gives_the_same_bytes(corpus, tokenizer, tmp_
     assert resumed[0] > 20, "the first file was done again"
     for name in ("train.bin", "validation.bin", "train.offsets.npy", "validation.offsets.npy", "meta.json"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_packing_that_is_killed_at_its_end_moves_what_is_left(corpus, tokenizer, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    pack(corpus, tokenizer, tmp_path / "whole")
+    replace, done = Path.replace, []
+
+    def move(path, target):
+        done.append(path)
+        if len(done) == at:
+            raise Killed
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", move)
+    for at in itertools.count(1):
+        done.clear()
+        output = tmp_path / str(at)
+        try:
+            pack(corpus, tokenizer, output)
+            break
+        except Killed:
+            at = 0  # and the next time nothing is in the way
+            pack(corpus, tokenizer, output)
+        for name in ("train.bin", "validation.bin", "train.offsets.npy", "validation.offsets.npy", "meta.json"):
+            assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert len(done) == 3 + 1 + 4 + 1, "three corpus files, the last journal, the moves, meta.json"
 
 
 def test_two_documents_give_one_to_each_side(tokenizer, tmp_path):

@@ -14,7 +14,7 @@ class TorchTitanConfig:
 
     steps: int = setting(260, ge=1)
     """Optimizer steps."""
-    seq_len: int = setting(256, ge=1)
+    seq_len: int = setting(256, ge=1, le=2**31 - 1)
     """Tokens per training sequence; documents are packed into sequences and do not see each other."""
     global_batch_size: int = setting(4, ge=1)
     """Sequences per optimizer step, over all ranks; tokens per step are this times ``seq_len``."""
@@ -40,7 +40,7 @@ class TorchTitanConfig:
     """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = setting(None, ge=1)
     """Sequences of the validation file to measure the loss on; None: all."""
-    nproc: int = setting(1, ge=1, identity=False)
+    nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
     """Sequences per rank in one forward pass; the rest accumulates. None: all of the rank's share at once."""

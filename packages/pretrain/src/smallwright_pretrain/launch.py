@@ -6,14 +6,23 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from core.errors import UserError
+from core.errors import InputError, UserError, full_line, nearly_full
 from core.process import die_with_parent
 
 JOB_FILE = "job.json"
 ERROR_FILE = "error.json"
 SUMMARY_FILE = "summary.json"
 REFERENCE_FILE = "reference.json"
+
+
+class DamagedCheckpoint(Exception):
+    """The ranks could not read a checkpoint; the message says why, and ``name`` is its folder's."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
 
 
 def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> None:
@@ -23,6 +32,7 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
         job_file: What :meth:`core.interfaces.Job.write` wrote; the ranks answer in its folder.
 
     Raises:
+        DamagedCheckpoint: the one that they would go on from.
         core.errors.UserError: what the user can mend.
         RuntimeError: anything else, in one line; the traceback is in the log.
     """
@@ -35,16 +45,27 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
     code = run_child([sys.executable, *module], environment)
     if code == 0:
         return
-    if error_path.exists():
-        error = json.loads(error_path.read_text())
+    if error := _reported(error_path):
         print(error["traceback"], file=sys.stderr)
+        if error["kind"] == "checkpoint":
+            raise DamagedCheckpoint(error["checkpoint"], error["message"])
         if error["kind"] == "user":
             raise UserError(error["message"])
         raise RuntimeError(f"pretraining failed: {error['message']}")
+    if nearly_full(job_file.parent):  # too little for a rank to say so itself
+        raise InputError(full_line(job_file.parent))
     if code < 0:
         hint = " The machine may have run out of memory: lower pretrain.micro_batch_size." if code == -9 else ""
         raise RuntimeError(f"pretraining was ended by signal {-code}.{hint} Run again to resume.")
     raise RuntimeError(f"pretraining ended with exit code {code}; see the log.")
+
+
+def _reported(path: Path) -> dict[str, Any] | None:
+    """What the first failing rank said; None where it was ended before it could."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def run_child(command: list[str], environment: Mapping[str, str]) -> int:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from core.engines import importing
-from core.errors import UserError
+from core.errors import UserError, full_disk
 from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE
+from smallwright_pretrain.records import METRICS, read_records
 
 
 def main(job_file: Path) -> None:
@@ -30,18 +31,31 @@ def main(job_file: Path) -> None:
     except UserError as error:
         _report(work, "user", str(error))
         raise
-    except Exception as error:
-        _report(work, "error", f"{type(error).__name__}: {error}")
+    except BaseException as error:  # what torch raises of a checkpoint is no Exception
+        from smallwright_pretrain.checkpoints import UnreadableCheckpoint, said
+
+        if isinstance(error, UnreadableCheckpoint):
+            _report(work, "checkpoint", str(error), checkpoint=error.name)
+        elif full := full_disk(error, work):
+            _report(work, "user", full)
+        else:
+            _report(work, "error", said(error))
         raise
 
 
-def _report(work: Path, kind: str, message: str) -> None:
+def _report(work: Path, kind: str, message: str, **more: str) -> None:
     """Leave the first error for the stage; what other ranks report afterwards follows from it."""
+    text = json.dumps({"kind": kind, "message": message, "traceback": traceback.format_exc(), **more})
+    place = work / ERROR_FILE
     try:
-        with (work / ERROR_FILE).open("x", encoding="utf-8") as file:
-            json.dump({"kind": kind, "message": message, "traceback": traceback.format_exc()}, file)
-    except FileExistsError:
-        pass
+        file = place.open("x", encoding="utf-8")
+    except OSError:  # another rank was first, or there is no place for a word
+        return
+    try:
+        with file:
+            file.write(text)
+    except OSError:  # half a report is none; the stage looks at the disk itself
+        place.unlink(missing_ok=True)
 
 
 def _run(job: Job, work: Path) -> None:
@@ -80,6 +94,7 @@ def _run(job: Job, work: Path) -> None:
         name=type(architecture).__name__,
         tokens=tokens,
         output=job.output,
+        work=work,
         seed=job.seed,
     )
     trainer = config.build()
@@ -100,7 +115,7 @@ def _run(job: Job, work: Path) -> None:
             f"pretrain.learning_rate (now {settings.learning_rate:g}) or raise pretrain.warmup_steps (now "
             f"{settings.warmup_steps}){precise}."
         ) from error
-    if trainer.validator.windows() and not _is_measured(job.output / "metrics.jsonl", trainer.step):
+    if trainer.validator.windows() and not _is_measured(job.output / METRICS, trainer.step):
         trainer.validator.validate(trainer.model_parts, trainer.step)
     rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
@@ -125,8 +140,6 @@ def _is_measured(metrics: Path, step: int) -> bool:
     that all ranks must enter or leave out together.
     """
     import torch.distributed
-
-    from smallwright_pretrain.titan import read_records
 
     answer = [any(record["step"] == step and "validation_loss" in record for record in read_records(metrics))]
     torch.distributed.broadcast_object_list(answer, src=0)

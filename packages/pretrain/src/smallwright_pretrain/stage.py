@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
@@ -18,11 +19,21 @@ from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, run_child, run_ranks
+from smallwright_pretrain.launch import (
+    JOB_FILE,
+    REFERENCE_FILE,
+    SUMMARY_FILE,
+    DamagedCheckpoint,
+    run_child,
+    run_ranks,
+)
 from smallwright_pretrain.plan import plan
+from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
+CHECKPOINTS = "checkpoint"
+"""Folder in the artifact, as TorchTitan names it."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -49,7 +60,9 @@ class TorchTitanPretrain(Trainer):
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse heads that vLLM, with which the checkpoint will be compared, cannot serve here."""
+        """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
+        compared, cannot serve here."""
+        self._check_ranks()
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
@@ -68,10 +81,29 @@ class TorchTitanPretrain(Trainer):
         # The ranks work on no documents, and so need no executor.
         dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
-        run_ranks(work / JOB_FILE, self.config.nproc, environment)
+        notes = self._train(job, work, environment)
         verification = self._verify(job.output, work / REFERENCE_FILE, environment)
         summary = json.loads((work / SUMMARY_FILE).read_text())
+        summary |= {"notes": notes} if notes else {}
         return self._summary(job, meta, summary, verification, time.monotonic() - started)
+
+    def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
+        """Run the ranks, from the newest whole checkpoint; return what there is to say of those that are not whole."""
+        notes: list[str] = []
+        while True:
+            _, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
+            notes += damaged
+            for note in damaged:
+                print(note, file=sys.stderr)
+                job.progress(0, self.config.steps, "steps", note)
+            try:
+                run_ranks(work / JOB_FILE, self.config.nproc, environment)
+            except DamagedCheckpoint as error:
+                checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
+                notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
+                print(notes[-1], file=sys.stderr)
+                continue
+            return notes
 
     def _check(self, job: Job) -> TokensMeta:
         config = self.config
@@ -83,9 +115,13 @@ class TorchTitanPretrain(Trainer):
                 f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
                 f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
             )
-        if config.device == "cpu" and config.nproc > _cores():
-            raise UserError(f"pretrain.nproc={config.nproc}: this machine has {_cores()} cores. Use at most as many.")
+        self._check_ranks()
         return meta
+
+    def _check_ranks(self) -> None:
+        ranks = self.config.nproc
+        if self.config.device == "cpu" and ranks > _cores():
+            raise UserError(f"pretrain.nproc={ranks}: this machine has {_cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
         notes, partial = {}, output / f"hf{ENDING}"
@@ -130,13 +166,10 @@ class TorchTitanPretrain(Trainer):
     ) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
-        records = [json.loads(line) for line in (job.output / "metrics.jsonl").read_text().splitlines()]
+        records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
         validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
         validation_loss = validation[-1][1] if validation else None
-        # The first logged step of a process includes its start; compilation, too.
-        timed = steps[1:] or steps
-        speed = len(timed) / sum(1 / record["tokens_per_second"] for record in timed)
         windows = (meta.train_tokens - 1) // config.seq_len
         return {
             "stored_parameters": architecture.parameters(),
@@ -149,13 +182,19 @@ class TorchTitanPretrain(Trainer):
             "validation_loss": validation_loss,
             "unigram_loss": meta.unigram_loss,
             "bits_per_byte": _bits_per_byte(validation_loss, meta),
-            "tokens_per_second": speed,
+            "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": config.tokens * architecture.flops_per_token(config.seq_len),
             "seconds": seconds,
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
         }
+
+
+def _finished_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
+    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*") if (path / ".metadata").is_file()}
+    return sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
 
 
 def _cores() -> int:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from core.progress import ProgressWriter
 from core.writing import write_text
-from torchtitan.components.checkpointer import CheckpointManager
 from torchtitan.components.loss import CrossEntropyLoss
 from torchtitan.components.metrics import MetricsProcessor
 from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
@@ -27,9 +26,11 @@ from torchtitan.protocols.model_spec import ModelSpec
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
+from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import IGNORED, TokenDataLoader, TokenFile, batch
 from smallwright_pretrain.parallelize import parallelize
+from smallwright_pretrain.records import METRICS, SPEED_FILE, append, read_records
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -54,16 +55,18 @@ class NoTokenizer(BaseTokenizer):
 
 
 class FileMetrics(MetricsProcessor):
-    """Also append every logged step to ``metrics.jsonl`` and move the progress bar, on rank 0."""
+    """Also append every logged step to ``metrics.jsonl``, and its speed elsewhere, and move the bar: on rank 0."""
 
     @dataclass(kw_only=True, slots=True)
     class Config(MetricsProcessor.Config):
         path: str = ""
+        speed: str = ""
+        """File for the speeds. Times are no part of the artifact: the same training would give other bytes."""
         steps: int = 1
 
     def __init__(self, config: Config, **context: Any) -> None:
         super().__init__(config, **context)
-        self._path = Path(config.path)
+        self._path, self._speed = Path(config.path), Path(config.speed)
         self._steps = config.steps
         self._writes = torch.distributed.get_rank() == 0
         self._progress = ProgressWriter()
@@ -93,9 +96,9 @@ class FileMetrics(MetricsProcessor):
             lr=next(value for name, value in extra.items() if name.startswith("lr/")),
             grad_norm=grad_norm,
             tokens=int(extra["n_tokens_seen"]),
-            tokens_per_second=round(rate, 1),
         )
         if self._writes:
+            append(self._speed, {"step": step, "tokens_per_second": round(rate, 1)})
             self._progress(step, self._steps, "steps", f"loss {global_avg_loss:.3f}, {rate:,.0f} tokens/s")
         super().log(step, global_avg_loss, global_max_loss, grad_norm, extra_metrics=extra_metrics)
 
@@ -106,19 +109,7 @@ class FileMetrics(MetricsProcessor):
 
     def _append(self, **record: Any) -> None:
         if self._writes:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a metrics file; a line cut short by a kill is left out."""
-    records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+            append(self._path, record)
 
 
 class FileValidator(BaseValidator):
@@ -224,7 +215,14 @@ class PackedTrainer(Trainer):
 
 
 def trainer_config(
-    settings: TorchTitanConfig, *, model: Any, name: str, tokens: Path, output: Path, seed: int
+    settings: TorchTitanConfig,
+    *,
+    model: Any,
+    name: str,
+    tokens: Path,
+    output: Path,
+    seed: int,
+    work: Path | None = None,
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -233,6 +231,7 @@ def trainer_config(
         name: The architecture's name, for logs.
         tokens: The tokens artifact.
         output: Where ``checkpoint/`` and ``metrics.jsonl`` go.
+        work: Where the speeds go; None: beside the metrics.
     """
     recompute = {"none": None, "selective": SelectiveAC.Config(), "full": FullAC.Config()}
     return PackedTrainer.Config(
@@ -274,7 +273,7 @@ def trainer_config(
         parallelism=ParallelismConfig(
             spmd_backend="partial_dtensor", data_parallel_replicate_degree=settings.replicate
         ),
-        checkpoint=CheckpointManager.Config(
+        checkpoint=Checkpoints.Config(
             enable=True,
             interval=settings.checkpoint_interval,
             keep_latest_k=settings.keep_latest,
@@ -286,7 +285,8 @@ def trainer_config(
         metrics=FileMetrics.Config(
             log_freq=settings.log_interval,
             disable_color_printing=True,
-            path=str(output / "metrics.jsonl"),
+            path=str(output / METRICS),
+            speed=str((work or output) / SPEED_FILE),
             steps=settings.steps,
         ),
         validator=FileValidator.Config(

@@ -118,16 +118,18 @@ class DecoderConfig:
                 for heads in range(1, self.hidden_size // 2 + 1)
                 if self.hidden_size % (2 * heads) == 0 and heads % self.num_key_value_heads == 0
             ]
+            near = f"one of {_nearest(fitting, self.num_attention_heads)}, " if fitting else ""
             raise ConfigError(
                 f"num_attention_heads={self.num_attention_heads}: must divide hidden_size={self.hidden_size} where "
-                f"head_dim is not set. Use {f'one of {fitting}, ' if fitting else ''}a hidden_size such as "
+                f"head_dim is not set. Use {near}a hidden_size such as "
                 f"{_multiple(self.hidden_size, 2 * self.num_attention_heads)}, or set head_dim."
             )
         if self.num_attention_heads % self.num_key_value_heads:
             divisors = [n for n in range(1, self.num_attention_heads + 1) if self.num_attention_heads % n == 0]
             raise ConfigError(
                 f"num_key_value_heads={self.num_key_value_heads}: must divide "
-                f"num_attention_heads={self.num_attention_heads}. Use one of {divisors}."
+                f"num_attention_heads={self.num_attention_heads}. Use one of "
+                f"{_nearest(divisors, self.num_key_value_heads)}."
             )
         if self.resolved_head_dim % 2:
             raise ConfigError(
@@ -288,12 +290,12 @@ def check_activation(name: str) -> None:
     module, _, function = name.partition(":")
     if name in ACTIVATIONS:
         return
+    if module in sys.modules and not callable(getattr(sys.modules[module], function, None)):
+        raise ConfigError(f"arch.activation={name}: {module} has no function {function}.")
     package, *below = module.split(".")
     if package in sys.stdlib_module_names:
         raise ConfigError(f"arch.activation={name}: Python's own functions take no tensors. Name one of torch's kind.")
     if module in sys.modules:
-        if not callable(getattr(sys.modules[module], function, None)):
-            raise ConfigError(f"arch.activation={name}: {module} has no function {function}.")
         return
     try:
         spec = importlib.util.find_spec(package)
@@ -322,6 +324,11 @@ def _layers(name: str, text: str, of: int) -> list[int]:
             )
         found += range(first, last + 1)
     return found
+
+
+def _nearest(numbers: list[int], to: int) -> list[int]:
+    """Return the eight that are nearest, in order: enough to choose from."""
+    return sorted(sorted(numbers, key=lambda number: abs(number - to))[:8])
 
 
 def _multiple(value: int, of: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 
 from core import fingerprint
+from core import names as path_names
 from core.catalog import install_hint
 from core.checks import check_target
 from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
@@ -46,7 +47,7 @@ class RecipeConfig:
 class LocalExecutorConfig:
     """Settings of the executor ``local``: processes of this machine."""
 
-    workers: int = setting(-1, ge=-1, identity=False)
+    workers: int = setting(-1, ge=-1, le=65_536, identity=False)
     """Processes; -1: one per core."""
 
     def __post_init__(self) -> None:
@@ -99,6 +100,7 @@ def plan_steps(recipe: RecipeConfig, registry: Registry, where: str = "data") ->
     missing = {}
     planned = []
     for label, node in recipe.steps.items():
+        path_names.check(str(label), f"a label of {where}.steps")
         use, settings = step_settings(label, node, where)
         named = node is not None and "use" in {**(node.get("like") or {}), **node}
         if use not in known:

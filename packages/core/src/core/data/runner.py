@@ -5,9 +5,12 @@ shards; a killed run goes on with the others.
 """
 
 import contextlib
+import dataclasses
 import json
 import math
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ from core.data.executor import Executor, LocalExecutor
 from core.data.recipe import PlannedStep, RecipeConfig, expand, plan_steps
 from core.data.steps import LARGEST_TABLE, CorpusStep, ForeignStep, Step, StepContext
 from core.data.truth import against_truth
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, Stage
 
 SCORE_BINS = 25
 MOST_SHARDS = 99_999
+PARTS = "steps|paths|scorer|classifier|source|shards"
+"""Keys of a recipe, as messages name them."""
 SCORE_RANGE = (0.0, 5.0)
 
 
@@ -35,6 +40,15 @@ class Recipe(Stage):
 
     def run(self, job: Job) -> dict[str, Any]:
         """Make ``documents/``, ``rejected/`` and ``funnel.json`` in ``job.output``."""
+        several = job.name.startswith("data-")  # then each recipe has its own place in the configuration
+        where = job.name.replace("-", ".", 1) if several else "data"
+        try:
+            return self._run(job)
+        except UserError as error:
+            said = re.sub(rf"\bdata\.({PARTS})\b", rf"{where}.\1", str(error))
+            raise type(error)(said) from error
+
+    def _run(self, job: Job) -> dict[str, Any]:
         registry = discovery.load(job.plugin_files)
         planned = plan_steps(self.config, registry)
         files = self._files(job)
@@ -42,18 +56,18 @@ class Recipe(Stage):
         steps: list[Step | CorpusStep] = []
         for position, step in enumerate(planned):
             made = _make(step)
-            made.bind(
-                StepContext(
-                    label=step.label,
-                    position=position,
-                    seed=job.seed,
-                    files=files,
-                    rejected=job.output / "rejected",
-                    ledgers=ledgers,
-                    reports=job.output / "reports" / f"{position:02d}-{step.label}",
-                    plugin_files=job.plugin_files,
-                )
+            context = StepContext(
+                label=step.label,
+                position=position,
+                seed=job.seed,
+                files=files,
+                rejected=job.output / "rejected",
+                ledgers=ledgers,
+                reports=job.output / "reports" / f"{position:02d}-{step.label}",
+                plugin_files=job.plugin_files,
             )
+            with _keys_of(step.label, step.config):
+                made.bind(context)
             steps.append(made)
         shards = self.config.shards or len(files)
         if shards > MOST_SHARDS:
@@ -61,12 +75,13 @@ class Recipe(Stage):
         labels = [step.label for step in planned]
         try:
             with job.executor or LocalExecutor(plugin_files=job.plugin_files) as executor:
-                corpus = _Passes(job, executor, shards=shards, labels=labels).run(steps)
+                passes = _Passes(job, executor, shards=shards, labels=labels)
+                corpus = passes.run(steps)
         except BaseException:
             with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
                 writing.write_json(job.output / "funnel.json", _finished_part(ledgers, labels))
             raise
-        funnel = _funnel(ledgers, labels)
+        funnel = _funnel(ledgers, labels, ranks=shards, finished=passes.done_steps)
         writing.write_json(job.output / "funnel.json", funnel)
         summary: dict[str, Any] = {"funnel": funnel, "files": len(files), "rejected_folder": "rejected"}
         summary |= _describe(corpus, job.output / "rejected")
@@ -90,6 +105,19 @@ class Recipe(Stage):
         if "crawl" not in job.inputs:
             raise ConfigError("data.paths is not set and the recipe has no source: give data.paths=[<files>].")
         return tuple(sorted(str(path) for path in (job.inputs["crawl"] / "files").iterdir()))
+
+
+@contextlib.contextmanager
+def _keys_of(label: str, config: Any) -> Iterator[None]:
+    """Say of an error that begins with a setting of a step where the setting is: ``data.steps.<label>.<key>``."""
+    try:
+        yield
+    except UserError as error:
+        fields = {field.name for field in dataclasses.fields(config)} if dataclasses.is_dataclass(config) else set()
+        word = re.match(r"\w+(?=[=:\[])", str(error))
+        if word is None or word[0] not in fields:
+            raise
+        raise type(error)(f"data.steps.{label}.{error}") from error
 
 
 def _make(planned: PlannedStep) -> Step | CorpusStep:
@@ -117,6 +145,8 @@ class _Passes:
         self.shards = shards
         self.labels = labels
         self.done_steps = 0
+        self.lost = False
+        """Whether a finished shard had to be taken back: what later passes left may be gone too."""
 
     def run(self, steps: list[Step | CorpusStep]) -> Path:
         pipeline: list[PipelineStep] = []
@@ -131,10 +161,13 @@ class _Passes:
                         break  # whole-corpus steps need a document; the funnel says which step removed the last
                 assert corpus is not None
                 work = self.job.scratch(f"corpus_steps/{position:02d}-{label}")
-                for phase in step.phases(corpus, work):
-                    tasks = phase.tasks or self.shards
-                    self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
-                applied = step.pass_step(work)
+                with _keys_of(label, step.config):
+                    for phase in step.phases(corpus, work):
+                        tasks = phase.tasks or self.shards
+                        if self.lost:
+                            writing.remove(self.job.scratch(f"logs/{position:02d}-{label}-{phase.name}"))
+                        self._execute(f"{position:02d}-{label}-{phase.name}", phase.pipeline, tasks)
+                    applied = step.pass_step(work)
                 assert step.context is not None
                 applied.bind(step.context)
                 pipeline = [applied]
@@ -148,9 +181,19 @@ class _Passes:
         """Run a pass that ends in a folder of documents."""
         target = target or self.job.scratch(f"passes/{name}")
         head = [ReadDocuments(corpus)] if corpus is not None else []
+        self._forget_lost(name, pipeline, target)
         self._execute(name, [*head, *pipeline, WriteDocuments(target)], self.shards)
         self.done_steps += len(pipeline)
         return target
+
+    def _forget_lost(self, name: str, pipeline: list[PipelineStep], target: Path) -> None:
+        """Take back the mark of every finished rank whose documents or accounts are gone, so that it runs again."""
+        for mark in sorted((self.job.scratch(f"logs/{name}") / "completions").glob("*")):
+            made = [target / f"{mark.name}.parquet"]
+            made += [path for step in pipeline if isinstance(step, Step) for path in step.accounts(int(mark.name))]
+            if self.lost or not all(path.is_file() for path in made):
+                mark.unlink()
+                self.lost = True
 
     def _execute(self, name: str, pipeline: list[PipelineStep], tasks: int) -> None:
         def finished(shards: int) -> None:
@@ -160,11 +203,21 @@ class _Passes:
         self.executor.run(pipeline, tasks, self.job.scratch(f"logs/{name}"), finished)
 
 
-def _funnel(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
-    """Add up the ledgers of all ranks, and check that what a step kept is what the next one got."""
+def _funnel(ledgers: Path, labels: list[str], *, ranks: int, finished: int) -> list[dict[str, Any]]:
+    """Add up the ledgers of all ranks, and check that what a step kept is what the next one got.
+
+    Args:
+        finished: Steps that ran, from the first; a later one had no document left to see.
+    """
     funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
         total = _total(ledgers, position, label)
+        if position < finished and len(total["ranks"]) != ranks:
+            missing = sorted(set(range(ranks)) - total["ranks"])
+            raise AssertionError(
+                f"step {label!r} has no account of shard {', '.join(map(str, missing[:5]))} of {ranks}"
+            )
+        del total["ranks"]
         if funnel and funnel[-1]["kept"] != total["in"]:
             raise AssertionError(f"{funnel[-1]['step']} kept {funnel[-1]['kept']} documents, {label} got {total['in']}")
         funnel.append(total)
@@ -179,7 +232,7 @@ def _finished_part(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
     funnel: list[dict[str, Any]] = []
     for position, label in enumerate(labels):
         total = _total(ledgers, position, label)
-        started = any(ledgers.glob(f"{position:02d}-{label}-*.json"))
+        started = total.pop("ranks")
         if not started or (funnel and funnel[-1]["kept"] != total["in"]):
             break
         funnel.append(total)
@@ -187,9 +240,12 @@ def _finished_part(ledgers: Path, labels: list[str]) -> list[dict[str, Any]]:
 
 
 def _total(ledgers: Path, position: int, label: str) -> dict[str, Any]:
+    """Add up what there is of the ledgers of one step; ``ranks`` says whose they are."""
     total: dict[str, Any] = {"step": label, "in": 0, "kept": 0, "rejected": Counter(), "failed": Counter()}
-    for path in sorted(ledgers.glob(f"{position:02d}-{label}-*.json")):
+    total["ranks"] = set()
+    for path in sorted(ledgers.glob(f"{position:02d}-*.json")):  # the label may have what a pattern means
         ledger = json.loads(path.read_text())
+        total["ranks"].add(int(path.stem.rpartition("-")[2]))
         total["in"] += ledger["in"]
         total["kept"] += ledger["kept"]
         total["rejected"].update(ledger["rejected"])

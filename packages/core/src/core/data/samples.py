@@ -1,6 +1,7 @@
 """What is in a corpus, for people who look: samples of what was kept and set aside, tables, histograms, clusters."""
 
 import bisect
+import contextlib
 import dataclasses
 import hashlib
 import heapq
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core import store
@@ -87,7 +89,7 @@ def look(
         characters: Length to which the text of a sample is cut.
 
     Raises:
-        InputError: the folder holds no corpus, or the step set nothing aside.
+        InputError: the folder holds no corpus, the step set nothing aside, or a file is damaged.
     """
     kept_files = [] if step else sorted((artifact / "documents").glob("*.parquet"))
     aside_files = [p for p in sorted((artifact / "rejected").glob("*.parquet")) if step in (None, _label(p))]
@@ -97,15 +99,19 @@ def look(
         what = f"step {step!r} set nothing aside" if step else "nothing is written yet"
         raise InputError(f"{artifact}: {what}.{there} Give a folder store/data/<name> of a run.")
     collector = _Collector(samples, seed, characters)
-    total = sum(pq.read_metadata(path).num_rows for path in (*kept_files, *aside_files))
+    total = 0
+    for path in (*kept_files, *aside_files):
+        with _named(path, artifact):
+            total += pq.read_metadata(path).num_rows
     every = max(1, -(-total // limit))
     read = 0
     for path, aside in [*((p, False) for p in kept_files), *((p, True) for p in aside_files)]:
-        for row in _rows(path, aside, every):
-            collector.add(row, aside)
-            read += 1
-            if read % 1000 == 0:
-                progress(read, -(-total // every))
+        with _named(path, artifact):
+            for row in _rows(path, aside, every):
+                collector.add(row, aside)
+                read += 1
+                if read % 1000 == 0:
+                    progress(read, -(-total // every))
     clusters = collector.clusters(kept_files)
     return Findings(
         name=artifact.name,
@@ -232,12 +238,32 @@ def _rows(path: Path, aside: bool, every: int) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
 
 
+@contextlib.contextmanager
+def _named(path: Path, artifact: Path) -> Iterator[None]:
+    """Name the file that something is wrong with: what reads it says what, and not where."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} is damaged ({said}). Delete {artifact}, and the next run makes it again.") from error
+
+
 def _funnel(artifact: Path) -> list[dict[str, Any]]:
     path = artifact / "funnel.json"
     if path.is_file():
-        return json.loads(path.read_text())
-    manifest = store.read_manifest(artifact)
-    return (manifest or {}).get("summary", {}).get("funnel", [])
+        with _named(path, artifact):
+            return _checked(json.loads(path.read_text(encoding="utf-8")))
+    manifest = store.load_manifest(artifact)
+    with _named(artifact / store.MANIFEST, artifact):
+        return _checked(((manifest or {}).get("summary") or {}).get("funnel") or [])
+
+
+def _checked(funnel: Any) -> list[dict[str, Any]]:
+    for row in funnel:
+        good = isinstance(row["step"], str) and all(isinstance(row[key], int) for key in ("in", "kept"))
+        if not good or not all(isinstance(row[key], dict) for key in ("rejected", "failed")):
+            raise ValueError("a row has not step, in, kept, rejected and failed")
+    return list(funnel)
 
 
 def _label(path: Path) -> str:

@@ -156,6 +156,12 @@ class Step(PipelineStep):
         if self._sink is not None:
             self._sink.write(document, step=self.context.label, outcome=outcome, reason=reason)
 
+    def accounts(self, rank: int) -> list[Path]:
+        """Return the files that a finished rank has left: its counts, and what it set aside; none without a runner."""
+        name = f"{self.context.position:02d}-{self.context.label}-{rank:05d}"
+        places = ((self.context.ledgers, ".json"), (self.context.rejected, ".parquet"))
+        return [folder / f"{name}{ending}" for folder, ending in places if folder is not None]
+
     def _finish(self, rank: int) -> None:
         self._ledger.check(self.context.label)
         if self._sink is not None:

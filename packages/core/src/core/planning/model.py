@@ -13,6 +13,7 @@ from core.planning import devices, scaling
 CACHE_BYTES = 2
 """Bytes of one value in the KV cache, which is bfloat16."""
 GIB = 2**30
+MOST_DEVICES = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,11 @@ class Hardware:
     def __post_init__(self) -> None:
         if not 0 < self.mfu <= 1:
             raise ConfigError(f"--mfu {self.mfu:g}: a share of the peak, from above 0 to 1.")
-        if self.price is not None and not self.price >= 0:
+        if self.price is not None and not 0 <= self.price < math.inf:
             raise ConfigError(f"--price {self.price:g}: US dollars an hour, 0 or more.")
         for count in self.counts:
-            if count < 1:
-                raise ConfigError(f"--devices {count}: must be at least 1.")
+            if not 1 <= count <= MOST_DEVICES:
+                raise ConfigError(f"--devices {count}: must be at least 1, and at most {MOST_DEVICES}.")
         if self.scale_lr is not None and not all(0 < value < math.inf for value in self.scale_lr):
             raise ConfigError(f"--scale-lr {self.scale_lr[0]:g} {self.scale_lr[1]:g}: both must be above 0.")
         if not math.isfinite(self.scale_lr_exponent):

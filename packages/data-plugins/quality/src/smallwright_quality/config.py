@@ -10,11 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from core.checks import check_modules
+from core.checks import check_local, check_modules
 from core.errors import ConfigError, InputError, nearest
 from core.interfaces import StepConfig
 from core.registry import Registry
 from core.typed import setting
+
+
+def _check_lists(domain_files: tuple[str, ...], url_files: tuple[str, ...], where: str) -> None:
+    for key, files in (("domain_files", domain_files), ("url_files", url_files)):
+        for file in files:
+            check_local(file, f"{where}.{key}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,10 @@ class UrlFilterConfig(StepConfig):
     """DataTrove's URLFilter, as used for FineWeb. Null: soft words do not count."""
     missing_url: Literal["keep", "reject"] = setting("reject")
     """What to do with a document that has no URL."""
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a file of hosts or URLs that is not there."""
+        _check_lists(self.domain_files, self.url_files, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -303,6 +313,10 @@ class DomainRecallConfig(StepConfig):
     (``example.co.uk``), by the list inside the tld package. The paper does not say which."""
     report_domains: int = setting(50, ge=0)
     """Number of domains in the report: those with most pages."""
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a file of domains or URLs that is not there."""
+        _check_lists(self.domain_files, self.url_files, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

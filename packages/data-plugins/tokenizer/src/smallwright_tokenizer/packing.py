@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from core.data.by_hash import id_hash
 from core.errors import UserError
-from core.writing import write_json
+from core.writing import sync, write_json
 
 from smallwright_tokenizer.corpus import HASH_RANGE, read_ids
 
@@ -29,6 +29,8 @@ class Journal:
     validation_bytes: int = 0
     empty_documents: int = 0
     corpus_tokens: dict[str, int] = dataclasses.field(default_factory=dict)
+    complete: bool = False
+    """All documents are written: what is left is to move the files to the artifact."""
 
     @classmethod
     def load(cls, path: Path) -> "Journal":
@@ -61,7 +63,7 @@ class Writer:
         self.journal = Journal.load(self._journal_path)
         self._ids: dict[str, BinaryIO] = {}
         self._starts: dict[str, BinaryIO] = {}
-        for side in SIDES:
+        for side in SIDES if not self.journal.complete else ():
             self._ids[side] = _open_at(work / f"{side}.bin", self.journal.tokens[side] * dtype.itemsize)
             self._starts[side] = _open_at(work / f"{side}.offsets", self.journal.documents[side] * 8)
 
@@ -87,16 +89,19 @@ class Writer:
 
     def finish(self, output: Path) -> Journal:
         """Move the files to the artifact and return the totals."""
-        # A run that is killed between the moves below finds no journal and starts again: its files are in two places.
-        self._journal_path.unlink(missing_ok=True)
-        for side in SIDES:
+        for side in self._ids:
             self._ids[side].close()
             self._starts[side].close()
             starts = np.fromfile(self._work / f"{side}.offsets", dtype="<i8")
             offsets = np.append(starts, np.int64(self.journal.tokens[side])).astype("<i8")
             np.save(self._work / f"{side}.offsets.npy", offsets)
-            (self._work / f"{side}.bin").replace(output / f"{side}.bin")
-            (self._work / f"{side}.offsets.npy").replace(output / f"{side}.offsets.npy")
+            sync(self._work / f"{side}.offsets.npy")
+        # A run that is killed between the moves below has its files in two places, and moves the others.
+        self.journal.complete = True
+        self.journal.save(self._journal_path)
+        for name in (f"{side}.{ending}" for side in SIDES for ending in ("bin", "offsets.npy")):
+            if (self._work / name).exists():
+                (self._work / name).replace(output / name)
         return self.journal
 
 

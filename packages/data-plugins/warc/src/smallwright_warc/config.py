@@ -4,7 +4,9 @@ import dataclasses
 import re
 from typing import Literal
 
+from core.checks import check_local
 from core.interfaces import StepConfig
+from core.registry import Registry
 from core.typed import setting
 
 OPT_OUT_SIGNALS = ("noai", "noimageai", "noml", "noindex", "noarchive", "nosnippet", "tdm-reservation")
@@ -55,6 +57,11 @@ class ReadWarcConfig(PageConfig):
     normalised form, so that scheme, host case, default port, fragment and a last slash do not matter."""
     url_files: tuple[str, ...] = setting((), files=True)
     """Files with one URL a line, plain or compressed, of any size: eight bytes of memory a URL."""
+
+    def check(self, registry: Registry, where: str) -> None:
+        """Refuse a file of URLs that is not there."""
+        for file in self.url_files:
+            check_local(file, f"{where}.url_files")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

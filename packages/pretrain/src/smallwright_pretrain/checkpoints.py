@@ -1,0 +1,151 @@
+"""TorchTitan's checkpoints, sealed when they are written, and read without running what they hold.
+
+PyTorch keeps what a checkpoint has in pickles, and a pickle can name any function to be called. Here only the classes
+that such a checkpoint consists of are taken: who can write to a store cannot make a resumed run execute something.
+
+Import after :func:`smallwright_pretrain.cpu.use_device`.
+"""
+
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from core import checkpoints
+from torch.distributed.checkpoint import CheckpointException, FileSystemReader, FileSystemWriter, Metadata
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.metadata import StorageMeta
+from torch.distributed.checkpoint.planner import ReadItem
+from torchtitan.components.checkpointer import MODEL, AsyncMode, CheckpointManager
+from torchtitan.tools.utils import GarbageCollection
+
+METADATA = "torch.distributed.checkpoint.metadata"
+ALLOWED = {
+    *((METADATA, name) for name in ("Metadata", "MetadataIndex", "StorageMeta", "TensorProperties")),
+    *((METADATA, name) for name in ("BytesStorageMetadata", "ChunkStorageMetadata", "TensorStorageMetadata")),
+    (METADATA, "_MEM_FORMAT_ENCODING"),
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    ("torch", "Size"),
+    ("torch.serialization", "_get_layout"),
+    *((module, name) for module in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
+    ("collections", "OrderedDict"),
+}
+"""Module and name of what ``.metadata`` may hold, beside torch's dtypes."""
+
+
+class UnreadableCheckpoint(Exception):
+    """A checkpoint that was not sealed cannot be read; the message says why, and ``name`` is its folder's."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
+
+
+class Checkpoints(CheckpointManager):
+    """TorchTitan's manager of checkpoints with seals, and without pickles of foreign classes."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(CheckpointManager.Config):
+        pass
+
+    @torch.no_grad()
+    def dcp_save(
+        self,
+        state_dict: dict[str, Any],
+        checkpoint_id: str,
+        async_mode: AsyncMode,
+        enable_garbage_collection: bool = False,
+        to_hf: bool = False,
+    ) -> None:
+        """Save, and seal what was saved: each rank reads its own files again, and rank 0 writes the seal."""
+        assert async_mode == AsyncMode.DISABLED
+        assert not to_hf, "the stage exports by itself"
+        folder, rank = Path(checkpoint_id), dist.get_rank()
+        if rank == 0:
+            (folder / checkpoints.SEAL).unlink(missing_ok=True)
+        dcp.save(state_dict, storage_writer=PlainWriter(checkpoint_id))
+        if enable_garbage_collection:
+            GarbageCollection.collect("after a checkpoint")
+        own = sorted(path.name for path in folder.glob(f"__{rank}_*"))
+        parts: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(parts, checkpoints.digests(folder, own))
+        if rank == 0:
+            files = {name: entry for part in parts for name, entry in part.items()}
+            checkpoints.seal(folder, {**files, **checkpoints.digests(folder, [".metadata"])})
+
+    def dcp_load(self, state_dict: dict[str, Any], checkpoint_id: str, from_hf: bool, from_quantized: bool) -> None:
+        """Load a checkpoint into ``state_dict`` and the model.
+
+        Raises:
+            UnreadableCheckpoint: it has no seal, and cannot be read.
+            RuntimeError: it is as it was written, and cannot be read here.
+        """
+        assert not from_hf, "runs start from Hugging Face weights by the stage's input init"
+        folder = Path(checkpoint_id)
+        try:
+            dcp.load(state_dict, storage_reader=PlainReader(checkpoint_id), planner=PlainPlanner())
+        except CheckpointException as error:
+            reason = said(error)
+            if not (folder / checkpoints.SEAL).exists():
+                raise UnreadableCheckpoint(folder.name, reason) from error
+            raise RuntimeError(f"checkpoint {folder} is as it was written and cannot be read: {reason}") from error
+        if MODEL in self.states:
+            self.states[MODEL].load_state_dict(state_dict)
+
+
+class PlainWriter(FileSystemWriter):
+    """Writes no path and no random id into ``.metadata``: the same training gives the same checkpoint."""
+
+    def storage_meta(self) -> StorageMeta:
+        """Return what says nothing of this run."""
+        return StorageMeta()
+
+
+class PlainReader(FileSystemReader):
+    """Reads ``.metadata``, a pickle, as plain data."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """Return the metadata.
+
+        Raises:
+            pickle.UnpicklingError: it names what no checkpoint consists of.
+        """
+        path = Path(self._get_metadata_path(kwargs.get("rank")))
+        with open(path, "rb") as file:
+            metadata = _PlainUnpickler(file).load()
+        if not isinstance(metadata, Metadata):
+            raise pickle.UnpicklingError(f"{path.name} holds {type(metadata).__name__} and no metadata")
+        if metadata.storage_meta is None:
+            metadata.storage_meta = StorageMeta()
+        metadata.storage_meta.load_id = self.load_id
+        return metadata
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in ALLOWED or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which no checkpoint has: somebody changed it")
+
+
+class PlainPlanner(DefaultLoadPlanner):
+    """Takes values that are no tensors, each a pickle, as plain data: numbers, texts, lists, tensors."""
+
+    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        """Read a value in torch's safe way, and hand it on as bytes of our own."""
+        plain = io.BytesIO()
+        torch.save(torch.load(value, weights_only=True), plain)
+        plain.seek(0)
+        super().load_bytes(read_item, plain)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says in one line; of a checkpoint's, what its first rank says."""
+    for failure, _ in error.failures.values() if isinstance(error, CheckpointException) else ():
+        return said(failure)
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,40 @@
+"""The files that a training appends a line to for every logged step."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+METRICS = "metrics.jsonl"
+"""In the artifact: what was learnt. The same training gives the same lines."""
+SPEED_FILE = "speed.jsonl"
+"""In the unfinished work: tokens per second, which no two runs have alike."""
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a file; a line cut short by a kill is left out."""
+    return list(_records(path))
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+def append(path: Path, record: dict[str, Any]) -> None:
+    """Add a record."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def mean_speed(path: Path) -> float | None:
+    """Return the mean of the logged speeds, in tokens per second; None where nothing was logged.
+
+    The first logged step of a process includes its start, and compilation.
+    """
+    speeds = [record["tokens_per_second"] for record in read_records(path) if record.get("tokens_per_second")]
+    timed = speeds[1:] or speeds
+    return len(timed) / sum(1 / speed for speed in timed) if timed else None
