@@ -177,6 +177,7 @@ class TrlStage(Stage):
             "eval_after": after,
             "resumed_from_step": checkpoint.step(last) if last else None,
             "damaged_checkpoints": damaged,
+            "notes": [f"{name} was damaged and passed over" for name in damaged],
             "seconds": round(time.monotonic() - started, 2),
         }
         shutil.rmtree(checkpoints, ignore_errors=True)
