@@ -18,8 +18,7 @@ class ExtractTextConfig(StepConfig):
     """Leave out navigation, footers, advertisements and the like."""
     quality: Literal["fast", "precise"] = setting("fast")
     """How Resiliparse finds the main content. ``fast``: by its own rules, with lists of text that these take for menus.
-    ``precise``: our rules find the article first; ``benchmarks/README.md`` has its scores beside Trafilatura's. It takes
-    about two and a half times as long as ``fast``."""
+    ``precise``: our rules find the article first. ``benchmarks/extraction_quality.py`` measures them."""
     favour: Literal["precision", "balanced", "recall"] = setting("precision")
     """What Trafilatura prefers when in doubt; FineWeb (§3.1) favours precision."""
     math: bool = setting(True)
