@@ -117,7 +117,7 @@ def test_training_learns_and_an_interruption_changes_nothing(make, model_directo
     broken = tmp_path / "broken"
     with pytest.raises(Killed):
         stage.run(make_job(broken, model_directory, stage.method, progress=KillingProgress(8)))
-    (broken / "checkpoint" / "checkpoint-9").mkdir()  # as a process killed while saving leaves it
+    (broken / "work" / "checkpoint" / "checkpoint-9").mkdir()  # as a process killed while saving leaves it
     resumed = stage.run(make_job(broken, model_directory, stage.method))
 
     assert whole["resumed_from_step"] is None
@@ -141,7 +141,7 @@ def test_training_learns_and_an_interruption_changes_nothing(make, model_directo
         assert {"rewards/accuracies", "rewards/margins"} <= lines[0].keys()
 
     output = tmp_path / "whole"
-    assert not [path for path in output.rglob("*") if path.suffix in (".bin", ".pt", ".pth")]
+    assert not [name for name in contents(output) if Path(name).suffix in (".bin", ".pt", ".pth")]
     model = AutoModelForCausalLM.from_pretrained(output / "hf")
     tokenizer = AutoTokenizer.from_pretrained(output / "hf")
     assert tokenizer.chat_template == CHATML
@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(make, model_dire
     stage = make(save_steps=2, max_steps=6, eval_fraction=0.0)
     with pytest.raises(Killed):
         stage.run(make_job(tmp_path / "out", model_directory, stage.method, progress=KillingProgress(5)))
-    weights = tmp_path / "out" / "checkpoint" / "checkpoint-4" / "model.safetensors"
+    weights = tmp_path / "out" / "work" / "checkpoint" / "checkpoint-4" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1000:-900] = bytes(100)  # of the same size: only its digest tells
     weights.write_bytes(content)

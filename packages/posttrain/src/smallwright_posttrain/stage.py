@@ -7,7 +7,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from smallwright_posttrain.model import load_model, positions, save
 from smallwright_posttrain.prepare import prepare
 from smallwright_posttrain.rows import Row
 
+CHECKPOINTS = "checkpoint"
 CHECKPOINTS_KEPT = 2
 FLASH_MODULES = {
     "flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface", "flash_attention_4": "flash_attn",
@@ -38,8 +38,8 @@ class TrlStage(Stage):
     """A post-training method: input ``model``, output ``hf/``, ``metrics.jsonl`` and ``rejected.jsonl``.
 
     Held-out loss (for preferences also reward accuracy and margin) is measured before and after training. Training
-    is the same whether or not it was interrupted. ``checkpoint/`` is removed at the end: beside the weights it holds
-    optimizer state that only a continuation needs, and pickles.
+    is the same whether or not it was interrupted. Checkpoints are unfinished work, which goes when the artifact has its
+    manifest: beside the weights they hold optimizer state that only a continuation needs, and pickles.
     """
 
     config: TrainConfig
@@ -145,7 +145,7 @@ class TrlStage(Stage):
         print(f"{data.source}: read as {', '.join(data.forms)}", flush=True)
         train = self.with_replay(data.train, data.learned, job, limit)
         model = load_model(source, job, self.config)
-        checkpoints = job.output / "checkpoint"
+        checkpoints = job.scratch(CHECKPOINTS)
         settings = trainer_settings(self.config, job, checkpoints, limit)
         transformers.set_seed(settings["seed"])
         trainer = self.trainer(model, tokenizer, settings, train, data.heldout, source, job)
@@ -180,12 +180,11 @@ class TrlStage(Stage):
             "notes": [f"{name} was damaged and passed over" for name in damaged],
             "seconds": round(time.monotonic() - started, 2),
         }
-        shutil.rmtree(checkpoints, ignore_errors=True)
         return summary
 
     def _before(self, trainer: Any, job: Job, has_heldout: bool) -> dict[str, float] | None:
         """Measure the model as it came; a continued run finds the measurement beside its checkpoints."""
-        file = job.output / "checkpoint" / "before.json"
+        file = job.scratch(CHECKPOINTS) / "before.json"
         with contextlib.suppress(OSError, ValueError):  # not measured yet, or the file is damaged
             return json.loads(file.read_text(encoding="utf-8"))
         measured = self._evaluate(trainer, job, has_heldout)
