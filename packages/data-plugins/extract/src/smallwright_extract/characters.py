@@ -33,7 +33,7 @@ def joiners_back(text: str, marks: Marks) -> str:
 
 
 LONE = re.compile(
-    r"(>\s*(?:[\u0800-\ud7ff\uf900-\uffff]|&(?!nbsp;|#160;|#xa0;)#?\w{2,8};)\s*)(?=<(?!/m[inost]))", re.IGNORECASE
+    r"(>\s*+(?:[\u0800-\ud7ff\uf900-\uffff]|&(?!nbsp;|#160;|#[xX][aA]0;)#?\w{2,8};)\s*)(?=<(?!/m[inost]))"
 )
 """A character that is all the text between two tags, as in ``<b>A</b>-<i>B</i>``; MathML's are written elsewhere."""
 
