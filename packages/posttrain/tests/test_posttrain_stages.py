@@ -170,7 +170,9 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(make, model_dire
     content[-1000:-900] = bytes(100)  # of the same size: only its digest tells
     weights.write_bytes(content)
     resumed = stage.run(make_job(tmp_path / "out", model_directory, stage.method))
-    assert resumed["damaged_checkpoints"] == ["checkpoint-4"]
+    (note,) = resumed["notes"]
+    assert note.startswith("checkpoint checkpoint-4 is damaged (model.safetensors was changed: ")
+    assert note.endswith(": training goes on from checkpoint-2")
     assert resumed["resumed_from_step"] == 2
     assert [step for step, _ in resumed["loss_curve"]] == [1, 2, 3, 4, 5, 6]
 

@@ -5,10 +5,10 @@ takes the newest whole one. Nothing here imports an engine.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from core.store import file_digest
+from core.store import differences, file_digest
 from core.writing import remove, write_json
 
 SEAL = "seal.json"
@@ -36,15 +36,7 @@ def fault(folder: Path) -> str | None:
         sealed = {str(name): (size, sha256) for name, (size, sha256) in json.loads(path.read_text()).items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return f"{SEAL} is damaged"
-    for name, (size, sha256) in sealed.items():
-        file = folder / name
-        if not file.is_file():
-            return f"{name} is missing"
-        if file.stat().st_size != size:
-            return f"{name} has {file.stat().st_size:,} bytes and was written with {size:,}"
-        if file_digest(file) != sha256:
-            return f"{name} was changed"
-    return None
+    return next(differences(folder, sealed), None)
 
 
 def set_aside(folder: Path, work: Path) -> None:
@@ -55,20 +47,17 @@ def set_aside(folder: Path, work: Path) -> None:
     folder.rename(place)
 
 
-def keep_whole(
-    found: Iterable[Path], work: Path, also: Callable[[Path], str | None] = lambda folder: None
-) -> tuple[Path | None, list[str]]:
+def keep_whole(found: Iterable[Path], work: Path) -> tuple[Path | None, list[str]]:
     """Return the newest checkpoint that is whole, and a line for each newer one, which is set aside.
 
     Args:
-        found: The checkpoints, oldest first.
+        found: The checkpoints, oldest first. One without a seal is taken for whole.
         work: The stage's unfinished work.
-        also: What else says what is wrong with one, such as that its writer did not finish it.
     """
     notes = []
     newest = None
     for folder in reversed(list(found)):
-        reason = also(folder) or fault(folder)
+        reason = fault(folder)
         if reason is None:
             newest = folder
             break

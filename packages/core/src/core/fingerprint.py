@@ -73,7 +73,7 @@ def fingerprint(file: str) -> str:
     A file of a hub repository at a commit (``hf://datasets/<owner>/<name>@<commit>/...``) names its content itself.
     """
     if "://" not in file:
-        return _local_digest(Path(file))
+        return local_digest(Path(file))
     if re.match(r"hf://[^@]+@[0-9a-f]{40}/", file):
         return file
     filesystem, plain = fsspec.core.url_to_fs(file)
@@ -100,25 +100,25 @@ def _package_digest(package: str) -> str:
 def _content(name: str, registry: Registry, where: str) -> str | None:
     """Fingerprint of what a setting names; None when it is no file here (a hub id, a name that a library knows)."""
     if Path(name).is_file():
-        return _local_digest(Path(name))
+        return local_digest(Path(name))
     if Path(name).is_dir():  # a model or a tokenizer
         files = sorted(path for path in Path(name).rglob("*") if path.is_file())
-        return store.digest({str(path.relative_to(name)): _local_digest(path) for path in files})
+        return store.digest({str(path.relative_to(name)): local_digest(path) for path in files})
     if name in registry.names("benchmarks"):
-        return _local_digest(registry.get("benchmarks", name).resource())
+        return local_digest(registry.get("benchmarks", name).resource())
     package, colon, relative = name.partition(":")
     spec = importlib.util.find_spec(package) if colon and package.isidentifier() else None
     if spec is not None and spec.submodule_search_locations is not None:
         resource = Path(str(importlib.resources.files(package))) / relative
         if resource.is_file():
-            return _local_digest(resource)
+            return local_digest(resource)
     elif not colon and "://" not in name and name.endswith(FILE_ENDINGS):
         raise InputError(f"{where}: no such file: {name}")
     return None
 
 
-def _local_digest(path: Path) -> str:
-    """SHA-256, remembered so that planning over many files is quick.
+def local_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, remembered so that planning over many files, and a stage over its inputs, is quick.
 
     A file is the same while its path, inode, size and both times are. The time of change is set by the system alone:
     ``cp -p`` and ``rsync -t`` keep only the other one. A file of this moment may change again within the same tick of

@@ -138,6 +138,8 @@ def _training(report: Mapping[str, Any]) -> str:
             differences = training["verification"]["max_difference"]
             shown = ", ".join(f"{engines} {_number(value)}" for engines, value in differences.items())
             facts.append(["largest difference of log-probabilities between engines", shown])
+        if training.get("notes"):
+            facts.append(["notes", "; ".join(training["notes"])])
         parts.append(table(["", ""], facts))
     return "".join(parts)
 
@@ -181,7 +183,7 @@ def _of_the_set(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("recognised as", counted(summary.get("dataset_forms") or {})),
         ("set aside", counted(summary.get("rejected_reasons") or {})),
         ("not used, or written otherwise", counted(summary.get("not_used") or {})),
-        ("damaged checkpoints passed over", ", ".join(summary.get("damaged_checkpoints") or ())),
+        ("notes", "; ".join(summary.get("notes") or ())),
     ]
 
 

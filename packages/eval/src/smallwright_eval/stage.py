@@ -41,7 +41,7 @@ class LMEval(Stage):
         """
         config = self.config
         if config.engine == "vllm":
-            engines.vllm_distribution()
+            engines.installed_vllm()
             check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")
         engines.check_length(config, architecture.context(), where)
         if config.apply_chat_template and tokenizer.chat_template() == "":

@@ -151,9 +151,9 @@ class TrlStage(Stage):
         trainer = self.trainer(model, tokenizer, settings, train, data.heldout, source, job)
         recorder = Recorder(job)
         trainer.add_callback(recorder)
-        last, damaged = checkpoint.newest_whole(checkpoints)
-        for name in damaged:
-            print(f"{checkpoints / name}: damaged, passed over and removed", flush=True)
+        last, notes = checkpoint.newest_whole(checkpoints, job.scratch(self.method))
+        for note in notes:
+            print(note, flush=True)
         before = self._before(trainer, job, data.heldout is not None)
         # Measuring must not change what training draws.
         transformers.set_seed(settings["seed"])
@@ -176,8 +176,7 @@ class TrlStage(Stage):
             "eval_before": before,
             "eval_after": after,
             "resumed_from_step": checkpoint.step(last) if last else None,
-            "damaged_checkpoints": damaged,
-            "notes": [f"{name} was damaged and passed over" for name in damaged],
+            "notes": notes,
             "seconds": round(time.monotonic() - started, 2),
         }
         return summary

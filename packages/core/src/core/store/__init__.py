@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +91,22 @@ def read_manifest(artifact: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def check_content(artifact: Path, unread: tuple[str, ...] = ()) -> None:
-    """Read the files of a finished artifact and compare them with the SHA-256 in its manifest.
+def check_content(
+    artifact: Path, unread: tuple[str, ...] = (), digest_of: Callable[[Path], str] = file_digest
+) -> None:
+    """Compare the files of a finished artifact with the SHA-256 in its manifest.
 
     Args:
         artifact: An artifact without a manifest is taken as it is.
         unread: Names of folders in it that are left out.
+        digest_of: Returns the SHA-256 of a file; by default it reads the file.
 
     Raises:
         ArtifactError: the manifest is damaged, or a file is not what was written.
     """
     manifest = read_manifest(artifact)
     for name, (_, sha256) in manifest["files"].items() if manifest is not None else ():
-        if name.split("/")[0] not in unread and file_digest(artifact / name) != sha256:
+        if name.split("/")[0] not in unread and digest_of(artifact / name) != sha256:
             raise _changed(artifact, name)
 
 
@@ -113,18 +116,23 @@ def faults(artifact: Path) -> list[str]:
         manifest = load_manifest(artifact)
     except ArtifactError as error:
         return [str(error)]
-    if manifest is None:
-        return []
-    found = []
-    for name, (size, sha256) in manifest["files"].items():
-        file = artifact / name
+    return list(differences(artifact, manifest["files"])) if manifest is not None else []
+
+
+def differences(folder: Path, files: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """Yield a line for each file that is not what was written.
+
+    Args:
+        files: Name in ``folder`` to [size, SHA-256].
+    """
+    for name, (size, sha256) in files.items():
+        file = folder / name
         if not file.is_file():
-            found.append(f"{name} is missing")
+            yield f"{name} is missing"
         elif file.stat().st_size != size:
-            found.append(f"{name} has {file.stat().st_size:,} bytes and was written with {size:,}")
+            yield f"{name} has {file.stat().st_size:,} bytes and was written with {size:,}"
         elif file_digest(file) != sha256:
-            found.append(f"{name} was changed: it has another SHA-256 than was written")
-    return found
+            yield f"{name} was changed: it has another SHA-256 than was written"
 
 
 def _misshapen(manifest: Any) -> str | None:
