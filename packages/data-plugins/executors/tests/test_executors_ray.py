@@ -36,23 +36,29 @@ def cluster():
         options = ["--num-cpus=2", "--object-store-memory=100000000", "--include-dashboard=false"]
         environment = {key: value for key, value in os.environ.items() if key not in SWITCHES}
         options += [f"--port={port}", f"--ray-client-server-port={client_port}", f"--temp-dir={folder}"]
-        with open(Path(folder) / "log", "w") as log:
+        with open(Path(folder) / "log", "w") as output:
             process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", *options],
                 env=environment | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "HOME": folder},
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
+            log, address = Path(folder) / "log", Path(folder) / "ray_current_cluster"
             end = time.monotonic() + 60
-            while "Ray runtime started" not in (text := (Path(folder) / "log").read_text()):
-                assert process.poll() is None, text
-                assert time.monotonic() < end, text
+            # Ray opens the file of the address, says that it runs, and only then writes the address.
+            while "Ray runtime started" not in log.read_text() or not (found := _text_of(address)):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < end, log.read_text()
                 time.sleep(0.2)
-            yield (Path(folder) / "ray_current_cluster").read_text().strip()
+            yield found
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=30)
+
+
+def _text_of(file: Path) -> str:
+    return file.read_text().strip() if file.exists() else ""
 
 
 def executor(toy, **settings):
