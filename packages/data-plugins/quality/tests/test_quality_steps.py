@@ -194,6 +194,9 @@ def test_pii_masks_alike_in_every_document():
         "Mozilla/5.0 Firefox/3.0.0.10",
         "needs lib (>= 4.2.1.7), gem ~> 4.2.1.7; upgraded from 4.2.1.7 to 4.2.1.8, Release Notes 4.2.1.7",
         "versión 4.2.1.7, версия 4.2.1.7, 版本4.2.1.7",
+        "Python 3.8.1.2, python 3.8.1.3 or 3.9.0.1; OpenSSL 1.1.1.1, Firefox (115.0.1.2), kernel 5.4.0.1",
+        "Chrome/120.0.0.0 is Google Chrome 120.0.0.0, Chrome 1.0.154.48 the first one, Oracle 11.2.0.4 old",
+        "Flash Player 11.3.183.7, Internet\u00a0Explorer 8.0.0.1, PacketTracer 5.3.3.2 ",
         "1.2.3.4.5",
     ],
 )  # fmt: skip
@@ -218,6 +221,14 @@ def test_what_looks_like_an_address_is_left(text):
         ("1.2.3.4.5 8.8.8.8 ...8.8.8.8...", "1.2.3.4.5 I ...I..."),
         ("version 4.2.1.7  8.8.8.8", "version 4.2.1.7  I"),
         ("从8.8.8.8来", "从I来"),
+        ("Host 8.8.8.8, DNS 8.8.4.4; IP 8.8.8.8. Google 8.8.8.8", "Host I, DNS I; IP I. Google I"),
+        ("Cloudflare 1.1.1.1 (1.0.0.1)", "Cloudflare I (I)"),
+        ("OpenDNS 4.2.1.7 GoDaddy 8.8.8.8 Reverted 5.1.2.3 Player 5.1.2.3", "OpenDNS I GoDaddy I Reverted I Player I"),
+        ("connect to 8.8.8.8 from 11.1.2.3", "connect to I from I"),
+        ("Firefox 81.152.33.7 Chrome 9.1.2.3:8080 MySQL 9.1.2.0/24", "Firefox I Chrome I:8080 MySQL I/24"),
+        ("Python\n9.1.2.3 Python  9.1.2.3 Python at 9.1.2.3", "Python\nI Python  I Python at I"),
+        ("Python 3.8.1.2, 93.184.216.34", "Python 3.8.1.2, I"),
+        ("localhost/8.8.8.8 ip-8.8.8.8 mysql-client-4.2.1.7", "localhost/I ip-I mysql-client-4.2.1.7"),
     ],
 )  # fmt: skip
 def test_addresses_are_masked_and_nothing_around_them(text, masked):

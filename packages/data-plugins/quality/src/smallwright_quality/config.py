@@ -220,7 +220,7 @@ class PiiConfig(StepConfig):
     """Turn off for mathematics: ``8.2.1.4`` may be the number of a section."""
     lookalikes: Literal["keep", "mask"] = setting("keep")
     """What to do with versions, object identifiers, ``pkg@1.2.0``, ``icon@2x.png``, ``git@host:``, and code before an
-    address. ``mask``: replace all that DataTrove's patterns find."""
+    address. ``mask``: replace all that DataTrove's patterns find. In doubt a number is an address (``README``)."""
     public_ips_only: bool = setting(True)
     """Leave private and reserved ranges as they are (FineWeb, section 3.7)."""
     email_replacements: tuple[str, ...] = setting(("email@example.com", "firstname.lastname@example.org"), min_length=1)

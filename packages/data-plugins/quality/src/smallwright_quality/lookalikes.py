@@ -1,11 +1,13 @@
 """What is written like an e-mail or IP address and is none: versions, object identifiers, file names, code.
 
 DataTrove's patterns find the places. Here they are judged by what stands in them and around them. In doubt it is an
-address: a version that nothing around it calls one is masked.
+address: a version is masked unless something around it calls it one, or the name of a program stands right before it.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+
+from smallwright_quality.products import is_called_a_host, is_version_of_product
 
 CONTEXT = 60
 """Characters before an address that are looked at."""
@@ -80,19 +82,24 @@ def mail_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tupl
 
 def ip_addresses(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the spans that are IP addresses."""
-    last_end, version = 0, False
+    last_end, version, first = 0, False, ""
     for start, end in spans:
+        number, behind = text[start:end], text[end : end + 2]
         if not last_end or not _LIST.match(text[max(last_end, start - CONTEXT) : start]):
-            version = _is_called_a_version(text[max(0, start - CONTEXT) : start])
+            first = text[max(0, start - CONTEXT) : start]
+            version = _is_called_a_version(first)
         last_end = end
         whole = not _NUMBER_BEFORE.search(text[max(0, start - 2) : start]) and not _NUMBER_BEHIND.match(text, end)
-        if whole and not version and not _OBJECT_IDENTIFIER.match(text[start:end]):
-            yield start, end
+        if not whole or version or _OBJECT_IDENTIFIER.match(number) or is_version_of_product(first, number, behind):
+            continue
+        yield start, end
 
 
 def _is_called_a_version(before: str) -> bool:
     """Say whether what stands before a number calls it a version, or something else that is no address."""
     last = before[-1:]
+    if last in "/-" and is_called_a_host(before):
+        return False
     if last == "/":
         return _PRODUCT.search(before) is not None
     if last == "-":
