@@ -49,6 +49,41 @@ def test_parquet_is_read(tmp_path):
     assert rows_of(tmp_path / "set.parquet") == ROWS
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gz"])
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("a.csv", b'prompt,completion\r\n"a, ""b""\nc",d\r\n\r\n e ,\r\n',
+         [{"prompt": 'a, "b"\nc', "completion": "d"}, {"prompt": " e ", "completion": None}]),
+        ("a.tsv", b"\xef\xbb\xbfprompt\tcompletion\na, b\tc\n", [{"prompt": "a, b", "completion": "c"}]),
+        ("a.csv", b"prompt;completion\na;b, c\n", [{"prompt": "a", "completion": "b, c"}]),
+        ("a.csv", b',messages\n0,"[{""role"": ""user"", ""content"": ""q""}]"\n',
+         [{"messages": [{"role": "user", "content": "q"}]}]),
+        ("a.csv", b"messages\n\"[{'role': 'user', 'content': 'q'}\n {'role': 'assistant', 'content': 'a}\\n{'}]\"\n",
+         [{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a}\n{"}]}]),
+        ("a.csv", b"completion\n\"[{'a': 1}]\"\n", [{"completion": "[{'a': 1}]"}]),
+        ("a.csv", b"prompt,completion\na\nb,c,d\n\"e\" f,g\n\xe9,h\ni,j\n",
+         ["not as many cells as the first line names"] * 2
+         + ["not comma-separated: text stands beside a quoted cell", "not UTF-8: convert the file to UTF-8",
+            {"prompt": "i", "completion": "j"}]),
+        ("a.csv", b'prompt,completion\na,b\nc,"d\ne,f\n',
+         [{"prompt": "a", "completion": "b"}, "a quote that is not closed: nothing behind it can be read"]),
+        ("a.csv", b"prompt,completion\n", []),
+        ("a.tsv", b"", []),
+    ],
+)  # fmt: skip
+def test_tables_are_read(tmp_path, name, content, rows, pack):
+    path = tmp_path / (name if pack is bytes else f"{name}.gz")
+    path.write_bytes(pack(content))
+    assert rows_of(path) == rows
+
+
+def test_a_cell_of_a_table_can_be_as_long_as_a_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,completion\nq," + "x" * 200_000 + "\n")
+    assert len(rows_of(path)[0]["completion"]) == 200_000
+
+
 def test_a_long_array_is_read_in_pieces(tmp_path):
     rows = [{"prompt": "x" * (7919 * n % 200_000), "completion": str(n)} for n in range(12)]
     (tmp_path / "set.json").write_text(json.dumps(rows))

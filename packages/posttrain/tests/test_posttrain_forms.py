@@ -215,6 +215,20 @@ def test_bad_conversations_have_a_reason(row, reason):
         ({"prompt": "\n\nHuman: q\n\nAssistant:", "chosen": "a", "rejected": "b"}, "preference"),
         ({"question": "q", "response_j": "a", "response_k": "b", "qid": 1}, "preference"),
         ({"instruction": "q", "chosen_response": "a", "rejected_response": "b"}, "preference"),
+        (
+            {"prompt": "q", "response_0": "b", "response_1": "a", "better_response_id": 1, "safer_response_id": 0},
+            "PKU-SafeRLHF (prompt, response_0, response_1, better_response_id)",
+        ),
+        (
+            {"prompt": "q", "response_0": "a", "response_1": "b", "safer_response_id": "0"},
+            "PKU-SafeRLHF (prompt, response_0, response_1, safer_response_id)",
+        ),
+        (
+            {"history": "q", "human_ref_A": "a", "human_ref_B": "b", "labels": 1, "score_A": 3},
+            "SHP (history, human_ref_A, human_ref_B, labels)",
+        ),
+        ({"history": "q", "human_ref_A": "b", "human_ref_B": "a", "labels": 0.0}, "SHP"),
+        ({"conversation_a": [USER, OTHER], "conversation_b": [USER, ANSWER], "winner": "model_b"}, "Arena"),
     ],
 )
 def test_a_pair_is_the_same_in_every_form(row, form):
@@ -242,11 +256,21 @@ def test_a_pair_after_several_turns_parts_where_the_answers_do():
         ({"prompt": 3, "chosen": "a", "rejected": "b"}, "not a list"),
         ({"prompt": "q", "completion": "a", "label": True}, "sft learns from the liked ones"),
         ({"messages": [USER, ANSWER]}, "no form"),
+        ({"prompt": "q", "response_0": "a", "response_1": "b"}, "better_response_id: missing"),
+        ({"history": "q", "human_ref_A": "a", "human_ref_B": "b", "labels": float("nan")}, "labels: neither 1 nor 0"),
+        ({"conversation_a": [USER, OTHER], "conversation_b": [USER, ANSWER], "winner": "tie"}, "winner: neither"),
     ],
 )
 def test_bad_pairs_have_a_reason(row, reason):
     with pytest.raises(BadRow, match=reason):
         preference_row(row)
+
+
+def test_columns_say_which_answer_is_better():
+    row = {"prompt": "q", "response_0": "b", "response_1": "a", "better_response_id": 0, "safer_response_id": 1}
+    assert preference_row(row, {"better": "safer_response_id"}).row["chosen"] == [ANSWER]
+    with pytest.raises(UnknownForm, match="which dpo learns from"):
+        chat_row(row)
 
 
 def test_an_unknown_form_says_its_columns():

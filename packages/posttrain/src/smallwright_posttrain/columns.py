@@ -4,14 +4,16 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from smallwright_posttrain.rows import Message
+from smallwright_posttrain.rows import BadRow, Message
 
 CONVERSATIONS = (
     "messages", "conversations", "conversation", "dialog", "dialogue", "chat", "turns", "contents", "items", "data",
 )  # fmt: skip
 PROMPTS = ("instruction", "prompt", "question", "query", "problem", "inputs", "user", "human", "input")
+PROMPT_OF_COMPARED = "history"
+"""The prompt of SHP. Alpaca has earlier turns under this name, so that it is one only there."""
 ANSWERS = ("completion", "output", "response", "answer", "solution", "targets", "assistant", "gpt")
 MATERIALS = ("input", "context")
 """What an instruction is about, as Alpaca and Dolly have it."""
@@ -20,12 +22,33 @@ PAIRS = (
     ("chosen", "rejected"), ("preferred_output", "non_preferred_output"), ("chosen_response", "rejected_response"),
     ("response_chosen", "response_rejected"), ("response_j", "response_k"), ("preferred", "dispreferred"),
 )  # fmt: skip
+
+
+class Compared(NamedTuple):
+    """A form with two answers, and a column that says which of them people took for the better one."""
+
+    name: str
+    answers: tuple[str, str]
+    better: tuple[str, ...]
+    """Columns that say it; the first one that there is counts."""
+    values: tuple[str, str]
+    """What they say for the first answer and for the second."""
+
+
+COMPARED = (
+    Compared("PKU-SafeRLHF", ("response_0", "response_1"), ("better_response_id", "safer_response_id"), ("0", "1")),
+    Compared("SHP", ("human_ref_A", "human_ref_B"), ("labels",), ("1", "0")),
+    Compared("Arena", ("conversation_a", "conversation_b"), ("winner",), ("model_a", "model_b")),
+)
+BETTER = "better"
+"""What ``columns`` calls the column that says which of two answers is the better one."""
 TOOLS = ("tools", "functions")
 LABELS = ("label", "kto_tag")
 MEDIA = ("image", "images", "video", "videos", "audio", "audios")
 KEYS_OF_MESSAGES = ("role", "content")
 NAMED = (
-    "messages", "prompt", "completion", "input", "system", "tools", "label", "chosen", "rejected", *KEYS_OF_MESSAGES,
+    "messages", "prompt", "completion", "input", "system", "tools", "label", "chosen", "rejected", BETTER,
+    *KEYS_OF_MESSAGES,
 )  # fmt: skip
 """What ``columns`` can name: columns, and the keys of messages."""
 NO_MATERIAL = ("<noinput>", "nan")
@@ -62,6 +85,34 @@ def _with_keys(value: Any, keys: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_with_keys(item, keys) for item in value]
     return {keys.get(key, key): item for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def with_sides(row: dict[str, Any]) -> tuple[str, set[str]] | None:
+    """Put the better answer of a row of two under ``chosen`` and the other one under ``rejected``.
+
+    Returns:
+        The form, and the columns that were used; None where the row is of no such form.
+
+    Raises:
+        BadRow: nothing says which answer is the better one.
+    """
+    form = next((form for form in COMPARED if all(name in row for name in form.answers)), None)
+    if form is None:
+        return None
+    column = next((name for name in (BETTER, *form.better) if row.get(name) is not None), None)
+    if column is None:
+        raise BadRow(f"{form.better[0]}: missing, so nothing says which answer is better")
+    said = f"{row[column]:g}" if isinstance(row[column], (int, float)) else str(row[column]).strip().lower()
+    if said not in form.values:
+        raise BadRow(f"{column}: neither {form.values[0]} nor {form.values[1]}, so no answer is better")
+    better = form.values.index(said)
+    row["chosen"], row["rejected"] = row[form.answers[better]], row[form.answers[1 - better]]
+    used = {*form.answers, column}
+    if not set(PROMPTS) & set(row) and isinstance(row.get(PROMPT_OF_COMPARED), str):
+        row["prompt"] = row[PROMPT_OF_COMPARED]
+        used.add(PROMPT_OF_COMPARED)
+    shown = ", ".join(name for name in ("prompt", PROMPT_OF_COMPARED, *form.answers, column) if name in row)
+    return f"{form.name} ({shown.replace('prompt, history', 'history')})", used
 
 
 def conversation_column(row: dict[str, Any]) -> str | None:

@@ -28,11 +28,12 @@ class TrainConfig:
     """What both methods have in common."""
 
     dataset: str | None = setting(None, files=True)
-    """None: the small set in this package. Else a file (JSON lines, a JSON array or Parquet, of any form that the
-    README lists), or the id of a dataset on the Hugging Face hub."""
+    """None: the small set in this package. Else a file (JSON lines, a JSON array, Parquet, CSV or TSV, of any form that
+    the README lists), or the id of a dataset on the Hugging Face hub."""
     columns: Mapping[str, str] | None = setting(None)
     """Columns of a set of another form: ``{prompt: <column>, completion: <column>}``, ``{messages: ..., role: ...,
-    content: ...}``, ``{prompt: ..., chosen: ..., rejected: ...}``; also ``system``, ``input``, ``tools``, ``label``."""
+    content: ...}``, ``{prompt: ..., chosen: ..., rejected: ...}``; also ``system``, ``input``, ``tools``, ``label``,
+    and ``better``: what says which of two answers is the better one."""
     dataset_config: str | None = setting(None)
     """Configuration of a hub dataset (``all`` for smoltalk)."""
     dataset_split: str = setting("train")

@@ -1,7 +1,7 @@
-"""Read the rows of a file: one JSON object a line, a JSON array, objects written over several lines, or Parquet.
+"""Read the rows of a file: one JSON object a line, a JSON array, objects over several lines, Parquet, or a table.
 
-What the file is shows in its content, not in its name; gzip is unpacked. A row that cannot be read is a
-:class:`BadRow`.
+What the file is shows in its content, not in its name, but for tables (``.csv``, ``.tsv``); gzip is unpacked. A row
+that cannot be read is a :class:`BadRow`.
 """
 
 import gzip
@@ -14,9 +14,11 @@ from typing import IO, Any, cast
 
 from core.errors import InputError
 
+from smallwright_posttrain import tables
 from smallwright_posttrain.rows import BadRow
 
-ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet")
+TABLES = (".csv", ".tsv")
+ENDINGS = (".jsonl", ".json", ".ndjson", ".parquet", *TABLES)
 PACKED = ".gz"
 # Far above any real example: it bounds what a hostile or broken file can make us hold.
 MAX_ROW_BYTES = 16 * 1024 * 1024
@@ -55,20 +57,32 @@ def read_rows(path: Path, where: str) -> Numbered:
         if first.startswith(b"PAR1"):
             yield from _parquet(path)
             return
+        table = path.name.removesuffix(PACKED).endswith(TABLES)
         with gzip.open(path, "rb") if first.startswith(b"\x1f\x8b") else path.open("rb") as file:
-            yield from _json(cast(IO[bytes], file), where)
+            _begin(cast(IO[bytes], file), where)
+            yield from _table(cast(IO[bytes], file)) if table else _json(cast(IO[bytes], file))
     except (OSError, EOFError) as error:  # gzip ends a file that is cut off with EOFError
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{where}: cannot be read ({reason}).") from None
 
 
-def _json(file: IO[bytes], where: str) -> Numbered:
+def _begin(file: IO[bytes], where: str) -> None:
+    """Go to where the text begins, behind the mark that it is UTF-8."""
     first = file.read(FIRST_BYTES)
     if first.startswith(_UTF16_AND_32) or b"\0" in first:
         raise InputError(f"{where}: not UTF-8 (it looks like UTF-16, or is no text); convert the file to UTF-8.")
     file.seek(0)
     if first.startswith(b"\xef\xbb\xbf"):
         file.seek(3)
+
+
+def _table(file: IO[bytes]) -> Numbered:
+    for number, row in tables.read(file, MAX_ROW_BYTES):
+        bad = isinstance(row, dict) and any(isinstance(cell, str) and _escaped(cell) for cell in row.values())
+        yield number, BadRow(NOT_UTF8) if bad else row
+
+
+def _json(file: IO[bytes]) -> Numbered:
     start = file.tell()
     by_line = _one_a_line(file)
     file.seek(start)

@@ -9,6 +9,7 @@ from typing import Any
 
 from smallwright_posttrain.columns import (
     ANSWERS,
+    COMPARED,
     HH,
     LABELS,
     MATERIALS,
@@ -22,6 +23,7 @@ from smallwright_posttrain.columns import (
     conversation_column,
     renamed,
     transcript,
+    with_sides,
 )
 from smallwright_posttrain.rows import (
     SECOND_SYSTEM,
@@ -41,7 +43,9 @@ CHAT_FORMS = (
 )
 PREFERENCE_FORMS = (
     "prompt, chosen and rejected (TRL, HH-RLHF), input, preferred_output and non_preferred_output (OpenAI), "
-    "conversations, chosen and rejected (ShareGPT), question, chosen and rejected (Orca)"
+    "conversations, chosen and rejected (ShareGPT), question, chosen and rejected (Orca), prompt, response_0, "
+    "response_1 and better_response_id (PKU-SafeRLHF), history, human_ref_A, human_ref_B and labels (SHP), "
+    "conversation_a, conversation_b and winner (Arena)"
 )
 
 
@@ -84,7 +88,7 @@ def chat_row(given: Mapping[str, Any], columns: Mapping[str, str] | None = None)
         form, messages, used = _single(row, *single, ignored)
     elif isinstance(row.get("text"), str) and len(turns := transcript(row["text"], TURN)) > 1:
         form, messages, used = "text with turns (text)", read_messages(turns, "text", ignored), {"text"}
-    elif any(row.get(name) is not None for names in PAIRS for name in names):
+    elif any(row.get(name) is not None for names in (*PAIRS, *(form.answers for form in COMPARED)) for name in names):
         raise UnknownForm("pairs of answers, which dpo learns from, and no conversation", row)
     elif row.get("messages") is not None:
         raise BadRow("messages: not a list of messages")
@@ -113,14 +117,16 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
     row = renamed(given, columns or {}, ignored)
     _refuse_media(row)
     names = next((names for names in PAIRS if any(row.get(name) is not None for name in names)), None)
-    answers = row.get("output")
-    if names is None and isinstance(answers, list) and len(answers) == 2:  # LLaMA-Factory's older form: better, worse
+    answers, compared = row.get("output"), None
+    if names is None and (compared := with_sides(row)) is not None:
+        names = PAIRS[0]
+    elif names is None and isinstance(answers, list) and len(answers) == 2:  # LLaMA-Factory's older form: better, worse
         row["chosen"], row["rejected"] = row.pop("output")
         names = PAIRS[0]
     if names is None:
         labelled = " (sft learns from the liked ones of labelled answers)" if set(LABELS) & set(row) else ""
         raise UnknownForm(f"no form that is known: not two answers, chosen and rejected{labelled}", row)
-    used = set(names)
+    used = {*names, *(compared[1] if compared else ())}
     texts = [row.get(name) for name in names]
     if all(isinstance(text, str) and len(transcript(text, HH)) > 1 for text in texts):
         sides = [
@@ -130,6 +136,7 @@ def preference_row(given: Mapping[str, Any], columns: Mapping[str, str] | None =
     else:
         sides = [read_messages(as_messages(row.get(name), "assistant"), name, ignored) for name in names]
         form, prompt = _prompt_of_a_pair(row, names, used, ignored)
+    form = compared[0] if compared else form
     shared = _shared(*sides)
     # Answers that repeat the conversation bring it along; a set's own prompt may be its last question only.
     prompt = sides[0][:shared] or prompt
