@@ -62,6 +62,7 @@ def test_frozen_settings_of_a_step_answer_what_planning_asks():
         settings = bases.complete(OldSettings(), StepConfig, "sw-old 0.1")
     assert settings.inputs() is None
     assert settings.check(None, "data.steps.old") is None
+    assert settings.check_files(("x.jsonl",), "data.steps.old") is None
     assert settings == OldSettings(), "the defaults are no part of the settings"
     assert dataclasses.asdict(settings) == {"word": "x"}
 

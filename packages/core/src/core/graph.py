@@ -153,6 +153,8 @@ class _Builder:
             files = expand(recipe.paths, where)
         elif recipe.source is None and steps[0].entry.config is not None:
             files = steps[0].config.inputs()
+        if files is not None and steps[0].entry.config is not None:
+            steps[0].config.check_files(files, f"{where}.steps.{steps[0].label}")
         recipe = dataclasses.replace(recipe, files=files)
         if files is not None:
             content["files"] = [fingerprint(file) for file in files]

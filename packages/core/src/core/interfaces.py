@@ -245,13 +245,12 @@ class StepConfig:
         Raises:
             core.errors.UserError: the message starts with ``where`` and the key.
         """
-        return
+
+    def check_files(self, files: Sequence[str], where: str) -> None:
+        """Refuse, as :meth:`check`, input files that a recipe's first step cannot read as it is set."""
 
     def inputs(self) -> tuple[str, ...] | None:
-        """Return the files that a reading step finds by itself, such as those of a hub repository, one by one.
-
-        None: the step reads the recipe's ``paths``. Asked of a recipe's first step.
-        """
+        """Return the files that a recipe's first step finds by itself, as on a hub; None: the recipe's ``paths``."""
         return None
 
 

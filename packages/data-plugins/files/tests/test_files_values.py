@@ -7,7 +7,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from core import graph
+from core.compose import compose
 from core.data.steps import StepContext
+from core.discovery import load
 from core.errors import InputError
 from smallwright_files.config import ReadJsonlConfig, ReadParquetConfig, RowsConfig
 from smallwright_files.listing import artifact_files
@@ -157,6 +160,18 @@ def test_a_text_in_another_field_is_said_before_any_work(tmp_path):
     assert jsonl(tmp_path / "x.jsonl", b"not JSON")[1]["failed"] == {"invalid JSON": 1}
     with pytest.raises(InputError, match=r"data\.steps\.read\.text=text: .* Its columns: content"):
         parquet(tmp_path / "x.parquet", {"content": ["x"]})
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_text_in_another_field_is_said_while_planning(tmp_path, kind):
+    rows = [{"title": "short", "content": "a long text"}] * 3
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    registry, read = load(), "data.jsonl.steps.read"
+    given = ["+data=[jsonl,fineweb]", f"data.jsonl.paths=[{tmp_path}/x.{kind}]", f"{read}.use=read_{kind}"]
+    with pytest.raises(InputError, match=rf"^{read}\.text=text: .*x\.{kind} ha.* title, content"):
+        graph.build(compose(given, registry), registry)
+    assert graph.build(compose([*given, f"{read}.text=content"], registry), registry)
 
 
 def test_zstd_with_frames_to_be_skipped_is_read(tmp_path):

@@ -1,6 +1,7 @@
 """Settings of the reading steps."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 from core.data.charsets import decode_strictly
@@ -35,6 +36,13 @@ class RowsConfig(StepConfig):
     def __post_init__(self) -> None:
         if not self.text:
             raise ConfigError("text: not set. Name the field that holds the text, such as text=content.")
+
+    def check_files(self, files: Sequence[str], where: str) -> None:
+        """Refuse a field of the text that the first file does not have; files behind a network are not asked here."""
+        from smallwright_files.heads import check_heads  # imports the engines of the formats
+
+        if files and "://" not in files[0]:
+            check_heads(self, files[:1], where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,20 @@
 """The steps that read rows: ``read_jsonl``, ``read_parquet`` and ``read_hub``."""
 
-import itertools
-from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from core.data.steps import Step, StepContext
-from core.errors import InputError
 from datatrove.data import Document
 
 from smallwright_files import formats
 from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig, RowsConfig
-from smallwright_files.endings import kind_of
+from smallwright_files.heads import check_heads, reader_of
 from smallwright_files.listing import check_local, parts_of, short_names
-from smallwright_files.rows import Row, check_text, to_document
+from smallwright_files.rows import Row, to_document
 from smallwright_files.streams import open_storage
 
-LOOKED_INTO, FIRST_ROWS = 3, 50
-"""Files and rows of each that are looked into before any work, for whether they have the text's field."""
-FIRST_BYTES = 1 << 22
+LOOKED_INTO = 3
+"""Files that are looked into before any work, for whether they have the text's field."""
 Config = TypeVar("Config", bound=RowsConfig)
 
 
@@ -41,25 +37,8 @@ class ReadRows(Step, Generic[Config]):
         """Check that local input files exist and that rows have a text, before any work."""
         super().bind(context)
         check_local(context.files, "data.paths")
-        if self.config.without_text == "fail":
-            remote = any("://" in file for file in context.files)
-            rows = {file: self._first_rows(file) for file in context.files[: 1 if remote else LOOKED_INTO]}
-            check_text(rows, self.config.text, f"data.steps.{context.label}")
-
-    def _first_rows(self, file: str) -> list[Row]:
-        rows: list[Row] = []
-        size = 0
-        try:
-            for row in itertools.islice(self.rows(file, lambda number: True), FIRST_ROWS):
-                rows.append(row)
-                size += sum(len(value) for value in (row.values or {}).values() if isinstance(value, (str, bytes)))
-                if size > FIRST_BYTES:
-                    break
-        except formats.NoTextColumn:
-            raise
-        except InputError:  # a storage that fails: reading will say so
-            return []
-        return rows
+        remote = any("://" in file for file in context.files)
+        check_heads(self.config, context.files[: 1 if remote else LOOKED_INTO], f"data.steps.{context.label}")
 
     def process(self, documents: Iterator[Document], rank: int, world_size: int) -> Iterator[Document]:
         """Yield the documents of this rank's rows."""
@@ -91,13 +70,9 @@ class ReadRows(Step, Generic[Config]):
         """Yield the wanted rows of a file."""
         with open_storage(file) as storage:
             try:
-                yield from self.reader(file)(storage, self.config, wanted, file)
+                yield from reader_of(self.config, file)(storage, self.config, wanted, file)
             except formats.NoTextColumn as error:
                 raise formats.NoTextColumn(f"data.steps.{self.context.label}.{error}") from error
-
-    @abstractmethod
-    def reader(self, file: str) -> formats.Reader:
-        """Return what reads this file."""
 
     def about(self, file: str) -> dict[str, Any]:
         """Return further metadata of the documents of a file."""
@@ -113,9 +88,6 @@ class ReadJsonl(ReadRows[ReadJsonlConfig]):
     def __init__(self, config: ReadJsonlConfig | None = None) -> None:
         super().__init__(config or ReadJsonlConfig())
 
-    def reader(self, file: str) -> formats.Reader:
-        return formats.read_json if kind_of(file) == ".json" else formats.read_jsonl
-
 
 class ReadParquet(ReadRows[ReadParquetConfig]):
     """Read Parquet, a row group at a time."""
@@ -123,18 +95,12 @@ class ReadParquet(ReadRows[ReadParquetConfig]):
     def __init__(self, config: ReadParquetConfig | None = None) -> None:
         super().__init__(config or ReadParquetConfig())
 
-    def reader(self, file: str) -> formats.Reader:
-        return formats.read_parquet
-
 
 class ReadHub(ReadRows[ReadHubConfig]):
     """Read the data files of a hub dataset as they stream in: JSONL, Parquet, CSV or Arrow.
 
     Documents also have ``dataset`` and, of a hub dataset, ``revision`` (the commit) in their metadata.
     """
-
-    def reader(self, file: str) -> formats.Reader:
-        return formats.READERS[kind_of(file)]
 
     def about(self, file: str) -> dict[str, Any]:
         dataset = str(self.config.dataset)
