@@ -67,8 +67,9 @@ def test_both_reports_are_written_and_say_the_same(stages, tmp_path):
     for spec in stages:
         finish(spec, tmp_path / "store")
     outcomes = [outcome(spec, tmp_path / "store") for spec in stages]
-    paths = report.write("my run", tmp_path, stages, outcomes, {"seed": 0}, tmp_path / "store", seconds=9.0)
-    assert json.loads(paths["json"].read_text())["data"]["documents"] == 12
+    said, paths = report.write("my run", tmp_path, stages, outcomes, {"seed": 0}, tmp_path / "store", seconds=9.0)
+    assert said["data"]["documents"] == 12
+    assert json.loads(paths["json"].read_text()) == json.loads(json.dumps(said))
     page = paths["html"].read_text()
     for words in ("<title>my run", "8 the word", "Before and after", "+0.2500", "made from"):
         assert words in page
@@ -83,8 +84,7 @@ def test_a_run_that_failed_shows_what_it_has(stages, tmp_path):
     data.directory(tmp_path).mkdir(parents=True)
     (data.directory(tmp_path) / "funnel.json").write_text(json.dumps(SUMMARIES["data"]["funnel"]))
     outcomes = [outcome(crawl, tmp_path), outcome(data, tmp_path, "failed", "not today")]
-    paths = report.write("x", tmp_path, stages, outcomes, {}, tmp_path, seconds=1.0)
-    found = json.loads(paths["json"].read_text())
+    found, paths = report.write("x", tmp_path, stages, outcomes, {}, tmp_path, seconds=1.0)
     assert [row["status"] for row in found["stages"]] == ["ran", "failed", *["not started"] * len(rest)]
     assert found["stages"][1]["error"] == "not today"
     assert [row["step"] for row in found["funnel"]] == ["drop"], "the steps that were finished"

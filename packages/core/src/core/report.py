@@ -19,20 +19,20 @@ def write(
     root: Path,
     seconds: float,
     run_id: str | None = None,
-) -> dict[str, Path]:
+) -> tuple[dict[str, Any], dict[str, Path]]:
     """Collect the manifests of a run's stages and write both reports, also of a run that failed.
 
     Args:
         run_id: What names the run and no other, as ``id`` of the report.
 
     Returns:
-        Paths of the two files, by ``json`` and ``html``.
+        The report, and the paths of the two files by ``json`` and ``html``.
     """
     report = {"id": run_id, **collect(name, stages, outcomes, config, root, seconds)}
     paths = {"json": directory / "report.json", "html": directory / "report.html"}
     writing.write_json(paths["json"], report)
     writing.write_text(paths["html"], report_html.render(report))
-    return paths
+    return report, paths
 
 
 def collect(

@@ -111,13 +111,15 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         print(f"       log: {directory / 'logs' / (failure.name + '.log')}; finished stages are kept.", file=sys.stderr)
     try:
         seconds = time.monotonic() - started
-        paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=seconds, run_id=run.id)
+        said, paths = report.write(
+            run.name, directory, stages, run.stages, config, root, seconds=seconds, run_id=run.id
+        )
     except OSError as error:
         print(f"error: no report: {cannot_write(error, directory)}", file=sys.stderr)
         return 1
     finally:
         observers.notify(registry, run.directory, "run_finished", run=run)
-    for line in alignment.losses(json.loads(paths["json"].read_text())["eval"]):
+    for line in alignment.losses(said["eval"]):
         print(f"warning: {line}", file=sys.stderr)
     print(f"report: {paths['html']}")
     if interruption is not None:

@@ -4,6 +4,7 @@ import gzip
 import threading
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 from core import typed
 from core.data.steps import StepContext
@@ -176,7 +177,7 @@ def test_contents_arrive_in_the_order_of_the_rows(archive):
     assert ledger.tables == {"contents": {"fetched": 300}}
 
 
-def test_what_cannot_be_had_is_dropped_with_its_reason(archive):
+def test_what_cannot_be_had_is_set_aside_with_its_reason(archive):
     rows = [
         {"blob_id": blob(20), "src_encoding": "ISO-8859-1"},
         {"blob_id": blob(20), "src_encoding": "UTF-8"},
@@ -241,6 +242,16 @@ def test_a_failing_storage_is_asked_again(weather):
     documents, ledger = fetch(weather, lost, retries=3)
     assert (documents, ledger.failed, Weather.asked) == ([], {"storage failed": 1}, 4)
     assert lost[0].metadata == {"blob_id": blob(7)}  # what the storage said is for the log
+
+
+def test_a_content_that_the_storage_fails_to_give_is_set_aside(weather, tmp_path):
+    Weather.failures = 1
+    step = FetchContents(typed.build(FetchContentsConfig, {"base": weather, "retries": 0, "threads": 1}, "x"))
+    step.bind(StepContext(label="fetch", position=1, seed=0, rejected=tmp_path))
+    assert [d.text for d in step.run(references({"blob_id": blob(7)}, {"blob_id": blob(8)}))] == ["content 8"]
+    (aside,) = pq.read_table(tmp_path / "01-fetch-00000.parquet").to_pylist()
+    assert (aside["outcome"], aside["reason"]) == ("failed", "storage failed")
+    assert blob(7) in aside["metadata"]
 
 
 def test_a_missing_content_is_asked_for_once(weather):

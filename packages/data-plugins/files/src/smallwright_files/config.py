@@ -11,31 +11,11 @@ from core.typed import setting
 
 from smallwright_files.hub import list_files
 from smallwright_files.listing import artifact_files
+from smallwright_files.rows_config import RowsConfig
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RowsConfig(StepConfig):
-    """How a row becomes a document: the keys that all steps share which read rows."""
-
-    text: str = setting("text")
-    """Field of the text; ``a.b`` is field b of field a, ``a.0`` the first item of a list."""
-    id: str | None = setting("id", min_length=1)
-    """Field of the document's id. Where a row has none, or null, the id is ``<file>:<row>``."""
-    url: str | None = setting("url", min_length=1)
-    """Field of the URL; null: no row has one."""
-    metadata: tuple[str, ...] | None = setting(None)
-    """Other fields to keep in the document's metadata; null: all of them."""
-    max_metadata_bytes: int = setting(16_384, ge=0)
-    """Most bytes of other fields a document, names included. Fields that do not fit are left out and named in its
-    ``left_out``."""
-    max_row_bytes: int = setting(16 * 1024 * 1024, ge=16)
-    """Longest line, or text, in bytes; longer rows are set aside."""
-    without_text: Literal["fail", "keep"] = setting("fail")
-    """Rows whose text is missing or empty: set aside, or kept as references whose text a later step fetches."""
-
-    def __post_init__(self) -> None:
-        if not self.text:
-            raise ConfigError("text: not set. Name the field that holds the text, such as text=content.")
+class LookedInto(RowsConfig):
+    """Settings of a step whose files are looked into while planning."""
 
     def check_files(self, files: Sequence[str], where: str) -> None:
         """Refuse a field of the text that the first file does not have; files behind a network are not asked here."""
@@ -46,18 +26,22 @@ class RowsConfig(StepConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadJsonlConfig(RowsConfig):
+class ReadJsonlConfig(LookedInto):
     """Settings of ``read_jsonl``: one JSON object a line; plain, gzip, zstd, xz or bzip2."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadParquetConfig(RowsConfig):
+class ReadParquetConfig(LookedInto):
     """Settings of ``read_parquet``."""
+
+    FORMAT = "parquet"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadHubConfig(RowsConfig):
+class ReadHubConfig(LookedInto):
     """Settings of ``read_hub``: a dataset of the Hugging Face hub, streamed, or a local folder laid out like one."""
+
+    FORMAT = "by ending"
 
     dataset: str | None = setting(None, files=True)
     """Hub id (``owner/name``) or local folder. Required."""

@@ -16,9 +16,9 @@ from core.errors import InputError
 
 from smallwright_files.arrays import read_array, starts_array
 from smallwright_files.arrow_values import to_row, to_rows
-from smallwright_files.config import RowsConfig
 from smallwright_files.endings import ROWS, kind_of
 from smallwright_files.rows import INVALID_JSON, NOT_AN_OBJECT, NOT_UTF8, TOO_LONG, Row
+from smallwright_files.rows_config import RowsConfig
 from smallwright_files.streams import BrokenStream, Storage, chunks, lines
 
 BATCH_ROWS = 64

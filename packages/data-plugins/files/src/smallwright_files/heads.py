@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from core.errors import InputError
 
 from smallwright_files import formats
-from smallwright_files.config import ReadHubConfig, ReadParquetConfig, RowsConfig
 from smallwright_files.endings import kind_of
 from smallwright_files.rows import Row, check_text
+from smallwright_files.rows_config import RowsConfig
 from smallwright_files.streams import open_storage
 
 FIRST_ROWS = 50
@@ -17,9 +17,9 @@ FIRST_BYTES = 1 << 22
 
 def reader_of(config: RowsConfig, file: str) -> formats.Reader:
     """Return what reads a file: of a hub dataset by its ending, else by the step."""
-    if isinstance(config, ReadHubConfig):
+    if config.FORMAT == "by ending":
         return formats.READERS[kind_of(file)]
-    if isinstance(config, ReadParquetConfig):
+    if config.FORMAT == "parquet":
         return formats.read_parquet
     return formats.read_json if kind_of(file) == ".json" else formats.read_jsonl
 

@@ -7,10 +7,11 @@ from core.data.steps import Step, StepContext
 from datatrove.data import Document
 
 from smallwright_files import formats
-from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig, RowsConfig
+from smallwright_files.config import ReadHubConfig, ReadJsonlConfig, ReadParquetConfig
 from smallwright_files.heads import check_heads, reader_of
 from smallwright_files.listing import check_local, parts_of, short_names
 from smallwright_files.rows import Row, to_document
+from smallwright_files.rows_config import RowsConfig
 from smallwright_files.streams import open_storage
 
 LOOKED_INTO = 3

@@ -15,7 +15,7 @@ from core.data.charsets import BOMS, declared_in, decode_page
 from core.errors import InputError
 from datatrove.data import Document
 
-from smallwright_files.config import RowsConfig
+from smallwright_files.rows_config import RowsConfig
 
 INVALID_JSON = "invalid JSON"
 NOT_AN_OBJECT = "not an object"

@@ -1,7 +1,7 @@
 """The step ``fetch_contents``: texts of files by their Software Heritage ids.
 
 The Stack v2 and Stack-Edu publish ids and not contents; contents lie gzipped in Software Heritage's bucket, one object
-an id. Failures are dropped and counted, as the datasets' cards do.
+an id. Failures are set aside with their reasons and counted; the datasets' cards drop them.
 """
 
 import codecs
