@@ -190,6 +190,11 @@ def test_a_damaged_report_of_a_run_is_named(stored, capsys):
     assert "run/report.json is damaged" in capsys.readouterr().err
 
 
+def test_a_setting_that_is_given_twice_is_warned_of(capsys):
+    cli.parse(cli.run_parser("core.x", None), ["a=1", "a=2"])
+    assert capsys.readouterr().err == "warning: a is set twice; a=2 counts, and a=1 changes nothing\n"
+
+
 def test_settings_may_stand_between_options():
     parser = cli.run_parser("core.x", None)
     parser.add_argument("--flag", action="store_true")

@@ -2,7 +2,7 @@
 
 import pytest
 from core.errors import ConfigError
-from core.overrides import home_written_out, readable
+from core.overrides import given_twice, home_written_out, readable
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 
@@ -59,6 +59,19 @@ def test_what_is_not_closed_or_is_several_values_is_said_with_the_key(written, s
         readable(written)
     assert str(error.value).startswith(f"{written.partition('=')[0]}=")
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["a.b=1", "c=1", "++a.b=2"], ["a.b is set twice; a.b=2 counts, and a.b=1 changes nothing"]),
+        (["a=1", "a=2", "a=3"], ["a is set twice; a=2 counts, and a=1 changes nothing",
+                                 "a is set twice; a=3 counts, and a=2 changes nothing"]),
+        (["a=1", "a=1", "a.b=2", "~a.b", "--flag"], []),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_given_twice_is_said_with_the_value_that_counts(overrides, said):
+    assert given_twice(overrides) == said
 
 
 def test_the_home_folder_is_written_out_where_a_path_begins_with_it(monkeypatch):

@@ -78,6 +78,13 @@ def test_more_examples_than_a_task_has_are_refused(folder):
         check(**own, fewshot_by_task={"mine": 5})
 
 
+def test_a_number_of_examples_for_no_task_is_refused():
+    for_all = {"tasks": ("a", "b"), "fewshot_by_task": {"a": 1, "b": 0}}
+    with pytest.raises(ConfigError, match=r"^num_fewshot=3: changes nothing, .* Set fewshot_by_task=null beside it"):
+        LMEvalConfig(num_fewshot=3, **for_all)
+    assert LMEvalConfig(num_fewshot=3, tasks=("a", "b", "c"), fewshot_by_task={"a": 1, "b": 0})
+
+
 def test_wrong_data_of_a_task_is_refused_in_the_plan(folder, tmp_path):
     (tmp_path / "mine.jsonl").write_text('{"context": "a", "choices": ["b"], "label": 3}\n')
     with pytest.raises(InputError, match=r"mine\.jsonl:1: label=3, but there are 1 choices"):

@@ -44,6 +44,11 @@ def run_parser(command: str, description: str | None) -> argparse.ArgumentParser
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse settings that may stand before, between and after options; only unknown options are refused."""
     options, extra = parser.parse_known_intermixed_args(arguments)
+    if getattr(options, "overrides", ()):
+        from core.overrides import given_twice  # imports Hydra, which half of the commands need not
+
+        for line in given_twice(options.overrides):
+            print(printable(f"warning: {line}"), file=sys.stderr)
     if extra:
         unknown = [argument for argument in extra if argument.startswith("-")]
         parser.error(f"unrecognized arguments: {' '.join(unknown or extra)}")

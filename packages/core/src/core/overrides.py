@@ -1,7 +1,7 @@
 """What the writer of ``key=value`` means, so that Hydra's grammar reads it: the home folder, quotes, brackets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,6 +25,21 @@ def home_written_out(text: str) -> str:
         return f"{Path(match[0]).expanduser()}{text[match.end() :]}"
     except RuntimeError:  # no such user
         return text
+
+
+def given_twice(overrides: Sequence[str]) -> list[str]:
+    """Return a line for each key that has two values: as in Hydra the last one counts, so that scripts can append."""
+    values: dict[str, str] = {}
+    lines = []
+    for override in overrides:
+        match = OVERRIDE.match(override)
+        if match is None or match["prefix"] == "~" or not match["assign"]:
+            continue
+        key, value = match["key"], match["value"].strip()
+        if values.get(key, value) != value:
+            lines.append(f"{key} is set twice; {key}={value} counts, and {key}={values[key]} changes nothing")
+        values[key] = value
+    return lines
 
 
 def readable(override: str) -> str:

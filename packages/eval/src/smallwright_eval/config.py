@@ -23,7 +23,8 @@ class LMEvalConfig:
     num_fewshot: int | None = setting(None, ge=0)
     """Examples in the prompt, for every task; None leaves each task's own number."""
     fewshot_by_task: Mapping[str, int] | None = setting(None, ge=0)
-    """Examples in the prompt by name in ``tasks``; these win over ``num_fewshot``."""
+    """Examples in the prompt by name in ``tasks``; these win over ``num_fewshot``, which is refused where each has its
+    own."""
     limit: int | float | None = setting(None, gt=0)
     """Only the first items of each task: a count, or a share below 1. For trying things out."""
     apply_chat_template: bool = False
@@ -67,5 +68,10 @@ class LMEvalConfig:
         for name in self.fewshot_by_task or {}:
             if name not in self.tasks:
                 raise ConfigError(f"fewshot_by_task.{name}: not one of tasks ({', '.join(self.tasks)}).")
+        if self.num_fewshot is not None and self.tasks and set(self.tasks) <= set(self.fewshot_by_task or {}):
+            raise ConfigError(
+                f"num_fewshot={self.num_fewshot}: changes nothing, for fewshot_by_task has a number for each of tasks. "
+                "Set fewshot_by_task=null beside it, or the numbers there."
+            )
         if isinstance(self.limit, float) and self.limit >= 1:
             raise ConfigError(f"limit={self.limit}: a whole number of items, or a share below 1.")
