@@ -112,21 +112,27 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def variants() -> dict[str, Callable[[str], str]]:
-    """Return what is compared: name to function from HTML to text."""
+def variants() -> dict[str, Callable[[bytes], str]]:
+    """Return what is compared: name to function from HTML in UTF-8 to text.
+
+    All of them decode the page: Python keeps the UTF-8 of a string that it has once been asked for, so that a string for
+    all would be cheaper for those that hand it on as it is.
+    """
     import trafilatura
     from resiliparse.extract.html2text import extract_plain_text
 
-    def run_trafilatura(options: dict) -> Callable[[str], str]:
-        return lambda html: trafilatura.extract(html, include_comments=False, include_tables=True, **options) or ""
+    def run_trafilatura(options: dict) -> Callable[[bytes], str]:
+        return lambda page: (
+            trafilatura.extract(page.decode(), include_comments=False, include_tables=True, **options) or ""
+        )
 
-    def run_ours(settings: dict) -> Callable[[str], str]:
+    def run_ours(settings: dict) -> Callable[[bytes], str]:
         config = ExtractTextConfig(**settings)
-        return lambda html: extract_page(html.encode(), config).text
+        return lambda page: extract_page(page, config).text
 
     return {
         **{f"Trafilatura {name}": run_trafilatura(options) for name, options in TRAFILATURA.items()},
-        "bare Resiliparse main_content": lambda html: extract_plain_text(html, main_content=True),
+        "bare Resiliparse main_content": lambda page: extract_plain_text(page.decode(), main_content=True),
         **{f"ours: {name}": run_ours(settings) for name, settings in OURS.items()},
     }
 
@@ -183,7 +189,7 @@ def main() -> None:
         for folder in folders:
             for page_name, page, truth in read(arguments.data / folder):
                 pages_seen += 1
-                html = decoded(page)
+                html = decoded(page).encode()
                 best = dict.fromkeys(compared, float("inf"))
                 for number in range(arguments.rounds):  # interleaved, so that a busy moment hits all alike
                     for name, run in compared.items():

@@ -10,7 +10,7 @@ from resiliparse.parse.html import HTMLTree
 
 from smallwright_extract.characters import joiners_back, marked_joiners, with_company, without_invisible
 from smallwright_extract.config import ExtractTextConfig
-from smallwright_extract.html_blocks import keep_lists, paragraphs_of_breaks, remove_unseen
+from smallwright_extract.html_blocks import LISTS_SELECTOR, keep_lists, paragraphs_of_breaks, remove_unseen
 from smallwright_extract.html_layout import Blocks
 from smallwright_extract.html_main import article_html, page_html
 from smallwright_extract.html_powers import mark_scripts, spell_scripts
@@ -25,8 +25,10 @@ LITTLE_TEXT = 500
 """Below this many characters, what was taken for the article is compared with what looser rules keep."""
 
 TOO_DEEP = "nested too deeply"
-SPECIAL_SELECTOR = f":is({ANY_FORMULA}, {CODE}, sup, sub)"
+SPECIAL_SELECTOR = f"{ANY_FORMULA}, {CODE}, sup, sub"
 """What has to be written otherwise than as the text that it holds."""
+SPECIAL_OR_LISTS_SELECTOR = f"{SPECIAL_SELECTOR}, {LISTS_SELECTOR}"
+FORMULA_TAGS, SCRIPT_TAGS = frozenset({"math", "script", "img", "span"}), frozenset({"sup", "sub"})
 
 NO_TEXT = "no text"
 ALL_BOILERPLATE = "only boilerplate"
@@ -64,11 +66,13 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
     blocks = Blocks(marks, held=foreign)
     body: Any = tree.body
     formulas, scripts, delimiters, changed = 0, False, False, False
-    if body.query_selector(SPECIAL_SELECTOR) is not None:  # most pages have nothing of all this
-        formulas = keep_maths(tree) if config.math else 0
-        scripts = mark_scripts(tree, marks)
+    found = body.query_selector_all(SPECIAL_OR_LISTS_SELECTOR if fast else SPECIAL_SELECTOR).values()
+    tags = {node.tag for node in found}  # says which further walks are needed: most pages need none
+    if any(node.tag != "ul" or "jax_ignore" in (node.getattr("class") or "") for node in found):
+        formulas = keep_maths(tree) if config.math and not FORMULA_TAGS.isdisjoint(tags) else 0
+        scripts = not SCRIPT_TAGS.isdisjoint(tags) and mark_scripts(tree, marks)
         delimiters = config.math and mark_delimiters_in_code(tree, html, marks)
-        changed = blocks.take_code(tree, config.code_fences)
+        changed = "pre" in tags and blocks.take_code(tree, config.code_fences)
     if config.tables == "markdown":
         changed = blocks.take_tables(tree) or changed
     changed = bool(changed or formulas or scripts or delimiters)
@@ -79,7 +83,8 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
     elif config.main_content and config.quality == "precise":
         text = _precise(tree, config)
     else:
-        text = _written(tree, config.main_content, config)
+        lists = [node for node in found if node.tag == "ul"] if fast and not changed else None
+        text = _written(tree, config.main_content, config, lists=lists)
     text = without_invisible(blocks.put_back(text))
     if config.math:
         text, more = unify_delimiters(text, html)
@@ -113,9 +118,15 @@ def _deeper_selector(limit: int) -> str:
     return " > ".join(["*"] * (limit + 3))  # html, body and one more than the limit
 
 
-def _written(tree: HTMLTree, main_content: bool, config: ExtractTextConfig, post_meta: bool = True) -> str:
+def _written(
+    tree: HTMLTree,
+    main_content: bool,
+    config: ExtractTextConfig,
+    post_meta: bool = True,
+    lists: list[Any] | None = None,
+) -> str:
     if main_content:
-        keep_lists(tree)
+        keep_lists(tree, lists)
     return extract_plain_text(
         tree,
         preserve_formatting=True,
