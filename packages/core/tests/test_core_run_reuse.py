@@ -39,8 +39,12 @@ def test_another_run_that_holds_an_artifact_is_no_hindrance(finished, run):
 
 
 def test_a_finished_store_is_not_written_to(finished, run, workdir, monkeypatch):
-    def refuse(artifact):
-        raise PermissionError(f"{artifact} is read-only")
+    hold = store.lock
+
+    def refuse(folder, *arguments, **more):
+        if workdir / "store" not in folder.parents:
+            return hold(folder, *arguments, **more)
+        raise PermissionError(f"{folder} is read-only")
 
     monkeypatch.setattr(store, "lock", refuse)
     before = state(workdir / "store")
@@ -112,3 +116,17 @@ def test_a_stage_that_ends_its_process_is_a_failure(run, workdir, monkeypatch, e
     done = run("--plugin", "quiet.py", "data.source.name=quiet", "~data.source.files", "~data.source.lines")
     assert done.returncode == 1
     assert said in done.stderr
+
+
+def test_a_run_folder_belongs_to_one_run_at_a_time(finished, run, workdir):
+    assert run().returncode == 0
+    with store.lock(workdir / "run", run="20260101-120000-1a2b3c4d"):
+        before = state(workdir / "run")
+        refused = run()
+        assert state(workdir / "run") == before
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"error: {workdir}/run is written to by another run (process {os.getpid()}, 20260101-120000-1a2b3c4d). "
+        "Wait for it, or give this run another run_dir=<dir>.\n"
+    )
+    assert run().returncode == 0, "when the other has ended the folder can be used again"

@@ -83,14 +83,25 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
     settings = observers.settings(config.get("observers"), registry)
     name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
     root = Path(str(config["store"])).resolve()
-    try:
-        directory = _run_directory(config["run_dir"], str(name))
-        (directory / "logs").mkdir(parents=True, exist_ok=True)
-        (directory / "config.json").write_text(json.dumps(config, indent=2, default=str))
-    except OSError as error:
-        place = config["run_dir"] or Path("runs").resolve()
-        raise InputError(f"{cannot_write(error, place)} Or give another run_dir=<dir>.") from error
-    run = Run(name=str(name), directory=directory, config=config, observers=settings)
+    with contextlib.ExitStack() as held:
+        try:
+            directory = _run_directory(config["run_dir"], str(name))
+            run = Run(name=str(name), directory=directory, config=config, observers=settings)
+            # Logs and report have the same names in every run: a second one in the same folder would mix them.
+            held.enter_context(store.lock(directory, used="written to", setting="run_dir", run=run.id))
+            (directory / "logs").mkdir(exist_ok=True)
+            (directory / "config.json").write_text(json.dumps(config, indent=2, default=str))
+        except OSError as error:
+            place = config["run_dir"] or Path("runs").resolve()
+            raise InputError(f"{cannot_write(error, place)} Or give another run_dir=<dir>.") from error
+        return _carry_out(run, stages, root, registry, plugin_files)
+
+
+def _carry_out(
+    run: Run, stages: list[StageSpec], root: Path, registry: Registry, plugin_files: tuple[str, ...]
+) -> int:
+    """Do the stages and write the report; return the exit code."""
+    config, directory = run.config, run.directory
     observers.notify(registry, run.directory, "run_started", run=run)
     started = time.monotonic()
     failure, interruption = None, None

@@ -210,24 +210,29 @@ def _own_files(artifact: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def lock(artifact: Path) -> Iterator[None]:
-    """Hold the artifact for this run. Who only reads a finished artifact needs no lock.
+def lock(folder: Path, used: str = "being made", setting: str = "store", run: str | None = None) -> Iterator[None]:
+    """Hold an artifact, or another folder, for this run. Who only reads a finished artifact needs no lock.
+
+    Args:
+        used: What a run does to the folder, for the message to others.
+        setting: What others can set to have a folder of their own.
+        run: Id of this run, for the message to others.
 
     Raises:
-        ArtifactError: another run is making it now.
+        ArtifactError: another run holds it now.
     """
-    artifact.mkdir(parents=True, exist_ok=True)
-    with open(artifact / LOCK, "a+", encoding="utf-8") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             raise ArtifactError(
-                f"{artifact} is being made by another run (process {file.read().strip() or 'unknown'}). "
-                "Wait for it, or give this run another store=<dir>."
+                f"{folder} is {used} by another run (process {file.read().strip() or 'unknown'}). "
+                f"Wait for it, or give this run another {setting}=<dir>."
             ) from None
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(str(os.getpid()) + (f", {run}" if run else ""))
         file.flush()
         yield
 
