@@ -15,10 +15,10 @@ from inherited_support import word_tokenizer
 from safetensors.numpy import load_file, save_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.config_json import MODELS, read_light
+from smallwright_decoder.rope_scaling import LLAMA3, Scaling
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import read_light
-from smallwright_inherited_init.family import MODELS, Dimensions
-from smallwright_inherited_init.rope import LLAMA3, Scaling
+from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.source import read_config
 from smallwright_inherited_init.stage import InheritedInit
 

@@ -12,10 +12,10 @@ from typing import Any
 from core.errors import InputError, UserError
 from core.interfaces import Job
 from core.weights import ModelFolder, Shape, compare, shapes, shown
+from smallwright_decoder.config_json import MODELS, read_written
 
 from smallwright_inherited_init.config import InheritedInitConfig, model_folder
-from smallwright_inherited_init.config_json import read_written
-from smallwright_inherited_init.family import MODELS, Dimensions
+from smallwright_inherited_init.family import Dimensions
 
 BUFFERS = (".rotary_emb.inv_freq",)
 """Endings of tensors in older checkpoints that are computed from the configuration."""

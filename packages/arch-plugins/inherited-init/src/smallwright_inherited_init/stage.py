@@ -8,10 +8,10 @@ from typing import Any
 from core.interfaces import Architecture, Initializer, Job
 from core.weights import ModelFolder
 from core.writing import replacing, write_json, write_text
+from smallwright_decoder.config_json import read_light
 
 from smallwright_inherited_init.compatibility import check, check_layers
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import read_light
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.source import check_weights, find, local, read_config, read_weights
 from smallwright_inherited_init.vocabulary import Vocabulary, match, read_tokenizer
