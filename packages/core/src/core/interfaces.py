@@ -32,6 +32,7 @@ from core.architecture import Architecture as Architecture
 from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.tokens_meta import TokensMeta as TokensMeta
+from core.weights import ModelFolder
 from core.writing import write_json
 
 if TYPE_CHECKING:
@@ -190,6 +191,11 @@ class Initializer(Stage):
         if getattr(self.config, "source", None) is not None:
             return None
         return {"size": self.config.source_size, **(getattr(self.config, "source_arch", None) or {})}
+
+    def source_folder(self) -> ModelFolder | None:
+        """Return the trained source that the settings name, where it can be read while planning: the child takes from
+        its ``config.json`` what nobody set."""
+        return None
 
     def check(self, source: Architecture, child: Architecture) -> None:
         """Refuse, while planning, a child that cannot come from a source which the run trains first.
