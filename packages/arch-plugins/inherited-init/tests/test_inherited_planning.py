@@ -15,10 +15,10 @@ from inherited_support import word_tokenizer
 from safetensors.numpy import load_file, save_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.config_json import MODELS, read_light
+from smallwright_decoder.rope_scaling import LLAMA3, Scaling
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import read_light
-from smallwright_inherited_init.family import MODELS, Dimensions
-from smallwright_inherited_init.rope import LLAMA3, Scaling
+from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.source import read_config
 from smallwright_inherited_init.stage import InheritedInit
 
@@ -118,7 +118,7 @@ def test_a_child_that_is_no_part_is_refused(model, child, settings, words):
             [
                 "arch.intermediate_size=999: larger than the source's 320.",
                 "Also arch.rope_theta=5000.0: the source was trained with 10000.0. Set arch.rope_theta=10000.0.",
-                "Also arch.initializer.layers=[0, 1, 4, 9]: must name arch.num_hidden_layers=4 of the source's layers",
+                "Also arch.initializer.layers=[0, 1, 4, 9]: must name arch.num_hidden_layers=6 of the source's layers",
             ],
         ),
     ],
@@ -131,9 +131,18 @@ def test_a_plan_names_every_setting_that_clashes(model, capsys, overrides, words
 
 def test_a_plan_names_what_multi_head_attention_and_a_head_of_its_own_need(model, capsys):
     write_model(model, num_key_value_heads=4, tie_word_embeddings=False)
-    line = refusal(capsys, model.parent, "arch.intermediate_size=null")
+    line = refusal(capsys, model.parent, "arch.num_key_value_heads=2", "arch.tie_word_embeddings=true")
     assert "arch.num_attention_heads=4 over arch.num_key_value_heads=2: 2 query heads share" in line
     assert "Also arch.tie_word_embeddings=true: the source's embedding and head differ." in line
+
+
+def test_what_nobody_set_is_the_sources(model, capsys):
+    write_model(model, rms_norm_eps=9.999999747378752e-06, rope_theta=100000.0, head_dim=64, qk_norm=False)
+    assert core.plan.main([*COMMAND, "--json", "arch.num_hidden_layers=3", "arch.intermediate_size=96"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    layer = 128 * 64 * (4 + 2 + 2 + 4) + 3 * 128 * 96 + 2 * 128
+    rows = (planned["embedding_parameters"]) // 128
+    assert planned["stored_parameters"] == 3 * layer + rows * 128 + 128
 
 
 def _config(**values):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from core import catalog
@@ -18,6 +19,7 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     ``arch=gqa`` becomes ``+arch=gqa``, ``+eval=x`` becomes ``eval=x`` (the root has a default), and
     ``data.scorer=llm`` becomes ``data/scorer=llm`` when ``data/scorer`` is a group with such an option. Several
     recipes, ``+data=[a,b]``, get a node each, ``data.a`` and ``data.b``; there ``data.a.scorer=llm`` chooses for one.
+    ``tokenizer=<folder or hub id>`` means the setting of the option that takes what exists, ``tokenizer.path``.
     A setting below a group, ``arch.num_hidden_layers=4``, need not be in the option's file: files name only what they
     change, and the types of the plugins refuse what does not exist.
     """
@@ -39,6 +41,9 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         if prefix != "~" and parts[0] in (*GROUPS, "observers") and len(parts) > 1:
             prefix = "++"
         return [f"{prefix}{override.lstrip('+~')}"]
+    entry = GROUPS[group].entry if group in GROUPS else None
+    if entry is not None and _exists_already(value.strip(" '\""), options.get(group, {})):
+        return [f"++{group}.{entry}={value}"]
     chosen = [part.strip(" '\"") for part in value.strip("[] ").split(",") if part.strip()]
     if not chosen:
         known = ", ".join(sorted(options.get(group, {}))) or "none"
@@ -65,6 +70,11 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
         return [f"+data@data.{name}={name}" for name in chosen]
     listed = chosen[0] if len(chosen) == 1 else f"[{','.join(chosen)}]"
     return [f"{prefix}{group}{at}={listed}"]
+
+
+def _exists_already(value: str, options: Mapping[str, str]) -> bool:
+    """Whether a value is no option's name but a folder's or, as it seems, a hub id."""
+    return value not in options and (Path(value).is_dir() or "/" in value)
 
 
 def _without_value(key: str, options: Mapping[str, Mapping[str, str]]) -> str:

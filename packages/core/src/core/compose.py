@@ -116,6 +116,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
             raise ConfigError(_explain_reference(error)) from error
         keys = [key_of(override) for override in overrides]
         effect.let_size_win(config, ROOT, normalised, registry)
+        effect.let_source_win(config, ROOT, normalised)
         effect.let_list_win(config, ROOT, normalised, keys)
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)

@@ -51,6 +51,32 @@ def let_size_win(config: dict[str, Any], root: str, overrides: Sequence[str], re
             del arch[key]
 
 
+def let_source_win(config: dict[str, Any], root: str, overrides: Sequence[str]) -> None:
+    """Take from ``config["arch"]`` the numbers that were set before a trained source was named.
+
+    An option that cuts a model from another has numbers that fit the source which it trains itself. Who names a source
+    that exists means that one: what nobody has set since is the source's own.
+
+    Args:
+        config: The composed configuration, which is changed.
+        root: Name of the root of every configuration.
+        overrides: The command line, as Hydra was given it.
+    """
+    arch = config.get("arch")
+    if not isinstance(arch, dict) or not isinstance(arch.get("initializer"), dict):
+        return
+    if arch["initializer"].get("source") is None:
+        return
+    own = {key.split(".")[1]: None for key in map(key_of, overrides) if key.startswith("arch.")}
+    if any(key_of(override) == "arch.initializer.source" for override in overrides):
+        own["initializer"] = {"source": True}
+    set_by: list[Mapping[str, Any]] = [*_files(root, overrides, "arch"), own]
+    naming = max((place for place, keys in enumerate(set_by) if "source" in (keys.get("initializer") or {})), default=0)
+    earlier = {key for keys in set_by[:naming] for key in keys} - {key for keys in set_by[naming:] for key in keys}
+    for key in earlier - {"name", "initializer"}:
+        arch.pop(key, None)
+
+
 def let_list_win(config: Mapping[str, Any], root: str, overrides: Sequence[str], keys: Sequence[str]) -> None:
     """Take from an option's mapping what is told of items that a list of the command line no longer has.
 

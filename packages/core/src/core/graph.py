@@ -5,14 +5,15 @@ Identities are addressed by input: they are known before any work, so that plann
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from core import advice, names, typed
+from core import advice, entries, names, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
 from core.errors import ConfigError, MissingPluginError
 from core.fingerprint import fingerprint, named_files
 from core.fingerprint import identity as content_identity
-from core.interfaces import Initializer
+from core.interfaces import Initializer, Tokenizer
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.run_config import RunConfig
@@ -22,41 +23,113 @@ __all__ = ["ArchitectureChoice", "ExecutorChoice", "StageSpec", "build"]
 SOURCE_ARCH = "arch.initializer.source_arch"
 
 
-def build(config: Mapping[str, Any], registry: Registry) -> list[StageSpec]:
+def build(config: Mapping[str, Any], registry: Registry, *, without_corpus: bool = False) -> list[StageSpec]:
     """Return the stages that a composed configuration asks for, checked, in the order of work.
+
+    Args:
+        without_corpus: Let a training be described for which no corpus is chosen yet; it cannot be run.
 
     Raises:
         core.errors.UserError: whatever is wrong with the configuration.
     """
     top = {key: value for key, value in config.items() if key not in GROUPS}
-    return _Builder(config, registry, typed.build(RunConfig, top, "").seed).build()
+    return _Builder(config, registry, typed.build(RunConfig, top, ""), without_corpus).build()
 
 
 class _Builder:
-    def __init__(self, config: Mapping[str, Any], registry: Registry, seed: int) -> None:
+    def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig, without_corpus: bool) -> None:
         self.config = config
         self.registry = registry
-        self.seed = seed
+        self.run = run
+        self.seed = run.seed
+        self.without_corpus = without_corpus
         self.stages: list[StageSpec] = []
 
     def build(self) -> list[StageSpec]:
-        if "data" not in self.config:
-            asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
-            raise ConfigError(f"{asked}: add +data=<recipe> (and +arch=<architecture> to train). See --help.")
+        entered = self._entered()
         corpora = self._corpora()
-        if "arch" not in self.config:
+        tokens = self._entered_tokens()
+        if not corpora and tokens is None and not (entered or (self.without_corpus and "arch" in self.config)):
+            asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
+            raise ConfigError(
+                f"{asked}: add +data=<recipe> (and +arch=<architecture> to train), or model=<model>. See --help."
+            )
+        if entered is None and "arch" not in self.config:
             if "posttrain" in self.config:
-                raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture>.")
+                raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
+            if tokens is not None:
+                raise ConfigError(
+                    f"tokens={tokens.place}: nothing uses them: add +arch=<architecture> or model=<model>."
+                )
             return self.stages
-        tokenizer = self._stage("tokenizer", "tokenizers", corpora)
-        tokenizer.build().check_corpora([role.removeprefix("corpus-") for role in corpora])
-        tokens = self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer})
-        model = self._pretrain(tokenizer, tokens)
-        self._evaluate("eval", model, tokenizer, tokens)
-        aligned = self._posttrain(model, tokenizer, tokens)
+        training = bool(corpora) or tokens is not None or entered is None
+        tokenizer = self._tokenizer(corpora, tokens, entered, training)
+        model = entered
+        given: dict[str, StageSpec] = {}
+        if training:
+            given["tokens"] = tokens or self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer.spec})
+            given["tokenizer"] = tokenizer.spec
+            model = self._pretrain(tokenizer, given, entered)
+        assert model is not None
+        self._evaluate("eval", model, tokenizer, given)
+        aligned = self._posttrain(model, tokenizer, given)
         if aligned is not model:
-            self._evaluate(f"eval-{aligned.name}", aligned, tokenizer, tokens)
+            self._evaluate(f"eval-{aligned.spec.name}", aligned, tokenizer, given)
         return self.stages
+
+    def _entered(self) -> entries.Model | None:
+        """Return the model that the run starts from, brought into the store by its first stage."""
+        if self.run.model is None:
+            return None
+        if "arch" in self.config:
+            raise ConfigError(
+                f"model={self.run.model}: brings its own architecture. Leave +arch out; a smaller model is cut from it "
+                "with +arch=inherited_init arch.initializer.source=<model>, without model=."
+            )
+        model = entries.model(self.run.model, self.registry)
+        self._add(model.spec)
+        return model
+
+    def _entered_tokens(self) -> entries.FinishedSpec | None:
+        place = (self.config.get("tokens") or {}).get("artifact")
+        if place is None:
+            return None
+        spec = entries.finished(Path(str(place)), "tokens", f"tokens={place}")
+        self._add(spec)
+        return spec
+
+    def _tokenizer(
+        self,
+        corpora: Mapping[str, StageSpec],
+        tokens: entries.FinishedSpec | None,
+        entered: entries.Model | None,
+        training: bool,
+    ) -> "_Tokenizer":
+        """Return the tokenizer: of the tokens or the model that the run starts from, else the one that it makes."""
+        settings = self._node("tokenizer", "tokenizer")
+        entry = self.registry.get("tokenizers", str(settings.pop("name", "tokenizer")))
+        key = str(GROUPS["tokenizer"].entry)
+        given = settings.get(key)
+        own = entered.folder.directory if entered is not None else None
+        made, folder = None, own
+        if tokens is not None:
+            made = entries.input_of(tokens, "tokenizer", "tokenizer", f"tokens={tokens.place}")
+            self._add(made)
+            folder = made.place
+            if entered is not None and own is not None:
+                entries.check_same_tokens(own, folder, f"{entered.folder.owner}: the tokens of {tokens.place}")
+        if folder is not None:
+            if given is not None and Path(given).is_dir():
+                entries.check_same_tokens(Path(given), folder, f"tokenizer.{key}={given}")
+            settings = {key: str(folder)}
+        config = self._settings(entry, settings, "tokenizer")
+        spec: StageSpec | None = made
+        if made is None and training:
+            spec = self._new("tokenizer", entry, config, inputs=corpora)
+        stage: Tokenizer = entry.build(config)
+        if spec is not None and made is None:
+            stage.check_corpora([role.removeprefix("corpus-") for role in corpora])
+        return _Tokenizer(entry=entry, stage=stage, spec=spec)
 
     def _add(self, spec: StageSpec) -> StageSpec:
         for earlier in self.stages:
@@ -120,6 +193,13 @@ class _Builder:
 
     def _corpora(self) -> dict[str, StageSpec]:
         """Return the data stages by role: ``corpus`` for one recipe, ``corpus-<recipe>`` for each of several."""
+        if self.run.corpus is not None:
+            owner = f"corpus={self.run.corpus}"
+            if "data" in self.config:
+                raise ConfigError(f"{owner}: with +data there would be two corpora. Leave one out.")
+            return {"corpus": self._add(entries.finished(Path(self.run.corpus), "data", owner))}
+        if "data" not in self.config:
+            return {}
         node = self._node("data", "data")
         executor = self._executor()
         if not several(node):
@@ -183,20 +263,20 @@ class _Builder:
         )
 
     def _architecture(
-        self, settings: Mapping[str, Any], tokenizer: StageSpec, where: str = "arch"
+        self, settings: Mapping[str, Any], tokenizer: "_Tokenizer", where: str = "arch"
     ) -> ArchitectureChoice:
         settings = dict(settings)
         entry = self.registry.get("architectures", str(settings.pop("name", "")))
         config_class = entry.load_config()
         assert config_class is not None, f"architecture {entry.name} registers no config class"
-        vocabulary = tokenizer.build().vocab_size()
+        vocabulary = tokenizer.stage.vocab_size()
         size = settings.get("size")
         sized = getattr(config_class, "SIZES", {}).get(size, {}) if isinstance(size, str) else {}
         if settings.get("vocab_size") is None and sized.get("vocab_size") is None:
             settings["vocab_size"] = vocabulary
         choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, where))
         if choice.config.vocab_size < vocabulary:
-            smaller = advice.tokenizer_of(tokenizer.entry, tokenizer.config, choice.config.vocab_size)
+            smaller = advice.tokenizer_of(tokenizer.entry, tokenizer.stage.config, choice.config.vocab_size)
             raise ConfigError(
                 f"{where}.vocab_size={choice.config.vocab_size} is smaller than the tokenizer's {vocabulary}: "
                 f"set {where}.vocab_size={vocabulary}{smaller}."
@@ -204,16 +284,28 @@ class _Builder:
         choice.build()  # an architecture may refuse what its configuration allows
         return choice
 
-    def _pretrain(self, tokenizer: StageSpec, tokens: StageSpec) -> StageSpec:
+    def _pretrain(
+        self, tokenizer: "_Tokenizer", given: Mapping[str, StageSpec], entered: entries.Model | None
+    ) -> entries.Model:
+        if entered is not None:
+            choice = entries.choice_of(entered.folder, entered.spec, self.registry, train=True)
+            if choice is None:
+                raise ConfigError(
+                    f"{entered.folder.owner}: no installed architecture has models of type "
+                    f"{entered.folder.read_json('config.json').get('model_type')}, so it cannot be trained on. Leave "
+                    "the corpus out to evaluate or post-train it."
+                )
+            return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
         arch = self._node("arch", "arch")
         initializer = arch.pop("initializer", None)
-        architecture = self._architecture(arch, tokenizer)
-        inputs = {"tokenizer": tokenizer, "tokens": tokens}
-        if initializer is not None:
-            inputs["init"] = self._initialize(dict(initializer), arch, architecture, tokenizer, tokens)
-        return self._train("pretrain", architecture, inputs)
+        if initializer is None:
+            return self._train("pretrain", self._architecture(arch, tokenizer), tokenizer, given)
+        init, architecture = self._initialize(dict(initializer), arch, tokenizer, given)
+        return self._train("pretrain", architecture, tokenizer, {**given, "init": init})
 
-    def _train(self, name: str, architecture: ArchitectureChoice, inputs: Mapping[str, StageSpec]) -> StageSpec:
+    def _train(
+        self, name: str, architecture: ArchitectureChoice, tokenizer: "_Tokenizer", inputs: Mapping[str, StageSpec]
+    ) -> entries.Model:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "pretrain")
@@ -221,24 +313,24 @@ class _Builder:
         built = architecture.build()
         trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
-        trainer.check_plan("pretrain", built, inputs["tokenizer"].build())
-        return stage
+        trainer.check_plan("pretrain", built, tokenizer.stage)
+        return entries.Model(spec=stage, planned=built, choice=architecture)
 
     def _initialize(
         self,
         settings: dict[str, Any],
         arch: Mapping[str, Any],
-        architecture: ArchitectureChoice,
-        tokenizer: StageSpec,
-        tokens: StageSpec,
-    ) -> StageSpec:
+        tokenizer: "_Tokenizer",
+        given: Mapping[str, StageSpec],
+    ) -> tuple[StageSpec, ArchitectureChoice]:
         """Add the initializer and, where no source is named, the training of the source model."""
         entry = self.registry.get("initializers", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "arch.initializer")
         initializer: Initializer = entry.build(config)
-        inputs = {"tokenizer": tokenizer}
+        architecture = self._architecture({**self._of_source(initializer, arch), **arch}, tokenizer)
+        inputs = {"tokenizer": given["tokenizer"]}
         if initializer.reads_tokens():
-            inputs["tokens"] = tokens
+            inputs["tokens"] = given["tokens"]
         source = initializer.source_to_train()
         if source is not None:
             try:
@@ -247,25 +339,35 @@ class _Builder:
                 raise ConfigError(str(error).replace(f"{SOURCE_ARCH}.size", "arch.initializer.source_size")) from None
             # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
-            inputs["source"] = self._train("pretrain-source", source_arch, {"tokenizer": tokenizer, "tokens": tokens})
+            inputs["source"] = self._train("pretrain-source", source_arch, tokenizer, given).spec
         else:
             initializer.check_source(architecture.build())
         label = f"{entry.name}-{architecture.label()}"
         at = "arch.initializer"
-        return self._new("init", entry, config, where=at, label=label, inputs=inputs, architecture=architecture)
+        init = self._new("init", entry, config, where=at, label=label, inputs=inputs, architecture=architecture)
+        return init, architecture
 
-    def _posttrain(self, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> StageSpec:
+    def _of_source(self, initializer: Initializer, arch: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that a child takes from a source that exists: those that nobody set."""
+        entry = self.registry.get("architectures", str(arch.get("name", "")))
+        folder, config_class = initializer.source_folder(), entry.load_config()
+        if folder is None or config_class is None:
+            return {}
+        settings = entry.load().settings_of(folder) or {}
+        sized = getattr(config_class, "SIZES", {}).get(arch.get("size"), {})
+        return {key: value for key, value in settings.items() if key not in sized and key != "vocab_size"}
+
+    def _posttrain(self, base: entries.Model, tokenizer: "_Tokenizer", given: Mapping[str, StageSpec]) -> entries.Model:
+        model = base
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
             where = f"posttrain.{name}"
             config = self._settings(entry, node, where)
-            architecture = model.architecture
-            assert architecture is not None
-            entry.build(config).check_plan(where, architecture.build(), tokenizer.build())
-            label = f"{names.check(str(name), 'a method of posttrain')}-{architecture.label()}"
-            inputs = {"model": model, "tokens": tokens}
-            model = self._new(
+            entry.build(config).check_plan(where, base.planned, tokenizer.stage)
+            label = f"{names.check(str(name), 'a method of posttrain')}-{base.spec.label}"
+            inputs = {"model": model.spec} | {role: spec for role, spec in given.items() if role == "tokens"}
+            spec = self._new(
                 name,
                 entry,
                 config,
@@ -273,15 +375,28 @@ class _Builder:
                 folder="posttrain",
                 label=label,
                 inputs=inputs,
-                architecture=architecture,
+                architecture=base.choice,
             )
+            model = dataclasses.replace(base, spec=spec)
         return model
 
-    def _evaluate(self, name: str, model: StageSpec, tokenizer: StageSpec, tokens: StageSpec) -> None:
+    def _evaluate(
+        self, name: str, model: entries.Model, tokenizer: "_Tokenizer", given: Mapping[str, StageSpec]
+    ) -> None:
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "eval")
-        assert model.architecture is not None
-        entry.build(config).check_plan("eval", model.architecture.build(), tokenizer.build())
-        inputs = {"model": model, "tokens": tokens, "tokenizer": tokenizer}
-        self._new(name, entry, config, folder="eval", label=model.label, inputs=inputs, architecture=model.architecture)
+        entry.build(config).check_plan("eval", model.planned, tokenizer.stage)
+        inputs = {"model": model.spec, **given}
+        label = model.spec.label
+        self._new(name, entry, config, folder="eval", label=label, inputs=inputs, architecture=model.choice)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Tokenizer:
+    """The tokenizer of a run: what planning asks, and what makes it."""
+
+    entry: Entry
+    stage: Tokenizer
+    spec: StageSpec | None = None
+    """None: the run trains on nothing, and the model brings its own."""

@@ -36,6 +36,8 @@ class Kind:
     config_base: type | None = None
     """Base class of its settings, where planning asks them something."""
     template: Template | None = None
+    entry: str | None = None
+    """Setting that takes what exists already, a folder or a hub id, where that is given instead of an option."""
 
 
 KINDS = (
@@ -64,8 +66,8 @@ KINDS = (
     Kind(name="executors", group="executor", default="local", optional=False),
     Kind(name="corpora", base=interfaces.Stage, group="data"),
     Kind(name="benchmarks"),
-    Kind(name="tokenizers", group="tokenizer", base=interfaces.Tokenizer, default="bpe"),
-    Kind(name="packers", group="tokens", base=interfaces.Stage, default="packed"),
+    Kind(name="tokenizers", group="tokenizer", base=interfaces.Tokenizer, default="bpe", entry="path"),
+    Kind(name="packers", group="tokens", base=interfaces.Stage, default="packed", entry="artifact"),
     Kind(
         name="architectures",
         base=interfaces.Architecture,

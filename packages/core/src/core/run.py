@@ -4,7 +4,11 @@
     python -m core.run +arch=gqa arch.size=smollm2-135m +data=finemath 'data.paths=[/crawl/*.warc.gz]' pretrain.nproc=8
     python -m core.run +arch=shared_ffn +data=finemath '+posttrain=[sft,dpo]'
 
-+data alone curates a corpus; with +arch it trains and evaluates; with +posttrain it aligns. Any setting is an
+    python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2
+    python -m core.run model=store/pretrain/gqa-nano-0123456789ab '+posttrain=[sft]'
+
++data alone curates a corpus; with +arch it trains and evaluates; with +posttrain it aligns. model= starts from one that
+exists (an artifact, a folder, a hub id), corpus=, tokenizer= and tokens= likewise. Any setting is an
 override (key=value); add --config to see them all. Stages that an earlier run finished are reused; an interrupted
 run goes on where it stopped when the same command is given again.
 """
@@ -25,6 +29,7 @@ from typing import Any
 
 from core import alignment, cli, compose, discovery, graph, names, observers, report, show_config, store
 from core.data.recipe import several
+from core.entries import FinishedSpec
 from core.errors import ArtifactError, InputError, UserError, cannot_write, full_line, nearly_full
 from core.graph import StageSpec
 from core.progress import PROGRESS_FILE_VARIABLE, ProgressBar
@@ -81,7 +86,9 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
     settings = observers.settings(config.get("observers"), registry)
-    name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
+    started_from = [spec.label for spec in stages if isinstance(spec, FinishedSpec) or spec.folder == "model"][:1]
+    choices = [_choice(config, "arch"), _choice(config, "data"), *started_from]
+    name = config.get("name") or "-".join(filter(None, choices))
     root = Path(str(config["store"])).resolve()
     with contextlib.ExitStack() as held:
         try:

@@ -20,6 +20,11 @@ class RunConfig:
     """Name of the run; None: made from the choices."""
     observers: Mapping[str, Any] | None = setting(None, identity=False)
     """Settings of plugins that observe the run, each under the plugin's name; None: their defaults."""
+    model: str | None = setting(None, min_length=1)
+    """Model that the run starts from: an artifact's folder, one of Hugging Face's format, or a hub id, with @<revision>
+    for one of its commits. Alone it is evaluated; with +posttrain aligned; with +data trained on."""
+    corpus: str | None = setting(None, min_length=1)
+    """Folder of a corpus that exists, an artifact of the stage data, in place of +data."""
     seed: int = setting(0, ge=0, le=2**32 - 1)
     """What every random choice of the run is drawn from."""
 

@@ -4,14 +4,21 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.interfaces import Architecture
+from core.weights import ModelFolder
 
 from smallwright_decoder.config import DecoderConfig, check_activation
+from smallwright_decoder.from_hf import settings_of
 
 
 class DecoderArchitecture(Architecture):
     """A pre-norm decoder of composable parts, see :class:`smallwright_decoder.config.DecoderConfig`."""
 
     config: DecoderConfig
+
+    @classmethod
+    def settings_of(cls, model: ModelFolder) -> dict[str, Any] | None:
+        """Return the settings that make exactly a model of the Llama kind; see :mod:`smallwright_decoder.from_hf`."""
+        return settings_of(model)
 
     def _attention(self) -> int:
         """Weights of one layer's four projections."""

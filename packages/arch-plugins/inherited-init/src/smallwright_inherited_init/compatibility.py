@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.errors import UserError
+from smallwright_decoder.rope_scaling import Scaling
 
 from smallwright_inherited_init.config import MEASURED_LAYERS, InheritedInitConfig
 from smallwright_inherited_init.family import Dimensions
 from smallwright_inherited_init.layer_choice import select_layers
-from smallwright_inherited_init.rope import Scaling
 
 CUT = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 SAME = ("head_dim", "rope_theta", "rope_scaling", "rms_norm_eps", "activation", "qk_norm", "qkv_bias")

@@ -1,23 +1,12 @@
 """Models of the Llama kind: their dimensions and parts, and the names and shapes of their weights."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from core.errors import UserError
 from core.interfaces import Architecture
-
-from smallwright_inherited_init.rope import LLAMA3, UNSCALED, Scaling
-
-MODELS: Mapping[str, str] = {
-    "llama": "transformers:LlamaForCausalLM",
-    "mistral": "transformers:MistralForCausalLM",
-    "qwen2": "transformers:Qwen2ForCausalLM",
-    "qwen3": "transformers:Qwen3ForCausalLM",
-    "smallwright_decoder": "smallwright_decoder.hf:SmallwrightForCausalLM",
-    "smollm3": "transformers:SmolLM3ForCausalLM",
-}
-"""Model types that can be inherited from, and the class that computes each."""
+from smallwright_decoder.config_json import MODELS
+from smallwright_decoder.rope_scaling import LLAMA3, UNSCALED, Scaling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

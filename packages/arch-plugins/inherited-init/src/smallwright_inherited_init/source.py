@@ -9,13 +9,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError, UserError
+from core import hub
+from core.errors import UserError
 from core.interfaces import Job
 from core.weights import ModelFolder, Shape, compare, shapes, shown
+from smallwright_decoder.config_json import MODELS, read_written
 
 from smallwright_inherited_init.config import InheritedInitConfig, model_folder
-from smallwright_inherited_init.config_json import read_written
-from smallwright_inherited_init.family import MODELS, Dimensions
+from smallwright_inherited_init.family import Dimensions
 
 BUFFERS = (".rotary_emb.inv_freq",)
 """Endings of tensors in older checkpoints that are computed from the configuration."""
@@ -37,7 +38,8 @@ def find(config: InheritedInitConfig, job: Job) -> ModelFolder:
         return ModelFolder(directory, str(directory))
     if (found := local(config)) is not None:
         return found
-    directory = _download(config.source, config.revision)
+    patterns = (*hub.DESCRIPTION, *hub.WEIGHTS)
+    directory = hub.snapshot(config.source, config.revision, patterns, "arch.initializer.source")
     return ModelFolder(directory, f"arch.initializer.source={config.source} ({directory})")
 
 
@@ -49,17 +51,14 @@ def local(config: InheritedInitConfig) -> ModelFolder | None:
     return ModelFolder(model_folder(folder), f"arch.initializer.source={config.source}")
 
 
-def _download(source: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt"]
-    try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=patterns))
-    except Exception as error:
-        raise InputError(
-            f"arch.initializer.source={source}: neither a directory nor found on the hub "
-            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
-        ) from error
+def described(config: InheritedInitConfig) -> ModelFolder | None:
+    """Return where the source's ``config.json`` can be read while planning; None where the run trains the source."""
+    if config.source is None:
+        return None
+    if (found := local(config)) is not None:
+        return found
+    directory = hub.snapshot(config.source, config.revision, hub.DESCRIPTION, "arch.initializer.source")
+    return ModelFolder(directory, f"arch.initializer.source={config.source}")
 
 
 def read_config(source: ModelFolder) -> Any:

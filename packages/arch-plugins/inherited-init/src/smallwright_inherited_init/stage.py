@@ -8,12 +8,12 @@ from typing import Any
 from core.interfaces import Architecture, Initializer, Job
 from core.weights import ModelFolder
 from core.writing import replacing, write_json, write_text
+from smallwright_decoder.config_json import read_light
 
 from smallwright_inherited_init.compatibility import check, check_layers
 from smallwright_inherited_init.config import InheritedInitConfig
-from smallwright_inherited_init.config_json import read_light
 from smallwright_inherited_init.family import Dimensions
-from smallwright_inherited_init.source import check_weights, find, local, read_config, read_weights
+from smallwright_inherited_init.source import check_weights, described, find, local, read_config, read_weights
 from smallwright_inherited_init.vocabulary import Vocabulary, match, read_tokenizer
 
 NOT_COPIED = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt", ".py", ".md")
@@ -32,6 +32,10 @@ class InheritedInit(Initializer):
     def reads_tokens(self) -> bool:
         """Whether a rule measures on the run's tokens; the stage then has them as input."""
         return self.config.reads_tokens
+
+    def source_folder(self) -> ModelFolder | None:
+        """Return the source where it lies in a local directory, or the hub's description of it was downloaded."""
+        return described(self.config)
 
     def check(self, source: Architecture, child: Architecture) -> None:
         """Refuse, before the source is trained, a child that will be no part of it.

@@ -3,6 +3,8 @@
     python -m core.plan +arch=shared_ffn +data=finemath
     python -m core.plan +experiment=smollm2_135m --device h100 --devices 8,64
     python -m core.plan +arch=gqa +data=finemath --scale-lr 2e-4 2e6
+    python -m core.plan +arch=gqa arch.size=smollm2-1.7b    (a question about a model needs no corpus)
+    python -m core.plan model=HuggingFaceTB/SmolLM2-135M
 
 --grid needs no data: it draws shapes (depth, width, feed-forward) of one parameter budget, each with the command line
 that trains it. --results reads the scores of such shapes and says how depth, width and expansion go with them.
@@ -53,7 +55,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         if getattr(options, name) is not None:
             raise ConfigError(f"--{name.replace('_', '-')}: is for --grid; add --grid.")
     config = compose.compose(options.overrides, registry)
-    planned = stages.plan(graph.build(config, registry), Path(str(config["store"])), registry, _hardware(options))
+    specs = graph.build(config, registry, without_corpus=True)
+    planned = stages.plan(specs, Path(str(config["store"])), registry, _hardware(options))
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))
     return 0
 

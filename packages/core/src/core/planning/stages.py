@@ -21,8 +21,10 @@ def plan(
         ``stages``, each with its ``status`` (``new``, ``reused``, ``resumed`` or ``damaged``) and ``reason``; ``data``,
         see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
     """
+    # Without a corpus it is a question about a model, and no stage can be started.
+    chosen = not any(spec.name == "tokens" and set(spec.inputs) == {"tokenizer"} for spec in stages)
     result: dict[str, Any] = {
-        "stages": [_stage(spec, root) for spec in stages],
+        "stages": [_stage(spec, root) for spec in stages] if chosen else [],
         "data": [data.describe(spec, registry) for spec in stages if spec.folder == "data"],
     }
     training = next((spec for spec in stages if spec.name == "pretrain"), None)
@@ -57,6 +59,7 @@ def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
 def render(result: dict[str, Any]) -> str:
     """Show a plan on a terminal."""
     lines = [f"{row['name']:16} {row['status']:8} {row['reason']}" for row in result["stages"]]
+    lines = lines or ["no corpus is chosen: this is the model and its training. To run it, add +data=<recipe>."]
     for row in result["data"]:
         lines += ["", *data.render(row)]
     if "stored_parameters" in result:

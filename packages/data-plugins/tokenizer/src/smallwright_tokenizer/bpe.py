@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from core import hub
 from core.data.by_hash import id_hash
 from core.errors import InputError, UserError
 from core.interfaces import Job
@@ -109,7 +110,7 @@ def existing(name: str, revision: str | None) -> Path:
     """
     directory = Path(name)
     if not directory.is_dir():
-        directory = _from_hub(name, revision)
+        directory = hub.snapshot(name, revision, TOKENIZER_FILES, "tokenizer.path")
     for needed in ("tokenizer.json", "tokenizer_config.json"):
         if not (directory / needed).exists():
             raise InputError(
@@ -117,20 +118,6 @@ def existing(name: str, revision: str | None) -> Path:
                 "and save it with save_pretrained, which writes that file."
             )
     return directory
-
-
-def _from_hub(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    missing = f"tokenizer.path={name}: there is no such directory, and"
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(TOKENIZER_FILES)))
-    except HFValidationError:
-        raise InputError(f"{missing} it is no hub id (owner/name) either.") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{missing} the hub did not give it: {reason}") from None
 
 
 def check_weights(config: BpeConfig, names: Collection[str]) -> None:

@@ -9,8 +9,15 @@ from typing import Any
 
 from core.weights import ModelFolder
 
-from smallwright_inherited_init.family import MODELS
-
+MODELS: Mapping[str, str] = {
+    "llama": "transformers:LlamaForCausalLM",
+    "mistral": "transformers:MistralForCausalLM",
+    "qwen2": "transformers:Qwen2ForCausalLM",
+    "qwen3": "transformers:Qwen3ForCausalLM",
+    "smallwright_decoder": "smallwright_decoder.hf:SmallwrightForCausalLM",
+    "smollm3": "transformers:SmolLM3ForCausalLM",
+}
+"""Model types of the Llama kind, and the class that computes each."""
 NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 """Keys that every released model states."""
 DEFAULTS: Mapping[str, Any] = {
@@ -76,10 +83,7 @@ def read_written(source: ModelFolder) -> dict[str, Any]:
     written = source.read_json("config.json")
     kind = str(written.get("model_type")) if isinstance(written, dict) else "None"
     if kind not in MODELS:
-        raise source.refusal(
-            f"config.json: model type {kind[:40]!r} is not of the Llama kind. Models of type {', '.join(MODELS)} can "
-            "be inherited from."
-        )
+        raise source.refusal(f"config.json: model type {kind[:40]!r} is not of the Llama kind ({', '.join(MODELS)}).")
     if missing := [key for key in NEEDED if written.get(key) is None]:
         raise source.refusal(f"config.json: has no {missing[0]}. Use the checkpoint's own.")
     values = _with_defaults(written)
@@ -89,7 +93,7 @@ def read_written(source: ModelFolder) -> dict[str, Any]:
 
 
 def read_light(source: ModelFolder) -> SimpleNamespace:
-    """Return the configuration with the attributes that Transformers' has, as far as inheritance reads them.
+    """Return the configuration with the attributes that Transformers' has, as far as weights depend on them.
 
     Raises:
         core.errors.InputError: as :func:`read_written` does.

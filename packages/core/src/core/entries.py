@@ -1,0 +1,264 @@
+"""What a run starts from that exists already: ``model=``, ``corpus=`` and ``tokens=``, as stages without work.
+
+An artifact of a store is taken where it lies. A folder or a hub id of a model is brought into the store first, by
+:class:`core.entered.EnteredModel`, so that everything after it rests on files that cannot change.
+"""
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core import hub, names, store
+from core.architecture import Architecture
+from core.entered import EnteredModel, EnteredModelConfig, files_of, stored_parameters
+from core.errors import ArtifactError, InputError, UserError
+from core.fingerprint import local_digest
+from core.registry import Entry, Registry
+from core.stage_spec import ArchitectureChoice, StageSpec
+from core.stock import StockArchitecture, StockConfig
+from core.weights import ModelFolder
+
+CORE = "smallwright-core"
+_WORDS = {"model": "model", "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
+"""What an artifact of a store's folder is called where a run starts from it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinishedSpec(StageSpec):
+    """A finished artifact as an input of this run's stages; nothing makes it again."""
+
+    place: Path
+    made_as: Mapping[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the artifact's manifest says."""
+        return dict(self.made_as)
+
+    def directory(self, root: Path) -> Path:
+        """Return where it lies, in whichever store."""
+        return self.place
+
+    def other_code(self, manifest: Mapping[str, Any]) -> str | None:
+        """Return None: it is taken as it is, whatever made it."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model of a run: one that it starts from, or that a stage makes."""
+
+    spec: StageSpec
+    planned: Architecture
+    """What planning asks of it."""
+    choice: ArchitectureChoice | None
+    """The installed architecture that it was made with; None: Transformers and vLLM know it by themselves."""
+    folder: ModelFolder = dataclasses.field(default_factory=lambda: ModelFolder(Path()))
+    """Of a model that the run starts from: where its files can be read while planning."""
+
+
+def model(named: str, registry: Registry) -> Model:
+    """Return the model that ``model=`` names: an artifact, a folder, or a hub id with or without ``@<revision>``.
+
+    Raises:
+        UserError: there is none, it is damaged, or its tokenizer does not belong to it.
+    """
+    owner = f"model={named}"
+    place = Path(named)
+    if place.is_dir():
+        if (artifact := _artifact_of(place)) is not None:
+            spec = finished(artifact, "model", owner)
+            folder = ModelFolder(artifact / "hf", owner)
+        else:
+            directory = place / "hf" if (place / "hf" / "config.json").is_file() else place
+            folder = ModelFolder(directory, owner)
+            if not (directory / "config.json").is_file():
+                raise folder.refusal("config.json: not found. Give the folder of a model, an artifact or a hub id.")
+            digests = {file.name: local_digest(file) for file in files_of(directory)}
+            config = EnteredModelConfig(origin=named, directory=str(directory.resolve()), digests=digests)
+            files = tuple(str(directory.resolve() / name) for name in digests)
+            spec = _entered(place.resolve().name, config, {"files": digests}, files, registry)
+        parameters = stored_parameters(folder)  # refuses damaged weights
+    else:
+        spec, folder = _from_hub(named, owner, registry)
+        parameters = None
+    _check_tokenizer(folder)
+    choice = choice_of(folder, spec, registry)
+    planned = StockArchitecture(StockConfig.of(folder, parameters)) if choice is None else choice.build()
+    return Model(spec=spec, folder=folder, planned=planned, choice=choice)
+
+
+def choice_of(
+    folder: ModelFolder, spec: StageSpec, registry: Registry, *, train: bool = False
+) -> ArchitectureChoice | None:
+    """Return the installed architecture that is exactly a model, with its settings.
+
+    Args:
+        spec: The model's artifact; the architecture that made it is asked first.
+        train: Ask also for a model that Transformers and vLLM know by themselves.
+
+    Returns:
+        None: nothing that is installed is it.
+
+    Raises:
+        InputError: an architecture is of its kind, and lacks a part of it.
+    """
+    own = not known_to_transformers(str(folder.read_json("config.json").get("model_type")))
+    if not (own or train):
+        return None
+    made_with = str((spec.identity().get("arch") or {}).get("implementation"))
+    lacking: UserError | None = None
+    for entry in sorted(
+        (entry for entry in registry.entries() if entry.kind == "architectures"),
+        key=lambda entry: (entry.name != made_with, entry.name),
+    ):
+        ask = getattr(entry.load(), "settings_of", None)
+        try:
+            settings = ask(folder) if ask is not None else None
+        except InputError as error:
+            lacking = error
+            continue
+        if settings is not None:
+            return ArchitectureChoice(entry=entry, config=entry.settings(settings, "model"))
+    if lacking is not None:
+        raise lacking
+    return None
+
+
+def known_to_transformers(model_type: str) -> bool:
+    """Whether the installed Transformers has models of a type, found out without importing it."""
+    spec = importlib.util.find_spec("transformers")
+    places = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return any((Path(place) / "models" / model_type.replace("-", "_")).is_dir() for place in places)
+
+
+def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
+    """Return a finished artifact as an input of this run.
+
+    Args:
+        folder: What it must be: ``model``, ``data``, ``tokens`` or ``tokenizer``.
+        owner: Begins messages, as ``corpus=store/data/x``.
+
+    Raises:
+        InputError: it is no finished artifact, or of another kind.
+    """
+    try:
+        manifest = store.read_manifest(artifact)
+    except ArtifactError as error:
+        raise InputError(f"{owner}: {error}") from error
+    if manifest is None:
+        raise InputError(f"{owner}: no finished artifact: it has no {store.MANIFEST}. Let the run that makes it end.")
+    is_kind = (artifact / "hf" / "config.json").is_file() if folder == "model" else manifest["folder"] == folder
+    if not is_kind:
+        raise InputError(
+            f"{owner}: an artifact of the stage {manifest['stage']}, which is no artifact of {_WORDS[folder]}."
+        )
+    identity = manifest["identity"]
+    return FinishedSpec(
+        name=_WORDS[folder],
+        folder=manifest["folder"],
+        label=artifact.resolve().name.rpartition("-")[0] or artifact.name,
+        entry=_entry(str(identity.get("implementation")), str(identity.get("plugin")), "", ""),
+        config=None,
+        place=artifact.resolve(),
+        made_as=identity,
+    )
+
+
+def input_of(spec: FinishedSpec, role: str, folder: str, owner: str) -> FinishedSpec:
+    """Return an input that a finished artifact was made from, which must lie in the same store.
+
+    Raises:
+        InputError: it is not there any more.
+    """
+    manifest = store.load_manifest(spec.place) or {}
+    path = Path(str(manifest.get("inputs", {}).get(role, "")))
+    beside = spec.place.parent.parent / path.parent.name / path.name
+    found = next((place for place in (beside, path) if (place / store.MANIFEST).is_file()), None)
+    if found is None:
+        raise InputError(
+            f"{owner}: its {role} {path.name} is not in the store any more. Make it again, or copy it there."
+        )
+    return finished(found, folder, f"{owner}, its {role}")
+
+
+def check_same_tokens(one: Path, other: Path, owner: str) -> None:
+    """Refuse two tokenizers that give other ids to the same texts, as far as ``tokenizer.json`` says it.
+
+    Raises:
+        InputError: they differ, or one folder has no ``tokenizer.json``.
+    """
+    for folder in (one, other):
+        if not (folder / "tokenizer.json").is_file():
+            raise InputError(f"{owner}: {folder} has no tokenizer.json. Save it with Transformers' save_pretrained.")
+    if _tokens(one) != _tokens(other):
+        raise InputError(f"{owner}: made with another tokenizer than {other}. Leave one out, or take those that fit.")
+
+
+def _tokens(folder: Path) -> Any:
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
+    return content.get("model"), content.get("normalizer"), content.get("pre_tokenizer"), added
+
+
+def _artifact_of(place: Path) -> Path | None:
+    """Return the artifact that a folder is, or whose ``hf/`` it is."""
+    for folder in (place, place.parent if place.resolve().name == "hf" else place):
+        if (folder / store.MANIFEST).is_file() and (folder / "hf" / "config.json").is_file():
+            return folder
+    return None
+
+
+def _from_hub(named: str, owner: str, registry: Registry) -> tuple[StageSpec, ModelFolder]:
+    name, _, revision = named.partition("@")
+    directory = hub.snapshot(name, revision or None, hub.DESCRIPTION, "model")
+    folder = ModelFolder(directory, owner)
+    if not (directory / "config.json").is_file():
+        raise folder.refusal("the repository has no config.json. Give one that holds a model.")
+    config = EnteredModelConfig(origin=name, directory=str(directory), revision=directory.name)
+    source = f"hf://{name}@{directory.name}"
+    return _entered(
+        name.rpartition("/")[2], config, {"hub": name, "revision": directory.name}, (source,), registry
+    ), folder
+
+
+def _entered(
+    label: str, config: EnteredModelConfig, content: Mapping[str, Any], files: tuple[str, ...], registry: Registry
+) -> StageSpec:
+    target = f"{EnteredModel.__module__}:{EnteredModel.__qualname__}"
+    return StageSpec(
+        name="model",
+        folder="model",
+        label=names.shorten(label),
+        entry=_entry("entered_model", CORE, registry.versions().get(CORE, ""), target),
+        config=config,
+        content=dict(content),
+        external_files=files,
+    )
+
+
+def _entry(name: str, distribution: str, version: str, target: str) -> Entry:
+    return Entry(
+        kind="sources", name=name, target=target, config=None, plugin="core", distribution=distribution, version=version
+    )
+
+
+def _check_tokenizer(folder: ModelFolder) -> None:
+    """Refuse a tokenizer that has more ids than the model has rows.
+
+    Raises:
+        InputError: naming both numbers.
+    """
+    if not (folder.directory / "tokenizer.json").is_file():
+        return  # the stage that needs one says so
+    rows = folder.read_json("config.json").get("vocab_size")
+    content = folder.read_json("tokenizer.json")
+    vocabulary = (content.get("model") or {}).get("vocab") or {}
+    ids = range(len(vocabulary)) if isinstance(vocabulary, list) else vocabulary.values()
+    most = max((*ids, *(token["id"] for token in content.get("added_tokens") or [])), default=-1)
+    if isinstance(rows, int) and most >= rows:
+        raise folder.refusal(
+            f"tokenizer.json has ids up to {most}, and the model has {rows} rows: it is another model's tokenizer."
+        )
