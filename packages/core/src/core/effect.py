@@ -67,7 +67,7 @@ def let_source_win(config: dict[str, Any], root: str, overrides: Sequence[str]) 
         return
     if arch["initializer"].get("source") is None:
         return
-    own = {key.split(".")[1]: None for key in map(key_of, overrides) if key.startswith("arch.")}
+    own: dict[str, Any] = {key.split(".")[1]: None for key in map(key_of, overrides) if key.startswith("arch.")}
     if any(key_of(override) == "arch.initializer.source" for override in overrides):
         own["initializer"] = {"source": True}
     set_by: list[Mapping[str, Any]] = [*_files(root, overrides, "arch"), own]

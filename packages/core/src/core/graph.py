@@ -17,7 +17,7 @@ from core.interfaces import Initializer, Tokenizer
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.run_config import RunConfig
-from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec
+from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec, TokenizerChoice
 
 __all__ = ["ArchitectureChoice", "ExecutorChoice", "StageSpec", "build"]
 SOURCE_ARCH = "arch.initializer.source_arch"
@@ -104,7 +104,7 @@ class _Builder:
         tokens: entries.FinishedSpec | None,
         entered: entries.Model | None,
         training: bool,
-    ) -> "_Tokenizer":
+    ) -> TokenizerChoice:
         """Return the tokenizer: of the tokens or the model that the run starts from, else the one that it makes."""
         settings = self._node("tokenizer", "tokenizer")
         entry = self.registry.get("tokenizers", str(settings.pop("name", "tokenizer")))
@@ -129,7 +129,7 @@ class _Builder:
         stage: Tokenizer = entry.build(config)
         if spec is not None and made is None:
             stage.check_corpora([role.removeprefix("corpus-") for role in corpora])
-        return _Tokenizer(entry=entry, stage=stage, spec=spec)
+        return TokenizerChoice(entry=entry, stage=stage, spec=spec)
 
     def _add(self, spec: StageSpec) -> StageSpec:
         for earlier in self.stages:
@@ -263,7 +263,7 @@ class _Builder:
         )
 
     def _architecture(
-        self, settings: Mapping[str, Any], tokenizer: "_Tokenizer", where: str = "arch"
+        self, settings: Mapping[str, Any], tokenizer: TokenizerChoice, where: str = "arch"
     ) -> ArchitectureChoice:
         settings = dict(settings)
         entry = self.registry.get("architectures", str(settings.pop("name", "")))
@@ -285,7 +285,7 @@ class _Builder:
         return choice
 
     def _pretrain(
-        self, tokenizer: "_Tokenizer", given: Mapping[str, StageSpec], entered: entries.Model | None
+        self, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec], entered: entries.Model | None
     ) -> entries.Model:
         if entered is not None:
             choice = entries.choice_of(entered.folder, entered.spec, self.registry, train=True)
@@ -304,7 +304,7 @@ class _Builder:
         return self._train("pretrain", architecture, tokenizer, {**given, "init": init})
 
     def _train(
-        self, name: str, architecture: ArchitectureChoice, tokenizer: "_Tokenizer", inputs: Mapping[str, StageSpec]
+        self, name: str, architecture: ArchitectureChoice, tokenizer: TokenizerChoice, inputs: Mapping[str, StageSpec]
     ) -> entries.Model:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
@@ -320,7 +320,7 @@ class _Builder:
         self,
         settings: dict[str, Any],
         arch: Mapping[str, Any],
-        tokenizer: "_Tokenizer",
+        tokenizer: TokenizerChoice,
         given: Mapping[str, StageSpec],
     ) -> tuple[StageSpec, ArchitectureChoice]:
         """Add the initializer and, where no source is named, the training of the source model."""
@@ -357,7 +357,9 @@ class _Builder:
         sized = getattr(config_class, "SIZES", {}).get(arch.get("size"), {})
         return {key: value for key, value in settings.items() if key not in sized and key != "vocab_size"}
 
-    def _posttrain(self, base: entries.Model, tokenizer: "_Tokenizer", given: Mapping[str, StageSpec]) -> entries.Model:
+    def _posttrain(
+        self, base: entries.Model, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec]
+    ) -> entries.Model:
         model = base
         for name, settings in (self.config.get("posttrain") or {}).items():
             node = dict(settings or {})
@@ -381,7 +383,7 @@ class _Builder:
         return model
 
     def _evaluate(
-        self, name: str, model: entries.Model, tokenizer: "_Tokenizer", given: Mapping[str, StageSpec]
+        self, name: str, model: entries.Model, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec]
     ) -> None:
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
@@ -390,13 +392,3 @@ class _Builder:
         inputs = {"model": model.spec, **given}
         label = model.spec.label
         self._new(name, entry, config, folder="eval", label=label, inputs=inputs, architecture=model.choice)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Tokenizer:
-    """The tokenizer of a run: what planning asks, and what makes it."""
-
-    entry: Entry
-    stage: Tokenizer
-    spec: StageSpec | None = None
-    """None: the run trains on nothing, and the model brings its own."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from core import store, typed
 from core.fingerprint import source_digest
-from core.interfaces import Architecture, Job
+from core.interfaces import Architecture, Job, Tokenizer
 from core.registry import Entry
 
 
@@ -136,3 +136,13 @@ class StageSpec:
                 "sources": self.sources(),
             },
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenizerChoice:
+    """The tokenizer of a run: what planning asks, and what makes it."""
+
+    entry: Entry
+    stage: Tokenizer
+    spec: StageSpec | None = None
+    """None: the run trains on nothing, and its model brings its own."""

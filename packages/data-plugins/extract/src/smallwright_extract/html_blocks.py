@@ -66,7 +66,7 @@ def keep_lists(tree: HTMLTree, lists: list[Any] | None = None) -> None:
     written as in any case.
 
     Args:
-        lists: What :data:`LISTS_SELECTOR` finds, where it is known: a walk through the tree costs a tenth of extracting.
+        lists: What :data:`LISTS_SELECTOR` finds, where it is known: a walk through the tree costs time.
     """
     body: Any = tree.body
     for node in body.query_selector_all(LISTS_SELECTOR).values() if lists is None else lists:
