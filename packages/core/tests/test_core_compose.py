@@ -51,6 +51,11 @@ def test_what_nothing_offers_is_refused(composed, override, kind, words):
         ("arch.size=[nano]", ["arch.size=", "expected str, got list"]),
         ("arch.hidden_size=5", ["arch.hidden_size=5"]),
         ("arch.size=huge", ["arch.size=huge", "nano, wide"]),
+        (
+            "tokenizer.vocab_size=1e11",
+            ["tokenizer.vocab_size=100000000000: must be", "arch.vocab_size follows"],
+        ),
+        ("arch.vocab_size=1e11", ["arch.vocab_size=100000000000: must be at most"]),
         ("arch.vocab_size=4", ["arch.vocab_size=4", "smaller than the tokenizer's 10"]),
         ("data.steps.drop.word=3", ["data.steps.drop.word=3", "expected str"]),
         ("data.steps.drop.wrod=x", ["data.steps.drop.wrod: unknown key", "Did you mean 'word'?"]),

@@ -137,6 +137,8 @@ class TinyConfig:
     def __post_init__(self):
         if self.hidden_size % 2:
             raise ValueError(f"hidden_size={self.hidden_size} must be even")
+        if self.vocab_size >= 2**31:
+            raise ValueError(f"vocab_size={self.vocab_size}: must be at most 2147483647.")
 
 
 class Tiny(Architecture):

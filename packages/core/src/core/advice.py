@@ -1,7 +1,7 @@
 """Advice that can be followed: what a message offers is tried first."""
 
 from core import typed
-from core.errors import UserError
+from core.errors import ConfigError, UserError
 from core.registry import Entry
 
 
@@ -13,3 +13,12 @@ def tokenizer_of(entry: Entry, config: object, ids: int) -> str:
     except (UserError, TypeError):
         return ""
     return f" or tokenizer.vocab_size={ids}" if fits else ""
+
+
+def as_of_tokenizer(error: ConfigError, where: str, config: object) -> ConfigError:
+    """Return an error under the key that the user has: the rows of an embedding follow the tokenizer's vocabulary."""
+    rows = f"{where}.vocab_size"
+    if not str(error).startswith(rows):
+        return error
+    own = "tokenizer.vocab_size" if hasattr(config, "vocab_size") else "tokenizer"
+    return ConfigError(f"{own}{str(error).removeprefix(rows)} {rows} follows it.")

@@ -272,9 +272,13 @@ class _Builder:
         vocabulary = tokenizer.stage.vocab_size()
         size = settings.get("size")
         sized = getattr(config_class, "SIZES", {}).get(size, {}) if isinstance(size, str) else {}
-        if settings.get("vocab_size") is None and sized.get("vocab_size") is None:
+        follows = settings.get("vocab_size") is None and sized.get("vocab_size") is None
+        if follows:
             settings["vocab_size"] = vocabulary
-        choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, where))
+        try:
+            choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, where))
+        except ConfigError as error:
+            raise (advice.as_of_tokenizer(error, where, tokenizer.config) if follows else error) from None
         if choice.config.vocab_size < vocabulary:
             smaller = advice.tokenizer_of(tokenizer.entry, tokenizer.stage.config, choice.config.vocab_size)
             raise ConfigError(

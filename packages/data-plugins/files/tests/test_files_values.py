@@ -174,6 +174,12 @@ def test_a_text_in_another_field_is_said_while_planning(tmp_path, kind):
     assert graph.build(compose([*given, f"{read}.text=content"], registry), registry)
 
 
+def test_a_file_with_two_colons_in_its_name_is_read(tmp_path):
+    (tmp_path / "a::b").mkdir()
+    assert jsonl(tmp_path / "a::b" / "x::y.jsonl", b'{"text": "here"}')[0][0].text == "here"
+    assert parquet(tmp_path / "a::b" / "x::y.parquet", {"text": ["here"]})[0][0].text == "here"
+
+
 def test_zstd_with_frames_to_be_skipped_is_read(tmp_path):
     def zstd(data: bytes) -> bytes:
         sink = pa.BufferOutputStream()

@@ -10,14 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import fsspec
-
 from core import fingerprint
 from core import names as path_names
 from core.catalog import install_hint
 from core.checks import check_target
 from core.errors import ConfigError, InputError, MissingPluginError, UserError, nearest
 from core.registry import Entry, Registry
+from core.storage import url_to_fs
 from core.typed import setting
 
 _MAGIC = re.compile(r"[*?\[]")
@@ -164,7 +163,7 @@ def expand(paths: tuple[str, ...] | str, where: str = "data") -> tuple[str, ...]
     files: list[str] = []
     for path in (paths,) if isinstance(paths, str) else paths:
         try:
-            filesystem, plain = fsspec.core.url_to_fs(path)
+            filesystem, plain = url_to_fs(path)
             if filesystem.isfile(plain):
                 matches = [plain]
             elif filesystem.isdir(plain):

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from core.data.by_hash import Smallest, id_hash
 from core.data.steps import CorpusPass, Phase
 from core.errors import InputError
+from core.storage import open_file
 from core.writing import replacing, write_json
 
 from smallwright_classifiers.config import CommonConfig
@@ -145,13 +145,13 @@ def read_texts(path: str, setting: str) -> Iterator[str | None]:
 
 
 def _parquet_texts(path: str) -> Iterator[str | None]:
-    with fsspec.open(path, "rb") as raw, pq.ParquetFile(raw) as file:
+    with open_file(path, "rb") as raw, pq.ParquetFile(raw) as file:
         for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["text"]):
             yield from (text if isinstance(text, str) else None for text in batch.column("text").to_pylist())
 
 
 def _jsonl_texts(path: str) -> Iterator[str | None]:
-    with fsspec.open(path, "rb", compression="infer") as file:
+    with open_file(path, "rb", compression="infer") as file:
         while line := file.readline(LONGEST_LINE):
             whole = len(line) < LONGEST_LINE or line.endswith(b"\n")
             while not whole:

@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from core.data.steps import Step, StepContext
 from core.errors import InputError
+from core.storage import open_file
 from datatrove.data import Document
 
 from smallwright_files.config import ReadDocumentsConfig
@@ -94,7 +94,7 @@ class ReadDocuments(Step):
             return None
         wanted = {_digest(url) for url in self.config.urls or ()}
         for file in self.config.url_files:
-            with fsspec.open(file, "rt", encoding="utf-8-sig", errors="replace", compression="infer") as stream:
+            with open_file(file, "rt", encoding="utf-8-sig", errors="replace", compression="infer") as stream:
                 wanted |= {_digest(line.strip()) for line in stream if line.strip()}
         return wanted
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-import fsspec
 from core.errors import ConfigError, InputError
+from core.storage import url_to_fs
 
 
 def artifact_files(artifact: str | None, folder: str) -> tuple[str, ...]:
@@ -18,7 +18,7 @@ def artifact_files(artifact: str | None, folder: str) -> tuple[str, ...]:
             "data.steps.read.artifact: not set. Give the folder of a data artifact, such as "
             "data.steps.read.artifact=store/data/<name>, or its files with data.paths=[<folder>/*.parquet]."
         )
-    filesystem, plain = fsspec.core.url_to_fs(artifact)
+    filesystem, plain = url_to_fs(artifact)
     place = f"{plain.rstrip('/')}/{folder}"  # listed, for the name of a folder is no pattern
     found = sorted(filesystem.ls(place, detail=False)) if filesystem.isdir(place) else []
     found = [path for path in found if path.endswith(".parquet")]
@@ -34,7 +34,7 @@ def check_local(files: Sequence[str], setting: str) -> None:
         InputError: one does not; ``setting`` says where it was given.
     """
     for file in files:
-        if "://" not in file and not fsspec.core.url_to_fs(file)[0].isfile(file):
+        if "://" not in file and not url_to_fs(file)[0].isfile(file):
             raise InputError(f"{setting}: {file} is not a file.")
 
 

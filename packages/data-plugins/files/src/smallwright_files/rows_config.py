@@ -1,7 +1,7 @@
 """The settings that all steps share which read rows."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import Literal
 
 from core.errors import ConfigError
 from core.interfaces import StepConfig
@@ -28,8 +28,8 @@ class RowsConfig(StepConfig):
     without_text: Literal["fail", "keep"] = setting("fail")
     """Rows whose text is missing or empty: set aside, or kept as references whose text a later step fetches."""
 
-    FORMAT: ClassVar[Literal["json", "parquet", "by ending"]] = "json"
-    """How the step reads a file; no setting."""
+    FORMAT = "json"
+    """How the step reads a file: ``json``, ``parquet`` or ``by ending``. No setting."""
 
     def __post_init__(self) -> None:
         if not self.text:

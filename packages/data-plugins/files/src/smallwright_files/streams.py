@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 from core.errors import InputError
+from core.storage import open_file
 
 CHUNK = 1 << 18
 OUTPUT = 1 << 20
@@ -107,7 +107,7 @@ def open_storage(file: str) -> Iterator[Storage]:
         InputError: it cannot be opened or read.
     """
     try:
-        opened = fsspec.open(file, "rb", compression=None).open()
+        opened = open_file(file, "rb", compression=None).open()
     except Exception as error:
         raise _unreadable(file, error) from error
     with contextlib.closing(opened):

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from core.errors import InputError
+from core.storage import open_file
 from core.writing import replacing
 
 INDEX_FILE = "reuse.sqlite3"
@@ -42,7 +42,7 @@ def index_labels(paths: Sequence[str], work: Path, about: dict[str, Any]) -> Non
         database.execute("CREATE TABLE labels (id, text_hash, prompt, record, UNIQUE (id, text_hash, prompt))")
         for path in paths:
             try:
-                with fsspec.open(path, "rb") as raw, gzip.open(raw, "rt", encoding="utf-8") as file:
+                with open_file(path, "rb") as raw, gzip.open(raw, "rt", encoding="utf-8") as file:
                     database.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?)", _rows(file, about))
             except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, ImportError) as error:
                 raise InputError(

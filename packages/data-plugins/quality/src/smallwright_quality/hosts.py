@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-import fsspec
 from core.errors import InputError
+from core.storage import open_file
 
 LONGEST_URL = 2_000
 """Characters of a URL that are looked at. No host is that long, and a hostile page can give any length."""
@@ -58,7 +58,7 @@ def entries_of_files(paths: Iterable[str]) -> Iterator[str]:
     """
     for path in paths:
         try:
-            with fsspec.open(path, "rt", encoding="utf-8-sig", compression="infer") as file:
+            with open_file(path, "rt", encoding="utf-8-sig", compression="infer") as file:
                 yield from entries(file)
         except (OSError, ValueError, ImportError) as error:
             cause = getattr(error, "strerror", None) or error

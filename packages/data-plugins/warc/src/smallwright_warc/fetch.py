@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, BinaryIO, NamedTuple, cast
 
-import fsspec
 from core.data.steps import batched
+from core.storage import url_to_fs
 
 from smallwright_warc.archive import Archive, Wanted
 from smallwright_warc.config import FetchConfig
@@ -77,7 +77,7 @@ class Fetcher:
             if not members:
                 continue
             try:
-                filesystem, plain = fsspec.core.url_to_fs(path)
+                filesystem, plain = url_to_fs(path)
             except (*READ_ERRORS, ImportError):
                 yield from _all(members, UNREACHABLE)
                 continue

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 from urllib.parse import unquote
 
-import fsspec
+from core.storage import open_file
 
 COLUMNS = {
     "url": ("url",),
@@ -105,7 +105,7 @@ def _values(file: str) -> Iterator[Mapping[str, Any] | None]:
     if name.endswith(".parquet"):
         yield from _from_parquet(file)
         return
-    with fsspec.open(file, "rt", encoding="utf-8", errors="replace", compression="infer", newline="") as lines:
+    with open_file(file, "rt", encoding="utf-8", errors="replace", compression="infer", newline="") as lines:
         if name.endswith(".csv"):
             yield from _from_csv(lines)
         else:
@@ -162,7 +162,7 @@ def _from_parquet(file: str) -> Iterator[Mapping[str, Any] | None]:
     import pyarrow.parquet as pq
 
     wanted = {column for columns in COLUMNS.values() for column in columns}
-    with fsspec.open(file, "rb") as stream, pq.ParquetFile(stream) as table:
+    with open_file(file, "rb") as stream, pq.ParquetFile(stream) as table:
         columns = [column for column in table.schema_arrow.names if column in wanted]
         for batch in table.iter_batches(batch_size=10_000, columns=columns):
             yield from batch.to_pylist()

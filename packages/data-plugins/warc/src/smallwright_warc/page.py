@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import fsspec
 from core.data.steps import Step
 from core.errors import InputError
+from core.storage import url_to_fs
 from datatrove.data import Document
 
 from smallwright_warc.charset import decode_page
@@ -165,7 +165,7 @@ def check_file(file: str, where: str, fix: str) -> None:
     Raises:
         InputError: it does not.
     """
-    filesystem, path = fsspec.core.url_to_fs(file)
+    filesystem, path = url_to_fs(file)
     protocol = filesystem.protocol
     if "file" in ((protocol,) if isinstance(protocol, str) else protocol) and not filesystem.isfile(path):
         raise InputError(f"{where}: {file} is not a file. {fix}.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, cast
 
-import fsspec
+from core.storage import open_file
 from datatrove.data import Document
 
 from smallwright_warc.archive import Archive
@@ -52,7 +52,7 @@ class ReadWarc(PageStep):
         name = file.rstrip("/").rsplit("/", 1)[-1]
         offset = 0
         try:
-            with fsspec.open(file, "rb", compression=None) as stream:
+            with open_file(file, "rb", compression=None) as stream:
                 archive = Archive(cast(BinaryIO, stream), self.config.max_record_bytes, self._wants)
                 for entry in archive.entries():
                     offset = entry.offset

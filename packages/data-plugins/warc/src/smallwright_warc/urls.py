@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-import fsspec
 from core.errors import InputError
+from core.storage import open_file
 
 _PARTS = re.compile(
     r"(?:https?://)?(?:[^/?#@]*@)?(?P<host>\[[^\]/?#]*\]|[^/?#:]*)(?::(?P<port>\d*))?(?P<rest>[^#]*)", re.IGNORECASE
@@ -57,7 +57,7 @@ class UrlSet:
         hashes = array.array("Q", (_hash(url) for url in urls if url.strip()))
         for path in files:
             try:
-                with fsspec.open(path, "rt", encoding="utf-8", errors="replace", compression="infer") as file:
+                with open_file(path, "rt", encoding="utf-8", errors="replace", compression="infer") as file:
                     hashes.extend(_hash(line) for line in file if line.strip())
             except (OSError, ValueError, ImportError) as error:
                 raise InputError(f"{where}.url_files: {path} cannot be read: {error}") from error
