@@ -97,9 +97,7 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         return _carry_out(run, stages, root, registry, plugin_files)
 
 
-def _carry_out(
-    run: Run, stages: list[StageSpec], root: Path, registry: Registry, plugin_files: tuple[str, ...]
-) -> int:
+def _carry_out(run: Run, stages: list[StageSpec], root: Path, registry: Registry, plugin_files: tuple[str, ...]) -> int:
     """Do the stages and write the report; return the exit code."""
     config, directory = run.config, run.directory
     observers.notify(registry, run.directory, "run_started", run=run)
