@@ -14,6 +14,8 @@ CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 DONE, FAILED, KILLED, FULL = 0, 1, 9, 28
 HOW = {"killed": KILLED, "full": FULL}
+LEAVE = os._exit
+"""As it is before anybody holds it (:func:`core.process.nobody_leaves`)."""
 NEVER = sys.maxsize
 SECONDS = 120
 """A process that hangs is ended: what is tried takes a second or two."""
@@ -72,7 +74,7 @@ def _work(work: Callable[[], object], at: int, how: int, below: Path | None) -> 
         if seen >= at and how == FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
         if seen == at:
-            os._exit(KILLED)
+            LEAVE(KILLED)
 
     signal.alarm(SECONDS)
     try:
@@ -82,5 +84,5 @@ def _work(work: Callable[[], object], at: int, how: int, below: Path | None) -> 
         full = how == FULL and seen >= at and full_disk(error, Path("/")) is not None
         if not full:
             traceback.print_exc()
-        os._exit(FULL if full else FAILED)
-    os._exit(DONE)
+        LEAVE(FULL if full else FAILED)
+    LEAVE(DONE)
