@@ -272,7 +272,7 @@ def test_a_killed_evaluation_asks_only_what_is_left(root, by_transformers, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "first"), [("killed", 3), ("full", 7)])
 def test_the_stage_can_be_ended_at_any_of_its_writes(root, faults, tmp_path, monkeypatch, how, first):
-    """At one in nine of them; a continued run leaves the same bytes."""
+    """At one in twenty of them; a continued run leaves the same bytes."""
     import torch
 
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
@@ -285,13 +285,13 @@ def test_the_stage_can_be_ended_at_any_of_its_writes(root, faults, tmp_path, mon
 
     faults.undisturbed(lambda: work(tmp_path / "whole"))
     expected = store.read_manifest(tmp_path / "whole")["files"]
-    for number, ended in enumerate(faults.each_fault(how, first=first, every=9, below=tmp_path)):
+    for number, ended in enumerate(faults.each_fault(how, first=first, every=20, below=tmp_path)):
         output = tmp_path / str(number)
         ended(lambda output=output: work(output))
         if store.read_manifest(output) is None:
             faults.undisturbed(lambda output=output: work(output))
         assert store.read_manifest(output)["files"] == expected
-    assert number >= 3
+    assert number >= 2
 
 
 def test_a_model_without_tokens_has_no_perplexity(root, tmp_path):

@@ -164,7 +164,7 @@ def test_dpo_is_the_same_with_reference_kept_or_computed_first(model_directory, 
 @pytest.mark.slow
 @pytest.mark.parametrize(("make", "how", "first"), [(sft, "killed", 4), (dpo, "full", 11)])
 def test_the_stage_can_be_ended_at_any_of_its_writes(model_directory, faults, tmp_path, monkeypatch, make, how, first):
-    """At one in thirteen of them; a continued run leaves the same bytes."""
+    """At one in thirty of them; a continued run leaves the same bytes."""
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     record = {"stage": "sft", "folder": "sft", "identity": {}, "inputs": {}, "external_files": []}
     stage = make(max_steps=3, save_steps=1, max_examples=24, max_length=64, per_device_train_batch_size=2)
@@ -174,13 +174,13 @@ def test_the_stage_can_be_ended_at_any_of_its_writes(model_directory, faults, tm
 
     faults.undisturbed(lambda: work(tmp_path / "whole"))
     expected = store.read_manifest(tmp_path / "whole")["files"]
-    for number, ended in enumerate(faults.each_fault(how, first=first, every=13, below=tmp_path)):
+    for number, ended in enumerate(faults.each_fault(how, first=first, every=30, below=tmp_path)):
         output = tmp_path / str(number)
         ended(lambda output=output: work(output))
         if store.read_manifest(output) is None:
             faults.undisturbed(lambda output=output: work(output))
         assert store.read_manifest(output)["files"] == expected
-    assert number >= 4
+    assert number >= 2
 
 
 @pytest.mark.parametrize("make", [sft, dpo])
