@@ -1,4 +1,4 @@
-"""For the tests of all packages: the order of files, what starts an engine, and the device of TorchTitan.
+"""For the tests of all packages: the order of files, what starts an engine, the device of TorchTitan, and faults.
 
 Tests of several packages share a process: TorchTitan must learn that the device is a CPU before any imports it.
 """
@@ -32,6 +32,29 @@ ENGINE = re.compile(rf"^(?:\w+ = )?(?:pytest\.importorskip\(\"|from |import )(?:
 """An engine imported, or required. What stands at the start of a line concerns all tests of a file."""
 KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator)Conformance\)")
 """Test classes whose tests are engines' work."""
+
+
+FAULTS = Path(__file__).parent / "packages/core/tests/faults.py"
+
+
+@pytest.fixture
+def faults() -> Any:
+    """The module ``faults``: ends work, or fills the disk, at each change that the work makes to files.
+
+    Tests of several packages use it, and no folder of tests is a place for imports.
+    """
+    spec = importlib.util.spec_from_file_location("faults", FAULTS)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def each_fault(faults: Any) -> Any:
+    """The function of that name in :func:`faults`."""
+    return faults.each_fault
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,6 @@
 """Fixtures of core's tests: a working directory with the toy plugin's configs, and the commands."""
 
 import importlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -27,15 +26,6 @@ CONFIGS = {
     "eval/judge.yaml": "name: judge\n" + WORK,
 }
 TOY = ["+data=toy", "+arch=tiny", "tokenizer=count", "tokens=count", "pretrain=count", "eval=judge"]
-
-
-@pytest.fixture
-def each_fault():
-    """:func:`faults.each_fault`. This folder is no place for imports: ``toy_plugin`` is loaded as a user's file."""
-    spec = importlib.util.spec_from_file_location("faults", Path(__file__).parent / "faults.py")
-    faults = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(faults)
-    return faults.each_fault
 
 
 @pytest.fixture

@@ -62,6 +62,13 @@ def record(registry, name):
             "'module:attribute'",
         ),
         ("import sys\nsys.exit(0)", "calls sys.exit(0) while it is loaded"),
+        ("import os\nos._exit(0)", "calls os._exit(0) while it is loaded"),
+        ("try:\n    from os import _exit as end\n    end(3)\nexcept Exception: pass", "calls os._exit(3) while it is"),
+        (
+            "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n@hookimpl\n"
+            "def register_steps(register): __import__('os')._exit(1)",
+            "calls os._exit(1) while it is loaded",
+        ),
         (
             "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n@hookimpl\n"
             "def register_steps(register): raise SystemExit",
@@ -110,7 +117,7 @@ def test_a_time_that_is_none_is_refused(site, monkeypatch, seconds):
         discovery.load()
 
 
-@pytest.mark.parametrize("body", ["import sys; sys.exit(0)", "1 / 0", "def f(:"])
+@pytest.mark.parametrize("body", ["import sys; sys.exit(0)", "import os; os._exit(0)", "1 / 0", "def f(:"])
 def test_a_target_that_cannot_be_imported_is_named_with_the_cause(site, body):
     install(site, "sw_good", GOOD.format(name="sw_target"))
     (site / "sw_target.py").write_text(body)

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from core import store
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
@@ -266,6 +267,31 @@ def test_a_killed_evaluation_asks_only_what_is_left(root, by_transformers, tmp_p
     assert not any(note.startswith("first") for note in notes)
     for name in ("results.json", "samples.jsonl"):
         assert (tmp_path / name).read_bytes() == (root / "transformers" / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "first"), [("killed", 3), ("full", 7)])
+def test_the_stage_can_be_ended_at_any_of_its_writes(root, faults, tmp_path, monkeypatch, how, first):
+    """At one in twenty of them; a continued run leaves the same bytes."""
+    import torch
+
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    record = {"stage": "eval", "folder": "eval", "identity": {}, "inputs": {}, "external_files": []}
+
+    def work(output):
+        torch.set_num_threads(1)
+        output.mkdir(exist_ok=True)
+        store.finish(output, {**record, "summary": evaluate(root, output, limit=2, perplexity_tokens=50)})
+
+    faults.undisturbed(lambda: work(tmp_path / "whole"))
+    expected = store.read_manifest(tmp_path / "whole")["files"]
+    for number, ended in enumerate(faults.each_fault(how, first=first, every=20, below=tmp_path)):
+        output = tmp_path / str(number)
+        ended(lambda output=output: work(output))
+        if store.read_manifest(output) is None:
+            faults.undisturbed(lambda output=output: work(output))
+        assert store.read_manifest(output)["files"] == expected
+    assert number >= 2
 
 
 def test_a_model_without_tokens_has_no_perplexity(root, tmp_path):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from core import store
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from core.progress import ProgressWriter
@@ -158,6 +159,28 @@ def test_dpo_is_the_same_with_reference_kept_or_computed_first(model_directory, 
         [loss for _, loss in losses[1]["loss_curve"]], abs=1e-5
     )
     assert losses[0]["loss_curve"][0][1] == pytest.approx(0.6931, abs=1e-3)  # log 2: the model is its own reference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "how", "first"), [(sft, "killed", 4), (dpo, "full", 11)])
+def test_the_stage_can_be_ended_at_any_of_its_writes(model_directory, faults, tmp_path, monkeypatch, make, how, first):
+    """At one in thirty of them; a continued run leaves the same bytes."""
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    record = {"stage": "sft", "folder": "sft", "identity": {}, "inputs": {}, "external_files": []}
+    stage = make(max_steps=3, save_steps=1, max_examples=24, max_length=64, per_device_train_batch_size=2)
+
+    def work(output):
+        store.finish(output, {**record, "summary": stage.run(make_job(output, model_directory, stage.method))})
+
+    faults.undisturbed(lambda: work(tmp_path / "whole"))
+    expected = store.read_manifest(tmp_path / "whole")["files"]
+    for number, ended in enumerate(faults.each_fault(how, first=first, every=30, below=tmp_path)):
+        output = tmp_path / str(number)
+        ended(lambda output=output: work(output))
+        if store.read_manifest(output) is None:
+            faults.undisturbed(lambda output=output: work(output))
+        assert store.read_manifest(output)["files"] == expected
+    assert number >= 2
 
 
 @pytest.mark.parametrize("make", [sft, dpo])

@@ -27,6 +27,7 @@ from core import PLUGIN_API_VERSION, hooks
 from core.errors import ConfigError
 from core.kinds import KINDS
 from core.local_files import NameTaken, import_file
+from core.process import exit_call, nobody_leaves
 from core.registry import LOCAL_VERSION, Entry, PluginRecord, Registry
 
 GROUP = "smallwright"
@@ -101,7 +102,7 @@ def _load_one(
     module = None
     try:
         _check_name(registry, described)
-        with _time_limit(described["name"]):
+        with _time_limit(described["name"]), nobody_leaves():
             module = load_module()
             api_version = getattr(module, "PLUGIN_API_VERSION", None)
             _check_api_version(api_version)
@@ -114,7 +115,7 @@ def _load_one(
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         reason = first_line if isinstance(error, _RefusedPlugin | _TooSlow) else f"{type(error).__name__}: {first_line}"
         if isinstance(error, SystemExit):
-            reason = f"calls sys.exit({error.code!r}) while it is loaded"
+            reason = f"calls {exit_call(error)} while it is loaded"
         record = PluginRecord(
             status="failed", reason=reason, traceback=traceback.format_exc(), api_version=api_version, **described
         )

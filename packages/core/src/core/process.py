@@ -1,12 +1,14 @@
-"""Child processes that do not outlive the run that started them."""
+"""Child processes that do not outlive the run that started them, and plugins that do not end it."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 PLUGIN_FILES_VARIABLE = "SMALLWRIGHT_PLUGIN_FILES"
 """Environment variable of every process of a stage: the files given with ``--plugin``, absolute, os.pathsep between."""
@@ -42,6 +44,37 @@ def plugin_files_environment(files: Iterable[str | os.PathLike[str]]) -> dict[st
     """
     paths = [os.path.abspath(file) for file in files]
     return {PLUGIN_FILES_VARIABLE: os.pathsep.join(paths)} if paths else {}
+
+
+class ExitCalled(SystemExit):
+    """A plugin called ``os._exit`` where it may not end the command; what catches ``SystemExit`` catches it too."""
+
+
+@contextlib.contextmanager
+def nobody_leaves() -> Iterator[None]:
+    """Let ``os._exit``, which ends a process without a word, raise :class:`ExitCalled` in this thread of this process.
+
+    Child processes that are forked meanwhile, and other threads, leave as ever. Who leaves by C or by a signal is not
+    held: only a process of its own for each plugin could tell its name, and that would cost every command a second.
+    """
+    leave, holder, held = os._exit, (os.getpid(), threading.get_ident()), True
+
+    def refuse(status: int) -> NoReturn:
+        if held and (os.getpid(), threading.get_ident()) == holder:
+            raise ExitCalled(status)
+        leave(status)
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        held = False  # for whoever took the function along by its name
+        os._exit = leave
+
+
+def exit_call(error: SystemExit) -> str:
+    """Return the call that raised it, for messages."""
+    return f"{'os._exit' if isinstance(error, ExitCalled) else 'sys.exit'}({error.code!r})"
 
 
 def _watch(parent: int) -> None:

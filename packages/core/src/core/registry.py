@@ -10,6 +10,7 @@ from typing import Any
 from core import bases, kinds, typed
 from core.catalog import install_hint
 from core.errors import ConfigError, MissingPluginError, UserError, nearest
+from core.process import exit_call, nobody_leaves
 
 LOCAL_VERSION = "local file"
 """How the version of a file given with ``--plugin`` begins."""
@@ -62,9 +63,10 @@ class Entry:
                 raise ConfigError(f"{where}: {self.name} takes no settings, got {', '.join(values)}.")
             return None
         try:
-            built = typed.build(config_class, values, where)
+            with nobody_leaves():
+                built = typed.build(config_class, values, where)
         except SystemExit as error:
-            raise ConfigError(f"{where}: {self.origin} calls sys.exit({error.code!r}) for these settings.") from error
+            raise ConfigError(f"{where}: {self.origin} calls {exit_call(error)} for these settings.") from error
         return bases.complete(built, kinds.BY_NAME[self.kind].config_base, self.origin)
 
     def load(self) -> Any:
@@ -87,11 +89,14 @@ class Entry:
     def _import(self, reference: str) -> Any:
         module_name, _, attribute = reference.partition(":")
         try:
-            module = importlib.import_module(module_name)
+            with nobody_leaves():
+                module = importlib.import_module(module_name)
         except UserError:
             raise
         except (Exception, SystemExit) as error:  # whatever a plugin's module does when it is imported
             said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            if isinstance(error, SystemExit):
+                said = f"it calls {exit_call(error)}"
             raise MissingPluginError(
                 f"{self.kind} {self.name!r} of {self.origin} cannot be imported ({reference}): {said}"
             ) from error

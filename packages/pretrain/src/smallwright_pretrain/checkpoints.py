@@ -70,7 +70,7 @@ class Checkpoints(CheckpointManager):
         dcp.save(state_dict, storage_writer=PlainWriter(checkpoint_id))
         if enable_garbage_collection:
             GarbageCollection.collect("after a checkpoint")
-        own = sorted(path.name for path in folder.glob(f"__{rank}_*"))
+        own = sorted((path.name for path in folder.glob(f"__{rank}_*")), key=_rank_and_part)
         parts: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(parts, checkpoints.digests(folder, own))
         if rank == 0:
@@ -79,6 +79,8 @@ class Checkpoints(CheckpointManager):
 
     def dcp_load(self, state_dict: dict[str, Any], checkpoint_id: str, from_hf: bool, from_quantized: bool) -> None:
         """Load a checkpoint into ``state_dict`` and the model.
+
+        One whose saving was ended before its seal was written, and that can be read, gets its seal now.
 
         Raises:
             UnreadableCheckpoint: it has no seal, and cannot be read.
@@ -93,8 +95,17 @@ class Checkpoints(CheckpointManager):
             if not (folder / checkpoints.SEAL).exists():
                 raise UnreadableCheckpoint(folder.name, reason) from error
             raise RuntimeError(f"checkpoint {folder} is as it was written and cannot be read: {reason}") from error
+        if dist.get_rank() == 0 and not (folder / checkpoints.SEAL).exists():
+            names = sorted((path.name for path in folder.glob("__*")), key=_rank_and_part)
+            checkpoints.seal(folder, checkpoints.digests(folder, [*names, ".metadata"]))
         if MODEL in self.states:
             self.states[MODEL].load_state_dict(state_dict)
+
+
+def _rank_and_part(name: str) -> tuple[int, int]:
+    """``__<rank>_<part>.distcp`` in the order in which ranks are asked."""
+    rank, part = name.removeprefix("__").partition(".")[0].split("_")
+    return int(rank), int(part)
 
 
 class PlainWriter(FileSystemWriter):

@@ -20,7 +20,6 @@ from core.writing import write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE
-from smallwright_pretrain.records import METRICS, read_records
 
 
 def main(job_file: Path) -> None:
@@ -115,8 +114,7 @@ def _run(job: Job, work: Path) -> None:
             f"pretrain.learning_rate (now {settings.learning_rate:g}) or raise pretrain.warmup_steps (now "
             f"{settings.warmup_steps}){precise}."
         ) from error
-    if trainer.validator.windows() and not _is_measured(job.output / METRICS, trainer.step):
-        trainer.validator.validate(trainer.model_parts, trainer.step)
+    trainer.validate_once()
     rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc
@@ -131,19 +129,6 @@ def _run(job: Job, work: Path) -> None:
     summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     write_json(work / SUMMARY_FILE, summary)
-
-
-def _is_measured(metrics: Path, step: int) -> bool:
-    """Whether rank 0 has written the validation loss of ``step``.
-
-    Rank 0 looks and tells the others: it may be writing while another rank looks, and validation is collective work
-    that all ranks must enter or leave out together.
-    """
-    import torch.distributed
-
-    answer = [any(record["step"] == step and "validation_loss" in record for record in read_records(metrics))]
-    torch.distributed.broadcast_object_list(answer, src=0)
-    return bool(answer[0])
 
 
 if __name__ == "__main__":

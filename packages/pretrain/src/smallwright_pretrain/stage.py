@@ -103,7 +103,14 @@ class TorchTitanPretrain(Trainer):
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
                 print(notes[-1], file=sys.stderr)
                 continue
+            self._remove_old(job.output / CHECKPOINTS)
             return notes
+
+    def _remove_old(self, folder: Path) -> None:
+        """Remove what a run that was killed while it removed old checkpoints left of them; TorchTitan does so only
+        when it saves one."""
+        for path in _by_step(folder)[: -self.config.keep_latest] if self.config.keep_latest else ():
+            remove(path)
 
     def _check(self, job: Job) -> TokensMeta:
         config = self.config
@@ -151,6 +158,7 @@ class TorchTitanPretrain(Trainer):
                 f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
                 f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
             )
+        remove(output / "hf.rejected")  # of an earlier start
         commit(output / "hf")
         tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
         return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
@@ -191,10 +199,15 @@ class TorchTitanPretrain(Trainer):
         }
 
 
+def _by_step(folder: Path) -> list[Path]:
+    """Return the checkpoints, oldest first, whether or not they were written to their end."""
+    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
+    return sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
+
+
 def _finished_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
-    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*") if (path / ".metadata").is_file()}
-    return sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
+    return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
 
 
 def _cores() -> int:

@@ -78,6 +78,17 @@ class FileMetrics(MetricsProcessor):
             records = [record for record in read_records(self._path) if record["step"] <= step]
             write_text(self._path, "".join(json.dumps(record) + "\n" for record in records))
 
+    def has_validation(self, step: int) -> bool:
+        """Whether the validation loss of ``step`` is recorded.
+
+        Rank 0 looks and tells the others: it may be writing while another rank looks, and validation is collective
+        work that all ranks must enter or leave out together.
+        """
+        records = read_records(self._path)
+        answer = [any(record["step"] == step and "validation_loss" in record for record in records)]
+        torch.distributed.broadcast_object_list(answer, src=0)
+        return answer[0]
+
     def log(
         self,
         step: int,
@@ -211,7 +222,15 @@ class PackedTrainer(Trainer):
     def batch_generator(self, data_iterable: Iterable[Any]) -> Iterator[Any]:
         """Start reading batches; called once, after the checkpoint has been loaded."""
         self.metrics_processor.forget_after(self.step)
+        # The checkpoint of a step is saved before its validation: a run that was ended in between has not measured.
+        if self.step > 0 and self.validator.should_validate(self.step):
+            self.validate_once()
         return super().batch_generator(data_iterable)
+
+    def validate_once(self) -> None:
+        """Measure the validation loss of this step, where there is something to measure and it is not recorded yet."""
+        if self.validator.windows() and not self.metrics_processor.has_validation(self.step):
+            self.validator.validate(self.model_parts, self.step)
 
 
 def trainer_config(

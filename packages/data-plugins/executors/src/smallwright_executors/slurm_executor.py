@@ -25,6 +25,7 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 
+from smallwright_executors import launch
 from smallwright_executors.queue import Queue
 from smallwright_executors.travel import Travelling
 
@@ -118,6 +119,8 @@ class SlurmExecutor(Executor):
             srun_args={"cpus-per-task": config.cpus_per_task},  # from Slurm 22.05 on, srun does not inherit it
         )
         executor.plugin_files = self.plugin_files
+        if not (config.env_command or config.venv_path):
+            executor.python = shlex.quote(sys.executable)
         return executor
 
     def _submit(self, executor: "_Pipeline") -> list[int]:
@@ -186,6 +189,9 @@ class SlurmExecutor(Executor):
 class _Pipeline(Travelling, SlurmPipelineExecutor):
     """DataTrove's executor, which remembers all the jobs that it submitted, and why a shard failed."""
 
+    python = "python3"
+    """In the shell of a job."""
+
     @property
     def job_id(self) -> str | None:
         return self.job_ids[-1] if self.job_ids else None
@@ -202,10 +208,14 @@ class _Pipeline(Travelling, SlurmPipelineExecutor):
         """Submit no job that adds up statistics: core has its own, and it would wait for ever when a shard fails."""
 
     def get_launch_file_contents(self, sbatch_args: dict[str, Any], run_script: str) -> str:
-        """Quote what may hold white space: DataTrove does not."""
-        path = self.logging_dir.resolve_paths("executor.pik")
+        """Let the job load only what is written here, and quote what may hold white space: DataTrove does neither."""
+        theirs = self.logging_dir.resolve_paths("executor.pik")
+        Path(theirs).unlink(missing_ok=True)
+        path, digest = launch.write(self, Path(self.logging_dir.path))
+        command = f"{self.python} -m smallwright_executors.launch {shlex.quote(str(path))} {digest}"
+        before, _, after = run_script.partition(f"launch_pickled_pipeline {theirs}")
         quoted = {key: f'"{value}"' if re.search(r"\s", str(value)) else value for key, value in sbatch_args.items()}
-        return super().get_launch_file_contents(quoted, run_script.replace(path, shlex.quote(path)))
+        return super().get_launch_file_contents(quoted, before + command + after)
 
     def task_of(self, ranks: list[int], rank: int) -> str:
         """Return ``<job>_<index>`` of the array task that does ``rank``, of the ``ranks`` submitted."""
