@@ -7,8 +7,8 @@ open streams, waits for its end and ends with the same code. Where the one is ki
 runs is the same, from ``__main__`` on; only its imports are there already.
 
 ``conftest.py`` turns this on; ``ENGINE_FORKS=`` before ``pytest`` starts every process anew. Processes with other
-settings of an engine get another server, and those of another Python, as in the tests of installed packages, are
-started as ever.
+settings of an engine get another server. Those that must see an installation of their own are started as ever: tests
+that leave the variables of Python out of their environment.
 """
 
 import contextlib
@@ -28,7 +28,6 @@ ENGINES = {
         "smallwright_pretrain.export",
         "smallwright_pretrain.titan",
         "smallwright_pretrain.weights",
-        "smallwright_testing.training",
         "transformers.models.auto.modeling_auto",
         "transformers.modeling_utils",
         "torch.distributed.checkpoint",
@@ -41,16 +40,26 @@ ENGINES = {
 }
 """What each server imports."""
 MODULES = {
+    "pytest": "ranks",
     "smallwright_pretrain.rank": "ranks",
     "smallwright_testing.rank": "ranks",
     "torch.distributed.run": "ranks",
     "smallwright_pretrain.verify_vllm": "vllm",
+}
+STAGES = {
+    "smallwright_eval.stage:LMEval": "evaluation",
+    "smallwright_my_measure.stage:MyMeasure": "ranks",
+    "smallwright_my_method.stage:MyMethod": "ranks",
+    "smallwright_posttrain.dpo:Dpo": "posttraining",
+    "smallwright_posttrain.sft:Sft": "posttraining",
 }
 SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OMP_NUM", "OPENBLAS", "TOKENIZERS", "TORCH", "TRITON", "VLLM")
 """Beginnings of variables that engines read while they are imported."""
 NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL")
 """Those that torch or a launcher sets by itself."""
 SERVER = os.path.join(os.path.dirname(__file__), "engine_server.py")
+PYTHON = ("executable", "prefix", "exec_prefix")
+"""What tells a virtual environment from another of the same Python."""
 START_SECONDS = 900
 
 
@@ -59,11 +68,9 @@ def engine_of(arguments: list[str]) -> str | None:
     module, *rest = arguments
     if module == "core.worker" and rest:
         with open(rest[0]) as file:
-            job = json.load(file)
-        if job["registry_kind"] == "posttrainers" and job["implementation"] in ("sft", "dpo"):
-            return "posttraining"
-        if (job["registry_kind"], job["implementation"]) == ("evaluators", "lm_eval"):
-            return "vllm_evaluation" if job["config"]["engine"] == "vllm" else "evaluation"
+            stage = json.load(file)["stage"]
+        engine = STAGES.get(stage["class"])
+        return "vllm_evaluation" if engine == "evaluation" and stage["values"]["engine"] == "vllm" else engine
     return MODULES.get(module)
 
 
@@ -83,6 +90,7 @@ def take_over(arguments: list[str]) -> None:
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "path": sys.path,
+        "python": {name: getattr(sys, name) for name in PYTHON},
         "parent": parent,
     }
     data = json.dumps(request).encode()
@@ -104,7 +112,7 @@ def _connected(engine: str) -> socket.socket | None:
         for name, value in os.environ.items()
         if name.startswith(SETTINGS) and not name.startswith(NO_SETTINGS)
     }
-    given = json.dumps([engine, sys.prefix, sys.flags.optimize, settings], sort_keys=True)
+    given = json.dumps([engine, sys.base_prefix, settings], sort_keys=True)
     place = os.path.join(os.environ["ENGINE_FORKS"], f"{engine}-{hashlib.sha256(given.encode()).hexdigest()[:8]}")
     if connection := _connect(place):
         return connection

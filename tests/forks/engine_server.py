@@ -105,6 +105,8 @@ def _become(request: dict) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.path[:] = [request["folder"], *request["path"]]
+    for name, value in request["python"].items():
+        setattr(sys, name, value)
     importlib.invalidate_caches()
     forked, getppid = os.getpid(), os.getppid
     os.getppid = lambda: request["parent"] if os.getpid() == forked else getppid()
