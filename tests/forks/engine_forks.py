@@ -33,8 +33,13 @@ ENGINES = {
         "torch.distributed.checkpoint",
         "torch.distributed.elastic.multiprocessing",
     ),
-    "vllm": ("vllm.entrypoints.llm", "vllm.v1.engine.llm_engine", "vllm.v1.worker.cpu_worker"),
-    "vllm_evaluation": ("vllm.entrypoints.llm", "vllm.v1.engine.llm_engine", "vllm.v1.worker.cpu_worker", "lm_eval"),
+    "vllm": (
+        "vllm.entrypoints.llm",
+        "vllm.v1.engine.llm_engine",
+        "vllm.v1.worker.cpu_worker",
+        "compressed_tensors",
+        "lm_eval",
+    ),
     "evaluation": ("lm_eval", "lm_eval.models.huggingface", "transformers.models.auto.modeling_auto"),
     "posttraining": ("trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"),
 }
@@ -53,10 +58,10 @@ STAGES = {
     "smallwright_posttrain.dpo:Dpo": "posttraining",
     "smallwright_posttrain.sft:Sft": "posttraining",
 }
-SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OMP_NUM", "OPENBLAS", "TOKENIZERS", "TORCH", "TRITON", "VLLM")
+SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OPENBLAS", "TOKENIZERS", "TORCH", "TRITON", "VLLM")
 """Beginnings of variables that engines read while they are imported."""
-NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL")
-"""Those that torch or a launcher sets by itself."""
+NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL", "VLLM_CPU_KVCACHE_SPACE")
+"""Those that torch or a launcher sets by itself, or that are read later."""
 SERVER = os.path.join(os.path.dirname(__file__), "engine_server.py")
 PYTHON = ("executable", "prefix", "exec_prefix")
 """What tells a virtual environment from another of the same Python."""
@@ -70,7 +75,7 @@ def engine_of(arguments: list[str]) -> str | None:
         with open(rest[0]) as file:
             stage = json.load(file)["stage"]
         engine = STAGES.get(stage["class"])
-        return "vllm_evaluation" if engine == "evaluation" and stage["values"]["engine"] == "vllm" else engine
+        return "vllm" if engine == "evaluation" and stage["values"]["engine"] == "vllm" else engine
     return MODULES.get(module)
 
 
@@ -122,6 +127,8 @@ def _connected(engine: str) -> socket.socket | None:
             return connection
         server = subprocess.Popen(
             [sys.executable, SERVER, engine, place],
+            # Threads do not outlive a fork: the server starts none.
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -114,6 +114,8 @@ def _become(request: dict) -> NoReturn:
         stream.reconfigure(line_buffering=True)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
     module, *arguments = request["arguments"]
     sys.argv = ["-m", *arguments]
     sys.orig_argv = [sys.executable, "-m", *request["arguments"]]
