@@ -7,7 +7,11 @@ import functools
 import gc
 import importlib.util
 import inspect
+import os
 import re
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +69,20 @@ def pytest_configure(config: pytest.Config) -> None:
         from smallwright_pretrain.cpu import use_device
 
         use_device("cpu")
+        _fork_engines(config)
+
+
+def _fork_engines(config: pytest.Config) -> None:
+    """Have processes that tests start be forks of one that has imported their engine; see ``tests/forks``.
+
+    Not with a GPU, which forks cannot share.
+    """
+    if "ENGINE_FORKS" in os.environ or sys.platform != "linux" or Path("/dev/nvidiactl").exists():
+        return
+    folder = tempfile.mkdtemp(prefix="engine-forks-", suffix=f"-{os.getpid()}")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    paths = [str(Path(__file__).parent / "tests" / "forks"), os.environ.get("PYTHONPATH")]
+    os.environ.update(ENGINE_FORKS=folder, PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -43,6 +43,8 @@ def test_the_page_does_what_it_says(python, tmp_path):
     folder.mkdir()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))}
     environment["PATH"] = f"{python}{os.pathsep}{environment['PATH']}"
+    if forks := os.environ.get("ENGINE_FORKS"):
+        environment |= {"ENGINE_FORKS": forks, "PYTHONPATH": str(PAGE.parents[1] / "tests" / "forks")}
     told = ""
     for language, name, text in blocks():
         if language == "python":

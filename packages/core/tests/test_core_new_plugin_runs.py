@@ -28,6 +28,8 @@ def call(tmp_path_factory):
     own = Path(sysconfig.get_path("purelib", vars={"base": str(root / "venv"), "platbase": str(root / "venv")}))
     (own / "parent.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))}
+    if forks := os.environ.get("ENGINE_FORKS"):
+        environment |= {"ENGINE_FORKS": forks, "PYTHONPATH": str(Path(__file__).parents[3] / "tests" / "forks")}
 
     def run(*arguments):
         command = [root / "venv" / "bin" / "python", "-m", *arguments]
