@@ -34,4 +34,4 @@ def test_the_same_words_in_the_working_folder_are_one_option_and_others_are_refu
     assert compose.option_clashes(registry) == {}
     own = tmp_path / "hydra_conf/hardware/gpu.yaml"
     own.write_text(own.read_text() + "\n# and something of my own\n")
-    assert [name for name in compose.option_clashes(registry)] == [("hardware", "gpu")]
+    assert list(compose.option_clashes(registry)) == [("hardware", "gpu")]
