@@ -6,8 +6,17 @@ import pytest
 import yaml
 from core import card, store
 
-SCORE = {"task": "quiz", "metric": "acc", "value": 0.75, "stderr": 0.02, "n": 208, "chance": 0.25,
-         "num_fewshot": 5, "engine": {"name": "vllm", "version": "0.32.0", "dtype": "float32"}, "harness": {"name": "lm_eval"}}  # fmt: skip
+SCORE = {
+    "task": "quiz",
+    "metric": "acc",
+    "value": 0.75,
+    "stderr": 0.02,
+    "n": 208,
+    "chance": 0.25,
+    "num_fewshot": 5,
+    "engine": {"name": "vllm", "version": "0.32.0", "dtype": "float32"},
+    "harness": {"name": "lm_eval"},
+}
 FUNNEL = [{"step": "read", "in": 100, "kept": 90, "rejected": {"opted out": 3, "a|b": 6}, "failed": {"corrupt": 1}}]
 READ = {"documents": 90, "characters": 5000, "funnel": FUNNEL,
         "step_reports": {"read": {"tables": {"opt-out signals": {"noai": 2, "tdm-reservation": 1}}}}}  # fmt: skip

@@ -221,8 +221,8 @@ def _use(made_from: Origins, *, chat: bool) -> str:
     template = " It has a chat template, which it has not learned yet." if chat and not aligned else ""
     return (
         f"## Intended use\n\n{what}{template} It is meant for research on small models and as a start for further "
-        "training. It may write what is wrong or offensive, repeats what its data say, and was not examined for safety: "
-        "do not use it unchecked where that does harm."
+        "training. It may write what is wrong or offensive, repeats what its data say, and was not examined for its "
+        "safety: do not use it unchecked where that does harm."
     )
 
 
