@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Walk from an artifact back to the files it was made from, and forward to what was made from it.
 
 python -m core.lineage store/pretrain/shared_ffn-nano-0123456789ab

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Bring a model to the Hugging Face hub, with a model card made of what the store knows of it.
 
 python -m core.publish store/pretrain/shared_ffn-nano-0123456789ab --to me/my-model --license apache-2.0
