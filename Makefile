@@ -1,22 +1,24 @@
 # make demo: set up and run the main job.  make test: set up, check and test.  make test-fast: test without engines.
-# make setup: only set up.
+# make setup: only set up; with GPU=1 for CUDA.  make lock: renew constraints/.  make dist: build and check the wheels.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PACKAGES := $(dir $(wildcard packages/*/pyproject.toml packages/*/*/pyproject.toml))
-STAMP := $(VENV)/.installed
+LOCK := constraints/$(if $(GPU),gpu,cpu).txt
+STAMP := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: setup demo test test-fast check pytest clean
+.PHONY: setup demo test test-fast check pytest lock dist clean
 
 setup: $(STAMP)
 
 # Every version is pinned, so pip resolves nothing (which would take it minutes here). Torch comes first, by exact
-# version, so that nothing else decides which build is had. One hatchling builds all packages, without isolation.
-$(STAMP): constraints/cpu.txt Makefile $(addsuffix pyproject.toml,$(PACKAGES))
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) $$(grep -E '^(pip|torch)==' constraints/cpu.txt)
-	$(PIP) --no-deps -r constraints/cpu.txt
+# version, so that nothing else decides which build is had. One hatchling builds all packages, without isolation. A .venv
+# of the other lock is emptied first: the two builds of vLLM are one module.
+$(STAMP): $(LOCK) Makefile $(addsuffix pyproject.toml,$(PACKAGES))
+	$(PYTHON) -m venv $(if $(filter-out $(STAMP),$(wildcard $(VENV)/.installed*)),--clear) $(VENV)
+	$(PIP) $$(grep -E '^(pip|torch)==' $(LOCK))
+	$(PIP) --no-deps -r $(LOCK)
 	$(PIP) --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
 	touch $@
 
@@ -47,5 +49,11 @@ test: setup
 test-fast: setup
 	$(PYTEST) -m "not slow and not engine and not kit"
 
+lock: setup
+	$(BIN)/python tools/lock.py $(LOCK_OPTIONS)
+
+dist: setup
+	$(BIN)/python tools/dist.py
+
 clean:
-	rm -rf $(VENV) store runs
+	rm -rf $(VENV) store runs dist

@@ -121,10 +121,23 @@ def wrong_dependencies(found: dict[str, Path]) -> list[str]:
     return said
 
 
+def wrong_pythons(found: dict[str, Path]) -> list[str]:
+    """Return a line for each package that names other versions of Python than core does."""
+    named = {
+        module: tomllib.loads((folder / "pyproject.toml").read_text())["project"]["requires-python"]
+        for module, folder in found.items()
+    }
+    return [
+        f"{found[module].relative_to(ROOT)}/pyproject.toml: requires-python {one}, core has {named['core']}."
+        for module, one in named.items()
+        if one != named["core"]
+    ]
+
+
 def main() -> int:
     """Print what is wrong and return 1, or 0."""
     found = packages()
-    problems = [*long_files(), *wrong_imports(found), *wrong_dependencies(found)]
+    problems = [*long_files(), *wrong_imports(found), *wrong_dependencies(found), *wrong_pythons(found)]
     print("\n".join(problems) or f"gates: {len(found)} packages in order")
     return 1 if problems else 0
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from core import completion
 from core.errors import UserError, cannot_write
 from core.registry import Registry
 
@@ -21,6 +22,14 @@ PLUGIN_OPTION: dict[str, Any] = {
 """Arguments of ``add_argument("--plugin", ...)``, the same in every command that loads plugins."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers a shell which asks for completions."""
+
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+        completion.answer(self)
+        return super().parse_args(*arguments, **more)
+
+
 def command_parser(command: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help shows the examples of ``description`` as they are written.
 
@@ -28,7 +37,7 @@ def command_parser(command: str, description: str | None) -> argparse.ArgumentPa
         command: Module of the command, such as ``core.run``.
         description: Docstring of the command.
     """
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m {command}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
@@ -43,6 +52,7 @@ def run_parser(command: str, description: str | None) -> argparse.ArgumentParser
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse settings that may stand before, between and after options; only unknown options are refused."""
+    completion.answer(parser)
     options, extra = parser.parse_known_intermixed_args(arguments)
     if getattr(options, "overrides", ()):
         from core.overrides import given_twice  # imports Hydra, which half of the commands need not

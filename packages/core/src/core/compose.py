@@ -69,17 +69,23 @@ def option_clashes(registry: Registry, folder: Path | None = None) -> dict[tuple
 def _offers(registry: Registry, folder: Path | None) -> dict[str, dict[str, list[str]]]:
     """Return all who offer each option of each group."""
     index: dict[str, dict[str, list[str]]] = {}
+    read: dict[tuple[str, str], bytes] = {}
 
     def walk(directory: Any, group: str, origin: str) -> None:
         for item in sorted(directory.iterdir(), key=lambda child: child.name):
             if item.is_dir() and item.name != "__pycache__":
                 walk(item, f"{group}/{item.name}" if group else item.name, origin)
             elif group and item.name.endswith(".yaml"):
-                index.setdefault(group, {}).setdefault(item.name.removesuffix(".yaml"), []).append(origin)
+                name = item.name.removesuffix(".yaml")
+                # In this repository smallwright-recipes offers what ./hydra_conf has: the same words are one option.
+                if origin != str(local) or read.get((group, name)) != item.read_bytes():
+                    index.setdefault(group, {}).setdefault(name, []).append(origin)
+                if local.is_dir():
+                    read[group, name] = item.read_bytes()
 
+    local = folder or Path(LOCAL_CONFIG_FOLDER)
     for package, distribution in registry.config_packages.items():
         walk(importlib.resources.files(package), "", distribution)
-    local = folder or Path(LOCAL_CONFIG_FOLDER)
     if local.is_dir():
         walk(local, "", str(local))
     return index

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Look at a corpus: samples of what was kept and set aside, by step and reason, tables, scores and duplicates.
 
     python -m core.inspect store/data/finemath-0123456789ab

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Walk from an artifact back to the files it was made from, and forward to what was made from it.
 
 python -m core.lineage store/pretrain/shared_ffn-nano-0123456789ab
@@ -80,11 +81,11 @@ def made_from(artifact: Path) -> dict[str, Any]:
         "git_commit": manifest.get("git_commit"),
         "files": [str(artifact / name) for name in manifest["files"] if manifest["folder"] == "crawl"]
         + manifest["external_files"],
-        "inputs": {role: made_from(_place(path, artifact)) for role, path in manifest["inputs"].items()},
+        "inputs": {role: made_from(place_of(path, artifact)) for role, path in manifest["inputs"].items()},
     }
 
 
-def _place(path: str, artifact: Path) -> Path:
+def place_of(path: str, artifact: Path) -> Path:
     """Return where an input of an artifact is: beside it, in a store that was moved or copied since."""
     beside = artifact.parent.parent / Path(path).parent.name / Path(path).name
     return beside if (beside / store.MANIFEST).is_file() else Path(path)
@@ -119,7 +120,7 @@ def used_by(origin: Path, root: Path) -> Iterator[str]:
 def _uses(artifact: Path, manifest: Mapping[str, Any], origin: Path) -> set[str]:
     """Return the paths of what an artifact was made from, its files only where a file is asked for."""
     files = map(os.path.realpath, manifest["external_files"] if origin.is_file() else ())
-    return {*(str(_place(path, artifact)) for path in manifest["inputs"].values()), *files}
+    return {*(str(place_of(path, artifact)) for path in manifest["inputs"].values()), *files}
 
 
 def render(result: Mapping[str, Any]) -> str:

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command ``python -m core.plan``; see :mod:`core.planning.command`."""
 
 import sys

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """List installed plugins: name, kind, version, status and what each offers; show the settings of one name; or write the
 package of a new plugin.
 

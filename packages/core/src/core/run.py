@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Compose a run from what is appended, do its stages, and write the report.
 
     python -m core.run +arch=shared_ffn +data=finemath

@@ -16,7 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
-from core import store
+from core import card, store
 from core.errors import InputError, UserError, cannot_write, full_disk
 from core.fingerprint import local_digest
 from core.interfaces import Job
@@ -72,6 +72,7 @@ def _run(job: Job) -> None:
         "peak_memory_bytes": usage * 1024,
         "summary": summary,
     }
+    card.write_at_export(job.output, record)
     store.finish(job.output, record)
 
 

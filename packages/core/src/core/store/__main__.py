@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Look after a store of artifacts: what is in it, whether it is as it was written, and what can go.
 
     python -m core.store list

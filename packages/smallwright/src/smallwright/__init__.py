@@ -1,0 +1,1 @@
+"""All of smallwright in one install. The packages that this one brings do the work: ``python -m core.run --help``."""
