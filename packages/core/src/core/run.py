@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import alignment, cli, compose, discovery, graph, names, observers, report, show_config, store
+from core import alignment, cli, compose, discovery, graph, names, observers, pages, report, show_config, store
 from core.data.recipe import several
 from core.errors import ArtifactError, InputError, UserError, cannot_write, full_line, nearly_full
 from core.graph import StageSpec
@@ -55,6 +55,8 @@ class Run:
     """Names this run and no other, also beside runs of the same name and folder: ``20260101-120000-1a2b3c4d``."""
     observers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of each plugin that observes and has some, by its name: built, as its dataclass."""
+    pages: list[Path] = dataclasses.field(default_factory=list)
+    """Pages that plugins made of the run."""
 
 
 class StageFailed(Exception):
@@ -76,10 +78,17 @@ def _main(arguments: Sequence[str] | None) -> int:
     if options.config:
         print(show_config.render(config, registry))
         return 0
-    return _run(config, graph.build(config, registry), registry, tuple(options.plugin))
+    given = tuple(sys.argv[1:] if arguments is None else arguments)
+    return _run(config, graph.build(config, registry), registry, tuple(options.plugin), given)
 
 
-def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
+def _run(
+    config: Mapping[str, Any],
+    stages: list[StageSpec],
+    registry: Registry,
+    plugin_files: tuple[str, ...],
+    arguments: tuple[str, ...] = (),
+) -> int:
     settings = observers.settings(config.get("observers"), registry)
     name = config.get("name") or "-".join(filter(None, [_choice(config, "arch"), _choice(config, "data")]))
     root = Path(str(config["store"])).resolve()
@@ -111,15 +120,20 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         print(f"       log: {directory / 'logs' / (failure.name + '.log')}; finished stages are kept.", file=sys.stderr)
     try:
         seconds = time.monotonic() - started
-        paths = report.write(run.name, directory, stages, run.stages, config, root, seconds=seconds, run_id=run.id)
+        written = report.write(
+            run.name, directory, stages, run.stages, config, root, seconds, run.id, arguments, registry
+        )
     except OSError as error:
         print(f"error: no report: {cannot_write(error, directory)}", file=sys.stderr)
         return 1
     finally:
         observers.notify(registry, run.directory, "run_finished", run=run)
-    for line in alignment.losses(json.loads(paths["json"].read_text())["eval"]):
+    for line in alignment.losses(json.loads(written.read_text())["eval"]):
         print(f"warning: {line}", file=sys.stderr)
-    print(f"report: {paths['html']}")
+    for page in run.pages:
+        print(f"report: {page}")
+    if not run.pages:
+        print(f"report: {written} (a page for people comes with {pages.HOW})")
     if interruption is not None:
         raise interruption
     return 0 if failure is None else 1
