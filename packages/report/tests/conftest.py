@@ -139,7 +139,13 @@ REPORT = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def example():
+    """A report that has all that a report can have."""
+    return REPORT
+
+
 @pytest.fixture
-def report():
-    """A report, free to be changed."""
-    return copy.deepcopy(REPORT)
+def report(example):
+    """The same, free to be changed."""
+    return copy.deepcopy(example)

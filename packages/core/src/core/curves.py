@@ -35,7 +35,7 @@ def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = Tr
     """
     curves: dict[str, list[tuple[float, float]]] = {}
     for record in _records(artifact / "metrics.jsonl"):
-        step = record.get("step")
+        step: Any = record.get("step")
         if not _finite(step):
             continue
         for key, value in record.items():

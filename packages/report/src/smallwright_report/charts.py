@@ -59,7 +59,7 @@ def lines(
         rules: Name to value of each level line.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
-    positive = all(row["value"] > 0 for row in rows)
+    positive = all(y > 0 for curve in curves.values() for _, y in curve)
     shown = [name for name in curves if curves[name]]
     color = alt.Color(
         "curve:N",

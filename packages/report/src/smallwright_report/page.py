@@ -12,6 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from smallwright_report import numbers
 
+SNIPPET = "window.vegaEmbed = vegaEmbed;"
+"""What of the bundle a page can call."""
+
 
 @functools.cache
 def environment() -> Environment:
@@ -38,7 +41,7 @@ def scripts() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script, from vl-convert."""
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle()
+    bundle = vl_convert.javascript_bundle(SNIPPET)
     # A script in a page ends at the first of these, wherever it stands.
     return re.sub(r"</(script)", r"<\\/\1", bundle, flags=re.IGNORECASE)
 

@@ -31,29 +31,27 @@
     const log = figure.querySelector("[data-log]")?.checked;
     const share = Number(figure.querySelector("[data-smooth]")?.value ?? 0);
     for (const layer of spec.layer ?? []) {
-      if (log && layer.encoding?.y) layer.encoding.y.scale = { ...layer.encoding.y.scale, type: "log" };
+      if (log && layer.encoding?.y) layer.encoding.y.scale = { type: "log", nice: true };
       if (layer.data?.values?.[0]?.curve) layer.data.values = smoothed(layer.data.values, share);
     }
     if (spec.data?.values?.[0]?.curve) spec.data.values = smoothed(spec.data.values, share);
     return spec;
   };
 
-  const draw = async (figure, isDark = dark.matches) => {
+  const drawNow = async (figure, isDark) => {
     const place = figure.querySelector(".drawn");
     if (!place.clientWidth) return; // inside what is folded: drawn when it is opened
-    const waiting = (figure.turn = (figure.turn ?? 0) + 1);
     try {
-      const made = await vegaEmbed(place, specOf(figure), { actions: false, renderer: "svg", config: colours(isDark), tooltip: { theme: "custom", disableDefaultStyle: true } });
-      if (waiting !== figure.turn) return made.finalize();
       figure.view?.finalize();
-      figure.view = made;
+      figure.view = await vegaEmbed(place, specOf(figure), { actions: false, renderer: "svg", config: colours(isDark), tooltip: { theme: "custom", disableDefaultStyle: true } });
       place.querySelector("svg")?.setAttribute("aria-hidden", "true");
-      figure.dataset.drawn = "yes";
     } catch (error) {
       place.textContent = "This chart cannot be drawn; its table is below.";
       console.error(error);
     }
   };
+  // One after another in each figure, else the slower of two drawings would win.
+  const draw = (figure, isDark = dark.matches) => (figure.turn = (figure.turn ?? Promise.resolve()).then(() => drawNow(figure, isDark)));
 
   const all = (isDark) => Promise.all(figures.map((figure) => draw(figure, isDark)));
   const seen = new IntersectionObserver((entries) => {
