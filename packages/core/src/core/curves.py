@@ -18,11 +18,10 @@ NAMES = {
     "tokens_per_second": ("throughput", "tokens per second"),
 }
 """Keys of ``metrics.jsonl`` that are shown under another name, with their units; other numbers keep their key."""
-NOT_SHOWN = ("step", "tokens", "epoch")
+NOT_SHOWN = ("step", "tokens", "epoch", "num_tokens", "num_input_tokens_seen", "total_flos")
+"""Keys that count what was done: a line at a slant says nothing."""
 SUMMARY = {"throughput_curve": "tokens_per_second"}
 """Curves that a stage puts into its summary, since no two runs have them alike."""
-OWN_LOSS = "loss"
-"""Unit of the losses of post-training, which are not per token with every method."""
 
 
 def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = True) -> list[dict[str, Any]]:
@@ -48,7 +47,7 @@ def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = Tr
     for key, points in curves.items():
         name, unit = NAMES.get(key, (key.replace("_", " "), ""))
         if unit == "nats per token" and not per_token:
-            unit = OWN_LOSS
+            unit = ""  # the losses of post-training are not per token with every method
         found.append({"key": key, "name": name, "unit": unit, "points": thinned(points), "of": len(points)})
     return found
 

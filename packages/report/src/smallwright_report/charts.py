@@ -1,7 +1,7 @@
 """The charts of the pages, as Vega-Lite made with Altair. A page draws them; vl-convert makes SVG and PNG of them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -28,6 +28,8 @@ class Chart:
     """Whether a switch makes its y axis logarithmic."""
     smooth: bool = False
     """Whether a slider smooths its lines."""
+    unfolded: bool = False
+    """Whether the table is seen without being asked for."""
 
 
 def _spec(chart: Any, height: int | None = None) -> dict[str, Any]:
@@ -37,6 +39,11 @@ def _spec(chart: Any, height: int | None = None) -> dict[str, Any]:
     made = chart.properties(**sizes).to_dict(validate=False)
     made.pop("config", None)  # the page has its own, for light and dark
     return made
+
+
+def _format(values: Iterable[float]) -> Any:
+    """Return how the numbers of an axis are written: by thousands and millions where there are such, else as they are."""
+    return "~s" if max((abs(value) for value in values), default=0) >= 10_000 else alt.Undefined
 
 
 def _values(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
@@ -59,6 +66,7 @@ def lines(
         rules: Name to value of each level line.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
+    form = _format(y for curve in curves.values() for _, y in curve)
     positive = all(y > 0 for curve in curves.values() for _, y in curve)
     shown = [name for name in curves if curves[name]]
     color = alt.Color(
@@ -68,7 +76,10 @@ def lines(
     )
     x = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=6, format="~s"))
     y = alt.Y(
-        "value:Q", title=unit or title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5, format="~g")
+        "value:Q",
+        title=unit or title,
+        scale=alt.Scale(zero=False, nice=True),
+        axis=alt.Axis(tickCount=5, format=form),
     )
     tips = [
         alt.Tooltip("curve:N", title="curve"),
@@ -113,12 +124,19 @@ def histogram(
         for place, (fate, number) in enumerate((("kept", kept), ("set aside", aside)))
     ]
     legend = alt.Legend(title=None, orient="top", values=["kept", "set aside"])
+    form = _format(kept + aside for *_, kept, aside in bins)
+    level = alt.Axis(labelOverlap="greedy", labelAngle=0, labelSeparation=8)
     chart = (
         alt.Chart(_values(rows))
         .mark_bar()
         .encode(
-            x=alt.X("label:N", sort=[label for label, *_ in bins], title=axis, axis=alt.Axis(labelOverlap="greedy")),
-            y=alt.Y("documents:Q", title="documents", stack="zero", axis=alt.Axis(tickCount=5, format="~s")),
+            x=alt.X(
+                "label:N",
+                sort=[label for label, *_ in bins],
+                title=axis,
+                axis=level,
+            ),
+            y=alt.Y("documents:Q", title="documents", stack="zero", axis=alt.Axis(tickCount=5, format=form)),
             color=alt.Color("fate:N", scale=FATES, legend=legend),
             order=alt.Order("place:Q"),
             tooltip=[
@@ -147,12 +165,13 @@ def funnel(title: str, about: str, steps: Sequence[Mapping[str, Any]], table: di
                     "place": ("kept", "set aside", "failed").index(fate),
                 }
             )
+    form = _format(step["in"] for step in steps)
     chart = (
         alt.Chart(_values(rows))
         .mark_bar()
         .encode(
             y=alt.Y("step:N", sort=[step["step"] for step in steps], title=None, axis=alt.Axis(labelLimit=130)),
-            x=alt.X("documents:Q", title="documents", stack="zero", axis=alt.Axis(tickCount=5, format="~s")),
+            x=alt.X("documents:Q", title="documents", stack="zero", axis=alt.Axis(tickCount=5, format=form)),
             color=alt.Color("fate:N", scale=FATES, legend=alt.Legend(title=None, orient="top")),
             order=alt.Order("place:Q"),
             tooltip=[
@@ -201,18 +220,19 @@ def dots(title: str, about: str, rows: Sequence[Mapping[str, Any]], table: dict[
         .mark_tick(thickness=2, size=ROW, color="#888")
         .encode(x=alt.X("chance:Q", scale=scale), y=y, tooltip=[alt.Tooltip("chance:Q", format=".1%")]),
     ]
-    height = max(ROW, 14 * len(models)) * len(tasks) + 45
-    return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table)
+    height = max(ROW, 18 * len(models)) * len(tasks) + (80 if len(models) > 1 else 50)
+    return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table, unfolded=True)
 
 
 def bars(title: str, about: str, rows: Sequence[tuple[str, float]], axis: str, table: dict[str, Any]) -> Chart:
     """Return a bar for each (name, number)."""
+    form = _format(number for _, number in rows)
     chart = (
         alt.Chart(_values([{"name": name, "number": number} for name, number in rows]))
         .mark_bar(color=KEPT)
         .encode(
             y=alt.Y("name:N", sort=[name for name, _ in rows], title=None, axis=alt.Axis(labelLimit=150)),
-            x=alt.X("number:Q", title=axis, axis=alt.Axis(tickCount=5, format="~s")),
+            x=alt.X("number:Q", title=axis, axis=alt.Axis(tickCount=5, format=form)),
             tooltip=[alt.Tooltip("name:N"), alt.Tooltip("number:Q", title=axis, format=",")],
         )
     )

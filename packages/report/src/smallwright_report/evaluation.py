@@ -22,9 +22,7 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     others = [row for row in rows if not _is_share(row)]
     made: list[dict[str, Any]] = []
     if shares:
-        table = _tasks(shares)
-        made.append({"kind": "charts", "charts": [_dots(shares, table)]})
-        made.append({"kind": "table", "table": table, "folded": ""})
+        made.append({"kind": "charts", "charts": [_dots(shares, _tasks(shares))]})
     if others:
         made.append({"kind": "table", "table": _held_out(others), "folded": ""})
     engines = sorted({f"{row['engine']['name']} {row['engine']['version']}" for row in rows if row.get("engine")})
@@ -87,20 +85,29 @@ def _held_out(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _dots(rows: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> charts.Chart:
-    several = len({row["metric"] for row in rows}) > 1
+    """Return the chart of each task's first metric, its others are in the table."""
+    first = {(row["model"], row["task"]): row for row in reversed(rows)}
+    shown = [row for row in rows if first[row["model"], row["task"]] is row]
+    prefix = _common([row["task"] for row in shown])
     values = [
         {
-            "task": row["task"] + (f", {row['metric']}" if several else ""),
+            "task": row["task"].removeprefix(prefix).replace("_", " "),
             "model": row["model"],
             "value": row["value"],
             "low": max(0.0, row["value"] - _half(row)),
             "high": min(1.0, row["value"] + _half(row)),
             "chance": row.get("chance"),
         }
-        for row in rows
+        for row in shown
     ]
     about = "Share of items that were right, with its 95 % interval; the grey mark is chance."
     return charts.dots("Tasks", about, values, table)
+
+
+def _common(tasks: Sequence[str]) -> str:
+    """Return the word that the names of several tasks all begin with, such as that of their package."""
+    word = tasks[0].partition("_")[0] + "_"
+    return word if len(set(tasks)) > 1 and all(task.startswith(word) for task in tasks) else ""
 
 
 def _changes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -57,14 +57,12 @@ def table(
         columns: Names of the columns.
         rows: Values: numbers, text, or None for an empty cell.
         caption: Read out before the table.
-        formats: Of single columns: ``percent``, ``memory`` or ``p``; others are chosen from the values.
+        formats: Of single columns: ``percent``, ``memory``, ``p``, or ``right`` for text that stands as numbers do;
+            others are chosen from the values.
     """
     kinds = [(formats or {}).get(name) for name in columns]
     cells = [_column(kind, [row[i] for row in rows]) for i, kind in enumerate(kinds)]
-    numeric = [
-        any(isinstance(row[i], (int, float)) and not isinstance(row[i], bool) for row in rows)
-        for i in range(len(columns))
-    ]
+    numeric = [kinds[i] == "right" or any(_is_number(row[i]) for row in rows) for i in range(len(columns))]
     return {
         "columns": [{"name": name, "numeric": right} for name, right in zip(columns, numeric, strict=True)],
         "rows": [list(row) for row in zip(*cells, strict=True)],

@@ -41,7 +41,8 @@ def _against_plan(stage: str, cost: Mapping[str, Any]) -> dict[str, Any]:
         planned, used = cost["planned"].get(key), cost["used"].get(key)
         texts = ["" if value is None else write(value) for value in (planned, used)]
         rows.append([name, *texts, f"{used / planned:.2f} ×" if planned and used is not None else ""])
-    return numbers.table([f"{stage} on {cost['devices']} {cost['device']}", "planned", "used", "used of planned"], rows)
+    columns = [f"{stage} on {cost['devices']} {cost['device']}", "planned", "used", "used of planned"]
+    return numbers.table(columns, rows, "Plan and receipt.", dict.fromkeys(columns[1:], "right"))
 
 
 def again(report: Mapping[str, Any]) -> list[dict[str, Any]]:
