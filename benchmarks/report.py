@@ -133,9 +133,8 @@ def measure(root: Path) -> None:
     assert page is not None
     print(f"report.json {collected - started:6.2f} s  {written.stat().st_size / 1e6:.2f} MB")
     print(f"report.html {ended - collected:6.2f} s  {page.stat().st_size / 1e6:.2f} MB")
-    print(
-        f"together    {ended - started:6.2f} s  of which {time.process_time() - busy:.2f} s of this process, peak memory {peak:.0f} MB"
-    )
+    own = time.process_time() - busy
+    print(f"together    {ended - started:6.2f} s, of a processor {own:.2f} s; peak memory {peak:.0f} MB")
 
 
 if __name__ == "__main__":

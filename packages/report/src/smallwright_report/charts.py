@@ -42,7 +42,7 @@ def _spec(chart: Any, height: int | None = None) -> dict[str, Any]:
 
 
 def _format(values: Iterable[float]) -> Any:
-    """Return how the numbers of an axis are written: by thousands and millions where there are such, else as they are."""
+    """Return how the numbers of an axis are written: in thousands and millions where there are such."""
     return "~s" if max((abs(value) for value in values), default=0) >= 10_000 else alt.Undefined
 
 
