@@ -11,7 +11,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from core import discovery, hooks, interfaces
+from core import discovery, hooks, interfaces, pages
+from core.errors import MissingPluginError
 from core.kinds import BY_NAME as KINDS
 from smallwright_testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
 
@@ -244,3 +245,14 @@ def test_run_finished(observed, tmp_path):
         0,
         "started nothing\ndata ran\nfinished 1 stages\n",
     )
+
+
+def test_make_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("SMALLWRIGHT_PLUGINS", "")
+    (tmp_path / "pages_of_mine.py").write_text(HEADER + example("make_page"))
+    registry = discovery.load([tmp_path / "pages_of_mine.py"])
+    path = tmp_path / "page.txt"
+    assert pages.make(registry, "inspect", {"corpora": [{"name": "a"}, {"name": "b"}]}, path) == path
+    assert path.read_text() == "a\nb"
+    with pytest.raises(MissingPluginError, match=r"kind 'sweep'.*pip install smallwright-report"):
+        pages.make(registry, "sweep", {}, path)  # make_page answered None

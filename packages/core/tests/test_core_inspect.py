@@ -77,17 +77,19 @@ def test_a_large_corpus_is_read_in_part(tmp_path):
     assert look(tmp_path, limit=3000).read == 3000
 
 
-def test_the_terminal_and_the_page_cannot_be_taken_over(artifact, capsys, tmp_path):
+def test_the_terminal_cannot_be_taken_over(artifact, capsys):
     assert inspect.main([str(artifact), "--samples", "20"]) == 0
     shown = capsys.readouterr().out
     assert "rejected by quality: too short (10)" in shown
     assert "\x1b" not in shown
-    page = tmp_path / "page.html"
-    assert inspect.main([str(artifact), "--samples", "20", "--html", str(page)]) == 0
-    html = page.read_text()
-    assert "too short (10)" in html
-    assert "<script" not in html
-    assert "href" not in html
+
+
+def test_without_a_package_that_makes_pages_the_page_is_refused_before_anything_is_read(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("SMALLWRIGHT_PLUGINS", "")
+    assert inspect.main([str(tmp_path / "nowhere"), "--html", str(tmp_path / "page.html")]) == 2
+    assert capsys.readouterr().err == (
+        "error: no installed plugin makes pages. Install one: pip install smallwright-report\n"
+    )
 
 
 def test_urls_reasons_and_tables_cannot_take_over_the_terminal(tmp_path, capsys):

@@ -59,23 +59,37 @@ def test_every_summary_is_where_readers_look_for_it(stages, tmp_path):
     assert found["pretrain"] == SUMMARIES["pretrain"]
     assert found["posttrain"] == {"polish": SUMMARIES["polish"]}
     assert [(row["model"], row["value"]) for row in found["eval"]] == [("pretrain", 0.5), ("polish", 0.75)]
-    assert set(found["lineage"]) == {"eval", "eval-polish"}, "the others are inputs of these"
-    assert found["lineage"]["eval"]["inputs"]["model"]["stage"] == "pretrain"
+    places = [node["artifact"] for node in found["lineage"]]
+    assert len(places) == len(set(places)) == len(stages), "each artifact once"
+    assert not any(place.startswith("/") for place in places), "relative to the store"
+    by_stage = {node["stage"]: node for node in found["lineage"]}
+    assert by_stage["eval"]["inputs"]["model"] == by_stage["pretrain"]["artifact"]
+    for node in found["lineage"]:
+        assert all(places.index(made) < places.index(node["artifact"]) for made in node["inputs"].values())
 
 
-def test_both_reports_are_written_and_say_the_same(stages, tmp_path):
+def test_the_report_says_how_the_run_is_made_again_and_nothing_else_is_written(registry, stages, tmp_path):
     for spec in stages:
         finish(spec, tmp_path / "store")
     outcomes = [outcome(spec, tmp_path / "store") for spec in stages]
-    said, paths = report.write("my run", tmp_path, stages, outcomes, {"seed": 0}, tmp_path / "store", seconds=9.0)
-    assert said["data"]["documents"] == 12
-    assert json.loads(paths["json"].read_text()) == json.loads(json.dumps(said))
-    page = paths["html"].read_text()
-    for words in ("<title>my run", "8 the word", "Before and after", "+0.2500", "made from"):
-        assert words in page
-    assert "used by" not in page, "a report looks back only"
-    assert {path.name for path in tmp_path.iterdir()} >= {"report.json", "report.html"}
-    assert not list(tmp_path.glob("*.partial"))
+    (tmp_path / "run").mkdir()
+    arguments = ["+data=toy", "data.paths=[a b]"]
+    said, path = report.write(
+        "my run", tmp_path / "run", stages, outcomes, {}, tmp_path / "store", 9.0, "x", arguments, registry
+    )
+    found = json.loads(path.read_text())
+    assert found == json.loads(json.dumps(said, default=str))
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["report.json"]
+    assert (found["version"], found["id"]) == (report.VERSION, "x")
+    made = found["made"]
+    assert made["command"] == "python -m core.run +data=toy 'data.paths=[a b]'"
+    assert made["plugins"] == registry.versions()
+    assert made["machine"]["cores"] >= 1
+    assert set(made["seeds"]) == {spec.name for spec in stages}
+    assert found["model"] is not None
+    assert not found["model"].startswith("/")
+    for words in ("40 parameters", "500 tokens of toy", "then polish", "2.00 nats per token", "75%"):
+        assert words in found["headline"], found["headline"]
 
 
 def test_a_run_that_failed_shows_what_it_has(stages, tmp_path):
@@ -84,12 +98,12 @@ def test_a_run_that_failed_shows_what_it_has(stages, tmp_path):
     data.directory(tmp_path).mkdir(parents=True)
     (data.directory(tmp_path) / "funnel.json").write_text(json.dumps(SUMMARIES["data"]["funnel"]))
     outcomes = [outcome(crawl, tmp_path), outcome(data, tmp_path, "failed", "not today")]
-    found, paths = report.write("x", tmp_path, stages, outcomes, {}, tmp_path, seconds=1.0)
+    found, _ = report.write("x", tmp_path, stages, outcomes, {}, tmp_path, seconds=1.0)
     assert [row["status"] for row in found["stages"]] == ["ran", "failed", *["not started"] * len(rest)]
     assert found["stages"][1]["error"] == "not today"
     assert [row["step"] for row in found["funnel"]] == ["drop"], "the steps that were finished"
-    assert set(found["lineage"]) == {"crawl"}
-    assert "data failed: not today" in paths["html"].read_text()
+    assert [node["stage"] for node in found["lineage"]] == ["crawl"]
+    assert found["headline"].startswith("Failed in stage data.")
 
 
 def test_a_damaged_manifest_in_the_middle_does_not_cost_the_report(stages, tmp_path):
@@ -99,4 +113,5 @@ def test_a_damaged_manifest_in_the_middle_does_not_cost_the_report(stages, tmp_p
     (tokens.directory(tmp_path) / store.MANIFEST).write_text("{")
     found = report.collect("x", stages, [outcome(tokens, tmp_path, "failed", "damaged")], {}, tmp_path, 1.0)
     assert found["pretrain"] == SUMMARIES["pretrain"]
-    assert "eval" not in found["lineage"]
+    (damaged,) = [node for node in found["lineage"] if node.get("missing")]
+    assert damaged["artifact"].startswith("tokens/")

@@ -15,7 +15,8 @@ Plugin API version 1. Adding a hook, or an argument to one, is not a breaking ch
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
@@ -163,4 +164,18 @@ def stage_finished(run: "Run", stage: "StageOutcome") -> None:
 
 @hookspec
 def run_finished(run: "Run") -> None:
-    """Fire when the report is written, also when a stage failed."""
+    """Fire when the report is written, also when a stage failed.
+
+    A page made from it is appended to ``run.pages``; its path is printed.
+    """
+
+
+@hookspec(firstresult=True)
+def make_page(kind: str, data: Any, path: Path) -> Path | None:
+    """Write the page of what a command found to ``path`` and return it; None leaves it to another plugin.
+
+    Args:
+        kind: What is shown: ``run``, ``inspect``, ``sweep``, ``study`` or ``compare``.
+        data: Plain data (what JSON knows) of that kind.
+        path: The file to write, one page that needs no network.
+    """

@@ -10,6 +10,7 @@ Takes a data artifact, finished or not, or the folder of a run, whose corpora it
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -18,8 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import cli
-from core.errors import InputError, cannot_write
+from core import cli, pages
+from core.errors import InputError
 
 if TYPE_CHECKING:  # reading documents needs the extra [data]
     from core.data.samples import Findings, Sample
@@ -34,17 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
+    registry = pages.makers() if options.html is not None else None
     found = [_look(artifact, options) for artifact in _artifacts(options.corpus)]
-    if options.html is None:
+    if registry is None:
         print("\n\n".join(render(findings, options.width) for findings in found))
         return 0
-    from core.inspect_html import render as render_html
-
-    try:
-        options.html.write_text(render_html(found), encoding="utf-8")
-    except OSError as error:
-        raise InputError(cannot_write(error, options.html)) from error
-    print(f"page: {options.html.resolve()}")
+    data = {"corpora": [dataclasses.asdict(findings) for findings in found]}
+    print(f"page: {pages.make(registry, 'inspect', data, options.html.resolve())}")
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import cli, store
-from core.errors import InputError
+from core.errors import ArtifactError, InputError
 
 LONGEST_LIST = 8
 """Files that are shown of an artifact; --json has all."""
@@ -83,6 +83,51 @@ def made_from(artifact: Path) -> dict[str, Any]:
         + manifest["external_files"],
         "inputs": {role: made_from(place_of(path, artifact)) for role, path in manifest["inputs"].items()},
     }
+
+
+def flat(artifacts: Sequence[Path], root: Path) -> list[dict[str, Any]]:
+    """Return every artifact that these were made from, and they themselves, once each; an input before its user.
+
+    Each is ``artifact``, ``stage``, ``plugin``, ``commit``, ``inputs`` (role to artifact) and ``files``, the external
+    ones. What is below ``root`` is named relative to it. An artifact whose manifest is damaged is ``missing``.
+
+    Args:
+        artifacts: Folders of finished artifacts.
+        root: The store.
+    """
+    found: dict[Path, dict[str, Any]] = {}
+
+    def visit(artifact: Path) -> None:
+        if artifact in found:
+            return
+        try:
+            manifest = store.load_manifest(artifact)
+        except ArtifactError:
+            manifest = None
+        if manifest is None:
+            found[artifact] = {"artifact": _short(artifact, root), "missing": True, "inputs": {}, "files": []}
+            return
+        inputs = {role: place_of(path, artifact) for role, path in manifest["inputs"].items()}
+        for path in inputs.values():
+            visit(path)
+        made = [str(artifact / name) for name in manifest["files"] if manifest["folder"] == "crawl"]
+        found[artifact] = {
+            "artifact": _short(artifact, root),
+            "stage": manifest["stage"],
+            "plugin": manifest["identity"].get("plugin"),
+            "commit": manifest.get("git_commit"),
+            "inputs": {role: _short(path, root) for role, path in inputs.items()},
+            "files": [_short(Path(file), root) for file in [*made, *manifest["external_files"]][:LONGEST_LIST]],
+            "number_of_files": len(made) + len(manifest["external_files"]),
+        }
+
+    for artifact in artifacts:
+        visit(artifact)
+    return list(found.values())
+
+
+def _short(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def place_of(path: str, artifact: Path) -> Path:

@@ -1,13 +1,21 @@
-"""Write what a run did: ``report.json`` for programs and ``report.html`` (one file, no network) for people."""
+"""Write what a run did as ``report.json`` (docs/report_json.md). A plugin makes the page of it."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import lineage, report_html, store, writing
-from core.errors import ArtifactError
+from core import answers, circumstances, curves, headline, lineage, receipt, store, writing
+from core.errors import ArtifactError, UserError
 from core.graph import StageSpec
+from core.registry import Registry
+
+VERSION = 2
+"""Of the schema: raised when a key goes, or comes to mean something else. New keys do not raise it."""
+NAME = "report.json"
+CURVED = ("pretrain", "posttrain")
+"""Folders of the store whose stages leave ``metrics.jsonl``."""
 
 
 def write(
@@ -19,20 +27,26 @@ def write(
     root: Path,
     seconds: float,
     run_id: str | None = None,
-) -> tuple[dict[str, Any], dict[str, Path]]:
-    """Collect the manifests of a run's stages and write both reports, also of a run that failed.
+    arguments: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Collect the manifests of a run's stages and write the report, also of a run that failed.
 
     Args:
         run_id: What names the run and no other, as ``id`` of the report.
+        arguments: Of the command that ran.
+        registry: What is installed: its versions, and the items of its benchmarks.
 
     Returns:
-        The report, and the paths of the two files by ``json`` and ``html``.
+        The report, and the path of its file.
     """
-    report = {"id": run_id, **collect(name, stages, outcomes, config, root, seconds)}
-    paths = {"json": directory / "report.json", "html": directory / "report.html"}
-    writing.write_json(paths["json"], report)
-    writing.write_text(paths["html"], report_html.render(report))
-    return report, paths
+    collected = collect(name, stages, outcomes, config, root, seconds, registry)
+    plugins = registry.versions() if registry is not None else {}
+    made = circumstances.describe(arguments, time.time() - seconds, plugins)
+    made |= {"store": str(root), "directory": str(directory), "seeds": _seeds(stages)}
+    report = {"version": VERSION, "id": run_id, "headline": headline.sentence(collected), **collected, "made": made}
+    writing.write_json(directory / NAME, report)
+    return report, directory / NAME
 
 
 def collect(
@@ -42,13 +56,9 @@ def collect(
     config: Mapping[str, Any],
     root: Path,
     seconds: float,
+    registry: Registry | None = None,
 ) -> dict[str, Any]:
-    """Return the report as plain data.
-
-    Its keys are ``stages``, ``funnel`` (rows, each with its ``corpus``), ``data`` (``documents`` and ``characters`` of
-    all corpora, and of each in ``corpora``), ``tokenizer``, ``tokens``, ``init``, ``pretrain``, ``posttrain`` (by
-    method), ``eval`` (rows, each with the ``model`` that it measured), ``lineage`` and ``config``.
-    """
+    """Return the report as plain data, without what :func:`write` adds of the command and the machine."""
     report: dict[str, Any] = {
         "name": name,
         "seconds": round(seconds, 3),
@@ -56,6 +66,10 @@ def collect(
         "funnel": [],
         "eval": [],
         "posttrain": {},
+        "curves": {},
+        "samples": {"documents": {}, "items": [], "answers": []},
+        "costs": {},
+        "model": None,
     }
     manifests = {spec.name: _manifest(spec.directory(root)) for spec in stages}
     by_name = {outcome.name: outcome for outcome in outcomes}
@@ -70,16 +84,16 @@ def collect(
         if outcome is not None and outcome.error:
             row["error"] = outcome.error
         if manifest is not None:
-            said = {"seconds_when_made": "seconds", "peak_memory_bytes": "peak_memory_bytes"}
+            said = {"seconds_when_made": "seconds", "peak_memory_bytes": "peak_memory_bytes", "commit": "git_commit"}
             row |= {key: manifest[name] for key, name in said.items() if name in manifest}
             _place(report, spec, manifest)
+            _show(report, spec, manifest, root, registry)
         elif spec.folder == "data":
             _add_corpus(report, spec, {"funnel": _unfinished_funnel(spec.directory(root))})
+            report["samples"]["documents"][spec.label] = _documents(spec.directory(root))
         report["stages"].append(row)
     finished = [spec for spec in stages if manifests[spec.name] is not None]
-    report["lineage"] = {
-        spec.name: tree for spec in finished if not _feeds(spec, finished) and (tree := _made_from(spec, root))
-    }
+    report["lineage"] = lineage.flat([spec.directory(root) for spec in finished], root)
     report["config"] = dict(config)
     return report
 
@@ -98,6 +112,40 @@ def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any])
         report[spec.name] = summary
 
 
+def _show(
+    report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any], root: Path, registry: Registry | None
+) -> None:
+    """Add what a page shows of a stage beyond its summary: curves, documents, items of tasks, costs."""
+    artifact, summary = spec.directory(root), manifest.get("summary") or {}
+    if spec.folder in CURVED:
+        report["curves"][spec.name] = curves.of_stage(artifact, summary, per_token=spec.folder == "pretrain")
+        report["model"] = str((artifact / "hf").relative_to(root))
+    if spec.folder == "pretrain" and (costs := receipt.of_training(spec, summary, manifest.get("seconds"))):
+        report["costs"][spec.name] = costs
+    if spec.folder == "data":
+        report["samples"]["documents"][spec.label] = _documents(artifact)
+    if spec.folder == "eval":
+        model = spec.inputs["model"].name
+        tasks = answers.of_stage(artifact, lambda task: _items(task, registry))
+        report["samples"]["items"] += [{"model": model, **task} for task in tasks]
+
+
+def _items(task: str, registry: Registry | None) -> Path | None:
+    """Return the file with the items of a task, where a plugin registered it as a benchmark."""
+    try:
+        return registry.get("benchmarks", task).resource() if registry is not None else None
+    except (UserError, ImportError):
+        return None
+
+
+def _documents(artifact: Path) -> list[dict[str, Any]]:
+    try:
+        from core.data.picks import pick
+    except ImportError:  # without the extra [data] nothing reads documents
+        return []
+    return pick(artifact)
+
+
 def _add_corpus(report: dict[str, Any], spec: StageSpec, summary: Mapping[str, Any]) -> None:
     report["funnel"] += [{"corpus": spec.label, **row} for row in summary.get("funnel", [])]
     if "documents" in summary:
@@ -107,17 +155,14 @@ def _add_corpus(report: dict[str, Any], spec: StageSpec, summary: Mapping[str, A
         data["corpora"][spec.label] = {key: value for key, value in summary.items() if key != "funnel"}
 
 
+def _seeds(stages: Sequence[StageSpec]) -> dict[str, int]:
+    return {spec.name: spec.seed for spec in stages}
+
+
 def _manifest(artifact: Path) -> dict[str, Any] | None:
     try:
         return store.read_manifest(artifact)
     except ArtifactError:  # the stage that needed the artifact has failed with this reason
-        return None
-
-
-def _made_from(spec: StageSpec, root: Path) -> dict[str, Any] | None:
-    try:
-        return lineage.made_from(spec.directory(root))
-    except ArtifactError:  # the manifest of an input is damaged; the stage that needed it has failed with this reason
         return None
 
 
@@ -127,7 +172,3 @@ def _unfinished_funnel(artifact: Path) -> list[Any]:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     except ValueError:  # a report of what failed says at least the rest
         return []
-
-
-def _feeds(spec: StageSpec, stages: Sequence[StageSpec]) -> bool:
-    return any(spec in other.inputs.values() for other in stages)

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import alignment, cli, compose, discovery, graph, names, observers, report, show_config, store
+from core import alignment, cli, compose, discovery, graph, names, observers, pages, report, show_config, store
 from core.data.recipe import several
 from core.entries import FinishedSpec
 from core.errors import ArtifactError, InputError, UserError, cannot_write, full_line, nearly_full
@@ -61,6 +61,8 @@ class Run:
     """Names this run and no other, also beside runs of the same name and folder: ``20260101-120000-1a2b3c4d``."""
     observers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of each plugin that observes and has some, by its name: built, as its dataclass."""
+    pages: list[Path] = dataclasses.field(default_factory=list)
+    """Pages that plugins made of the run."""
 
 
 class StageFailed(Exception):
@@ -82,10 +84,17 @@ def _main(arguments: Sequence[str] | None) -> int:
     if options.config:
         print(show_config.render(config, registry))
         return 0
-    return _run(config, graph.build(config, registry), registry, tuple(options.plugin))
+    given = tuple(sys.argv[1:] if arguments is None else arguments)
+    return _run(config, graph.build(config, registry), registry, tuple(options.plugin), given)
 
 
-def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry, plugin_files: tuple[str, ...]) -> int:
+def _run(
+    config: Mapping[str, Any],
+    stages: list[StageSpec],
+    registry: Registry,
+    plugin_files: tuple[str, ...],
+    arguments: tuple[str, ...] = (),
+) -> int:
     settings = observers.settings(config.get("observers"), registry)
     started_from = [spec.label for spec in stages if isinstance(spec, FinishedSpec) or spec.folder == "model"][:1]
     choices = [_choice(config, "arch"), _choice(config, "data"), *started_from]
@@ -102,10 +111,17 @@ def _run(config: Mapping[str, Any], stages: list[StageSpec], registry: Registry,
         except OSError as error:
             place = config["run_dir"] or Path("runs").resolve()
             raise InputError(f"{cannot_write(error, place)} Or give another run_dir=<dir>.") from error
-        return _carry_out(run, stages, root, registry, plugin_files)
+        return _carry_out(run, stages, root, registry, plugin_files, arguments)
 
 
-def _carry_out(run: Run, stages: list[StageSpec], root: Path, registry: Registry, plugin_files: tuple[str, ...]) -> int:
+def _carry_out(
+    run: Run,
+    stages: list[StageSpec],
+    root: Path,
+    registry: Registry,
+    plugin_files: tuple[str, ...],
+    arguments: tuple[str, ...],
+) -> int:
     """Do the stages and write the report; return the exit code."""
     config, directory = run.config, run.directory
     observers.notify(registry, run.directory, "run_started", run=run)
@@ -128,8 +144,8 @@ def _carry_out(run: Run, stages: list[StageSpec], root: Path, registry: Registry
         print(f"       log: {directory / 'logs' / (failure.name + '.log')}; finished stages are kept.", file=sys.stderr)
     try:
         seconds = time.monotonic() - started
-        said, paths = report.write(
-            run.name, directory, stages, run.stages, config, root, seconds=seconds, run_id=run.id
+        said, written = report.write(
+            run.name, directory, stages, run.stages, config, root, seconds, run.id, arguments, registry
         )
     except OSError as error:
         print(f"error: no report: {cannot_write(error, directory)}", file=sys.stderr)
@@ -138,7 +154,10 @@ def _carry_out(run: Run, stages: list[StageSpec], root: Path, registry: Registry
         observers.notify(registry, run.directory, "run_finished", run=run)
     for line in alignment.losses(said["eval"]):
         print(f"warning: {line}", file=sys.stderr)
-    print(f"report: {paths['html']}")
+    for page in run.pages:
+        print(f"report: {page}")
+    if not run.pages:
+        print(f"report: {written} (a page for people comes with {pages.HOW})")
     if interruption is not None:
         raise interruption
     return 0 if failure is None else 1

@@ -10,13 +10,13 @@ import errno
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 import traceback
 from pathlib import Path
 
 from core import card, store
+from core.circumstances import git_commit
 from core.errors import InputError, UserError, cannot_write, full_disk
 from core.fingerprint import local_digest
 from core.interfaces import Job
@@ -64,7 +64,7 @@ def _run(job: Job) -> None:
         **job.record,
         "stage": job.name,
         "inputs": {role: str(path) for role, path in job.inputs.items()},
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "host": platform.node(),
         "python": platform.python_version(),
         "started": started,
@@ -74,14 +74,6 @@ def _run(job: Job) -> None:
     }
     card.write_at_export(job.output, record)
     store.finish(job.output, record)
-
-
-def _git_commit() -> str | None:
-    command = ["git", "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 if __name__ == "__main__":

@@ -64,8 +64,7 @@ def test_documents_without_a_label_are_scored_like_those_with_one(documents, tmp
     assert report["training_labels"] == {"0": 27, "1": 27, "5": 27}  # 90/10 of each value
     assert report["validation_labels"] == {"0": 3, "1": 3, "5": 3}
     assert np.sum(report["confusion"]) == 9
-    assert report["svg"].startswith("<svg")
-    assert report["svg"].count("<circle") == len(report["calibration"])
+    assert sum(row["documents"] for row in report["calibration"]) == 9
 
 
 def test_shards_and_their_order_change_nothing(documents, tmp_path, write_corpus, run_corpus_step):

@@ -127,6 +127,8 @@ def _run(job: Job, work: Path) -> None:
         return
     export(job, state, meta, work / REFERENCE_FILE)
     summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
+    if device == "cuda":
+        summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     write_json(work / SUMMARY_FILE, summary)
 

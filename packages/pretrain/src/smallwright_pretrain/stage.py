@@ -187,6 +187,13 @@ class TorchTitanPretrain(Trainer):
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             "validation_curve": validation,
+            "throughput_curve": _thin(
+                [
+                    [record["step"], record["tokens_per_second"]]
+                    for record in read_records(job.scratch("pretrain") / SPEED_FILE)
+                    if record.get("tokens_per_second")
+                ]
+            ),
             "validation_loss": validation_loss,
             "unigram_loss": meta.unigram_loss,
             "bits_per_byte": _bits_per_byte(validation_loss, meta),

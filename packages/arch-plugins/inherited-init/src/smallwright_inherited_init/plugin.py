@@ -16,4 +16,5 @@ def register_initializers(register: Register) -> None:
         "inherited_init",
         "smallwright_inherited_init.stage:InheritedInit",
         config="smallwright_inherited_init.config:InheritedInitConfig",
+        artifact_version=2,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.interfaces import Architecture, Initializer, Job
 from core.weights import ModelFolder
-from core.writing import replacing, write_json, write_text
+from core.writing import replacing, write_json
 from smallwright_decoder.config_json import read_light
 
 from smallwright_inherited_init.compatibility import check, check_layers
@@ -61,15 +61,15 @@ class InheritedInit(Initializer):
         read_tokenizer(found, source.vocab_size, small.vocab_size, same=self.config.vocabulary == "same")
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Write the model as ``hf/``, every kept index as ``inherited.json``, and a picture, ``importance.html``.
+        """Write the model as ``hf/``, and every kept index as ``inherited.json``.
 
         Raises:
             core.errors.UserError: when the source is missing or damaged, or the child is no part of it.
         """
         import torch
 
-        from smallwright_inherited_init import picture
         from smallwright_inherited_init.measure import Measurement
+        from smallwright_inherited_init.scores import shown_scores
         from smallwright_inherited_init.selection import Inheritance
 
         assert job.architecture is not None, "an initializer needs the architecture to build"
@@ -96,8 +96,6 @@ class InheritedInit(Initializer):
             layers |= {"scores": choice.scores, "meaning": choice.meaning, "loss_of_source": choice.loss}
         report = {"layers": layers, **inheritance.report, "vocabulary": vocabulary.counts}
         write_json(job.output / "inherited.json", report)
-        page = picture.render(choice, inheritance.scores, report, source.num_hidden_layers, self.config.neurons)
-        write_text(job.output / "importance.html", page)
         return {
             "stored_parameters": sum(weight.numel() for weight in state.values()),
             "source_parameters": sum(weight.numel() for weight in weights.values()),
@@ -105,7 +103,7 @@ class InheritedInit(Initializer):
             "rules": {"layers": choice.rule, "structures": self.config.neurons},
             "vocabulary": vocabulary.counts,
             "importance": {what: _short(kept) for what, kept in report.items() if what != "vocabulary"},
-            "pages": {"importance of layers, heads, neurons and channels": "importance.html"},
+            "scores": shown_scores(choice, inheritance.scores, report),
         }
 
     def _vocabulary(

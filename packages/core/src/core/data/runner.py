@@ -27,6 +27,8 @@ from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Job, Stage
 
 SCORE_BINS = 25
+LENGTH_BINS = 22
+"""Classes of length in characters: class n begins at 2^(n-1), class 0 is empty, the last has no end."""
 MOST_SHARDS = 99_999
 PARTS = "steps|paths|scorer|classifier|source|shards"
 """Keys of a recipe, as messages name them."""
@@ -280,6 +282,7 @@ def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
     """Count documents and characters, and make the histogram of scores over kept and rejected documents."""
     documents = characters = 0
     histogram = {"kept": [0] * SCORE_BINS, "rejected": [0] * SCORE_BINS}
+    lengths = {"kept": [0] * LENGTH_BINS, "rejected": [0] * LENGTH_BINS}
     for name, folder in (("kept", corpus), ("rejected", rejected)):
         for path in sorted(folder.glob("*.parquet")):
             with pq.ParquetFile(path) as file:
@@ -288,13 +291,20 @@ def _describe(corpus: Path, rejected: Path) -> dict[str, Any]:
                     if name == "kept":
                         documents += len(rows)
                         characters += sum(len(row["text"]) for row in rows)
+                    for row in rows:
+                        lengths[name][min(len(row["text"] or "").bit_length(), LENGTH_BINS - 1)] += 1
                     for score in (row["score"] for row in rows if row["score"] is not None):
                         if math.isnan(score):  # files made elsewhere can have it, and no bin is right for it
                             continue
                         low, high = SCORE_RANGE
                         place = int((min(max(score, low), high) - low) / (high - low) * SCORE_BINS)
                         histogram[name][min(place, SCORE_BINS - 1)] += 1
-    return {"documents": documents, "characters": characters, "score_histogram": {"range": SCORE_RANGE, **histogram}}
+    return {
+        "documents": documents,
+        "characters": characters,
+        "score_histogram": {"range": SCORE_RANGE, **histogram},
+        "length_histogram": lengths,
+    }
 
 
 def _nothing_left(funnel: list[dict[str, Any]], output: Path) -> str:

@@ -1,6 +1,5 @@
 """How good a classifier is on held-out labels: the measures of the papers, and a calibration table and plot."""
 
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -93,37 +92,6 @@ def calibrate(labels: np.ndarray, scores: np.ndarray, scale: int) -> list[dict[s
             }
         )
     return rows
-
-
-def calibration_plot(rows: list[dict[str, Any]], scale: int) -> str:
-    """Return an SVG of mean label by mean score, a circle for each bin with an area after its documents."""
-    if not rows:
-        return ""
-    left, top, size = 40, 10, 260
-    most = max(row["documents"] for row in rows)
-
-    def place(score: float, label: float) -> tuple[float, float]:
-        return left + score / scale * size, top + size - label / scale * size
-
-    (x0, y0), (x1, y1) = place(0, 0), place(scale, scale)
-    shapes = [f'<rect x="{left}" y="{top}" width="{size}" height="{size}" fill="none" stroke="#8884"/>']
-    shapes.append(f'<line x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}" stroke="#888" stroke-dasharray="4 3"/>')
-    points = [place(row["mean_score"], row["mean_label"]) for row in rows]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    shapes.append(f'<polyline points="{line}" fill="none" stroke="#3b6fd4" stroke-width="1.2"/>')
-    for (x, y), row in zip(points, rows, strict=True):
-        radius = 2 + 8 * (row["documents"] / most) ** 0.5
-        title = escape(f"{row['documents']} documents: score {row['mean_score']}, label {row['mean_label']}")
-        circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="#3b6fd4" fill-opacity="0.5">'
-        shapes.append(f"{circle}<title>{title}</title></circle>")
-    for value in range(scale + 1):
-        x, y = place(value, value)
-        shapes.append(f'<text x="{x - 3:.1f}" y="{top + size + 14}">{value}</text>')
-        shapes.append(f'<text x="{left - 14}" y="{y + 4:.1f}">{value}</text>')
-    caption = "mean label by mean score of held-out documents; the dashed line is perfect"
-    shapes.append(f'<text x="{left}" y="{top + size + 32}">{caption}</text>')
-    width, height = 650, top + size + 40
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">{"".join(shapes)}</svg>'
 
 
 def histogram(labels: np.ndarray) -> dict[str, int]:

@@ -11,7 +11,7 @@ from core.progress import ProgressWriter
 from core.writing import replacing, write_json
 
 from smallwright_classifiers.config import CommonConfig
-from smallwright_classifiers.evaluation import calibration_plot, evaluate, histogram
+from smallwright_classifiers.evaluation import evaluate, histogram
 from smallwright_classifiers.examples import Examples, read_examples
 from smallwright_classifiers.model import COMMON, RESULT_FILE, Kind, Trained, keep, write_index
 from smallwright_classifiers.scoring import SCORING_BATCH
@@ -78,7 +78,6 @@ class TrainClassifier(CorpusPass):
             "training_labels": histogram(examples.labels[~examples.held_out]),
             **measured,
             **by,
-            "svg": calibration_plot(measured.get("calibration", []), examples.scale),
         }
 
     def _model(self, examples: Examples, rows: np.ndarray, folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
@@ -123,7 +122,7 @@ class TrainClassifier(CorpusPass):
             for group, rows in _rows_by_group(examples).items()
         }
         by = {"by": config.by, "groups": tables} if config.by else {}
-        return report | measured | by | {"svg": calibration_plot(measured.get("calibration", []), scale)}
+        return report | measured | by
 
     def _evaluate(self, examples: Examples, scores: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         return evaluate(examples.labels[rows], scores[rows], self._threshold, examples.scale)

@@ -1,0 +1,87 @@
+"""Curves of a training as a report shows them: read line by line, thinned to what an eye can tell apart."""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+POINTS = 1000
+"""Points of a curve at most: about the pixels of a wide chart."""
+NAMES = {
+    "loss": ("training loss", "nats per token"),
+    "validation_loss": ("validation loss", "nats per token"),
+    "lr": ("learning rate", ""),
+    "learning_rate": ("learning rate", ""),
+    "grad_norm": ("gradient norm", ""),
+    "tokens_per_second": ("throughput", "tokens per second"),
+}
+"""Keys of ``metrics.jsonl`` that are shown under another name, with their units; other numbers keep their key."""
+NOT_SHOWN = ("step", "tokens", "epoch", "num_tokens", "num_input_tokens_seen", "total_flos")
+"""Keys that count what was done: a line at a slant says nothing."""
+SUMMARY = {"throughput_curve": "tokens_per_second"}
+"""Curves that a stage puts into its summary, since no two runs have them alike."""
+
+
+def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = True) -> list[dict[str, Any]]:
+    """Return the curves of a stage: ``key``, ``name``, ``unit``, ``points`` and ``of``, the number before thinning.
+
+    Args:
+        artifact: Folder with the stage's ``metrics.jsonl``, one JSON object a line, each with a ``step``.
+        summary: Of the stage's manifest.
+        per_token: Whether its loss is a mean over tokens.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for record in _records(artifact / "metrics.jsonl"):
+        step: Any = record.get("step")
+        if not _finite(step):
+            continue
+        for key, value in record.items():
+            if key not in NOT_SHOWN and _finite(value):
+                curves.setdefault(key, []).append((step, value))
+    for name, key in SUMMARY.items():
+        points = summary.get(name) or []
+        curves |= {key: [(x, y) for x, y in points if _finite(x) and _finite(y)]} if points else {}
+    found = []
+    for key, points in curves.items():
+        name, unit = NAMES.get(key, (key.replace("_", " "), ""))
+        if unit == "nats per token" and not per_token:
+            unit = ""  # the losses of post-training are not per token with every method
+        found.append({"key": key, "name": name, "unit": unit, "points": thinned(points), "of": len(points)})
+    return found
+
+
+def thinned(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[list[float]]:
+    """Return the first and last point, and the lowest and the highest of each of ``most / 2`` equal stretches.
+
+    A spike of one step stays visible, which an average or every n-th point would lose.
+    """
+    if len(points) <= most:
+        return [[x, _short(y)] for x, y in points]
+    buckets = max(1, (most - 2) // 2)
+    kept = {0, len(points) - 1}
+    for bucket in range(buckets):
+        stretch = range(len(points) * bucket // buckets, len(points) * (bucket + 1) // buckets)
+        kept |= {min(stretch, key=lambda i: points[i][1]), max(stretch, key=lambda i: points[i][1])}
+    return [[points[i][0], _short(points[i][1])] for i in sorted(kept)]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):  # a line that a kill cut short
+                    record = json.loads(line)
+                    if isinstance(record, dict):
+                        yield record
+    except OSError:  # a stage without the file has no curves
+        return

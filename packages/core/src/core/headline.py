@@ -1,0 +1,71 @@
+"""The one sentence that a reader of a report needs: what model, from what, how good, at what cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def sentence(report: Mapping[str, Any]) -> str:
+    """Return the sentence about a collected report; about a run that failed it begins with where."""
+    stopped = next((row for row in report["stages"] if row["status"] == "failed"), None)
+    parts = [f"Failed in stage {stopped['name']}." if stopped else "", _model(report) or _corpus(report), _good(report)]
+    return " ".join(filter(None, [*parts, _cost(report)]))
+
+
+def _model(report: Mapping[str, Any]) -> str:
+    training = report.get("pretrain")
+    if not training:
+        return ""
+    size = f"A model of {count(training['stored_parameters'])} parameters"
+    corpora = list((report.get("data") or {}).get("corpora", {}))
+    source = f" of {' and '.join(corpora)}" if corpora else ""
+    methods = "".join(f", then {name}" for name in report["posttrain"])
+    return f"{size}, trained on {count(training['tokens'])} tokens{source}{methods}."
+
+
+def _corpus(report: Mapping[str, Any]) -> str:
+    data = report.get("data")
+    if not data:
+        return ""
+    met = sum(next((row["in"] for row in report["funnel"] if row["corpus"] == name), 0) for name in data["corpora"])
+    of = f" out of {met:,} records" if met else ""
+    return f"A corpus of {data['documents']:,} documents ({count(data['characters'])} characters){of}."
+
+
+def _good(report: Mapping[str, Any]) -> str:
+    """Say how good the last model is: its best-known accuracy against chance, its loss against word frequencies."""
+    rows: Sequence[Mapping[str, Any]] = report["eval"]
+    last = rows[-1]["model"] if rows else None
+    said = []
+    scored = [row for row in rows if row["model"] == last and row["metric"] == "acc" and row.get("chance") is not None]
+    if scored:
+        row = scored[0]
+        said.append(f"{row['value']:.0%} on {row['task'].replace('_', ' ')}, where chance is {row['chance']:.0%}")
+    loss = (report.get("pretrain") or {}).get("validation_loss")
+    if loss is not None:
+        unigram = report["pretrain"].get("unigram_loss")
+        against = f", where word frequencies alone give {unigram:.2f}" if unigram is not None else ""
+        said.append(f"{loss:.2f} nats per token on held-out text{against}")
+    return f"It reaches {'; '.join(said)}." if said else ""
+
+
+def _cost(report: Mapping[str, Any]) -> str:
+    """Say what the parts cost when they were made, also where this run reused them."""
+    made = sum(row.get("seconds_when_made", row["seconds"]) for row in report["stages"])
+    peak = max((row.get("peak_memory_bytes", 0) for row in report["stages"]), default=0)
+    memory = f" and {peak / 2**30:.1f} GiB of memory" if peak else ""
+    return f"It took {duration(made)}{memory}."
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: ``12.3 s``, ``4.5 min``, ``1.25 h``."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.2f} h"
+
+
+def count(value: float) -> str:
+    """Return a count as people say it: ``1.07 M``."""
+    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.2f} {unit}"
+    return f"{value:,.0f}"

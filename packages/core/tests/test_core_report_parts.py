@@ -1,0 +1,127 @@
+"""What a report shows beyond the summaries: thinned curves, items of tasks, a few documents of each fate, costs."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from core import answers, circumstances, curves, graph, headline, receipt
+from core.data import picks
+
+
+def test_a_thinned_curve_keeps_its_ends_its_spikes_and_its_order():
+    points = [(step, 1.0) for step in range(100_000)]
+    points[54_321] = (54_321, 9.0)
+    points[70_000] = (70_000, -9.0)
+    thinned = curves.thinned(points)
+    assert len(thinned) <= curves.POINTS
+    assert thinned == sorted(thinned)
+    assert (thinned[0][0], thinned[-1][0]) == (0, 99_999)
+    assert [54_321, 9.0] in thinned
+    assert [70_000, -9.0] in thinned
+    assert curves.thinned(points[:5]) == [[step, 1.0] for step in range(5)]
+
+
+def test_curves_are_read_whatever_a_kill_left_of_the_file(tmp_path):
+    lines = [
+        '{"step": 1, "loss": 3.0, "lr": 0.1, "tokens": 5}',
+        '{"step": 2, "loss": NaN}',
+        "3",
+        '{"loss": 1}',
+        '{"ste',
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    found = curves.of_stage(tmp_path, {"throughput_curve": [[1, 4800.0], [2, float("inf")]]})
+    assert [(curve["key"], curve["unit"], curve["points"]) for curve in found] == [
+        ("loss", "nats per token", [[1, 3.0]]),
+        ("lr", "", [[1, 0.1]]),
+        ("tokens_per_second", "tokens per second", [[1, 4800.0]]),
+    ]
+    assert curves.of_stage(tmp_path, {}, per_token=False)[0]["unit"] == ""
+    assert curves.of_stage(tmp_path / "nowhere", {}) == []
+
+
+def test_right_and_wrong_items_come_with_their_texts_and_the_models_choice(tmp_path):
+    samples = [{"task": "t", "id": f"i{n}", "correct": n % 2 == 0, "loglikelihoods": [-1.0, -2.0]} for n in range(20)]
+    samples += [{"task": "u", "id": 7, "correct": True, "answers": ["x" * 5000]}, {"task": "u", "correct": None}]
+    (tmp_path / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)) + "\n{")
+    items = tmp_path / "items.jsonl"
+    texts = [{"id": f"i{n}", "context": f"what is {n}", "choices": ["a", "b"], "label": n % 2} for n in range(3)]
+    items.write_text("\n".join(map(json.dumps, texts)))
+    found = answers.of_stage(tmp_path, {"t": items}.get)
+    assert [(task["task"], len(task["right"]), len(task["wrong"])) for task in found] == [("t", 5, 5), ("u", 1, 0)]
+    wrong = found[0]["wrong"][0]
+    assert (wrong["question"], wrong["choices"], wrong["label"], wrong["chosen"]) == ("what is 1", ["a", "b"], 1, 0)
+    assert "question" not in found[0]["wrong"][-1], "the file does not know it"
+    assert len(found[1]["right"][0]["answers"][0]) == 1000
+    assert answers.of_stage(tmp_path / "nowhere", {}.get) == []
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A corpus with one rare reason among many documents, and a damaged file."""
+
+    def write(path, number, **more):
+        path.parent.mkdir(exist_ok=True)
+        rows = {"id": [f"{path.stem}-{i}" for i in range(number)], "text": ["word " * 900] * number}
+        rows |= {"url": [""] * number, "score": [None] * number}
+        pq.write_table(pa.table(rows | more), path, row_group_size=500)
+
+    write(tmp_path / "documents" / "00000.parquet", 2000)
+    for shard in range(20):
+        reasons = ["short"] * 1000
+        reasons[400] = "rare"
+        fate = {"step": ["length"] * 1000, "outcome": ["rejected"] * 1000, "reason": reasons}
+        write(tmp_path / "rejected" / f"01-length-{shard:05d}.parquet", 1000, **fate)
+    (tmp_path / "rejected" / "02-other-00000.parquet").write_bytes(b"PAR1 no")
+    return tmp_path
+
+
+def test_a_few_documents_of_each_fate_are_picked_without_reading_all(corpus, monkeypatch):
+    read = []
+    whole = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: read.append(k["columns"]) or whole(*a, **k))
+    found = picks.pick(corpus)
+    assert [(group["outcome"], group["reason"], len(group["documents"])) for group in found] == [
+        ("kept", "", picks.EACH),
+        ("rejected", "short", picks.EACH),
+        ("rejected", "rare", picks.EACH),
+    ]
+    assert {(len(d["text"]), d["characters"]) for group in found for d in group["documents"]} == {
+        (picks.CHARACTERS, 4500)
+    }
+    assert sum("text" in columns for columns in read) <= 2 + picks.FILES, "of 44 groups"
+    assert found == picks.pick(corpus)
+
+
+def test_a_training_is_told_beside_its_plan(registry, composed):
+    spec = next(spec for spec in graph.build(composed(), registry) if spec.name == "pretrain")
+    found = receipt.of_training(spec, {"device": "cpu", "tokens": 50, "peak_memory_bytes": 5}, 7200.0)
+    if found is not None:  # the toy trainer may not plan
+        assert found["used"]["money"] == pytest.approx(2 * found["price"])
+        assert set(found["planned"]) == set(found["used"])
+    assert receipt.of_training(spec, {"device": "cuda", "device_name": "Unheard 9000"}, 1.0) is None
+    assert receipt._device("cuda", "NVIDIA A100-SXM4-80GB") == "a100-80gb"
+    assert receipt._device("cuda", "NVIDIA GeForce RTX 4090") == "rtx4090"
+
+
+def test_the_circumstances_can_be_typed_again():
+    made = circumstances.describe(["data.paths=[a b]", "+arch=gqa"], 0.0, {"p": "1"})
+    assert made["command"] == "python -m core.run 'data.paths=[a b]' +arch=gqa"
+    assert made["started"] == "1970-01-01T00:00:00Z"
+    assert made["machine"]["cores"] >= 1
+    assert made["plugins"] == {"p": "1"}
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.5, "0.5 s"), (89.0, "89.0 s"), (90.0, "1.5 min"), (5400.0, "1.50 h")])
+def test_durations_as_people_say_them(seconds, said):
+    assert headline.duration(seconds) == said
+
+
+def test_the_sentence_of_a_corpus_alone():
+    report = {"stages": [{"status": "ran", "seconds": 4.0, "peak_memory_bytes": 2**30}], "eval": [], "posttrain": {}}
+    report |= {"funnel": [{"corpus": "web", "step": "read", "in": 50}], "data": {"documents": 40, "characters": 9000}}
+    report["data"]["corpora"] = {"web": {}}
+    assert headline.sentence(report) == (
+        "A corpus of 40 documents (9.00 k characters) out of 50 records. It took 4.0 s and 1.0 GiB of memory."
+    )

@@ -1,0 +1,1 @@
+"""Pages of runs and corpora, made from plain data with templates and charts."""

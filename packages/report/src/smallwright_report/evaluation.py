@@ -1,0 +1,152 @@
+"""How good the models are: a dot for each task against chance, the table behind it, and single answers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+from core import alignment
+
+from smallwright_report import charts, numbers
+
+WIDTH = NormalDist().inv_cdf(0.975)
+"""Standard errors on either side of a 95 % interval."""
+
+
+def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the blocks of the section."""
+    rows = report["eval"]
+    if not rows:
+        return []
+    shares = [row for row in rows if _is_share(row)]
+    others = [row for row in rows if not _is_share(row)]
+    made: list[dict[str, Any]] = []
+    if shares:
+        made.append({"kind": "charts", "charts": [_dots(shares, _tasks(shares))]})
+    if others:
+        made.append({"kind": "table", "table": _held_out(others), "folded": ""})
+    engines = sorted({f"{row['engine']['name']} {row['engine']['version']}" for row in rows if row.get("engine")})
+    if engines:
+        made.append({"kind": "text", "text": f"Measured with {', '.join(engines)}.", "mood": "muted"})
+    return [*made, *_changes(rows), *_items(report["samples"]["items"])]
+
+
+def against_chance(row: Mapping[str, Any]) -> float | None:
+    """Return the p-value of a share at least so high by guessing: one-sided, normal approximation of the binomial."""
+    chance, n = row.get("chance"), row.get("n")
+    if chance is None or not n or not 0 < chance < 1 or not row.get("higher_is_better", True):
+        return None
+    return 1 - NormalDist().cdf((row["value"] - chance) / math.sqrt(chance * (1 - chance) / n))
+
+
+def _is_share(row: Mapping[str, Any]) -> bool:
+    return row["metric"].startswith(("acc", "exact_match")) and 0 <= row["value"] <= 1
+
+
+def _half(row: Mapping[str, Any]) -> float:
+    return WIDTH * (row.get("stderr") or 0.0)
+
+
+def _tasks(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = ["task", "metric", "model", "right ↑", "± 95 %", "chance", "p against chance", "items", "cut items"]
+    shown = [
+        [
+            row["task"],
+            row["metric"],
+            row["model"],
+            row["value"],
+            _half(row) if row.get("stderr") is not None else None,
+            row.get("chance"),
+            against_chance(row),
+            row.get("n"),
+            row.get("cut_items"),
+        ]
+        for row in rows
+    ]
+    shares = dict.fromkeys(("right ↑", "± 95 %", "chance"), "percent")
+    return numbers.table(columns, shown, "Tasks: share of items that were right.", {**shares, "p against chance": "p"})
+
+
+def _held_out(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = ["measure", "of", "model", "value", "± 95 %", "uniform guess", "tokens or items"]
+    shown = [
+        [
+            f"{row['metric'].replace('_', ' ')} {'↑' if row.get('higher_is_better', True) else '↓'}",
+            row["task"],
+            row["model"],
+            float(row["value"]),
+            _half(row) if row.get("stderr") is not None else None,
+            row.get("chance"),
+            row.get("n"),
+        ]
+        for row in rows
+    ]
+    return numbers.table(columns, shown, "Other measures; the arrow points to better.")
+
+
+def _dots(rows: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> charts.Chart:
+    """Return the chart of each task's first metric, its others are in the table."""
+    first = {(row["model"], row["task"]): row for row in reversed(rows)}
+    shown = [row for row in rows if first[row["model"], row["task"]] is row]
+    prefix = _common([row["task"] for row in shown])
+    values = [
+        {
+            "task": row["task"].removeprefix(prefix).replace("_", " "),
+            "model": row["model"],
+            "value": row["value"],
+            "low": max(0.0, row["value"] - _half(row)),
+            "high": min(1.0, row["value"] + _half(row)),
+            "chance": row.get("chance"),
+        }
+        for row in shown
+    ]
+    about = "Share of items that were right, with its 95 % interval; the grey mark is chance."
+    return charts.dots("Tasks", about, values, table)
+
+
+def _common(tasks: Sequence[str]) -> str:
+    """Return the word that the names of several tasks all begin with, such as that of their package."""
+    word = tasks[0].partition("_")[0] + "_"
+    return word if len(set(tasks)) > 1 and all(task.startswith(word) for task in tasks) else ""
+
+
+def _changes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    changes = alignment.changes(rows)
+    if not changes:
+        return []
+    better = {(row["task"], row["metric"]): row.get("higher_is_better", True) for row in rows}
+    first, last = alignment.models(rows) or ("", "")
+    shown = []
+    for task, metric, old, new in changes:
+        word = "same" if new == old else "better" if (new > old) == better[task, metric] else "worse"
+        arrow = {"same": "=", "better": "▲", "worse": "▼"}[word]
+        shown.append([task, metric, float(old), float(new), float(new - old), f"{arrow} {word}"])
+    columns = ["task", "metric", first, last, "change", ""]
+    table = numbers.table(columns, shown, f"From {first} to {last}.")
+    return [
+        {"kind": "title", "text": "Before and after post-training"},
+        {"kind": "table", "table": table, "folded": ""},
+    ]
+
+
+def _items(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+    for task in tasks:
+        for side in ("wrong", "right"):
+            items = [_item(item) for item in task[side]]
+            if items:
+                text = f"{task['task']}, {task['model']}: {len(items)} that were {side}"
+                made.append({"kind": "items", "text": text, "shown": items})
+    return [{"kind": "title", "text": "Single answers"}, *made] if made else []
+
+
+def _item(item: Mapping[str, Any]) -> dict[str, Any]:
+    texts = item.get("choices") or [f"choice {i + 1}" for i in range(len(item.get("loglikelihoods", ())))]
+    choices = []
+    for i, text in enumerate(texts):
+        right, chosen = i == item.get("label"), i == item.get("chosen")
+        notes = [word for word, holds in (("right", right), ("the model's", chosen)) if holds]
+        mood = "bad" if chosen and not right and item.get("label") is not None else "good" if notes else ""
+        choices.append({"text": text, "notes": ", ".join(notes), "mood": mood})
+    question = item.get("question") or f"item {item.get('id')}"
+    return {"question": question, "choices": choices, "answers": item.get("answers", [])}

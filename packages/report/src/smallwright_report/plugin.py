@@ -1,0 +1,30 @@
+"""What this package adds to smallwright: the page of a run, the index of runs, and the page of ``core.inspect``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from core.run import Run
+
+PLUGIN_API_VERSION = 1
+
+
+@hookimpl
+def run_finished(run: "Run") -> None:
+    from smallwright_report import index, run_page
+
+    page = run_page.of_folder(run.directory, run.id)
+    if page is not None:
+        run.pages.append(page)
+        if run.config.get("run_dir") is None or run.directory.parent.name == index.RUNS:
+            index.write(run.directory.parent)
+
+
+@hookimpl
+def make_page(kind: str, data: Any, path: Path) -> Path | None:
+    from smallwright_report import inspect_page, page, run_page
+
+    makers = {"run": run_page.render, "inspect": inspect_page.render}
+    return page.write(path, makers[kind](data)) if kind in makers else None

@@ -1,0 +1,151 @@
+"""A report of a small run that trained, aligned and evaluated, as core writes it."""
+
+import copy
+
+import pytest
+
+STAGES = ("data", "pretrain", "sft", "eval", "eval-sft")
+ROW = {"metric": "acc", "stderr": 0.03, "n": 200, "chance": 0.25, "higher_is_better": True, "cut_items": 0}
+ENGINE = {"engine": {"name": "vllm", "version": "1.0"}}
+
+
+def curve(key, name, unit, values):
+    return {
+        "key": key,
+        "name": name,
+        "unit": unit,
+        "points": [list(p) for p in enumerate(values, 1)],
+        "of": len(values),
+    }
+
+
+REPORT = {
+    "version": 2,
+    "id": "20260101-000000-0a0a0a0a",
+    "name": "small <run>",
+    "headline": "A model of 1.07 M parameters.",
+    "seconds": 100.0,
+    "stages": [
+        {"name": name, "status": "ran", "seconds": 1.0, "artifact": f"/store/x/{name}", "peak_memory_bytes": 2**30}
+        for name in STAGES
+    ],
+    "funnel": [
+        {"corpus": "web", "step": "read", "in": 100, "kept": 90, "rejected": {"not <text>": 9}, "failed": {"bad": 1}},
+        {"corpus": "web", "step": "quality", "in": 90, "kept": 40, "rejected": {"too short": 50}, "failed": {}},
+    ],
+    "data": {
+        "documents": 40,
+        "characters": 90_000,
+        "corpora": {
+            "web": {
+                "documents": 40,
+                "score_histogram": {"range": [0, 5], "kept": [0, 0, 10, 30], "rejected": [20, 30, 0, 0]},
+                "length_histogram": {"kept": [0, 0, 10, 30], "rejected": [5, 45, 0, 0]},
+                "step_reports": {
+                    "quality": {"tables": {"languages": {"en": 80, "de": 10}}, "note": "x"},
+                    "classifier": {
+                        "scale": 5,
+                        "calibration": [
+                            {"from": 0, "to": 1, "documents": 9, "mean_score": 0.4, "mean_label": 0.5},
+                            {"from": 4, "to": 5, "documents": 9, "mean_score": 4.4, "mean_label": 4.5},
+                        ],
+                    },
+                },
+            }
+        },
+    },
+    "pretrain": {
+        "stored_parameters": 1_066_624,
+        "executed_parameters": 1_540_096,
+        "tokens": 266_240,
+        "tokens_per_second": 4874.5,
+        "validation_loss": 1.22,
+        "unigram_loss": 5.72,
+        "engine": {"name": "torchtitan", "version": "0.3.0"},
+        "device": "cpu",
+        "epochs": 0.5,
+    },
+    "posttrain": {
+        "sft": {"engine": {"name": "trl", "version": "1.0"}, "eval_before": {"loss": 2.0}, "eval_after": {"loss": 1.0}}
+    },
+    "eval": [
+        {"model": "pretrain", "task": "lessons", "value": 0.88, **ROW, **ENGINE},
+        {"model": "sft", "task": "lessons", "value": 0.80, **ROW, **ENGINE},
+        {"model": "sft", "task": "validation", "metric": "perplexity", "value": 3.3, "stderr": 0.04, "n": 35714,
+         "chance": 2048.0, "higher_is_better": False, **ENGINE},
+    ],
+    "curves": {
+        "pretrain": [
+            curve("loss", "training loss", "nats per token", [8 / n for n in range(1, 100)]),
+            {"key": "validation_loss", "name": "validation loss", "unit": "nats per token", "of": 2,
+             "points": [[50, 2.0], [99, 1.22]]},
+            curve("lr", "learning rate", "", [0.0, *[0.001] * 98]),
+            curve("grad_norm", "gradient norm", "", [1.0 + n % 3 for n in range(99)]),
+            curve("tokens_per_second", "throughput", "tokens per second", [4800.0 + n for n in range(99)]),
+        ],
+        "sft": [curve("loss", "training loss", "loss", [2.0, 1.5, 1.0])],
+    },
+    "samples": {
+        "documents": {
+            "web": [
+                {"step": "", "outcome": "kept", "reason": "", "documents": [
+                    {"id": "a", "url": "https://a.example", "score": 3.0, "text": "kept words", "characters": 9000}]},
+                {"step": "read", "outcome": "rejected", "reason": "not <text>", "documents": [
+                    {"id": "b", "url": "", "score": None, "text": "<script>alert(1)</script>", "characters": 25}]},
+            ]
+        },
+        "items": [
+            {"model": "sft", "task": "lessons", "right": [], "wrong": [
+                {"id": "l1", "question": "2 and 2 are", "choices": ["four", "five"], "label": 0, "chosen": 1,
+                 "loglikelihoods": [-2.0, -1.0]}]}
+        ],
+        "answers": [
+            {"prompt": "Once </script> upon", "model": "pretrain", "decoding": "greedy", "text": "a time"},
+            {"prompt": "Once </script> upon", "model": "sft", "decoding": "sampled", "text": "another time"},
+        ],
+    },
+    "costs": {
+        "pretrain": {"device": "cpu-2core", "devices": 1, "price": 0.08, "assumptions": "40% of the peak",
+                     "planned": {"tokens": 266_240, "seconds": 40.0, "memory_bytes": 2**28, "money": 0.001},
+                     "used": {"tokens": 266_240, "seconds": 80.0, "memory_bytes": 2**30, "money": 0.002}}
+    },
+    "init": {
+        "stored_parameters": 1000,
+        "layers": [0, 2],
+        "importance": {"neurons.0": {"kept": 2, "of": 3, "share": 0.9}},
+        "scores": {"layers": [[0, 1.0, True], [1, 0.1, False]], "neurons.0": [[0, 3.0, True], [1, 0.5, False]]},
+    },
+    "model": "posttrain/sft-1/hf",
+    "lineage": [
+        {"artifact": "data/web-1", "stage": "data", "plugin": "smallwright-core", "commit": "abc", "inputs": {},
+         "files": ["/crawl/a.warc.gz"], "number_of_files": 3},
+        {"artifact": "pretrain/x-2", "stage": "pretrain", "plugin": "p", "commit": None,
+         "inputs": {"corpus": "data/web-1"}, "files": [], "number_of_files": 0},
+    ],
+    "made": {
+        "command": "python -m core.run +data=web '+posttrain=[sft]'",
+        "started": "2026-01-01T00:00:00Z",
+        "ended": "2026-01-01T00:01:40Z",
+        "machine": {"host": "h", "system": "Linux", "cores": 2, "memory_bytes": 2**34},
+        "python": "3.11.7",
+        "plugins": {"smallwright-core": "0.1.0"},
+        "engines": {"torch": "2.13"},
+        "commit": "0123456789abcdef",
+        "store": "/store",
+        "directory": "/runs/one",
+        "seeds": dict.fromkeys(STAGES, 0),
+    },
+    "config": {"seed": 0},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def example():
+    """A report that has all that a report can have."""
+    return REPORT
+
+
+@pytest.fixture
+def report(example):
+    """The same, free to be changed."""
+    return copy.deepcopy(example)

@@ -1,0 +1,121 @@
+"""Pages in headless Chromium, on a phone and on a desk: nothing runs out, charts are drawn, the console is clean."""
+
+import os
+import shutil
+
+import pytest
+from smallwright_report import page, run_page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.slow
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+SIZES = {"phone": (390, 844), "desk": (1280, 900)}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        path = own if os.path.exists(own) else next(filter(None, map(shutil.which, BROWSERS)), None)
+        if path is None:
+            pytest.skip("no Chromium: apt-get install chromium-headless-shell, or playwright install chromium")
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, example):
+    """Address of a page with all that a report can have."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    return page.write(path, run_page.render(example)).as_uri()
+
+
+@pytest.fixture
+def shown(browser, address):
+    """Open the page; everything that is folded is opened, and every chart drawn."""
+    contexts = []
+
+    def show(size):
+        width, height = SIZES[size]
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+        opened = contexts[-1].new_page()
+        opened.said = []
+        opened.on("console", lambda message: opened.said.append(message.text))
+        opened.on("pageerror", lambda error: opened.said.append(str(error)))
+        opened.on("requestfailed", lambda request: opened.said.append(request.url))
+        opened.goto(address)
+        opened.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+        opened.evaluate("drawAll()")
+        return opened
+
+    yield show
+    for context in contexts:
+        context.close()
+
+
+CHARTS = """
+[...document.querySelectorAll("figure[data-chart]")].map((figure) => {
+    const marks = figure.querySelectorAll(".drawn g.role-mark path, .drawn g.role-mark line");
+    return {
+        title: figure.querySelector("h4").textContent,
+        marks: [...marks].filter((mark) => mark.getBoundingClientRect().width > 0).length,
+        labels: figure.querySelectorAll(".drawn .role-axis-label text").length,
+    };
+})
+"""
+RUNS_OUT = """
+[...document.querySelectorAll("body *")]
+    .filter((part) => !part.closest(".wide, pre, svg, .vg-tooltip, .skip"))
+    .filter((part) => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .map((part) => part.outerHTML.slice(0, 90))
+"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, size, tmp_path):
+    opened = shown(size)
+    colours = []
+    for scheme in ("light", "dark"):
+        opened.emulate_media(color_scheme=scheme)
+        opened.evaluate("drawAll()")
+        assert opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        assert opened.evaluate(RUNS_OUT) == []
+        charts = opened.evaluate(CHARTS)
+        assert len(charts) >= 12
+        assert [chart["title"] for chart in charts if not chart["marks"]] == []
+        assert [chart["title"] for chart in charts if chart["labels"] < 3] == [], "axes without ticks"
+        colours.append(opened.evaluate("document.querySelector('.drawn .role-axis-label text').getAttribute('fill')"))
+        picture = tmp_path / f"{size}-{scheme}.png"
+        opened.screenshot(path=picture, full_page=True)
+        assert picture.stat().st_size > 50_000
+    assert colours[0] != colours[1], "charts in the colours of the page"
+    assert opened.said == []
+
+
+def test_switches_work_from_the_keyboard_and_the_pointer_reads_values(shown):
+    opened = shown("desk")
+    figure = opened.locator("figure[data-chart]", has_text="Loss in nats per token").first
+
+    def drawn():
+        # The property `turn` of a figure is the promise of its last drawing.
+        return figure.evaluate("async (figure) => { await figure.turn; return figure.querySelector('svg').innerHTML }")
+
+    before = drawn()
+    figure.locator("[data-log]").focus()
+    opened.keyboard.press("Space")
+    logarithmic = drawn()
+    assert logarithmic != before
+    figure.locator("[data-smooth]").focus()
+    opened.keyboard.press("End")
+    assert drawn() not in (before, logarithmic)
+    figure.locator(".drawn svg").hover(position={"x": 200, "y": 100})
+    assert "step" in opened.locator(".vg-tooltip.visible").inner_text()
+    assert opened.said == []
+
+
+def test_on_paper_the_page_is_light_and_without_controls(shown):
+    opened = shown("desk")
+    opened.emulate_media(media="print", color_scheme="dark")
+    assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not opened.locator("figure .controls").first.is_visible()

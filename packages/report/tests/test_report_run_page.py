@@ -1,0 +1,143 @@
+"""The page of a run: all that the report has is on it, as text and as tables behind the charts."""
+
+import json
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import pytest
+from core.errors import InputError
+from smallwright_report import index, pictures, plugin, run_page
+
+
+class Page(HTMLParser):
+    """The text of a page without its scripts, the ids and labels, and the data of its charts."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.words, self.specs, self.roles, self.ids, self.links, self._script = [], [], [], [], [], None
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self._script = found.get("type", "code") if tag in ("script", "style") else self._script
+        self.roles += [(found["role"], found.get("aria-label"))] if "role" in found else []
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[key] for key in ("href", "src") if key in found]
+
+    def handle_endtag(self, tag):
+        self._script = None if tag in ("script", "style") else self._script
+
+    def handle_data(self, data):
+        if self._script is None:
+            self.words.append(data)
+        elif self._script == "application/json":
+            self.specs.append(json.loads(data))
+
+
+def test_everything_of_a_run_is_on_its_page(report):
+    html = run_page.render(report)
+    page = Page(html)
+    for words in (
+        "small <run>",
+        "A model of 1.07 M parameters.",
+        "Once </script> upon",  # a prompt, with both answers
+        "another time",
+        "lessons acc sft 80.0 % 5.9 % 25.0 % < 0.001 200 0",
+        "2,048",
+        "▼ worse",
+        "post-training cost the model what it had learned",
+        "five (the model's)",
+        "four (right)",
+        "rejected by read: not <text> (9)",
+        "<script>alert(1)</script>",
+        "50 too short",
+        "tokens per second",
+        "2.00 ×",
+        "python -m core.run +data=web '+posttrain=[sft]'",
+        "2026-01-01 00:00:00 UTC",
+        "0 in every stage",
+        "posttrain/sft-1/hf in /store",
+        "/crawl/a.warc.gz and 2 more",
+        "corpus: data/web-1",
+    ):
+        assert words in page.text, words
+    titles = re.findall(r'<figure data-chart="[^"]+" role="group" aria-label="([^:]+):', html)
+    wanted = {"Tasks", "Loss", "Learning rate", "Gradient norm", "Throughput", "Funnel of documents", "Quality scores"}
+    assert wanted | {"Lengths", "Languages", "Calibration", "Layers", "Feed-forward neurons"} <= set(titles)
+    assert len(page.specs) == len(titles) == html.count("<summary>table of")
+    assert page.text.count("used of planned") == 1
+    assert len(html.encode()) < 3_000_000
+
+
+def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
+    html = run_page.render(report)
+    page = Page(html)
+    assert all(link.startswith("#") for link in page.links)
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert "default-src 'none'" in html
+    assert all(label for role, label in page.roles if role in ("img", "group", "region"))
+    assert sum(role == "img" for role, _ in page.roles) == len(page.specs)
+    assert html.count("<h1>") == 1
+
+
+def test_a_report_of_nothing_but_a_failure_is_a_page_without_scripts(report):
+    for key in ("data", "pretrain", "init"):
+        report.pop(key)
+    for key in ("funnel", "eval", "lineage"):
+        report[key] = []
+    report |= {"posttrain": {}, "curves": {}, "costs": {}, "model": None}
+    report["samples"] = {"documents": {}, "items": [], "answers": []}
+    report["stages"] = [{"name": "data", "status": "failed", "seconds": 1.0, "artifact": "x", "error": "not <today>"}]
+    html = run_page.render(report)
+    assert "data failed: not <today>" in Page(html).text
+    assert "<script" not in html
+
+
+def run_of(folder, report, **more):
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({**report, **more}))
+    return SimpleNamespace(directory=folder, id=report["id"], config={"run_dir": str(folder)}, pages=[])
+
+
+def test_a_finished_run_gets_its_page_and_a_place_in_the_list(report, tmp_path):
+    older = run_of(tmp_path / "runs" / "a", report, name="older", headline="Old & good.")
+    made = {**report["made"], "started": "2026-02-02T00:00:00Z"}
+    newer = run_of(tmp_path / "runs" / "b", report, name="newer", made=made)
+    (tmp_path / "runs" / "c").mkdir()
+    (tmp_path / "runs" / "c" / "report.json").write_text("{")
+    for run in (older, newer):
+        plugin.run_finished(run)
+        assert run.pages == [run.directory / "report.html"]
+    text = Page((tmp_path / "runs" / "index.html").read_text())
+    assert text.text.index("newer") < text.text.index("older")
+    assert "Old & good." in text.text
+    assert text.links[1:] == ["b/report.html", "a/report.html", "c/report.json"]
+    (tmp_path / "runs" / "a" / "report.json").unlink()
+    index.write(tmp_path / "runs")
+    assert "older" not in (tmp_path / "runs" / "index.html").read_text()
+
+
+def test_a_run_elsewhere_makes_no_list_and_the_report_of_another_run_no_page(report, tmp_path):
+    run = run_of(tmp_path / "mine", report)
+    plugin.run_finished(run)
+    assert not (tmp_path / "index.html").exists()
+    other = SimpleNamespace(directory=run.directory, id="another", config={"run_dir": "x"}, pages=[])
+    plugin.run_finished(other)
+    assert other.pages == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"stages": []}', '{"version": 1}'])
+def test_a_report_that_cannot_be_read_is_named(tmp_path, content):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(InputError, match=r"report\.json (is damaged|has version 1)"):
+        run_page.of_folder(tmp_path)
+
+
+def test_charts_are_written_as_svg_and_png(report, tmp_path):
+    report = {**report, "curves": {}, "funnel": [], "init": None}
+    written = pictures.write(report, tmp_path)
+    assert [path.name for path in written] == ["evaluation-tasks.svg", "evaluation-tasks.png"]
+    assert written[0].read_text().count("<path") > 3
+    assert written[1].read_bytes().startswith(b"\x89PNG")
