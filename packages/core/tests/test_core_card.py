@@ -4,7 +4,8 @@ import json
 
 import pytest
 import yaml
-from core import card, store
+from core import card, store, worker
+from core.interfaces import Job, Stage
 
 SCORE = {
     "task": "quiz",
@@ -105,3 +106,20 @@ def test_a_stage_that_exports_leaves_a_card_and_what_was_entered_stays_as_it_cam
 def test_what_was_deleted_from_the_store_is_left_out(artifacts):
     (artifacts["pretrained"].parent.parent / "data/mine-0" / store.MANIFEST).unlink()
     assert "Not known here" in composed(artifacts["pretrained"])[1]
+
+
+class Exporter(Stage):
+    """A stage that leaves a model."""
+
+    def run(self, job):
+        (job.output / "hf").mkdir(parents=True)
+        (job.output / "hf/config.json").write_text('{"model_type": "llama"}')
+        return {"stored_parameters": 7}
+
+
+def test_the_card_of_an_export_is_part_of_the_artifact(tmp_path):
+    record = {"folder": "pretrain", "identity": {"implementation": "x"}, "external_files": []}
+    output = tmp_path / "store/pretrain/x-0"
+    worker._run(Job(name="pretrain", output=output, inputs={}, seed=0, stage=Exporter(), record=record))
+    assert f"hf/{card.FILE}" in store.load_manifest(output)["files"]
+    assert "7 stored parameters" in (output / "hf" / card.FILE).read_text()

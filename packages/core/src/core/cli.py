@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from core import completion
 from core.errors import UserError, cannot_write
 from core.registry import Registry
 
@@ -26,8 +25,16 @@ class _Parser(argparse.ArgumentParser):
     """A parser that answers a shell which asks for completions."""
 
     def parse_args(self, *arguments: Any, **more: Any) -> Any:
-        completion.answer(self)
+        _answer(self)
         return super().parse_args(*arguments, **more)
+
+
+def _answer(parser: argparse.ArgumentParser) -> None:
+    """End the process with completions where a shell asks for them instead of for work; see :mod:`core.completion`."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser, always_complete_options=False)
 
 
 def command_parser(command: str, description: str | None) -> argparse.ArgumentParser:
@@ -42,17 +49,24 @@ def command_parser(command: str, description: str | None) -> argparse.ArgumentPa
     )
 
 
-def run_parser(command: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of a command that composes a run: it takes settings, and local plugin files."""
+def run_parser(
+    command: str, description: str | None, completer: Callable[..., list[str]] | None = None
+) -> argparse.ArgumentParser:
+    """Return a parser of a command that composes a run: it takes settings, and local plugin files.
+
+    Args:
+        completer: What completes a setting in the shell: :func:`core.completion.settings`.
+    """
     parser = command_parser(command, description)
-    parser.add_argument("overrides", nargs="*", help="+group=option and key=value, as in Hydra")
+    overrides = parser.add_argument("overrides", nargs="*", help="+group=option and key=value, as in Hydra")
+    overrides.completer = completer  # type: ignore[attr-defined]
     parser.add_argument("--plugin", default=[], **PLUGIN_OPTION)
     return parser
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse settings that may stand before, between and after options; only unknown options are refused."""
-    completion.answer(parser)
+    _answer(parser)
     options, extra = parser.parse_known_intermixed_args(arguments)
     if getattr(options, "overrides", ()):
         from core.overrides import given_twice  # imports Hydra, which half of the commands need not

@@ -3,31 +3,21 @@
     eval "$(activate-global-python-argcomplete --dest=-)"     # in ~/.bashrc, with argcomplete installed
 
 argcomplete finds the commands by the mark PYTHON_ARGCOMPLETE_OK at the beginning of their modules and starts the
-command itself, which answers here instead of doing its work.
+command itself, whose parser answers (:mod:`core.cli`) instead of doing its work.
 """
 
 import argparse
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
+
+from core import compose, discovery, show_config
+from core.choices import root_settings
 from core.errors import UserError
-
-ASKED = "_ARGCOMPLETE"
-"""Variable with which a shell asks for completions."""
-
-
-def answer(parser: argparse.ArgumentParser) -> None:
-    """End the process with completions on the shell's channel, where a shell asks for them."""
-    if ASKED not in os.environ:
-        return
-    import argcomplete
-
-    for action in parser._actions:
-        if action.dest == "overrides":
-            action.completer = settings  # type: ignore[attr-defined]
-    argcomplete.autocomplete(parser, always_complete_options=False)
+from core.kinds import APPENDED_GROUPS
+from core.registry import Registry
 
 
 def settings(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
@@ -37,8 +27,6 @@ def settings(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str
         prefix: The word so far.
         parsed_args: The words before it, as ``overrides``, and ``plugin``.
     """
-    from core import compose, discovery
-
     try:
         registry = discovery.load(parsed_args.plugin or ())
         index = compose.option_index(registry)
@@ -53,9 +41,6 @@ def settings(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str
 
 def _options(index: Mapping[str, Mapping[str, str]], prefix: str) -> Iterator[str]:
     """Yield each group and, where a group and ``=`` are written, its options."""
-    from core.choices import root_settings
-    from core.kinds import APPENDED_GROUPS
-
     for group, names in index.items():
         start = f"{'+' if group in APPENDED_GROUPS else ''}{group.replace('/', '.')}="
         if prefix.startswith(start):
@@ -65,12 +50,8 @@ def _options(index: Mapping[str, Mapping[str, str]], prefix: str) -> Iterator[st
     yield from (f"{key}=" for key in root_settings())
 
 
-def _keys(before: Sequence[str], registry: Any) -> Iterator[str]:
+def _keys(before: Sequence[str], registry: Registry) -> Iterator[str]:
     """Yield every key of the settings of the run that the words before choose; none where they are no whole run."""
-    import yaml
-
-    from core import compose, show_config
-
     with contextlib.suppress(UserError):
         shown = yaml.safe_load(show_config.render(compose.compose(before, registry), registry))
         yield from _leaves(shown, "")

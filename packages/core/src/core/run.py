@@ -28,7 +28,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import alignment, cli, compose, discovery, graph, names, observers, pages, report, show_config, store
+from core import (
+    alignment,
+    cli,
+    completion,
+    compose,
+    discovery,
+    graph,
+    names,
+    observers,
+    pages,
+    report,
+    show_config,
+    store,
+)
 from core.data.recipe import several
 from core.entries import FinishedSpec
 from core.errors import ArtifactError, InputError, UserError, cannot_write, full_line, nearly_full
@@ -75,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    parser = cli.run_parser("core.run", __doc__)
+    parser = cli.run_parser("core.run", __doc__, completion.settings)
     parser.add_argument("--config", action="store_true", help="print all settings and what they mean, as YAML")
     options = cli.parse(parser, arguments)
     registry = discovery.load(options.plugin)

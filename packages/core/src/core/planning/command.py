@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, compose, discovery, graph
+from core import cli, completion, compose, discovery, graph
 from core.errors import ConfigError
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
@@ -62,7 +62,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.run_parser("core.plan", __doc__)
+    parser = cli.run_parser("core.plan", __doc__, completion.settings)
     parser.usage = "python -m core.plan [options] [+group=option] [key=value] (see --help)"
     parser.add_argument("--json", action="store_true", help="print JSON")
     hardware = parser.add_argument_group("time, money and learning rate")
