@@ -8,6 +8,7 @@ from typing import Any
 from core.errors import ConfigError
 from core.interfaces import Job
 from transformers import TrainerCallback, TrainerState
+from transformers.trainer import align_special_tokens
 
 from smallwright_posttrain import checkpoint
 
@@ -37,6 +38,7 @@ class Recorder(TrainerCallback):
         if state.global_step < state.max_steps:
             return False
         trainer._load_from_checkpoint(str(last))
+        align_special_tokens(trainer.model, trainer.processing_class)  # as the start of a training does
         trainer.state = state
         self.on_train_begin(trainer.args, state, trainer.control)
         return True
