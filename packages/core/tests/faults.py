@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from core import store
 from core.errors import full_disk
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink"}
@@ -50,6 +51,31 @@ def each_fault(
 def undisturbed(work: Callable[[], object]) -> None:
     """Do work to its end in another process, as :func:`each_fault` does: this process stays as it is."""
     assert _child(work, NEVER, KILLED, None) == DONE, "the work failed, see above"
+
+
+def check_artifacts(work: Callable[[Path], dict], folder: Path, how: str, first: int, every: int) -> None:
+    """Check that a stage which is ended at its writes leaves the same bytes when it is started again.
+
+    Args:
+        work: Does the stage in a folder, which exists, and returns its summary.
+        folder: An empty folder; the steps are those below it.
+        how: As ``first`` and ``every``, see :func:`each_fault`.
+    """
+    record = {"stage": "s", "folder": "s", "identity": {}, "inputs": {}, "external_files": []}
+
+    def finish(output: Path) -> None:
+        output.mkdir(exist_ok=True)
+        store.finish(output, {**record, "summary": work(output)})
+
+    undisturbed(lambda: finish(folder / "whole"))
+    expected = store.read_manifest(folder / "whole")["files"]
+    for number, ended in enumerate(each_fault(how, first=first, every=every, below=folder)):
+        output = folder / str(number)
+        ended(lambda output=output: finish(output))
+        if store.read_manifest(output) is None:
+            undisturbed(lambda output=output: finish(output))
+        assert store.read_manifest(output)["files"] == expected
+    assert number >= 2, "some of the steps were tried"
 
 
 def _child(work: Callable[[], object], at: int, how: int, below: Path | None) -> int:

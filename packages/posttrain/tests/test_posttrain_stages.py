@@ -1,10 +1,10 @@
 """Both methods on a random Llama of some thousand parameters, with a tokenizer made here."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-from core import store
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from core.progress import ProgressWriter
@@ -161,26 +161,31 @@ def test_dpo_is_the_same_with_reference_kept_or_computed_first(model_directory, 
     assert losses[0]["loss_curve"][0][1] == pytest.approx(0.6931, abs=1e-3)  # log 2: the model is its own reference
 
 
+@pytest.mark.parametrize("make", [sft, dpo])
+def test_a_run_that_was_killed_behind_its_last_step_trains_no_step_more(make, model_directory, tmp_path):
+    stage = make(max_steps=2, max_examples=24, max_length=64, lr_scheduler_type="constant")
+    job = make_job(tmp_path / "out", model_directory, stage.method)
+    whole = stage.run(job)
+    expected = contents(job.output)
+    shutil.rmtree(job.output / "hf")
+    again = stage.run(job)
+    assert again["resumed_from_step"] == again["steps"] == 2
+    assert contents(job.output) == expected
+    for key in ("loss_curve", "eval_before", "eval_after", "tokens", "epochs"):
+        assert again[key] == whole[key]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("make", "how", "first"), [(sft, "killed", 4), (dpo, "full", 11)])
 def test_the_stage_can_be_ended_at_any_of_its_writes(model_directory, faults, tmp_path, monkeypatch, make, how, first):
     """At one in thirty of them; a continued run leaves the same bytes."""
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
-    record = {"stage": "sft", "folder": "sft", "identity": {}, "inputs": {}, "external_files": []}
     stage = make(max_steps=3, save_steps=1, max_examples=24, max_length=64, per_device_train_batch_size=2)
 
     def work(output):
-        store.finish(output, {**record, "summary": stage.run(make_job(output, model_directory, stage.method))})
+        return stage.run(make_job(output, model_directory, stage.method))
 
-    faults.undisturbed(lambda: work(tmp_path / "whole"))
-    expected = store.read_manifest(tmp_path / "whole")["files"]
-    for number, ended in enumerate(faults.each_fault(how, first=first, every=30, below=tmp_path)):
-        output = tmp_path / str(number)
-        ended(lambda output=output: work(output))
-        if store.read_manifest(output) is None:
-            faults.undisturbed(lambda output=output: work(output))
-        assert store.read_manifest(output)["files"] == expected
-    assert number >= 2
+    faults.check_artifacts(work, tmp_path, how, first, every=30)
 
 
 @pytest.mark.parametrize("make", [sft, dpo])

@@ -7,7 +7,8 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.interfaces import Job
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
+from transformers.trainer import align_special_tokens
 
 from smallwright_posttrain import checkpoint
 
@@ -27,6 +28,20 @@ class Recorder(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.rows = [_row(entry) for entry in state.log_history if "loss" in entry]
         self._path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+
+    def take_finished(self, trainer: Any, last: Path) -> bool:
+        """Take over the model and the lines of a checkpoint that is of the last step; return whether it is.
+
+        transformers would train a step more before it looks whether all are done.
+        """
+        state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+        if state.global_step < state.max_steps:
+            return False
+        trainer._load_from_checkpoint(str(last))
+        align_special_tokens(trainer.model, trainer.processing_class)  # as the start of a training does
+        trainer.state = state
+        self.on_train_begin(trainer.args, state, trainer.control)
+        return True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         if control.should_save or state.global_step == state.max_steps:

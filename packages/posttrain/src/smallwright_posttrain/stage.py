@@ -157,7 +157,8 @@ class TrlStage(Stage):
         before = self._before(trainer, job, data.heldout is not None)
         # Measuring must not change what training draws.
         transformers.set_seed(settings["seed"])
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if last is None or not recorder.take_finished(trainer, last):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
         after = self._evaluate(trainer, job, data.heldout is not None)
         save(trainer.model, tokenizer, source, job.output / "hf")
         losses = recorder.rows
