@@ -6,6 +6,8 @@ each stage. Here a server imports an engine once for all tests. A process that a
 open streams, waits for its end and ends with the same code. Where the one is killed, so is the other. The program that
 runs is the same, from ``__main__`` on; only its imports are there already.
 
+So is a process of ``python -c`` that finds the name of its engine in ``ENGINE_OF_CODE``.
+
 ``conftest.py`` turns this on; ``ENGINE_FORKS=`` before ``pytest`` starts every process anew. Processes with other
 settings of an engine get another server. Those that must see an installation of their own are started as ever: tests
 that leave the variables of Python out of their environment.
@@ -69,19 +71,23 @@ START_SECONDS = 900
 
 
 def engine_of(arguments: list[str]) -> str | None:
-    """Return the engine of ``python -m`` with ``arguments``; None: nothing is gained by a fork."""
-    module, *rest = arguments
-    if module == "core.worker" and rest:
+    """Return the engine of Python with ``arguments``; None: nothing is gained by a fork."""
+    flag, program, *rest = arguments
+    if flag == "-c":
+        return os.environ.pop("ENGINE_OF_CODE", None)  # of this process, not of those that it starts
+    if program == "core.worker" and rest:
         with open(rest[0]) as file:
             stage = json.load(file)["stage"]
         engine = STAGES.get(stage["class"])
         return "vllm" if engine == "evaluation" and stage["values"]["engine"] == "vllm" else engine
-    return MODULES.get(module)
+    return MODULES.get(program)
 
 
 def take_over(arguments: list[str]) -> None:
     """Have a fork do the work of this process, and end with its code; return where this process must do it."""
-    engine = engine_of(arguments)
+    start = next((place for place, word in enumerate(arguments[:2]) if word in ("-c", "-m")), len(arguments))
+    arguments = arguments[start:]
+    engine = engine_of(arguments) if len(arguments) > 1 else None
     if engine is None:
         return
     parent = os.getppid()

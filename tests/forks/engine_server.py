@@ -100,11 +100,11 @@ def _fork(connection: socket.socket, listener: socket.socket, forks: dict[int, t
 
 
 def _become(request: dict) -> NoReturn:
-    """Run the module as ``python -m`` does, in the place of the process that asked."""
+    """Run the module or the code as Python does, in the place of the process that asked."""
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.path[:] = [request["folder"], *request["path"]]
+    sys.path[:] = ["" if request["arguments"][0] == "-c" else request["folder"], *request["path"]]
     for name, value in request["python"].items():
         setattr(sys, name, value)
     importlib.invalidate_caches()
@@ -116,11 +116,14 @@ def _become(request: dict) -> NoReturn:
         numpy.random.seed()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
-    module, *arguments = request["arguments"]
-    sys.argv = ["-m", *arguments]
-    sys.orig_argv = [sys.executable, "-m", *request["arguments"]]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    runpy._run_module_as_main(module)
+    flag, program, *arguments = request["arguments"]
+    sys.argv = [flag, *arguments]
+    sys.orig_argv = [sys.executable, *request["arguments"]]
+    sys.modules["__main__"] = main_module = types.ModuleType("__main__")
+    if flag == "-c":
+        exec(compile(program, "<string>", "exec"), main_module.__dict__)
+    else:
+        runpy._run_module_as_main(program)
     sys.exit()
 
 

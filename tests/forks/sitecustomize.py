@@ -3,7 +3,7 @@
 import os
 import sys
 
-if os.environ.get("ENGINE_FORKS") and "-m" in sys.orig_argv[1:3]:
+if os.environ.get("ENGINE_FORKS") and ("-m" in sys.orig_argv[1:3] or "ENGINE_OF_CODE" in os.environ):
     import engine_forks
 
-    engine_forks.take_over(sys.orig_argv[sys.orig_argv.index("-m") + 1 :])
+    engine_forks.take_over(sys.orig_argv[1:])

@@ -35,7 +35,7 @@ CLIENT = """
 import sys; import engine_forks
 engine_forks.engine_of = lambda arguments: "nothing"
 engine_forks._connected = lambda engine: engine_forks._connect(sys.argv[1])
-engine_forks.take_over(["probe", *sys.argv[2:]])
+engine_forks.take_over(sys.argv[2:])
 sys.exit("no server")
 """
 
@@ -59,22 +59,26 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def start(server, tmp_path):
+    """A function that starts the probe as a module or as code, here or in a fork."""
     (tmp_path / "probe.py").write_text(PROBE)
     environment = {**os.environ, "PYTHONPATH": HERE, "COLOUR": "blue"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
-    def run(*arguments, forked=True):
-        command = ["-c", CLIENT, str(server)] if forked else ["-m", "probe"]
-        return subprocess.Popen([sys.executable, *command, *arguments], cwd=tmp_path, env=environment, **pipes)
+    def run(*arguments, program=("-m", "probe"), forked=True):
+        command = ["-c", CLIENT, str(server)] if forked else []
+        return subprocess.Popen(
+            [sys.executable, *command, *program, *arguments], cwd=tmp_path, env=environment, **pipes
+        )
 
     return run
 
 
+@pytest.mark.parametrize("program", [("-m", "probe"), ("-c", PROBE)], ids=["module", "code"])
 @pytest.mark.parametrize("argument", ["0", "3", "fail", "die"])
-def test_a_fork_says_and_ends_as_the_process_itself(start, argument):
+def test_a_fork_says_and_ends_as_the_process_itself(start, argument, program):
     told = []
     for forked in (True, False):
-        process = start(argument, "more", forked=forked)
+        process = start(argument, "more", program=program, forked=forked)
         output, errors = process.communicate("typed", timeout=60)
         told.append((process.returncode, json.loads(output), errors.splitlines()[0], errors.splitlines()[-1]))
     assert told[0] == told[1]

@@ -154,7 +154,7 @@ def by_transformers(root):
 def by_vllm(root):
     """Two runs in a process of their own, as the runner starts a stage."""
     pytest.importorskip("vllm", reason="vLLM is an extra: pip install 'smallwright-eval[cpu]'")
-    environment = {**os.environ, **LMEval(LMEvalConfig()).environment()}
+    environment = {**os.environ, **LMEval(LMEvalConfig()).environment(), "ENGINE_OF_CODE": "vllm"}
     done = subprocess.run(
         [sys.executable, "-c", RUN_TWICE, str(root)], env=environment, capture_output=True, text=True, check=False
     )

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+from core.engines import offline_environment, vllm_environment
 from safetensors.torch import load_file, save_file
 from smallwright_decoder.config import DecoderConfig
 from smallwright_decoder.hf_choice import hf_config, hf_model_class
@@ -139,7 +140,7 @@ def served(models, tmp_path_factory):
     weights["model.extra.bias"] = weights.pop("model.shared_ffns.ends.up_proj.weight")
     save_file(weights, folder / "broken" / "model.safetensors", metadata={"format": "pt"})
 
-    environment = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {**vllm_environment(eager=True), **offline_environment(), "ENGINE_OF_CODE": "vllm"}
     command = [sys.executable, "-c", SERVE, json.dumps(IDS[0].tolist()), str(folder), *models]
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=550
