@@ -164,6 +164,7 @@ class Tiny(Architecture):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkConfig:
+    path: str | None = None
     vocab_size: int = 10
     steps: int = 5
     workers: int = setting(1, identity=False)

@@ -16,6 +16,7 @@ from core.architecture import Architecture
 from core.entered import EnteredModel, EnteredModelConfig, files_of, stored_parameters
 from core.errors import ArtifactError, InputError, UserError
 from core.fingerprint import local_digest
+from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.stage_spec import ArchitectureChoice, StageSpec
 from core.stock import StockArchitecture, StockConfig
@@ -165,6 +166,16 @@ def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
         place=artifact.resolve(),
         made_as=identity,
     )
+
+
+def tokens(settings: Mapping[str, Any] | None) -> FinishedSpec | None:
+    """Return the tokens artifact that the settings of the group ``tokens`` name; None: they name none.
+
+    Raises:
+        InputError: it is no finished artifact of tokens.
+    """
+    place = (settings or {}).get(str(GROUPS["tokens"].entry))
+    return None if place is None else finished(Path(str(place)), "tokens", f"tokens={place}")
 
 
 def input_of(spec: FinishedSpec, role: str, folder: str, owner: str) -> FinishedSpec:

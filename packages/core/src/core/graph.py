@@ -48,7 +48,9 @@ class _Builder:
     def build(self) -> list[StageSpec]:
         entered = self._entered()
         corpora = self._corpora()
-        tokens = self._entered_tokens()
+        tokens = entries.tokens(self.config.get("tokens"))
+        if tokens is not None:
+            self._add(tokens)
         if not corpora and tokens is None and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
@@ -90,14 +92,6 @@ class _Builder:
         self._add(model.spec)
         return model
 
-    def _entered_tokens(self) -> entries.FinishedSpec | None:
-        place = (self.config.get("tokens") or {}).get("artifact")
-        if place is None:
-            return None
-        spec = entries.finished(Path(str(place)), "tokens", f"tokens={place}")
-        self._add(spec)
-        return spec
-
     def _tokenizer(
         self,
         corpora: Mapping[str, StageSpec],
@@ -121,6 +115,8 @@ class _Builder:
         if folder is not None:
             if given is not None and Path(given).is_dir():
                 entries.check_same_tokens(Path(given), folder, f"tokenizer.{key}={given}")
+            if key not in getattr(entry.load_config(), "__dataclass_fields__", {}):
+                raise ConfigError(f"tokenizer={entry.name}: takes no tokenizer that exists. Leave it out.")
             settings = {key: str(folder)}
         config = self._settings(entry, settings, "tokenizer")
         spec: StageSpec | None = made
