@@ -97,9 +97,10 @@ def test_a_few_documents_of_each_fate_are_picked_without_reading_all(corpus, mon
 def test_a_training_is_told_beside_its_plan(registry, composed):
     spec = next(spec for spec in graph.build(composed(), registry) if spec.name == "pretrain")
     found = receipt.of_training(spec, {"device": "cpu", "tokens": 50, "peak_memory_bytes": 5}, 7200.0)
-    if found is not None:  # the toy trainer may not plan
-        assert found["used"]["money"] == pytest.approx(2 * found["price"])
-        assert set(found["planned"]) == set(found["used"])
+    assert found is not None
+    assert found["used"]["money"] == pytest.approx(2 * found["price"])
+    assert found["planned"]["tokens"] == 500
+    assert set(found["planned"]) == set(found["used"])
     assert receipt.of_training(spec, {"device": "cuda", "device_name": "Unheard 9000"}, 1.0) is None
     assert receipt._device("cuda", "NVIDIA A100-SXM4-80GB") == "a100-80gb"
     assert receipt._device("cuda", "NVIDIA GeForce RTX 4090") == "rtx4090"
