@@ -136,7 +136,8 @@ def test_lists_of_text_are_kept_and_menus_are_not(quality, depth):
 
 def test_how_deep_the_source_is_indented_does_not_make_a_text_of_a_menu():
     gap = "\n" + " " * 8
-    menu = f"<ul>{gap}<li>{gap}<a href=/>To the first page</a>{gap}</li>{gap}<li>{gap}<a href=/shop>To the Shop</a>{gap}</li>{gap}</ul>"
+    items = [f"<li>{gap}<a href=/{name}>To the {name}</a>{gap}</li>{gap}" for name in ("first page", "Shop")]
+    menu = f"<ul>{gap}{''.join(items)}</ul>"
     text = extract_page(f"<body><div>{menu}<div>{TEXT}".encode(), ExtractTextConfig()).text
     assert "Sentence 8" in text
     assert "Shop" not in text
