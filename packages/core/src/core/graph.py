@@ -274,7 +274,7 @@ class _Builder:
         try:
             choice = ArchitectureChoice(entry=entry, config=typed.build(config_class, settings, where))
         except ConfigError as error:
-            raise (advice.as_of_tokenizer(error, where, tokenizer.config) if follows else error) from None
+            raise (advice.as_of_tokenizer(error, where, tokenizer.stage.config) if follows else error) from None
         if choice.config.vocab_size < vocabulary:
             smaller = advice.tokenizer_of(tokenizer.entry, tokenizer.stage.config, choice.config.vocab_size)
             raise ConfigError(

@@ -32,6 +32,8 @@ SIDEBAR = f'<aside class="sidebar">{paragraphs("Teaser", 9)}</aside>'
         (f"<article><header><h2>Over</h2><p>The introduction of this article says in one sentence what it is about, "
          f"and why.</p></header><div>{paragraphs('Article')}</div></article>", ["The introduction", "Article 5"],
          ["Over"]),
+        (f"<div><h1>Head</h1><div class=teaser-text><p>The lead says in one sentence what the text is for.</p></div>"
+         f"<div class=news-text>{paragraphs('Article')}</div></div>", ["The lead says", "Article 5"], []),
         ("<div id=x>" + "<br><br>".join(f"Line {i} of a text that no paragraph holds, but it goes on and on." for i in
          range(9)) + "</div><div>Imprint</div>", ["Line 0", "Line 8"], ["Imprint"]),
         (f"<div><div style='display:none'>{paragraphs('Article')}</div><div style='display: none'>Accept</div></div>",
@@ -45,8 +47,8 @@ SIDEBAR = f'<aside class="sidebar">{paragraphs("Teaser", 9)}</aside>'
          ["Article 5"], ["Opinion"]),
     ],
     ids=["sidebar is larger", "wrapper named after a sidebar", "articles one after the other", "article in parts",
-         "innermost body", "introduction in the header", "no paragraphs", "hidden until a script runs", "loose date",
-         "what follows an article", "comments are longer"],
+         "innermost body", "introduction in the header", "teaser as lead", "no paragraphs",
+         "hidden until a script runs", "loose date", "what follows an article", "comments are longer"],
 )  # fmt: skip
 def test_the_article_is_found(body, kept, left_out):
     text = extract(body)

@@ -104,6 +104,14 @@ def test_trafilatura_keeps_text_before_a_line_break(inside):
         assert words in text
 
 
+@pytest.mark.parametrize("tag", ["div", "section"])
+def test_trafilatura_keeps_text_before_a_paragraph(tag):
+    first = "The first thought of the author, in <b>bold</b> letters"
+    text = extract(f"<{tag}>{first}<p>The second thought</p>The third thought</{tag}>", extractor="trafilatura")
+    for words in ("The first thought of the author, in bold letters", "The second thought", "The third thought"):
+        assert words in text
+
+
 @pytest.mark.parametrize("settings", [{}, {"quality": "precise"}, {"extractor": "trafilatura"}], ids=str)
 def test_characters_between_two_tags_are_kept(settings):
     inside = (
@@ -124,6 +132,21 @@ def test_lists_of_text_are_kept_and_menus_are_not(quality, depth):
     assert "\u2022 Coffee beans are roasted." in text
     assert "\u2022 Tea leaves are dried in the sun." in text
     assert "Shop" not in text
+
+
+def test_how_deep_the_source_is_indented_does_not_make_a_text_of_a_menu():
+    gap = "\n" + " " * 8
+    items = [f"<li>{gap}<a href=/{name}>To the {name}</a>{gap}</li>{gap}" for name in ("first page", "Shop")]
+    menu = f"<ul>{gap}{''.join(items)}</ul>"
+    text = extract_page(f"<body><div>{menu}<div>{TEXT}".encode(), ExtractTextConfig()).text
+    assert "Sentence 8" in text
+    assert "Shop" not in text
+
+
+def test_delimiters_in_a_list_that_mathjax_leaves_alone_are_no_formulas():
+    script = "<script src=MathJax.js></script>"
+    text = extract(f'{script}<ul class="tex2jax_ignore"><li>The name \\(x\\) of a file is written so.</li></ul>')
+    assert r"\(x\)" in text
 
 
 def test_tables_that_lay_out_a_page_are_no_tables():

@@ -276,7 +276,7 @@ def _lead(page: Page, article: int) -> int | None:
         top = page.parents[top]
     for place in range(top + 1, article):
         size = page.sizes[place]
-        fits = 50 < size < 800 and page.linked[place] < 0.2 * size and page.ends[place] <= article
+        fits = 50 < size < 1000 and page.linked[place] < 0.2 * size and page.ends[place] <= article
         if fits and page.kind(place) & IS_LEAD == int(Name.LEAD):
             return place
     return None

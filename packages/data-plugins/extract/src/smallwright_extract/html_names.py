@@ -38,7 +38,7 @@ WORDS = {
     Name.DOUBTFUL: "popular promo banner paywall author credit credits timestamp date dates login rating print hidden "
     "tag widget topic topics link links gallery slider carousel header category categories",
     Name.COMMENTS: "comment comments commentlist respond disqus",
-    Name.LEAD: "lead intro excerpt standfirst summary",
+    Name.LEAD: "lead intro excerpt standfirst summary teaser",
 }
 """Words, and pairs of words, of which a name may consist."""
 BEGINNINGS = {
