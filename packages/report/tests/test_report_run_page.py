@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from core.errors import InputError
-from smallwright_report import index, pictures, plugin, run_page
+from smallwright_report import index, page, pictures, plugin, run_page
 
 
 class Page(HTMLParser):
@@ -38,7 +38,7 @@ class Page(HTMLParser):
 
 def test_everything_of_a_run_is_on_its_page(report):
     html = run_page.render(report)
-    page = Page(html)
+    shown = Page(html)
     for words in (
         "small <run>",
         "A model of 1.07 M parameters.",
@@ -62,23 +62,23 @@ def test_everything_of_a_run_is_on_its_page(report):
         "/crawl/a.warc.gz and 2 more",
         "corpus: data/web-1",
     ):
-        assert words in page.text, words
+        assert words in shown.text, words
     titles = re.findall(r'<figure data-chart="[^"]+" role="group" aria-label="([^:]+):', html)
     wanted = {"Tasks", "Loss", "Learning rate", "Gradient norm", "Throughput", "Funnel of documents", "Quality scores"}
     assert wanted | {"Lengths", "Languages", "Calibration", "Layers", "Feed-forward neurons"} <= set(titles)
-    assert len(page.specs) == len(titles) == html.count("<summary>table of")
-    assert page.text.count("used of planned") == 1
+    assert len(shown.specs) == len(titles) == html.count("<summary>table of")
+    assert shown.text.count("used of planned") == 1
     assert len(html.encode()) < 3_000_000
 
 
 def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     html = run_page.render(report)
-    page = Page(html)
-    assert all(link.startswith("#") for link in page.links)
-    assert {link[1:] for link in page.links} <= set(page.ids)
+    shown = Page(html)
+    assert all(link.startswith("#") for link in shown.links)
+    assert {link[1:] for link in shown.links} <= set(shown.ids)
     assert "default-src 'none'" in html
-    assert all(label for role, label in page.roles if role in ("img", "group", "region"))
-    assert sum(role == "img" for role, _ in page.roles) == len(page.specs)
+    assert all(label for role, label in shown.roles if role in ("img", "group", "region"))
+    assert sum(role == "img" for role, _ in shown.roles) == len(shown.specs)
     assert html.count("<h1>") == 1
 
 
@@ -141,3 +141,17 @@ def test_charts_are_written_as_svg_and_png(report, tmp_path):
     assert [path.name for path in written] == ["evaluation-tasks.svg", "evaluation-tasks.png"]
     assert written[0].read_text().count("<path") > 3
     assert written[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_scripts_are_bundled_once_and_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    import vl_convert
+
+    (tmp_path / "file").touch()
+    for cache in (tmp_path / "cache", tmp_path / "file"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        asked = []
+        monkeypatch.setattr(
+            vl_convert, "javascript_bundle", lambda snippet, asked=asked: asked.append(1) or "a</script>b"
+        )
+        assert [page.scripts.__wrapped__() for _ in range(2)] == ["a<\\/script>b"] * 2
+        assert len(asked) == (1 if cache.name == "cache" else 2)

@@ -1,6 +1,9 @@
 """One page: a template filled with plain data, the charts of it as Vega-Lite, and the scripts that draw them."""
 
+import contextlib
 import functools
+import importlib.metadata
+import os
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -38,12 +41,25 @@ def environment() -> Environment:
 
 @functools.cache
 def scripts() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script, from vl-convert."""
+    """Return Vega, Vega-Lite and vega-embed as one script, from vl-convert.
+
+    It takes two seconds to bundle them, so the script is kept in the user's cache, by version.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = base / "smallwright" / f"vega-{importlib.metadata.version('vl-convert-python')}.js"
+    with contextlib.suppress(OSError, UnicodeError):
+        return kept.read_text(encoding="utf-8")
     import vl_convert
 
     bundle = vl_convert.javascript_bundle(SNIPPET)
     # A script in a page ends at the first of these, wherever it stands.
-    return re.sub(r"</(script)", r"<\\/\1", bundle, flags=re.IGNORECASE)
+    made = re.sub(r"</(script)", r"<\\/\1", bundle, flags=re.IGNORECASE)
+    with contextlib.suppress(OSError):  # a cache that cannot be written is done without
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(f"{kept.name}.{os.getpid()}")  # of this process alone: several may begin at once
+        partial.write_text(made, encoding="utf-8")
+        partial.replace(kept)
+    return made
 
 
 def asset(name: str) -> str:
