@@ -166,7 +166,11 @@ def test_unknown_options_are_refused_with_the_commands_name(workdir, capsys, nam
         ("lineage", ["store/data/no_such"], "store/data/no_such: no such artifact or file"),
         ("lineage", ["toy_plugin.py", "--store", "no_such"], "no_such: no such folder"),
         ("inspect", ["store/data/no_such"], "store/data/no_such: no such folder"),
-        ("inspect", ["store/data/toy-0123", "--html", "no_such/page.html"], "no_such/page.html cannot be written"),
+        (
+            "inspect",
+            ["store/data/toy-0123", "--html", "no_such/page.html"],
+            "no installed plugin makes pages. Install one: pip install smallwright-report",
+        ),
         ("run", [*TOY, "run_dir=toy_plugin.py/x"], "toy_plugin.py/x cannot be written"),
     ],
 )

@@ -32,7 +32,7 @@ def test_both_options_compose_side_by_side():
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"eval_fraction": 1.0}, "eval_fraction"),
         ({"max_steps": 0}, "max_steps"),
-        ({"dataset": "chats.csv"}, "neither"),
+        ({"dataset": "chats.docx"}, "neither"),
         ({"loss_type": "sigmod"}, "sigmoid"),
         ({"learning_rat": 1.0}, "learning_rate"),
         ({"attn_implementation": "nope"}, "attn_implementation=nope: unknown"),
