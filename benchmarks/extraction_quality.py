@@ -115,12 +115,8 @@ def _one_line(text: str) -> str:
 def variants() -> dict[str, Callable[[bytes], str]]:
     """Return what is compared: name to function from HTML in UTF-8 to text.
 
-    <<<<<<< HEAD
-        All of them decode the page: Python keeps the UTF-8 of a string that it has once been asked for, so that a string
-    =======
-        All of them decode the page: Python keeps the UTF-8 of a string that it has once been asked for, so that one string
-    >>>>>>> extract
-        for all would be cheaper for those that hand it on as it is.
+    All of them decode the page: Python keeps the UTF-8 of a string that it has once been asked for, so that one string
+    for all would be cheaper for those that hand it on as it is.
     """
     import trafilatura
     from resiliparse.extract.html2text import extract_plain_text
