@@ -46,8 +46,7 @@ def convert(file: Path, target: Path) -> None:
     config = read.config.to_dict()
     config.pop("quantization_config", None)
     model = LlamaForCausalLM(LlamaConfig(**config))
-    model.load_state_dict(read.state_dict(), strict=False)
-    model.tie_weights()
+    model.load_state_dict(read.state_dict())
     if model.num_parameters() != PARAMETERS:
         raise RuntimeError(f"{file}: {model.num_parameters():,} parameters, expected {PARAMETERS:,}")
     with replacing(target) as partial:

@@ -131,6 +131,8 @@ def _connected(engine: str) -> socket.socket | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if connection := _connect(place):
             return connection
+        if os.path.exists(f"{place}.failed"):
+            return None
         server = subprocess.Popen(
             [sys.executable, SERVER, engine, place],
             # Threads do not outlive a fork: the server starts none.
@@ -146,6 +148,7 @@ def _connected(engine: str) -> socket.socket | None:
             if connection := _connect(place):
                 return connection
             time.sleep(0.05)
+        open(f"{place}.failed", "w").close()  # no process after this one waits for it again
     return None
 
 

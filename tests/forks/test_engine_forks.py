@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,6 +41,12 @@ sys.exit("no server")
 """
 
 
+def listens(place: Path) -> bool:
+    """Whether somebody answers at a socket: its name is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(place)) == 0
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The path of a server's socket."""
@@ -48,8 +55,10 @@ def server(tmp_path_factory):
     place = folder / "nothing"
     process = subprocess.Popen([sys.executable, "-c", SERVER, str(place)], env={**os.environ, "PYTHONPATH": HERE})
     try:
-        while not place.exists():
+        end = time.monotonic() + 60
+        while not listens(place):
             assert process.poll() is None
+            assert time.monotonic() < end
             time.sleep(0.02)
         yield place
     finally:

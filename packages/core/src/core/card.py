@@ -8,6 +8,7 @@ no paths, times or hosts.
 import dataclasses
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -252,7 +253,7 @@ def _label(manifest: Mapping[str, Any]) -> str:
 
 
 def _aside(row: Mapping[str, Any]) -> str:
-    reasons = {**row.get("rejected", {}), **row.get("failed", {})}
+    reasons = Counter(row.get("rejected", {})) + Counter(row.get("failed", {}))
     largest = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{count:,} {reason}" for reason, count in largest[:REASONS_SHOWN]]
     rest = sum(count for _, count in largest[REASONS_SHOWN:])
@@ -268,7 +269,7 @@ def _opt_outs(summary: Mapping[str, Any]) -> str:
     dropped = sum(row.get("rejected", {}).get(OPTED_OUT, 0) for row in summary.get("funnel") or [])
     if not signals:
         return f"Opt-outs: no page of it was counted with one; {dropped:,} were set aside for one."
-    listed = ", ".join(f"{count:,} {signal}" for signal, count in sorted(signals.items()))
+    listed = ", ".join(f"{count:,} {_cell(signal)}" for signal, count in sorted(signals.items()))
     return f"Opt-outs that pages stated: {listed}. Set aside for them: {dropped:,} pages."
 
 
@@ -348,4 +349,4 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """Return text that cannot end its cell, nor bring markup of a page's into the card."""
-    return re.sub(r"([|<>\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\|<>\[\]])", r"\\\1", " ".join(text.split()))

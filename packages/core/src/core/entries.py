@@ -23,7 +23,9 @@ from core.stock import StockArchitecture, StockConfig
 from core.weights import ModelFolder
 
 CORE = "smallwright-core"
-_WORDS = {"model": "model", "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
+MODEL = "model"
+"""Name of the stage of the model that a run starts from."""
+_WORDS = {"model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
 
 
@@ -240,7 +242,7 @@ def _entered(
 ) -> StageSpec:
     target = f"{EnteredModel.__module__}:{EnteredModel.__qualname__}"
     return StageSpec(
-        name="model",
+        name=MODEL,
         folder="model",
         label=names.shorten(label),
         entry=_entry("entered_model", CORE, registry.versions().get(CORE, ""), target),

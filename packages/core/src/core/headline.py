@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.alignment import HELD_OUT
+
 
 def sentence(report: Mapping[str, Any]) -> str:
     """Return the sentence about a collected report; about a run that failed it begins with where."""
@@ -12,14 +14,15 @@ def sentence(report: Mapping[str, Any]) -> str:
 
 
 def _model(report: Mapping[str, Any]) -> str:
-    training = report.get("pretrain")
+    training, start = report.get("pretrain"), report.get("started_from")
+    methods = "".join(f", then {name}" for name in report["posttrain"])
     if not training:
-        return ""
+        return f"The model {start['origin'] or start['label']}{methods}." if start else ""
     size = f"A model of {count(training['stored_parameters'])} parameters"
     corpora = list((report.get("data") or {}).get("corpora", {}))
     source = f" of {' and '.join(corpora)}" if corpora else ""
-    methods = "".join(f", then {name}" for name in report["posttrain"])
-    return f"{size}, trained on {count(training['tokens'])} tokens{source}{methods}."
+    begun = f" from {start['origin'] or start['label']}" if start else ""
+    return f"{size}, trained{begun} on {count(training['tokens'])} tokens{source}{methods}."
 
 
 def _corpus(report: Mapping[str, Any]) -> str:
@@ -40,9 +43,12 @@ def _good(report: Mapping[str, Any]) -> str:
     if scored:
         row = scored[0]
         said.append(f"{row['value']:.0%} on {row['task'].replace('_', ' ')}, where chance is {row['chance']:.0%}")
-    loss = (report.get("pretrain") or {}).get("validation_loss")
+    held_out = [row["value"] for row in rows if row["model"] == last and (row["task"], row["metric"]) == HELD_OUT]
+    trained = report.get("pretrain") or {}
+    # After post-training the loss of the training is that of another model.
+    loss = held_out[0] if held_out else None if report["posttrain"] else trained.get("validation_loss")
     if loss is not None:
-        unigram = report["pretrain"].get("unigram_loss")
+        unigram = trained.get("unigram_loss")
         against = f", where word frequencies alone give {unigram:.2f}" if unigram is not None else ""
         said.append(f"{loss:.2f} nats per token on held-out text{against}")
     return f"It reaches {'; '.join(said)}." if said else ""

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import card, cli, lineage, store
+from core import card, cli, lineage, store, writing
 from core.errors import ArtifactError, ConfigError, InputError, MissingPluginError, UserError
 
 NEVER = ("checkpoint", store.WORK)
@@ -109,14 +109,17 @@ def gather(model: Path, target: Path, hub_id: str | None, license: str | None, r
         made_from = card.origins(manifest, artifact)
         scores = list(scores_of(artifact, root or artifact.parent.parent))
     own = model / card.FILE
-    shutil.copytree(model, target, ignore=shutil.ignore_patterns(*LEFT_BEHIND), dirs_exist_ok=True)
+    text = None
     if own.exists() and not made_from.manifests:  # a folder from elsewhere keeps its own card
         if license is not None:
             raise ConfigError(f"--license {license}: {own} is the model's own card. Name the licence there.")
     else:
         title = hub_id.rpartition("/")[2] if hub_id else artifact.name if made_from.manifests else model.name
         text = card.compose(model, made_from, title=title, scores=scores, hub_id=hub_id, license=license)
-        (target / card.FILE).write_text(text, encoding="utf-8")
+    with writing.replacing(target) as partial:
+        shutil.copytree(model, partial, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
+        if text is not None:
+            (partial / card.FILE).write_text(text, encoding="utf-8")
 
 
 def scores_of(model: Path, root: Path) -> Iterator[Mapping[str, Any]]:
@@ -125,8 +128,8 @@ def scores_of(model: Path, root: Path) -> Iterator[Mapping[str, Any]]:
     Args:
         model: Its artifact.
     """
-    rows: dict[str, Mapping[str, Any]] = {}
-    for path in sorted(root.glob(f"eval/*/{store.MANIFEST}")):
+    found: list[tuple[float, str, Mapping[str, Any]]] = []
+    for path in root.resolve().glob(f"eval/*/{store.MANIFEST}"):
         try:
             manifest = store.load_manifest(path.parent)
         except ArtifactError as error:
@@ -134,6 +137,9 @@ def scores_of(model: Path, root: Path) -> Iterator[Mapping[str, Any]]:
             continue
         if manifest is None or lineage.place_of(manifest["inputs"].get("model", ""), path.parent) != model:
             continue
+        found.append((manifest.get("started") or 0, path.parent.name, manifest))
+    rows: dict[str, Mapping[str, Any]] = {}
+    for _, _, manifest in sorted(found, key=lambda entry: entry[:2]):
         for row in (manifest.get("summary") or {}).get("eval", []):
             protocol = [row.get(key) for key in ("task", "metric", "num_fewshot", "n", "engine", "harness")]
             rows[json.dumps(protocol, sort_keys=True)] = row

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core import answers, circumstances, curves, headline, lineage, receipt, store, writing
+from core.entries import MODEL
 from core.errors import ArtifactError, UserError
 from core.graph import StageSpec
 from core.registry import Registry
@@ -108,6 +109,9 @@ def _place(report: dict[str, Any], spec: StageSpec, manifest: Mapping[str, Any])
         report["posttrain"][spec.name] = summary
     elif spec.folder == "data":
         _add_corpus(report, spec, summary)
+    elif spec.name == MODEL:
+        known = ("origin", "revision", "content", "model_type", "stored_parameters")
+        report["started_from"] = {"label": spec.label, **{key: summary.get(key) for key in known}}
     else:
         report[spec.name] = summary
 
@@ -117,9 +121,12 @@ def _show(
 ) -> None:
     """Add what a page shows of a stage beyond its summary: curves, documents, items of tasks, costs."""
     artifact, summary = spec.directory(root), manifest.get("summary") or {}
+    if spec.name == MODEL:  # its curves and costs are those of the run that made it
+        report["model"] = _relative(artifact / "hf", root)
+        return
     if spec.folder in CURVED:
         report["curves"][spec.name] = curves.of_stage(artifact, summary, per_token=spec.folder == "pretrain")
-        report["model"] = str((artifact / "hf").relative_to(root))
+        report["model"] = _relative(artifact / "hf", root)
     if spec.folder == "pretrain" and (costs := receipt.of_training(spec, summary, manifest.get("seconds"))):
         report["costs"][spec.name] = costs
     if spec.folder == "data":
@@ -128,6 +135,10 @@ def _show(
         model = spec.inputs["model"].name
         tasks = answers.of_stage(artifact, lambda task: _items(task, registry))
         report["samples"]["items"] += [{"model": model, **task} for task in tasks]
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def _items(task: str, registry: Registry | None) -> Path | None:
