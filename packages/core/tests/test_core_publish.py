@@ -13,10 +13,10 @@ from core.errors import ArtifactError, UserError
 hub = pytest.importorskip("huggingface_hub")
 
 
-def _finish(folder, kind, inputs, summary):
+def _finish(folder, kind, inputs, summary, started=0.0):
     folder.mkdir(parents=True, exist_ok=True)
     store.finish(folder, {"stage": kind, "folder": kind, "identity": {}, "inputs": inputs, "external_files": [],
-                          "summary": summary})  # fmt: skip
+                          "summary": summary, "started": started})  # fmt: skip
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def model(tmp_path):
     (artifact / "checkpoint").mkdir()
     (artifact / "checkpoint/state.distcp").write_bytes(b"state")
     _finish(artifact, "pretrain", {}, {})
-    for number, (measured, value) in enumerate([(artifact, 0.5), (artifact, 0.5), (tmp_path / "other", 0.9)]):
+    for number, (measured, value) in enumerate([(artifact, 0.5), (artifact, 0.4), (tmp_path / "other", 0.9)]):
         rows = [{"task": "quiz", "metric": "acc", "value": value, "num_fewshot": 0}]
-        _finish(tmp_path / f"store/eval/gqa-{number}", "eval", {"model": str(measured)}, {"eval": rows})
+        _finish(tmp_path / f"store/eval/gqa-{number}", "eval", {"model": str(measured)}, {"eval": rows}, 9.0 - number)
     return artifact
 
 
@@ -59,9 +59,13 @@ def test_a_dry_run_names_every_file_and_uploads_none(model, tmp_path, capsys, gi
     assert "state.distcp" not in listed
 
 
-def test_the_folder_has_the_card_with_the_scores_of_this_model_and_the_artifact_stays(model, tmp_path):
+def test_the_folder_has_the_card_with_the_latest_scores_of_this_model_and_the_artifact_stays(
+    model, tmp_path, monkeypatch
+):
     before = store.load_manifest(model)
-    assert publish.main([str(model), "--to", "me/m", "--to-folder", str(tmp_path / "out"), "--license", "mit"]) == 0
+    monkeypatch.chdir(tmp_path)
+    where = ["--to", "me/m", "--to-folder", "out", "--store", "store"]
+    assert publish.main([str(model), *where, "--license", "mit"]) == 0
     text = (tmp_path / "out/README.md").read_text()
     block = yaml.safe_load(text.split("---")[1])
     assert block["license"] == "mit"

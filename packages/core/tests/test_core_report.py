@@ -88,8 +88,9 @@ def test_the_report_says_how_the_run_is_made_again_and_nothing_else_is_written(r
     assert set(made["seeds"]) == {spec.name for spec in stages}
     assert found["model"] is not None
     assert not found["model"].startswith("/")
-    for words in ("40 parameters", "500 tokens of toy", "then polish", "2.00 nats per token", "75%"):
+    for words in ("40 parameters", "500 tokens of toy", "then polish", "75%"):
         assert words in found["headline"], found["headline"]
+    assert "nats" not in found["headline"], "the loss of pretraining is not that of the polished model"
 
 
 def test_a_run_that_failed_shows_what_it_has(stages, tmp_path):
