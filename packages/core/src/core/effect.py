@@ -150,6 +150,7 @@ def refuse_without_effect(config: Mapping[str, Any], keys: Sequence[str]) -> Non
     Raises:
         ConfigError: naming the key, and the one that counts.
     """
+    _refuse_beside_entries(config, keys)
     node = config.get("data")
     if not isinstance(node, Mapping):
         return
@@ -163,6 +164,24 @@ def refuse_without_effect(config: Mapping[str, Any], keys: Sequence[str]) -> Non
                 raise ConfigError(f"{key}: changes nothing, for {where}.paths is set and no source makes files.")
             if part in LIKE:
                 _refuse_overruled(key, setting.partition(".")[0], where, recipe, part)
+
+
+def _refuse_beside_entries(config: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Refuse settings of what is not made, for the run starts from one that exists."""
+    tokens = (config.get("tokens") or {}).get(GROUPS["tokens"].entry)
+    model, corpus = config.get("model"), config.get("corpus") or config.get("data")
+    takes = f"tokens={tokens}" if tokens is not None else f"model={model}"
+    groups: list[str] = []
+    if tokens is not None:
+        groups += ["tokens"]
+    if tokens is not None or model is not None:
+        groups += ["tokenizer"]
+    if model is not None and tokens is None and corpus is None:
+        groups += ["tokens", "pretrain"]
+    allowed = {f"{group}.{kind.entry}" for group, kind in GROUPS.items() if kind.entry} | {"tokenizer.revision"}
+    for key in keys:
+        if key.partition(".")[0] in groups and "." in key and key not in allowed:
+            raise ConfigError(f"{key}: changes nothing, for {takes} brings what it is for. Leave it out.")
 
 
 def _refuse_overruled(key: str, setting: str, where: str, recipe: Mapping[str, Any], part: str) -> None:

@@ -6,7 +6,7 @@ An artifact of a store is taken where it lies. A folder or a hub id of a model i
 
 import dataclasses
 import importlib.util
-import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,7 @@ def model(named: str, registry: Registry) -> Model:
         else:
             directory = place / "hf" if (place / "hf" / "config.json").is_file() else place
             folder = ModelFolder(directory, owner)
-            if not (directory / "config.json").is_file():
-                raise folder.refusal("config.json: not found. Give the folder of a model, an artifact or a hub id.")
+            folder.config()
             digests = {file.name: local_digest(file) for file in files_of(directory)}
             config = EnteredModelConfig(origin=named, directory=str(directory.resolve()), digests=digests)
             files = tuple(str(directory.resolve() / name) for name in digests)
@@ -108,7 +107,7 @@ def choice_of(
     Raises:
         InputError: an architecture is of its kind, and lacks a part of it.
     """
-    own = not known_to_transformers(str(folder.read_json("config.json").get("model_type")))
+    own = not known_to_transformers(folder.config()["model_type"])
     if not (own or train):
         return None
     made_with = str((spec.identity().get("arch") or {}).get("implementation"))
@@ -124,7 +123,10 @@ def choice_of(
             lacking = error
             continue
         if settings is not None:
-            return ArchitectureChoice(entry=entry, config=entry.settings(settings, "model"))
+            try:
+                return ArchitectureChoice(entry=entry, config=entry.settings(settings, "model"))
+            except ConfigError as error:  # in the words of the plugin's settings, which are not the user's here
+                raise folder.refusal(f"config.json: {str(error).removeprefix('model.')}") from error
     if lacking is not None:
         raise lacking
     return None
@@ -132,9 +134,12 @@ def choice_of(
 
 def known_to_transformers(model_type: str) -> bool:
     """Whether the installed Transformers has models of a type, found out without importing it."""
+    if not re.fullmatch(r"[a-z0-9_-]{1,64}", model_type):
+        return False
+    name = model_type.replace("-", "_")
     spec = importlib.util.find_spec("transformers")
     places = (spec.submodule_search_locations or ()) if spec is not None else ()
-    return any((Path(place) / "models" / model_type.replace("-", "_")).is_dir() for place in places)
+    return any((Path(place) / "models" / name / f"configuration_{name}.py").is_file() for place in places)
 
 
 def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
@@ -211,14 +216,18 @@ def check_same_tokens(one: Path, other: Path, owner: str) -> None:
 
 
 def _tokens(folder: Path) -> Any:
-    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-    return content.get("model"), content.get("normalizer"), content.get("pre_tokenizer"), added
+    content = ModelFolder(folder).read_json("tokenizer.json")
+    try:
+        added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
+        return content.get("model"), content.get("normalizer"), content.get("pre_tokenizer"), added
+    except (AttributeError, TypeError, KeyError) as error:
+        raise InputError(f"{folder / 'tokenizer.json'}: is no tokenizer's. Save it with save_pretrained.") from error
 
 
 def _artifact_of(place: Path) -> Path | None:
-    """Return the artifact that a folder is, or whose ``hf/`` it is."""
-    for folder in (place, place.parent if place.resolve().name == "hf" else place):
+    """Return the artifact that a folder is, or whose ``hf/`` it is; through links, too."""
+    place = place.resolve()
+    for folder in (place, place.parent if place.name == "hf" else place):
         if (folder / store.MANIFEST).is_file() and (folder / "hf" / "config.json").is_file():
             return folder
     return None
@@ -228,8 +237,7 @@ def _from_hub(named: str, owner: str, registry: Registry) -> tuple[StageSpec, Mo
     name, _, revision = named.partition("@")
     directory = hub.snapshot(name, revision or None, hub.DESCRIPTION, "model")
     folder = ModelFolder(directory, owner)
-    if not (directory / "config.json").is_file():
-        raise folder.refusal("the repository has no config.json. Give one that holds a model.")
+    folder.config()
     config = EnteredModelConfig(origin=name, directory=str(directory), revision=directory.name)
     source = f"hf://{name}@{directory.name}"
     return _entered(
@@ -265,13 +273,20 @@ def _check_tokenizer(folder: ModelFolder) -> None:
         InputError: naming both numbers.
     """
     if not (folder.directory / "tokenizer.json").is_file():
-        return  # the stage that needs one says so
-    rows = folder.read_json("config.json").get("vocab_size")
-    content = folder.read_json("tokenizer.json")
-    vocabulary = (content.get("model") or {}).get("vocab") or {}
-    ids = range(len(vocabulary)) if isinstance(vocabulary, list) else vocabulary.values()
-    most = max((*ids, *(token["id"] for token in content.get("added_tokens") or [])), default=-1)
-    if isinstance(rows, int) and most >= rows:
+        raise folder.refusal(
+            "tokenizer.json: not found. Save its tokenizer there: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+        )
+    config, content = folder.config(), folder.read_json("tokenizer.json")
+    nested = config.get("text_config")
+    rows = config.get("vocab_size") or (nested.get("vocab_size") if isinstance(nested, dict) else None)
+    try:
+        vocabulary = (content.get("model") or {}).get("vocab") or {}
+        ids = range(len(vocabulary)) if isinstance(vocabulary, list) else vocabulary.values()
+        most = max((*ids, *(token["id"] for token in content.get("added_tokens") or [])), default=-1)
+        too_many = isinstance(rows, int) and most >= rows
+    except (AttributeError, TypeError, KeyError) as error:
+        raise folder.refusal("tokenizer.json: is no tokenizer's. Save it with save_pretrained.") from error
+    if too_many:
         raise folder.refusal(
             f"tokenizer.json has ids up to {most}, and the model has {rows} rows: it is another model's tokenizer."
         )

@@ -39,7 +39,8 @@ def identity(config: Any, registry: Registry, where: str) -> Any:
         if field.metadata.get("files") and value is not None:
             names = (value,) if isinstance(value, str) else value
             place = f"{where}.{field.name}"
-            plain[field.name] = [_content(name, registry, place) or name for name in names]
+            only = field.metadata["files"]
+            plain[field.name] = [_content(name, registry, place, only) or name for name in names]
     return plain
 
 
@@ -51,20 +52,27 @@ def named_files(config: Any) -> tuple[str, ...]:
     if not dataclasses.is_dataclass(config):
         return ()
     files: list[Path] = []
-    for name in _named(config):
+    for name, only in _named(config):
         place = Path(name)
         if place.is_file():
             files.append(place)
         elif place.is_dir():
-            files += sorted(path for path in place.rglob("*") if path.is_file())
+            files += _files_in(place, only)
     return tuple(dict.fromkeys(os.path.abspath(file) for file in files))
 
 
-def _named(config: Any) -> Iterator[str]:
+def _named(config: Any) -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.metadata.get("files") and value is not None:
-            yield from (value,) if isinstance(value, str) else value
+        value, only = getattr(config, field.name), field.metadata.get("files")
+        if only and value is not None:
+            yield from ((name, only) for name in ((value,) if isinstance(value, str) else value))
+
+
+def _files_in(folder: Path, only: Any) -> list[Path]:
+    """Return the files of a folder that a setting names: all in it, or those whose names its field lists."""
+    if isinstance(only, tuple):
+        return [folder / name for name in sorted(only) if (folder / name).is_file()]
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def fingerprint(file: str) -> str:
@@ -97,13 +105,12 @@ def _package_digest(package: str) -> str:
     return store.digest({str(path.relative_to(folder)): store.file_digest(path) for path in files})
 
 
-def _content(name: str, registry: Registry, where: str) -> str | None:
+def _content(name: str, registry: Registry, where: str, only: Any = True) -> str | None:
     """Fingerprint of what a setting names; None when it is no file here (a hub id, a name that a library knows)."""
     if Path(name).is_file():
         return local_digest(Path(name))
     if Path(name).is_dir():  # a model or a tokenizer
-        files = sorted(path for path in Path(name).rglob("*") if path.is_file())
-        return store.digest({str(path.relative_to(name)): local_digest(path) for path in files})
+        return store.digest({str(path.relative_to(name)): local_digest(path) for path in _files_in(Path(name), only)})
     if name in registry.names("benchmarks"):
         return local_digest(registry.get("benchmarks", name).resource())
     package, colon, relative = name.partition(":")

@@ -47,10 +47,12 @@ class _Builder:
 
     def build(self) -> list[StageSpec]:
         entered = self._entered()
-        corpora = self._corpora()
         tokens = entries.tokens(self.config.get("tokens"))
         if tokens is not None:
             self._add(tokens)
+            if "data" in self.config or self.run.corpus is not None:
+                raise ConfigError(f"tokens={tokens.place}: with a corpus beside it, which one? Leave one out.")
+        corpora = self._corpora()
         if not corpora and tokens is None and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
@@ -113,7 +115,10 @@ class _Builder:
             if entered is not None and own is not None:
                 entries.check_same_tokens(own, folder, f"{entered.folder.owner}: the tokens of {tokens.place}")
         if folder is not None:
-            if given is not None and Path(given).is_dir():
+            self._settings(entry, settings, "tokenizer")  # a misspelt key is one here, too
+            if given is not None and not Path(given).is_dir():
+                raise ConfigError(f"tokenizer.{key}={given}: the run starts from what has a tokenizer. Leave it out.")
+            if given is not None:
                 entries.check_same_tokens(Path(given), folder, f"tokenizer.{key}={given}")
             if key not in getattr(entry.load_config(), "__dataclass_fields__", {}):
                 raise ConfigError(f"tokenizer={entry.name}: takes no tokenizer that exists. Leave it out.")
@@ -292,7 +297,7 @@ class _Builder:
             if choice is None:
                 raise ConfigError(
                     f"{entered.folder.owner}: no installed architecture has models of type "
-                    f"{entered.folder.read_json('config.json').get('model_type')}, so it cannot be trained on. Leave "
+                    f"{entered.folder.config()['model_type']}, so it cannot be trained on. Leave "
                     "the corpus out to evaluate or post-train it."
                 )
             return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
@@ -353,9 +358,11 @@ class _Builder:
         folder, config_class = initializer.source_folder(), entry.load_config()
         if folder is None or config_class is None:
             return {}
-        settings = entry.load().settings_of(folder) or {}
+        settings = entry.load().settings_of(folder)
+        if settings is None:
+            raise folder.refusal(f"config.json: model type {folder.config()['model_type']!r}: {entry.name} is another.")
         sized = getattr(config_class, "SIZES", {}).get(arch.get("size"), {})
-        return {key: value for key, value in settings.items() if key not in sized and key != "vocab_size"}
+        return {key: value for key, value in settings.items() if key not in (*sized, "vocab_size")}
 
     def _posttrain(
         self, base: entries.Model, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec]

@@ -1,6 +1,7 @@
 """Files of a model repository on the Hugging Face hub, with errors in one line. Nothing that comes with them is run."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,9 +39,13 @@ def snapshot(name: str, revision: str | None, patterns: Sequence[str], where: st
         )
     except ModuleNotFoundError as error:
         raise MissingPluginError(f"{where}={name}: pip install 'smallwright-core[hub]' ({error}).") from None
-    said = f"{where}={name}"
+    said = f"{where}={name}" + (f"@{revision}" if revision else "")
     if not is_id(name):
         raise InputError(f"{said}: no such folder, and no hub id (owner/name).")
+    if constants.HF_HUB_OFFLINE and re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+        kept = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "snapshots", str(revision))
+        if kept.is_dir():
+            return kept
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
     except HFValidationError:

@@ -7,6 +7,14 @@ from core.architecture import Architecture
 from core.errors import ConfigError, InputError
 from core.weights import ModelFolder
 
+OLDER = {
+    "hidden_size": "n_embd",
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "max_position_embeddings": "n_positions",
+}
+"""What GPT-2 and its kin call a key."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StockConfig:
@@ -32,16 +40,25 @@ class StockConfig:
         Raises:
             InputError: a key that every language model has is missing, or no number.
         """
-        described = model.read_json("config.json")
+        written = model.config()
+        nested = written.get("text_config")
+        described = {**written, **(nested if isinstance(nested, dict) else {}), "model_type": written["model_type"]}
+        for key, older in OLDER.items():
+            described.setdefault(key, described.get(older))
         values: dict[str, Any] = {"stored_parameters": parameters}
         for field in dataclasses.fields(cls):
-            value = described.get(field.name)
-            needed = field.default is dataclasses.MISSING
-            right = isinstance(value, str if field.name == "model_type" else bool if "tie" in field.name else int)
-            if field.name != "stored_parameters" and needed and not right:
+            value, needed = described.get(field.name), field.default is dataclasses.MISSING
+            if field.name in ("model_type", "tie_word_embeddings", "stored_parameters"):
+                continue
+            right = type(value) is int and 0 < value < 2**31
+            if value is not None and not right:
+                raise model.refusal(f"config.json: {field.name}={str(value)[:40]}: must be a whole number above 0.")
+            if value is None and needed:
                 raise model.refusal(f"config.json: has no {field.name}. Give the folder of a language model.")
-            if right and field.name != "stored_parameters":
+            if right:
                 values[field.name] = value
+        values["tie_word_embeddings"] = described.get("tie_word_embeddings") is not False
+        values["model_type"] = described["model_type"]
         return cls(**values)
 
 

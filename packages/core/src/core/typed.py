@@ -21,7 +21,7 @@ def setting(
     lt: float | None = None,
     min_length: int | None = None,
     identity: bool = True,
-    files: bool = False,
+    files: bool | tuple[str, ...] = False,
 ) -> Any:
     """Declare a configuration field; :func:`build` refuses values outside of its bounds, naming the key.
 
@@ -39,7 +39,7 @@ def setting(
         identity: False for settings that change how work is done and not what comes out (workers, logging): they
             are left out of an artifact's identity.
         files: True for settings that name files (paths, ``package:path`` resources, registered benchmarks): the
-            content of the files counts too, not only their names.
+            content of the files counts too, not only their names. Names of files: of a folder, these alone count.
     """
     if isinstance(default, (list, dict, set)):
         raise TypeError("a frozen configuration takes tuples; use a tuple default")

@@ -70,6 +70,19 @@ class ModelFolder:
                 raise
             raise self._unreadable(name, error) from error
 
+    def config(self) -> dict[str, Any]:
+        """Return ``config.json``, whose ``model_type`` is a name.
+
+        Raises:
+            core.errors.InputError: it is not there, damaged, or no model's.
+        """
+        if not (self.directory / "config.json").is_file():
+            raise self.refusal("config.json: not found. Give the folder of a model, an artifact or a hub id.")
+        found = self.read_json("config.json")
+        if not isinstance(found, dict) or not isinstance(found.get("model_type"), str):
+            raise self.refusal("config.json: has no model_type. Give the folder of a language model.")
+        return found
+
     def weight_files(self) -> list[Path]:
         """Return the files that Transformers would read: some folders hold the same weights under other names too.
 
@@ -87,6 +100,8 @@ class ModelFolder:
             return files
         whole = self.directory / "model.safetensors"
         files = [whole] if whole.is_file() else sorted(self.directory.glob("*.safetensors"))
+        if files and all(file.name.startswith("adapter_model") for file in files):
+            raise self.refusal(f"{files[0].name}: is an adapter. Merge it into its model first (merge_and_unload).")
         if not files:
             raise self.refusal(f"no *.safetensors file. {self._advice()}")
         return files
@@ -103,6 +118,10 @@ class ModelFolder:
                 found.update(_read_header(file))
             except (OSError, ValueError, RecursionError) as error:
                 raise self._unreadable(file.name, error) from error
+        if (self.directory / INDEX).is_file():
+            named = self.read_json(INDEX)["weight_map"]
+            if missing := sorted(set(named) - set(found)):
+                raise self.refusal(f"{INDEX}: names {missing[0]}, which no file has. Copy or download it again.")
         return found
 
     def _unreadable(self, name: str, why: object) -> InputError:

@@ -82,7 +82,7 @@ def read_written(source: ModelFolder) -> dict[str, Any]:
         raise source.refusal("config.json: not found. Give the directory of a model, or one that holds it as hf/.")
     written = source.read_json("config.json")
     kind = str(written.get("model_type")) if isinstance(written, dict) else "None"
-    if kind not in MODELS:
+    if not isinstance(written, dict) or kind not in MODELS:
         raise source.refusal(f"config.json: model type {kind[:40]!r} is not of the Llama kind ({', '.join(MODELS)}).")
     if missing := [key for key in NEEDED if written.get(key) is None]:
         raise source.refusal(f"config.json: has no {missing[0]}. Use the checkpoint's own.")

@@ -33,7 +33,7 @@ def settings_of(source: ModelFolder) -> dict[str, Any] | None:
     Raises:
         core.errors.InputError: the model is of the kind and has a part that the decoder lacks, or the file is damaged.
     """
-    if source.read_json("config.json").get("model_type") not in MODELS:
+    if source.config()["model_type"] not in MODELS:
         return None
     written, read = read_written(source), read_light(source)
     head_dim = read.head_dim or read.hidden_size // read.num_attention_heads
@@ -86,6 +86,8 @@ def _scaling(source: ModelFolder, read: SimpleNamespace) -> dict[str, Any]:
         return {}
     numbers = {SETTINGS[key]: value for key, value in scaling.numbers if key in SETTINGS}
     settings: dict[str, Any] = {"rope_scaling": scaling.kind, **numbers}
+    if "rope_factor" not in settings:
+        raise _lacks(source, f"rope_scaling={scaling}", "scaling without a factor")
     if scaling.kind == "dynamic":  # Transformers says the length before scaling where the decoder says that after it
         settings["rope_original_max_position"] = read.max_position_embeddings
         settings["max_position_embeddings"] = int(read.max_position_embeddings * settings["rope_factor"])
@@ -122,4 +124,5 @@ def _groups(groups: Sequence[str | None] | None) -> dict[str, str] | None:
     for layer, group in enumerate(groups or ()):
         if group is not None:
             named.setdefault(group, []).append(str(layer))
-    return {group: ",".join(layers) for group, layers in named.items()} or None
+    whole = len(groups or ())
+    return {group: "all" if len(layers) == whole else ",".join(layers) for group, layers in named.items()} or None

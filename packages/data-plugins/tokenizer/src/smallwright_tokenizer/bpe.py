@@ -15,7 +15,7 @@ from core.errors import InputError, UserError
 from core.interfaces import Job
 from core.writing import write_json
 
-from smallwright_tokenizer.config import BYTES, BpeConfig
+from smallwright_tokenizer.config import BYTES, TOKENIZER_FILES, BpeConfig
 from smallwright_tokenizer.corpus import HASH_RANGE, read_batches, row_count, text_bytes
 from smallwright_tokenizer.files import (
     complete_chat_template,
@@ -25,7 +25,6 @@ from smallwright_tokenizer.files import (
     write_config,
 )
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 FERTILITY_DOCUMENTS = 2000
 LONGEST_WORD = 1000
 """Bytes of a word that training sees in one piece. Its time grows with the square of a word's length, and no token is

@@ -35,6 +35,8 @@ SPECIAL_TOKENS = (
     PADDING,
 )
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+"""Files of a tokenizer that exists; weights may lie beside them."""
 BYTES = 256
 LARGEST_VOCABULARY = 1 << 22
 """Four times what the largest published tokenizers have. Training sets memory aside for it before it counts."""
@@ -44,7 +46,7 @@ LARGEST_VOCABULARY = 1 << 22
 class BpeConfig:
     """A byte-level BPE tokenizer: trained on the corpus, or an existing one."""
 
-    path: str | None = setting(None, files=True)
+    path: str | None = setting(None, files=TOKENIZER_FILES)
     """Use this tokenizer (a directory or a hub id) instead of training one; the other settings are then unused."""
     revision: str | None = setting(None)
     """Commit, tag or branch of the hub tokenizer named by ``path``."""
