@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from core.errors import InputError
-from smallwright_report import index, page, pictures, plugin, run_page
+from smallwright_report import index, page, pictures, plugin, run_page, training
 
 
 class Page(HTMLParser):
@@ -80,6 +80,13 @@ def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     assert all(label for role, label in shown.roles if role in ("img", "group", "region"))
     assert sum(role == "img" for role, _ in shown.roles) == len(shown.specs)
     assert html.count("<h1>") == 1
+
+
+def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
+    for block in training.blocks(report):
+        for chart in block.get("charts", ()):
+            assert any("curve" in rows[0] for rows in chart.spec["datasets"].values()), chart.title
+            assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
 
 
 def test_a_report_of_nothing_but_a_failure_is_a_page_without_scripts(report):
