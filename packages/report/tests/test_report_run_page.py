@@ -150,6 +150,17 @@ def test_charts_are_written_as_svg_and_png(report, tmp_path):
     assert written[1].read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_picture_has_a_name_of_its_own(report):
+    for corpus in ("books", "書", "本"):
+        report["funnel"] += [{**row, "corpus": corpus} for row in report["funnel"][:2]]
+        report["data"]["corpora"][corpus] = report["data"]["corpora"]["web"]
+    names = [name for name, _ in pictures.charts(report)]
+    assert len(set(names)) == len(names)
+    for corpus in ("web", "books"):
+        assert f"documents-what-the-steps-of-{corpus}-say-classifier-calibration" in names
+    assert {"documents-funnel-of-documents", "documents-funnel-of-documents-2"} < {*names}
+
+
 def test_the_scripts_are_bundled_once_and_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     import vl_convert
 
