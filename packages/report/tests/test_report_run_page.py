@@ -173,3 +173,27 @@ def test_the_scripts_are_bundled_once_and_a_cache_that_cannot_be_written_is_done
         )
         assert [page.scripts.__wrapped__() for _ in range(2)] == ["a<\\/script>b"] * 2
         assert len(asked) == (1 if cache.name == "cache" else 2)
+
+
+def test_scripts_that_were_kept_empty_or_for_another_snippet_are_bundled_again(tmp_path, monkeypatch):
+    import vl_convert
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
+    assert page.scripts.__wrapped__() == page.SNIPPET
+    (kept,) = (tmp_path / "smallwright").iterdir()
+    kept.write_text("")
+    assert page.scripts.__wrapped__() == page.SNIPPET == kept.read_text()
+    monkeypatch.setattr(page, "SNIPPET", "another")
+    assert page.scripts.__wrapped__() == "another"
+
+
+def test_a_user_without_a_home_gets_scripts_and_no_folder(tmp_path, monkeypatch):
+    import vl_convert
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
+    assert page.scripts.__wrapped__() == page.SNIPPET
+    assert list(tmp_path.iterdir()) == []
