@@ -1,7 +1,9 @@
 """The page of a run: all that the report has is on it, as text and as tables behind the charts."""
 
+import fcntl
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -124,6 +126,34 @@ def test_a_finished_run_gets_its_page_and_a_place_in_the_list(report, tmp_path):
     (tmp_path / "runs" / "a" / "report.json").unlink()
     index.write(tmp_path / "runs")
     assert "older" not in (tmp_path / "runs" / "index.html").read_text()
+
+
+def test_the_list_leaves_out_a_run_that_is_deleted_meanwhile_and_links_any_name(report, tmp_path, monkeypatch):
+    path = run_of(tmp_path / "50% #1?", report).directory / "report.json"
+    monkeypatch.setattr("pathlib.Path.glob", lambda *_: [tmp_path / "gone" / "report.json", path])
+    assert Page(index.write(tmp_path).read_text()).links[1:] == ["50%25%20%231%3F/report.json"]
+
+
+def test_what_another_version_knew_of_a_run_is_read_again(report, tmp_path):
+    run_of(tmp_path / "a", report)
+    index.write(tmp_path)
+    known = json.loads((tmp_path / index.KNOWN).read_text())
+    assert known["a"].keys() == index.KEYS
+    for other in ({"stamp": known["a"]["stamp"]}, {**known["a"], "more": 1}, None):
+        (tmp_path / index.KNOWN).write_text(json.dumps({"a": other}))
+        index.write(tmp_path)
+        assert json.loads((tmp_path / index.KNOWN).read_text()) == known
+
+
+def test_lists_are_written_one_after_another(report, tmp_path):
+    run_of(tmp_path / "a", report)
+    with ThreadPoolExecutor() as pool, open(tmp_path / index.LOCK, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        writers = [pool.submit(index.write, tmp_path) for _ in range(4)]
+        assert not wait(writers, timeout=0.05).done
+        assert not (tmp_path / "index.html").exists()
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert {writer.result() for writer in writers} == {tmp_path / "index.html"}
 
 
 def test_a_run_elsewhere_makes_no_list_and_the_report_of_another_run_no_page(report, tmp_path):
