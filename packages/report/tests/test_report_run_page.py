@@ -73,6 +73,14 @@ def test_everything_of_a_run_is_on_its_page(report):
     assert len(html.encode()) < 3_000_000
 
 
+def test_metadata_is_shown_as_it_is(report):
+    sample = report["samples"]["documents"]["web"][0]["documents"][0]
+    sample["metadata"] = {"title": "Q&A <b>für</b> 'all'"}
+    html = run_page.render(report)
+    assert """{ "title": "Q&A <b>für</b> 'all'" }""" in Page(html).text
+    assert "<b>für" not in html
+
+
 def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     html = run_page.render(report)
     shown = Page(html)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -36,6 +37,8 @@ def environment() -> Environment:
         "duration": numbers.duration,
         "memory": numbers.memory,
         "percent": numbers.percent,
+        # For readers: tojson, for scripts, writes & and < as escapes of JSON.
+        "json": functools.partial(json.dumps, indent=1, ensure_ascii=False, default=str),
     }
     return made
 
