@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from core.errors import InputError
-from smallwright_report import index, page, pictures, plugin, run_page, training
+from smallwright_report import documents, index, page, pictures, plugin, run_page, training
 
 
 class Page(HTMLParser):
@@ -97,6 +97,12 @@ def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
         for chart in block.get("charts", ()):
             assert any("curve" in rows[0] for rows in chart.spec["datasets"].values()), chart.title
             assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
+
+
+def test_a_reason_to_reject_and_to_fail_is_counted_as_both():
+    step = {"step": "read", "in": 9, "kept": 4, "rejected": {"empty": 2, "short": 1}, "failed": {"empty": 2}}
+    (rows,) = documents.funnel([step]).spec["datasets"].values()
+    assert {row["why"] for row in rows} == {"", "4 empty, 1 short"}
 
 
 def test_a_report_of_nothing_but_a_failure_is_a_page_without_scripts(report):
