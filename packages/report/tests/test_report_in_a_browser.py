@@ -64,6 +64,13 @@ CHARTS = """
     };
 })
 """
+SHAPES = """
+async (figure) => {
+    await figure.turn;  // the promise of its last drawing
+    // Shapes alone: the ids of clips differ in each drawing.
+    return [...figure.querySelectorAll(".drawn svg path")].map((path) => path.getAttribute("d")).join();
+}
+"""
 RUNS_OUT = """
 [...document.querySelectorAll("body *")]
     .filter((part) => !part.closest(".wide, pre, svg, .vg-tooltip, .skip"))
@@ -98,10 +105,12 @@ def test_switches_work_from_the_keyboard_and_the_pointer_reads_values(shown):
     figure = opened.locator("figure[data-chart]", has_text="Loss in nats per token").first
 
     def drawn():
-        # The property `turn` of a figure is the promise of its last drawing.
-        return figure.evaluate("async (figure) => { await figure.turn; return figure.querySelector('svg').innerHTML }")
+        return figure.evaluate(SHAPES)
 
     before = drawn()
+    assert before
+    figure.evaluate("() => drawAll()")
+    assert drawn() == before
     figure.locator("[data-log]").focus()
     opened.keyboard.press("Space")
     logarithmic = drawn()

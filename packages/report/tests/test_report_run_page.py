@@ -1,13 +1,15 @@
 """The page of a run: all that the report has is on it, as text and as tables behind the charts."""
 
+import fcntl
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import pytest
 from core.errors import InputError
-from smallwright_report import index, page, pictures, plugin, run_page
+from smallwright_report import documents, index, page, pictures, plugin, run_page, training
 
 
 class Page(HTMLParser):
@@ -71,6 +73,14 @@ def test_everything_of_a_run_is_on_its_page(report):
     assert len(html.encode()) < 3_000_000
 
 
+def test_metadata_is_shown_as_it_is(report):
+    sample = report["samples"]["documents"]["web"][0]["documents"][0]
+    sample["metadata"] = {"title": "Q&A <b>für</b> 'all'"}
+    html = run_page.render(report)
+    assert """{ "title": "Q&A <b>für</b> 'all'" }""" in Page(html).text
+    assert "<b>für" not in html
+
+
 def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     html = run_page.render(report)
     shown = Page(html)
@@ -80,6 +90,19 @@ def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     assert all(label for role, label in shown.roles if role in ("img", "group", "region"))
     assert sum(role == "img" for role, _ in shown.roles) == len(shown.specs)
     assert html.count("<h1>") == 1
+
+
+def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
+    for block in training.blocks(report):
+        for chart in block.get("charts", ()):
+            assert any("curve" in rows[0] for rows in chart.spec["datasets"].values()), chart.title
+            assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
+
+
+def test_a_reason_to_reject_and_to_fail_is_counted_as_both():
+    step = {"step": "read", "in": 9, "kept": 4, "rejected": {"empty": 2, "short": 1}, "failed": {"empty": 2}}
+    (rows,) = documents.funnel([step]).spec["datasets"].values()
+    assert {row["why"] for row in rows} == {"", "4 empty, 1 short"}
 
 
 def test_a_report_of_nothing_but_a_failure_is_a_page_without_scripts(report):
@@ -119,6 +142,34 @@ def test_a_finished_run_gets_its_page_and_a_place_in_the_list(report, tmp_path):
     assert "older" not in (tmp_path / "runs" / "index.html").read_text()
 
 
+def test_the_list_leaves_out_a_run_that_is_deleted_meanwhile_and_links_any_name(report, tmp_path, monkeypatch):
+    path = run_of(tmp_path / "50% #1?", report).directory / "report.json"
+    monkeypatch.setattr("pathlib.Path.glob", lambda *_: [tmp_path / "gone" / "report.json", path])
+    assert Page(index.write(tmp_path).read_text()).links[1:] == ["50%25%20%231%3F/report.json"]
+
+
+def test_what_another_version_knew_of_a_run_is_read_again(report, tmp_path):
+    run_of(tmp_path / "a", report)
+    index.write(tmp_path)
+    known = json.loads((tmp_path / index.KNOWN).read_text())
+    assert known["a"].keys() == index.KEYS
+    for other in ({"stamp": known["a"]["stamp"]}, {**known["a"], "more": 1}, None):
+        (tmp_path / index.KNOWN).write_text(json.dumps({"a": other}))
+        index.write(tmp_path)
+        assert json.loads((tmp_path / index.KNOWN).read_text()) == known
+
+
+def test_lists_are_written_one_after_another(report, tmp_path):
+    run_of(tmp_path / "a", report)
+    with ThreadPoolExecutor() as pool, open(tmp_path / index.LOCK, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        writers = [pool.submit(index.write, tmp_path) for _ in range(4)]
+        assert not wait(writers, timeout=0.05).done
+        assert not (tmp_path / "index.html").exists()
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert {writer.result() for writer in writers} == {tmp_path / "index.html"}
+
+
 def test_a_run_elsewhere_makes_no_list_and_the_report_of_another_run_no_page(report, tmp_path):
     run = run_of(tmp_path / "mine", report)
     plugin.run_finished(run)
@@ -143,6 +194,17 @@ def test_charts_are_written_as_svg_and_png(report, tmp_path):
     assert written[1].read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_picture_has_a_name_of_its_own(report):
+    for corpus in ("books", "書", "本"):
+        report["funnel"] += [{**row, "corpus": corpus} for row in report["funnel"][:2]]
+        report["data"]["corpora"][corpus] = report["data"]["corpora"]["web"]
+    names = [name for name, _ in pictures.charts(report)]
+    assert len(set(names)) == len(names)
+    for corpus in ("web", "books"):
+        assert f"documents-what-the-steps-of-{corpus}-say-classifier-calibration" in names
+    assert {"documents-funnel-of-documents", "documents-funnel-of-documents-2"} < {*names}
+
+
 def test_the_scripts_are_bundled_once_and_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     import vl_convert
 
@@ -155,3 +217,27 @@ def test_the_scripts_are_bundled_once_and_a_cache_that_cannot_be_written_is_done
         )
         assert [page.scripts.__wrapped__() for _ in range(2)] == ["a<\\/script>b"] * 2
         assert len(asked) == (1 if cache.name == "cache" else 2)
+
+
+def test_scripts_that_were_kept_empty_or_for_another_snippet_are_bundled_again(tmp_path, monkeypatch):
+    import vl_convert
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
+    assert page.scripts.__wrapped__() == page.SNIPPET
+    (kept,) = (tmp_path / "smallwright").iterdir()
+    kept.write_text("")
+    assert page.scripts.__wrapped__() == page.SNIPPET == kept.read_text()
+    monkeypatch.setattr(page, "SNIPPET", "another")
+    assert page.scripts.__wrapped__() == "another"
+
+
+def test_a_user_without_a_home_gets_scripts_and_no_folder(tmp_path, monkeypatch):
+    import vl_convert
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: snippet)
+    assert page.scripts.__wrapped__() == page.SNIPPET
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """The charts of the pages, as Vega-Lite made with Altair. A page draws them; vl-convert makes SVG and PNG of them."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -154,7 +155,8 @@ def funnel(title: str, about: str, steps: Sequence[Mapping[str, Any]], table: di
     rows = []
     for step in steps:
         lost, failed = sum(step["rejected"].values()), sum(step["failed"].values())
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in {**step["rejected"], **step["failed"]}.items())
+        both = Counter(step["rejected"]) + Counter(step["failed"])  # a reason can be in each
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in both.items())
         for fate, number in (("kept", step["kept"]), ("set aside", lost), ("failed", failed)):
             rows.append(
                 {

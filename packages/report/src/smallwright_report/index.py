@@ -1,6 +1,8 @@
 """``index.html`` in a folder of runs: each with its headline, the newest first."""
 
+import fcntl
 import json
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +14,39 @@ RUNS = "runs"
 """Name of the folder in which runs are listed whatever its place; a run elsewhere is not put into a list."""
 KNOWN = ".index.json"
 """What is known of the runs, by folder, so that their reports are not read again at each run."""
+KEYS = {"stamp", "name", "headline", "started", "failed"}
+"""Of what is known of a run; other versions may know something else."""
+LOCK = ".index.lock"
 
 
 def write(folder: Path) -> Path:
-    """List the runs of a folder and return the page."""
+    """List the runs of a folder and return the page. Runs that end at the same time do so one after another."""
+    with open(folder / LOCK, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return _write(folder)
+
+
+def _write(folder: Path) -> Path:
     known = _read(folder / KNOWN) or {}
     runs: dict[str, dict[str, Any]] = {}
     for path in folder.glob("*/report.json"):
-        stamp = path.stat().st_mtime_ns
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError:  # deleted since the folder was read
+            continue
         entry = known.get(path.parent.name)
-        if not isinstance(entry, dict) or entry.get("stamp") != stamp:
+        if not isinstance(entry, dict) or entry.keys() != KEYS or entry["stamp"] != stamp:
             entry = _entry(path, stamp)
         runs[path.parent.name] = entry
     writing.write_json(folder / KNOWN, runs)
-    shown = [
-        {**entry, "link": f"{name}/{run_page.NAME if (folder / name / run_page.NAME).is_file() else 'report.json'}"}
-        for name, entry in runs.items()
-    ]
+    shown = [{**entry, "link": _link(folder, name)} for name, entry in runs.items()]
     shown.sort(key=lambda entry: entry["started"], reverse=True)
     return page.write(folder / "index.html", page.fill("index.html", {"title": "Runs", "runs": shown}, charts=False))
+
+
+def _link(folder: Path, name: str) -> str:
+    page_name = run_page.NAME if (folder / name / run_page.NAME).is_file() else "report.json"
+    return urllib.parse.quote(f"{name}/{page_name}")
 
 
 def _entry(path: Path, stamp: int) -> dict[str, Any]:

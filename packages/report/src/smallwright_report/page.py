@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import hashlib
 import importlib.metadata
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -35,6 +37,8 @@ def environment() -> Environment:
         "duration": numbers.duration,
         "memory": numbers.memory,
         "percent": numbers.percent,
+        # For readers: tojson, for scripts, writes & and < as escapes of JSON.
+        "json": functools.partial(json.dumps, indent=1, ensure_ascii=False, default=str),
     }
     return made
 
@@ -43,12 +47,16 @@ def environment() -> Environment:
 def scripts() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script, from vl-convert.
 
-    It takes two seconds to bundle them, so the script is kept in the user's cache, by version.
+    It takes two seconds to bundle them, so the script is kept in the user's cache, by version and :data:`SNIPPET`.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = base / "smallwright" / f"vega-{importlib.metadata.version('vl-convert-python')}.js"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if not base.is_absolute():  # a user without a home has no cache
+        base = Path(os.devnull)
+    snippet = hashlib.sha256(SNIPPET.encode()).hexdigest()[:8]
+    kept = base / "smallwright" / f"vega-{importlib.metadata.version('vl-convert-python')}-{snippet}.js"
     with contextlib.suppress(OSError, UnicodeError):
-        return kept.read_text(encoding="utf-8")
+        if found := kept.read_text(encoding="utf-8"):  # a machine that lost its power can leave an empty file
+            return found
     import vl_convert
 
     bundle = vl_convert.javascript_bundle(SNIPPET)

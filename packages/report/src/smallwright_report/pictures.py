@@ -17,15 +17,24 @@ CONFIG = {"background": "white", "font": "sans-serif", "view": {"stroke": None}}
 
 
 def charts(report: Mapping[str, Any]) -> Iterator[tuple[str, Chart]]:
-    """Yield every chart of a run's page with a name for its file."""
+    """Yield every chart of a run's page with a name for its file, which no other has."""
+    given: set[str] = set()
     for anchor, _, make in run_page.SECTIONS:
-        corpus = ""
+        section = step = ""
         for block in make(report):
-            if block["kind"] in ("title", "step"):
-                corpus = block.get("text") or block["name"]
+            if block["kind"] == "title":
+                section, step = block["text"], ""
+            elif block["kind"] == "step":
+                step = block["name"]
             for chart in block.get("charts", ()):
-                name = " ".join(filter(None, [anchor, corpus, chart.title]))
-                yield re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"), chart
+                words = " ".join(filter(None, [anchor, section, step, chart.title]))
+                name = plain = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+                number = 1
+                while name in given:  # words in other scripts leave nothing in a name
+                    number += 1
+                    name = f"{plain}-{number}"
+                given.add(name)
+                yield name, chart
 
 
 def write(report: Mapping[str, Any], folder: Path) -> list[Path]:

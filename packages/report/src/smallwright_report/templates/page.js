@@ -32,9 +32,9 @@
     const share = Number(figure.querySelector("[data-smooth]")?.value ?? 0);
     for (const layer of spec.layer ?? []) {
       if (log && layer.encoding?.y) layer.encoding.y.scale = { type: "log", nice: true };
-      if (layer.data?.values?.[0]?.curve) layer.data.values = smoothed(layer.data.values, share);
     }
-    if (spec.data?.values?.[0]?.curve) spec.data.values = smoothed(spec.data.values, share);
+    // Altair puts the rows of all layers here, by name.
+    for (const [name, rows] of Object.entries(spec.datasets ?? {})) if (rows[0]?.curve) spec.datasets[name] = smoothed(rows, share);
     return spec;
   };
 
