@@ -14,7 +14,7 @@ from typing import Any
 from core import hub, names, store
 from core.architecture import Architecture
 from core.entered import EnteredModel, EnteredModelConfig, files_of, stored_parameters
-from core.errors import ArtifactError, InputError, UserError
+from core.errors import ArtifactError, ConfigError, InputError, UserError
 from core.fingerprint import local_digest
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
@@ -273,9 +273,7 @@ def _check_tokenizer(folder: ModelFolder) -> None:
         InputError: naming both numbers.
     """
     if not (folder.directory / "tokenizer.json").is_file():
-        raise folder.refusal(
-            "tokenizer.json: not found. Save its tokenizer there: AutoTokenizer.from_pretrained(...).save_pretrained(...)."
-        )
+        raise folder.refusal("tokenizer.json: not found. Save its tokenizer there, with Transformers' save_pretrained.")
     config, content = folder.config(), folder.read_json("tokenizer.json")
     nested = config.get("text_config")
     rows = config.get("vocab_size") or (nested.get("vocab_size") if isinstance(nested, dict) else None)

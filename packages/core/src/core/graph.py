@@ -50,9 +50,9 @@ class _Builder:
         tokens = entries.tokens(self.config.get("tokens"))
         if tokens is not None:
             self._add(tokens)
-            if "data" in self.config or self.run.corpus is not None:
-                raise ConfigError(f"tokens={tokens.place}: with a corpus beside it, which one? Leave one out.")
         corpora = self._corpora()
+        if tokens is not None and corpora:
+            raise ConfigError(f"tokens={tokens.place}: a corpus stands beside it. Leave one out.")
         if not corpora and tokens is None and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
@@ -295,10 +295,10 @@ class _Builder:
         if entered is not None:
             choice = entries.choice_of(entered.folder, entered.spec, self.registry, train=True)
             if choice is None:
-                raise ConfigError(
-                    f"{entered.folder.owner}: no installed architecture has models of type "
-                    f"{entered.folder.config()['model_type']}, so it cannot be trained on. Leave "
-                    "the corpus out to evaluate or post-train it."
+                kind = entered.folder.config()["model_type"]
+                raise entered.folder.refusal(
+                    f"no installed architecture has models of type {kind} to train on. Leave the corpus out to evaluate "
+                    "or post-train it."
                 )
             return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
         arch = self._node("arch", "arch")
