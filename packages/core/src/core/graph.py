@@ -272,7 +272,7 @@ class _Builder:
         assert config_class is not None, f"architecture {entry.name} registers no config class"
         vocabulary = tokenizer.stage.vocab_size()
         size = settings.get("size")
-        sized = getattr(config_class, "SIZES", {}).get(size, {}) if isinstance(size, str) else {}
+        sized = getattr(entry.load_config(), "SIZES", {}).get(size, {}) if isinstance(size, str) else {}
         follows = settings.get("vocab_size") is None and sized.get("vocab_size") is None
         if follows:
             settings["vocab_size"] = vocabulary
@@ -297,8 +297,8 @@ class _Builder:
             if choice is None:
                 kind = entered.folder.config()["model_type"]
                 raise entered.folder.refusal(
-                    f"no installed architecture has models of type {kind} to train on. Leave the corpus out to evaluate "
-                    "or post-train it."
+                    f"no installed architecture has models of type {kind} to train on. Leave the corpus out to "
+                    "evaluate or post-train it."
                 )
             return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
         arch = self._node("arch", "arch")
@@ -355,13 +355,13 @@ class _Builder:
     def _of_source(self, initializer: Initializer, arch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that a child takes from a source that exists: those that nobody set."""
         entry = self.registry.get("architectures", str(arch.get("name", "")))
-        folder, config_class = initializer.source_folder(), entry.load_config()
-        if folder is None or config_class is None:
+        folder = initializer.source_folder()
+        if folder is None:
             return {}
         settings = entry.load().settings_of(folder)
         if settings is None:
             raise folder.refusal(f"config.json: model type {folder.config()['model_type']!r}: {entry.name} is another.")
-        sized = getattr(config_class, "SIZES", {}).get(arch.get("size"), {})
+        sized = getattr(entry.load_config(), "SIZES", {}).get(arch.get("size"), {})
         return {key: value for key, value in settings.items() if key not in (*sized, "vocab_size")}
 
     def _posttrain(
