@@ -132,7 +132,7 @@ def test_a_plugin_works_beside_core_alone(name, command):
     assert listed.returncode == 0, listed.stderr
     rows = json.loads(listed.stdout)
     assert {(row["name"], row["status"]) for row in rows} == {("core", "ok"), (entry, "ok")}
-    assert any(row["offers"] or row["configs"] for row in rows if row["name"] == entry)
+    assert any(row["offers"] or row["configs"] or row["observes"] for row in rows if row["name"] == entry)
     if name in CHOICES:
         composed = command("run", CHOICES[name], "--config", plugin=name)
         assert composed.returncode == 0, composed.stderr

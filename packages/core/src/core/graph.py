@@ -41,7 +41,6 @@ class _Builder:
         self.config = config
         self.registry = registry
         self.run = run
-        self.seed = run.seed
         self.without_corpus = without_corpus
         self.stages: list[StageSpec] = []
 
@@ -176,7 +175,7 @@ class _Builder:
             content=content_identity(config, self.registry, where or name) if content is None else content,
             parts=parts,
             external_files=(*external_files, *named_files(config)),
-            seed=self.seed,
+            seed=self.run.seed,
         )
         return self._add(spec)
 
