@@ -145,6 +145,18 @@ def test_what_nobody_set_is_the_sources(model, capsys):
     assert planned["stored_parameters"] == 3 * layer + rows * 128 + 128
 
 
+def test_an_experiment_counts_and_the_options_numbers_do_not(model, capsys):
+    folder = model.parent / "hydra_conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "cut.yaml").write_text(
+        "# @package _global_\ndefaults: [{/arch: inherited_init}]\narch: {num_hidden_layers: 3}\n"
+    )
+    assert core.plan.main(["+experiment=cut", *COMMAND[1:], "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    layer = 128 * 32 * (4 + 2 + 2 + 4) + 3 * 128 * 320 + 2 * 128
+    assert planned["stored_parameters"] == 3 * layer + planned["embedding_parameters"] + 128
+
+
 def _config(**values):
     return lambda model: (model / "config.json").write_text(json.dumps({**MODEL, **values}))
 

@@ -55,7 +55,7 @@ def let_source_win(config: dict[str, Any], root: str, overrides: Sequence[str]) 
     """Take from ``config["arch"]`` the numbers that were set before a trained source was named.
 
     An option that cuts a model from another has numbers that fit the source which it trains itself. Who names a source
-    that exists means that one: what nobody has set since is the source's own.
+    that exists, in an experiment or on the command line, means that one: what only the option set is the source's own.
 
     Args:
         config: The composed configuration, which is changed.
@@ -67,13 +67,14 @@ def let_source_win(config: dict[str, Any], root: str, overrides: Sequence[str]) 
         return
     if arch["initializer"].get("source") is None:
         return
-    own: dict[str, Any] = {key.split(".")[1]: None for key in map(key_of, overrides) if key.startswith("arch.")}
-    if any(key_of(override) == "arch.initializer.source" for override in overrides):
-        own["initializer"] = {"source": True}
-    set_by: list[Mapping[str, Any]] = [*_files(root, overrides, "arch"), own]
-    naming = max((place for place, keys in enumerate(set_by) if "source" in (keys.get("initializer") or {})), default=0)
-    earlier = {key for keys in set_by[:naming] for key in keys} - {key for keys in set_by[naming:] for key in keys}
-    for key in earlier - {"name", "initializer"}:
+    options = _files(root, overrides, "arch", options=True)
+    others: list[Mapping[str, Any]] = _files(root, overrides, "arch", options=False)
+    named = any((file.get("initializer") or {}).get("source") is not None for file in others)
+    if not named and all(key_of(override) != "arch.initializer.source" for override in overrides):
+        return  # the option's own source, for which its numbers are
+    kept = {key.split(".")[1] for key in map(key_of, overrides) if key.startswith("arch.")}
+    kept |= {"name", "initializer"}.union(*others)
+    for key in set().union(*options) - kept:
         arch.pop(key, None)
 
 
@@ -102,13 +103,17 @@ def let_list_win(config: Mapping[str, Any], root: str, overrides: Sequence[str],
                     node[other] = {item: value for item, value in told.items() if item in map(str, node[name])}
 
 
-def _files(root: str, overrides: Sequence[str], group: str) -> list[dict[str, Any]]:
-    """Return what each file of options sets of a group, in Hydra's order."""
+def _files(root: str, overrides: Sequence[str], group: str, options: bool | None = None) -> list[dict[str, Any]]:
+    """Return what each file sets of a group, in Hydra's order.
+
+    Args:
+        options: True: only the group's own options; False: only other files, such as experiments.
+    """
     loader = GlobalHydra.instance().config_loader()
     found = []
     for entry in loader.compute_defaults_list(root, list(overrides), RunMode.RUN).defaults:
         package = entry.package or ""
-        if package not in ("", "_global_", group):
+        if package not in ("", "_global_", group) or options not in (None, package == group):
             continue
         loaded = loader.repository.load_config(entry.config_path) if entry.config_path else None  # type: ignore[attr-defined]
         node = loaded.config if loaded is not None and package == group else None
