@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import hub, names, store
+from core import hub, lineage, names, store
 from core.architecture import Architecture
 from core.entered import EnteredModel, EnteredModelConfig, files_of, stored_parameters
 from core.errors import ArtifactError, ConfigError, InputError, UserError
@@ -192,12 +192,10 @@ def input_of(spec: FinishedSpec, role: str, folder: str, owner: str) -> Finished
         InputError: it is not there any more.
     """
     manifest = store.load_manifest(spec.place) or {}
-    path = Path(str(manifest.get("inputs", {}).get(role, "")))
-    beside = spec.place.parent.parent / path.parent.name / path.name
-    found = next((place for place in (beside, path) if (place / store.MANIFEST).is_file()), None)
-    if found is None:
+    found = lineage.place_of(str(manifest.get("inputs", {}).get(role, "")), spec.place)
+    if not (found / store.MANIFEST).is_file():
         raise InputError(
-            f"{owner}: its {role} {path.name} is not in the store any more. Make it again, or copy it there."
+            f"{owner}: its {role} {found.name} is not in the store any more. Make it again, or copy it there."
         )
     return finished(found, folder, f"{owner}, its {role}")
 

@@ -14,8 +14,8 @@ tokenizer   tokenizer            ``tokenizer.json``, ``tokenizer_config.json`` w
 tokens      packer               ``train.bin`` and ``validation.bin`` (little-endian ids), ``train.offsets.npy`` and
                                  ``validation.offsets.npy`` (int64 starts of documents, and the end),
                                  ``meta.json`` (:class:`TokensMeta`)
-model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer),
-            posttrain            ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
+model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer, model card),
+            posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
 report      eval                 ``results.json``
 =========== ==================== =====================================================================================
 """

@@ -4,14 +4,13 @@
     python -m core.run +arch=shared_ffn +data=finemath
     python -m core.run +arch=gqa arch.size=smollm2-135m +data=finemath 'data.paths=[/crawl/*.warc.gz]' pretrain.nproc=8
     python -m core.run +arch=shared_ffn +data=finemath '+posttrain=[sft,dpo]'
-
     python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2
     python -m core.run model=store/pretrain/gqa-nano-0123456789ab '+posttrain=[sft]'
 
-+data alone curates a corpus; with +arch it trains and evaluates; with +posttrain it aligns. model= starts from one that
-exists (an artifact, a folder, a hub id), corpus=, tokenizer= and tokens= likewise. Any setting is an
-override (key=value); add --config to see them all. Stages that an earlier run finished are reused; an interrupted
-run goes on where it stopped when the same command is given again.
++data alone curates a corpus; with +arch it trains and evaluates; with +posttrain it aligns. model= starts from a model
+that exists (an artifact, a folder, a hub id); corpus=, tokenizer= and tokens= likewise. Any setting is an override
+(key=value); add --config to see them all. Stages that an earlier run finished are reused; an interrupted run goes on
+where it stopped when the same command is given again.
 """
 
 import contextlib
