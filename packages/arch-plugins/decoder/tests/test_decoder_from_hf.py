@@ -38,6 +38,7 @@ STOCK = {
     "mistral": transformers.MistralConfig(**SMALL, head_dim=16, sliding_window=None),
     "qwen2": transformers.Qwen2Config(**SMALL, tie_word_embeddings=True),
     "qwen3": transformers.Qwen3Config(**SMALL, head_dim=32),
+    "smollm3": transformers.SmolLM3Config(**SMALL, pad_token_id=0, bos_token_id=1, eos_token_id=2),
 }
 OURS = {
     "shared": {"ffn_groups": {"all": "all"}},
