@@ -145,6 +145,13 @@ def test_what_nobody_set_is_the_sources(model, capsys):
     assert planned["stored_parameters"] == 3 * layer + rows * 128 + 128
 
 
+def test_a_number_that_was_rounded_to_float32_is_the_same(model):
+    write_model(model, rms_norm_eps=9.999999747378752e-06)
+    check({"rms_norm_eps": 1e-5})
+    with pytest.raises(UserError, match=r"arch\.rms_norm_eps=1\.1e-05: the source was trained with"):
+        check({"rms_norm_eps": 1.1e-5})
+
+
 def test_an_experiment_counts_and_the_options_numbers_do_not(model, capsys):
     folder = model.parent / "hydra_conf" / "experiment"
     folder.mkdir(parents=True)

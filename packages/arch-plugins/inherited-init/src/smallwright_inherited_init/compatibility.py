@@ -1,5 +1,6 @@
 """What a child can inherit from a source; everything else is refused with both values."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ def check(source: Dimensions, child: Dimensions, config: InheritedInitConfig) ->
         theirs, ours = getattr(source, key), getattr(child, key)
         if key == "shortcut_reduction" and not source.augmented_shortcuts:
             continue
+        if isinstance(theirs, float) and math.isclose(ours, theirs, rel_tol=1e-6):
+            continue  # a number that was kept as a float32 comes back rounded
         if ours != theirs:
             advice = theirs.advice() if isinstance(theirs, Scaling) else f"arch.{key}={_show(theirs)}"
             fix = f"Set {advice}." if advice else "No setting of the child gives that: choose another source."
