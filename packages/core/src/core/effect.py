@@ -68,7 +68,7 @@ def let_source_win(config: dict[str, Any], root: str, overrides: Sequence[str]) 
     if arch["initializer"].get("source") is None:
         return
     options = _files(root, overrides, "arch", options=True)
-    others: list[Mapping[str, Any]] = _files(root, overrides, "arch", options=False)
+    others = _files(root, overrides, "arch", options=False)
     named = any((file.get("initializer") or {}).get("source") is not None for file in others)
     if not named and all(key_of(override) != "arch.initializer.source" for override in overrides):
         return  # the option's own source, for which its numbers are
