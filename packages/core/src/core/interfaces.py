@@ -23,7 +23,7 @@ report      eval                 ``results.json``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from core.writing import write_json
 
 if TYPE_CHECKING:
     from core.registry import Registry
+    from core.sweep.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -259,3 +260,36 @@ class StepConfig:
     def inputs(self) -> tuple[str, ...] | None:
         """Return the files that a recipe's first step finds by itself, as on a hub; None: the recipe's ``paths``."""
         return None
+
+
+class Launcher(ABC):
+    """A way to put the runs of a sweep side by side: on this machine, as the jobs of a cluster."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config
+
+    def check(self, where: str) -> None:
+        """Refuse, while planning, what cannot run here: no ``sbatch``, more GPUs than there are.
+
+        Args:
+            where: Place of the settings in the configuration: ``launcher``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
+    @abstractmethod
+    def launch(self, tasks: "Sequence[Task]", folder: Path, ended: "Callable[[Task, str | None], None]") -> None:
+        """Run all tasks, and return when each has ended. One that fails does not stop the others.
+
+        Args:
+            tasks: Each stands behind those that it is ``after``, which must have ended before it starts.
+            folder: Of the sweep; a launcher may keep its own files below ``folder / "launcher"``.
+            ended: To be called, in this thread, for each task as it ends: with None, or with a line that says why it
+                failed.
+
+        Raises:
+            KeyboardInterrupt: the user, or a signal, asked the sweep to end; the launcher says what becomes of the
+                tasks that run.
+        """
