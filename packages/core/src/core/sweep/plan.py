@@ -172,7 +172,10 @@ def _folder(planned: Sequence[Planned]) -> Path:
 
 def _directory_name(run: Planned) -> str:
     """Return a name that a person can read, and that stays when runs are added to the sweep."""
-    parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in run.point.values.items()]
+    keys = [key.rpartition(".")[2] for key in run.point.values]
+    if len(set(keys)) < len(keys):
+        keys = list(run.point.values)
+    parts = [f"{key}-{value}" for key, value in zip(keys, run.point.values.values(), strict=True)]
     readable = re.sub(r"[^\w.+-]+", "_", "-".join(parts)).strip("._-")[:80]
     return "-".join(filter(None, [readable, store.digest({"run": _identity(run)})[:8]]))
 
