@@ -99,8 +99,9 @@ def expand(
     count = math.prod(map(len, free)) * (len(drawn) if intervals else 1)
     if count > most:
         asked = " ".join(axis.written for axis in axes if axis.swept)
+        least = "at least " if any(len(values) >= COUNTED for values in free) else ""
         raise ConfigError(
-            f"{asked}: {count:,} runs, more than {most:,}. Take fewer, or allow them: --max-runs {count}."
+            f"{asked}: {least}{count:,} runs, more than {most:,}. Take fewer, or allow them: --max-runs {count}."
         )
     place = sum(axis.values is not None for axis in axes[: axes.index(intervals[0])]) if intervals else len(free)
     before, behind = (list(itertools.product(*part)) for part in (free[:place], free[place:]))
