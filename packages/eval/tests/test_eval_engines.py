@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from core import run
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
@@ -200,6 +202,28 @@ def test_vllm_and_transformers_say_the_same_where_nothing_is_sampled(root, by_vl
     served, reference = ((root / name / "answers.jsonl").read_text().splitlines() for name in ("vllm", "transformers"))
     assert json.loads(served[0])["decoding"] == "greedy"
     assert served[0] == reference[0] != served[1]
+
+
+@pytest.mark.slow
+def test_evaluations_of_a_sweep_use_one_engine_and_answer_as_each_alone(root, tmp_path, monkeypatch):
+    pytest.importorskip("vllm", reason="vLLM is an extra: pip install 'smallwright-eval[cpu]'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = [f"model={root}/model/hf", f"eval.task_paths=[{root}/tasks]", "eval.prompts=[red]", "eval.answer_tokens=8"]
+    assert run.main(["-m", *asked, "run_dir=sweep", "eval.max_model_len=64,65", "eval.tasks=[first],[second]"]) == 0
+    table = json.loads(Path("sweep/sweep.json").read_text())
+    logs = [Path("sweep", row["directory"], "logs/eval.log").read_text() for row in table["runs"]]
+    assert ["the engine of an earlier evaluation" in log for log in logs] == [False, True, False, True]
+    # The model is shorter than some items, so that what was cut in one evaluation would be found in the next.
+    assert run.main([*asked, "run_dir=alone", "store=other", "eval.max_model_len=65", "eval.tasks=[second]"]) == 0
+    (alone,), (last,) = Path("other/eval").iterdir(), Path("store/eval").glob(f"*-{_identity(Path('other/eval'))}")
+    for name in ("results.json", "samples.jsonl", "answers.jsonl"):
+        assert (alone / name).read_bytes() == (last / name).read_bytes()
+
+
+def _identity(folder):
+    (artifact,) = folder.iterdir()
+    return artifact.name.rpartition("-")[2]
 
 
 @pytest.mark.slow
