@@ -174,6 +174,7 @@ class _Sweep:
         for planned in todo:
             writing.remove(planned.directory / "report.json")  # of an earlier attempt
         made = tasks.make(todo, self.folder, self.known)
+        left = {planned.number: planned for planned in todo}
         started = time.monotonic()
 
         def ended(task: tasks.Task, error: str | None) -> None:
@@ -182,6 +183,7 @@ class _Sweep:
                 if self.failures.reason([artifact]) is None and not is_finished(artifact, {}):
                     self.failures.add(artifact, f"{task.name}: {error} See {task.log}.")
             for planned in piece.runs if not piece.artifacts else ():
+                del left[planned.number]
                 report = self.table.read_report(planned)
                 if report is not None:
                     self._say(self.table.report(planned, report), started, metrics.main(report))
@@ -189,7 +191,12 @@ class _Sweep:
                     reason = self.failures.reason(planned.artifacts)
                     self._say(self.table.fail(planned, reason or f"{error or 'no report'} See {task.log}."), started)
 
-        launcher.launch([piece.task for piece in made.values()], self.folder, ended)
+        try:
+            launcher.launch([piece.task for piece in made.values()], self.folder, ended)
+        finally:
+            for planned in left.values():  # an interruption, or a launcher that lost a task
+                if (report := self.table.read_report(planned)) is not None:
+                    self.table.report(planned, report)
 
     def _say(self, row: Mapping[str, Any], started: float, names: Sequence[str] = ()) -> None:
         """Write the table, and print the line of a run."""
@@ -217,7 +224,7 @@ def _plan(planned: Sequence[Planned], plugin_files: Sequence[str]) -> dict[str, 
         }
         for one in planned
     }
-    return {"plugin_files": list(plugin_files), "runs": runs}
+    return {"plugin_files": [str(Path(file).resolve()) for file in plugin_files], "runs": runs}
 
 
 def _is_of_the_sweep(override: str) -> bool:
