@@ -34,6 +34,7 @@ def sbatch(folder: Path, script: str) -> int:
     if limit.exists() and sum(state(place)[0] in LIVE for place in folder.glob("[0-9]*")) >= int(limit.read_text()):
         refused = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
     if refused:
+        (folder / "refused").touch()
         print(f"sbatch: error: Batch job submission failed: {refused}", file=sys.stderr)
         return 1
     number = 1 + max((int(place.name) for place in folder.glob("[0-9]*")), default=0)
@@ -83,9 +84,9 @@ def squeue(folder: Path, *arguments: str) -> int:
 
 def scancel(folder: Path, number: str) -> int:
     place = folder / number
+    say(place, "CANCELLED", "None")  # first: a job may cancel itself
     if (place / "group").exists():
         os.killpg(int((place / "group").read_text()), signal.SIGKILL)
-    say(place, "CANCELLED", "None")
     return 0
 
 

@@ -15,21 +15,21 @@ KILLED = "it was killed (SIGKILL); when the machine ran out of memory, put fewer
             "a\nerror: arch.size=x: unknown.\nreport: there\n\n",
             "it ended with code 2: arch.size=x: unknown.",
         ),
-        (1, "Traceback\nValueError: no\n", "it ended with code 1: ValueError: no"),
-        (1, "", "it ended with code 1"),
+        (1, "Traceback\nValueError: no\n", "it ended with code 1: ValueError: no."),
+        (1, "", "it ended with code 1."),
         (
             -9,
             "at step 7\n",
-            f"{KILLED}: at step 7",
+            f"{KILLED}: at step 7.",
         ),
-        (-15, "", "it was ended by SIGTERM"),
-        (-99, "", "it was ended by signal 99"),
+        (-15, "", "it was ended by SIGTERM."),
+        (-99, "", "it was ended by signal 99."),
     ],
 )
 def test_the_end_of_a_command_is_told_with_its_last_words(code, log, said, tmp_path):
     file = tmp_path / "log"
     file.write_text(log)
-    assert endings.reason(code, file) == (said and f"{said} (log: {file})")
+    assert endings.reason(code, file) == said
 
 
 def test_a_log_that_is_long_or_missing_or_no_text_is_no_trouble(tmp_path):

@@ -48,7 +48,8 @@ def test_a_job_is_a_script_that_only_its_user_can_write_and_nothing_is_pickled(s
         f"output={tmp_path}/run-1.log",
     }  # fmt: skip
     assert not any(option.startswith(("wckey", "reservation", "error")) for option in options)
-    assert lines.index("module load cuda") < lines.index("sh -c 'echo '\"'\"'a b'\"'\"'' < /dev/null")
+    command = next(place for place, line in enumerate(lines) if line.startswith("sh -c 'echo '"))
+    assert lines.index("module load cuda") < command
 
 
 def test_jobs_wait_for_those_that_they_are_after_and_no_more_run_than_asked_for(stand_in, tmp_path):
@@ -70,7 +71,8 @@ def test_a_job_that_slurm_refuses_is_told_with_slurms_reason(stand_in, tmp_path)
 
 def test_jobs_beyond_what_a_user_may_have_in_the_queue_are_submitted_when_others_end(stand_in, tmp_path, capsys):
     (stand_in / "limit").write_text("2")
-    told = launch(tmp_path, [task(tmp_path, name, "sleep 0.1") for name in "abcd"])
+    script = "while [ ! -e $STAND_IN_FOR_SLURM/refused ]; do sleep 0.01; done"
+    told = launch(tmp_path, [task(tmp_path, name, script) for name in "abcd"])
     assert told == dict.fromkeys("abcd")
     assert "Slurm takes no more jobs for now" in capsys.readouterr().out
 
@@ -78,9 +80,9 @@ def test_jobs_beyond_what_a_user_may_have_in_the_queue_are_submitted_when_others
 @pytest.mark.parametrize(
     ("does", "said"),
     [
-        ("scancel $SLURM_JOB_ID", r"job 1 ended as CANCELLED: at step 7 \(log: .*bad\.log\)"),
-        ("touch $STAND_IN_FOR_SLURM/forget; kill -9 $PPID", r"job 1 is no longer known to Slurm: at step 7 \(log"),
-        ("kill -9 $$", r"it was killed \(SIGKILL\); when the machine .*: at step 7 \(log"),
+        ("scancel $SLURM_JOB_ID", r"job 1 ended as CANCELLED: at step 7\.$"),
+        ("touch $STAND_IN_FOR_SLURM/forget; kill -9 $PPID", r"job 1 is no longer known to Slurm: at step 7\.$"),
+        ("kill -9 $$", r"it was killed \(SIGKILL\); when the machine .*: at step 7\.$"),
     ],
 )
 def test_a_job_that_is_killed_is_told(stand_in, tmp_path, does, said):
@@ -94,7 +96,7 @@ def test_a_job_that_is_killed_is_told(stand_in, tmp_path, does, said):
 def test_a_job_that_slurm_never_starts_is_cancelled_and_told(stand_in, tmp_path):
     (stand_in / "never").touch()
     told = launch(tmp_path, [task(tmp_path, "a"), task(tmp_path, "b")])
-    said = "Slurm will never start job {} (PartitionTimeLimit): change launcher's settings"
+    said = "Slurm will never start job {} (PartitionTimeLimit): change launcher's settings."
     assert told == {"a": said.format(1), "b": said.format(2)}
 
 
@@ -113,6 +115,16 @@ def test_jobs_of_an_earlier_command_for_other_tasks_are_waited_for(stand_in, tmp
 def watched(folder):
     (folder / "launcher").mkdir()
     return folder / "launcher", SlurmConfig(**QUICK)
+
+
+def test_ctrl_c_while_a_job_is_submitted_waits_until_it_is_written_down(stand_in, tmp_path):
+    program = stand_in.parent / "bin" / "sbatch"
+    program.write_text(program.read_text().replace("exec", "kill -INT $PPID; sleep 0.05; exec"))
+    with pytest.raises(KeyboardInterrupt):
+        launch(tmp_path, [task(tmp_path, name) for name in "ab"])
+    known = json.loads((tmp_path / "launcher/jobs.json").read_text())
+    assert [job["task"] for job in known.values()] == ["a"]
+    assert list(dependencies(stand_in)) == [1]
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):

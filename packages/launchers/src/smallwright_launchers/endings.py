@@ -23,7 +23,13 @@ def reason(code: int, log: Path) -> str | None:
         ended = f"it was ended by {_name(-code)}"
     else:
         ended = f"it ended with code {code}"
-    return f"{ended}{f': {said}' if said else ''} (log: {log})"
+    return sentence(ended, said)
+
+
+def sentence(ended: str, said: str) -> str:
+    """Return how something ended, with its last words, as a sentence."""
+    line = f"{ended}: {said}" if said else ended
+    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 def last_words(log: Path) -> str:

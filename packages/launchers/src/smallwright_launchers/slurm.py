@@ -20,7 +20,7 @@ from core.interfaces import Launcher
 from core.sweep.tasks import Task
 from core.writing import write_json
 
-from smallwright_launchers.endings import last_words, reason
+from smallwright_launchers.endings import last_words, reason, sentence
 from smallwright_launchers.queue import HOPELESS, Queue, State
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel")
@@ -89,7 +89,7 @@ class _Watch:
         live = {number: known for number, known in self._record.items() if number in states and states[number].live}
         for task in list(self.waiting):
             for number, known in live.items():
-                if known == {"task": task.name, "command": list(task.command)}:
+                if number not in self.jobs and known["command"] == list(task.command):
                     self.jobs[number] = _Job(task=task, state=states[number])
                     self.waiting.remove(task)
                     break
@@ -109,14 +109,14 @@ class _Watch:
                     number = submit(task, self.config, self.folder, self.name, self._before(task))
                     self._record[number] = {"task": task.name, "command": list(task.command)}
                     write_json(self.folder / FILE, self._record)
+                    self.waiting.remove(task)
+                    self.jobs[number] = _Job(task=task, state=State(name="PENDING", reason="None"))
             except Refused as refused:
                 if not self.jobs:
                     said = f"launcher=slurm: Slurm refuses the job: {refused}. Change launcher's settings."
                     raise ConfigError(said) from None
                 self._say(f"Slurm takes no more jobs for now ({refused}); {len(self.waiting)} wait for others to end")
                 return
-            self.waiting.remove(task)
-            self.jobs[number] = _Job(task=task, state=State(name="PENDING", reason="None"))
 
     def _before(self, task: Task) -> list[str]:
         """Return the jobs that the task's waits for, of those that have not ended."""
@@ -141,7 +141,7 @@ class _Watch:
                 continue
             elif state is not None and state.live:
                 _cancel(number)
-                error = f"Slurm will never start job {number} ({state.reason}): change launcher's settings"
+                error = f"Slurm will never start job {number} ({state.reason}): change launcher's settings."
             elif job.gone is None and (state is None or state.name in ("COMPLETED", "FAILED")):
                 self.jobs[number] = dataclasses.replace(job, gone=time.monotonic())
                 continue
@@ -199,18 +199,24 @@ def _without_a_mark(number: str, state: State | None, log: Path) -> str | None:
     said = last_words(log)
     ended = f"job {number} {'is no longer known to Slurm' if state is None else f'ended as {state.name}'}"
     advice = f"; {ADVICE[state.name]}" if state is not None and state.name in ADVICE else ""
-    return f"{ended}{advice}{f': {said}' if said else ''} (log: {log})"
+    return sentence(f"{ended}{advice}", said)
 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold signals back: a job that was submitted and not written down would be submitted again."""
-    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    """Hold Ctrl-C and signals back: a job that was submitted and not written down would be submitted again."""
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.signal(number, lambda given, _: held.append(given)) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # which sbatch inherits
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in held[:1]:
+            signal.raise_signal(number)
 
 
 def _own_folder(folder: Path) -> Path:
@@ -230,8 +236,9 @@ def _own_folder(folder: Path) -> Path:
 def _read(file: Path) -> dict[str, Mapping[str, Any]]:
     """Return the jobs that earlier commands submitted: number to task and command."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return {number: known[number] for number in known if known[number]["command"]}
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
 
 

@@ -52,8 +52,15 @@ def submit(task: Task, config: SlurmConfig, folder: Path, name: str, after: Sequ
 def script(task: Task, folder: Path) -> str:
     """Return what the job's shell runs: the command, and a mark of how it ended, see :func:`mark`."""
     place = f"{shlex.quote(str(folder))}/$SLURM_JOB_ID.code"
-    command = shlex.join(task.command)
-    return "\n".join([f"rm -f {place}", f"{command} < /dev/null", "code=$?", f"echo $code > {place}", "exit $code"])
+    lines = [
+        f"rm -f {place}",
+        "exec 3>&2 2>/dev/null",  # the shell's own words on a command that is killed would hide the command's last
+        f"{shlex.join(task.command)} </dev/null 2>&3 3>&-",
+        "code=$?",
+        f"echo $code > {place}",
+        "exit $code",
+    ]
+    return "\n".join(lines)
 
 
 def mark(job: str, folder: Path) -> int | None:
