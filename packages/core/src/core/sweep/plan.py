@@ -59,7 +59,8 @@ def plan(points: Sequence[Point], registry: Registry, folder: Path | None = None
             planned.append(plan_one(point, number, registry))
         except UserError as error:
             of = f" (run {number:,} of {len(points):,}: {point.label()})" if len(points) > 1 else ""
-            raise type(error)(f"{error}{of}") from error
+            kind = next(one for one in type(error).__mro__ if one.__module__ == UserError.__module__)
+            raise kind(f"{error}{of}") from error
     observers.settings(planned[0].config.get("observers"), registry)
     _refuse_same(planned)
     folder = folder or _folder(planned)
