@@ -136,8 +136,9 @@ def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings
     return stage.run(job)
 
 
-def samples(output):
-    return [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+def samples(output, held_out=False):
+    items = [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+    return [item for item in items if (item["task"] == "validation") == held_out]
 
 
 def value(summary, task, metric):
@@ -207,6 +208,17 @@ def test_accuracy_and_its_error_follow_from_the_items(root, by_transformers):
         assert row["stderr"] == pytest.approx(hits.std(ddof=1) / ITEMS**0.5)
         assert (row["n"], row["chance"]) == (ITEMS, 0.25)
         assert [item["correct"] for item in items if item["task"] == task] == hits.astype(bool).tolist()
+
+
+def test_every_item_and_document_is_known_by_a_hash_and_the_losses_of_documents_add_up(root, by_transformers):
+    summary, items = by_transformers
+    documents = samples(root / "transformers", held_out=True)
+    hashes = [item["hash"] for item in (*items, *documents)]
+    assert len(set(hashes)) == len(hashes) == 2 * ITEMS + 8
+    assert [document["id"] for document in documents] == list(range(8))
+    nats, tokens = (sum(document["metrics"][key] for document in documents) for key in ("nats", "tokens"))
+    assert tokens == summary["perplexity"]["tokens"]
+    assert nats / tokens == pytest.approx(value(summary, "validation", "nats_per_token"))
 
 
 def test_perplexity_is_the_plain_loss(root, by_transformers):
