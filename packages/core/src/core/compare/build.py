@@ -76,9 +76,9 @@ def _curves(sides: Sequence[Side], names: Sequence[str]) -> dict[str, Any]:
 
 
 def verdict(row: Mapping[str, Any], pair: Mapping[str, Any]) -> str:
-    """Return ``better``, ``worse`` or ``no difference`` (none that is significant) of the second side of a pair."""
+    """Return ``better``, ``worse`` or ``not significant`` for the second side of a pair."""
     if pair["p_adjusted"] >= ALPHA:
-        return "no difference"
+        return "not significant"
     return "better" if (pair["difference"] > 0) == row["higher_is_better"] else "worse"
 
 

@@ -1,5 +1,6 @@
 """A run as a side: one of the models that it evaluated, by its ``report.json``."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,14 @@ def sides(argument: str, folder: Path, model: str | None, root: Path | None, *, 
         if model is not None and model not in models:
             raise InputError(f"{argument}: the run evaluated {', '.join(models)}, not {model!r}. Name one of them.")
         wanted = [model] if model is not None else models if every else models[-1:]
-        return [_Run(argument, folder, report, root, models).side(name) for name in wanted]
+        run = _Run(argument, folder, report, root, models)
+        if model is None and len(wanted) > 1:  # of one run the models alone tell them apart
+            return [
+                dataclasses.replace(side, argument=f"{argument}:{name}", names=(name, *side.names))
+                for name in wanted
+                for side in [run.side(name)]
+            ]
+        return [run.side(name) for name in wanted]
     except InputError:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

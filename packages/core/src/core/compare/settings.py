@@ -8,6 +8,8 @@ from core.kinds import GROUPS
 
 NOT_COMPARED = ("store", "run_dir", "name", "observers", "executor", "launcher")
 """Settings of a run that change nothing of what it makes."""
+_OF_THE_ENTRY = ("implementation", "plugin", "artifact_version")
+"""What an identity has of an architecture beside its settings."""
 _PATH = re.compile(r"(?:\.{0,2}/|~)\S*")
 
 
@@ -37,7 +39,8 @@ def of_manifests(manifests: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         found |= flat(manifest.get("config") or {}, place)
         arch = dict(identity.get("arch") or {})
         if arch:
-            found |= flat({"name": arch.pop("implementation", None)} | arch, "arch")
+            own = {key: value for key, value in arch.items() if key not in _OF_THE_ENTRY}
+            found |= flat({"name": arch.get("implementation"), **own}, "arch")
         if "seed" in identity:
             found[f"{place}.seed"] = identity["seed"]
     return found
@@ -75,13 +78,22 @@ def differences(
         }
     else:
         keys = dict.fromkeys(key for known in resolved for key in known)
-        rows = {key: [known.get(key) for known in resolved] for key in keys}
+        rows = {key: [known.get(key) for known in resolved] for key in keys if not _only_in_parts(key, resolved)}
     shown = {key: [_without_place(value) for value in values] for key, values in rows.items()}
     return [
         {"key": key, "values": values}
         for key, values in sorted(shown.items())
         if any(one != values[0] for one in values)
     ]
+
+
+def _only_in_parts(key: str, resolved: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a setting is the same wherever there is its part of the run: then that part's name says enough."""
+    part = ".".join(key.split(".")[: 2 if key.startswith("posttrain.") else 1])
+    having = [known for known in resolved if any(other.startswith(f"{part}.") for other in known)]
+    if len(having) == len(resolved) or key == f"{part}.name":
+        return False
+    return all(known.get(key) == having[0].get(key) for known in having)
 
 
 def _without_place(value: Any) -> Any:

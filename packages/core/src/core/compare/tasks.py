@@ -136,7 +136,7 @@ def _row(
     elif one.metric in FOLLOWS:
         one.notes.append(f"not tested: it follows from {samples.PER_TOKEN}")
     else:
-        one.notes.append("unpaired: no samples of the same items; values with their standard errors")
+        one.notes.append("unpaired, for lack of samples of the same items: values with their standard errors")
     shown = [score for score in one.scores if score is not None]
     for what, of in PROTOCOL.items():
         said = list(dict.fromkeys(str(value) for score in shown if (value := of(score)) is not None))

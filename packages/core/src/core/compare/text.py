@@ -22,7 +22,7 @@ def render(found: Mapping[str, Any]) -> str:
         _table(_scores(found, names)),
         _table([["setting", *names], *differing]) if differing else ["The settings are the same."],
         _published(found["published"], names),
-        [f"note: {note}" for note in _notes(found)],
+        [f"note: {note}" for note in notes(found)],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -99,15 +99,25 @@ def _published(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[
     return [*_table(shown), *(f"[{number}] {said}" for said, number in numbers.items())]
 
 
-def _notes(found: Mapping[str, Any]) -> list[str]:
-    """Return the notes, one of several tasks once."""
-    notes: dict[str, list[str]] = {}
+def notes(found: Mapping[str, Any]) -> list[str]:
+    """Return all notes, one of several tasks once."""
+    notes: dict[str, list[tuple[str, str]]] = {}
     for row in found["tasks"]:
         for note in filter(None, row["note"].split("; ")):
-            notes.setdefault(note, []).append(f"{row['task']} {row['metric']}")
-    everywhere = len(found["tasks"])
-    own = [note if len(of) == everywhere else f"{', '.join(of)}: {note}" for note, of in notes.items()]
-    return [*found["notes"], *own]
+            notes.setdefault(note, []).append((row["task"], row["metric"]))
+    return [*found["notes"], *(f"{_where(of, found)}{note}" for note, of in notes.items())]
+
+
+def _where(of: Sequence[tuple[str, str]], found: Mapping[str, Any]) -> str:
+    """Return which measures a note is about: nothing where it is about all, a task's name for all of its metrics."""
+    if len(of) == len(found["tasks"]):
+        return ""
+    told = []
+    for task in dict.fromkeys(task for task, _ in of):
+        own = [metric for name, metric in of if name == task]
+        whole = len(own) == sum(row["task"] == task for row in found["tasks"])
+        told.append(task if whole else f"{task} ({', '.join(own)})")
+    return f"{', '.join(told)}: "
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
