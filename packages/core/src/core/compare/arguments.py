@@ -42,6 +42,9 @@ def read(arguments: Sequence[str], root: Path | None) -> tuple[list[Side], list[
     notes: list[str] = []
     for argument in arguments:
         sides += _sides_of(argument, root, notes, alone=len(arguments) == 1)
+    for place, argument in enumerate(arguments):
+        if argument in arguments[:place]:
+            raise InputError(f"{argument}: the same side twice. Give another run, sweep or model.")
     seen: dict[frozenset[str], Side] = {}
     kept = []
     for side in sides:

@@ -91,12 +91,10 @@ def sentence(found: Mapping[str, Any]) -> str:
         if not words:
             continue
         parts = [f"{word} on {words.count(word)}" for word in ("better", "worse") if word in words]
-        of = f"of {len(words)} measure{'s' if len(words) > 1 else ''}"
-        said.append(
-            f"{side['name']} is {' and '.join(parts)} {of}" if parts else f"{side['name']} differs on none {of}"
-        )
+        shown = f"is {' and '.join(parts)}" if parts else "differs significantly on none"
+        said.append(f"{side['name']} {shown} of {len(words)} measure{'s' if len(words) > 1 else ''}")
     if not said:
         return f"No items in common with {found['baseline']} that could be tested: the scores stand side by side."
-    shown = said if len(said) <= 4 else [*said[:4], f"{len(said) - 4} more sides are in the table"]
+    told = said if len(said) <= 4 else [*said[:4], f"{len(said) - 4} more sides are in the table"]
     against = f"Against {found['baseline']}, on the same items, at 5 % after Holm's correction: "
-    return f"{against}{'; '.join(shown)}."
+    return f"{against}{'; '.join(told)}."

@@ -55,14 +55,13 @@ def side(argument: str, artifact: Path, root: Path | None) -> Side:
             scores[key] = Score(row=row, artifact=place, settings=evaluated.get("config") or {})
     used = {score.artifact for score in scores.values()}
     if len(found) > 1:
-        notes.append(
-            f"{len(found)} evaluations of it; {', '.join(sorted(place.name for place in used if place))} count."
-        )
+        counted = ", ".join(sorted(place.name for place in used if place is not None))
+        notes.append(f"of {len(found)} evaluations these count: {counted}.")
     line = [(model, manifest), *_made_from(model, manifest)]
     peaks = [made["peak_memory_bytes"] for _, made in line if "peak_memory_bytes" in made]
     return Side(
         argument=argument,
-        names=(model.name, argument),
+        names=(model.name.rpartition("-")[0] or model.name, model.name, argument),
         kind="model",
         headline=_headline(model, manifest),
         scores=scores,

@@ -82,9 +82,8 @@ class _Run:
         }
         made_by = list(self._made_by(model))
         names = {stage["name"] for stage in made_by}
-        resolved = settings.of_manifests(
-            [manifest for stage in made_by if (manifest := _manifest(self._place(stage["artifact"]))) is not None]
-        )
+        known_stages = [_manifest(self._place(stage["artifact"])) for stage in made_by]
+        resolved = settings.of_manifests(made for made in known_stages if made is not None)
         if manifest is not None:
             resolved |= settings.of_manifests([manifest])
         suffix = f":{model}" if len(self.models) > 1 else ""

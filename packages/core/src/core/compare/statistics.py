@@ -13,6 +13,8 @@ from core.errors import MissingPluginError
 LEVEL = 0.95
 RESAMPLES = 9_999
 """Random sign flips, where there are too many to try them all."""
+BATCH = 1_000_000
+"""Differences that are held in memory at once."""
 SEED = 0
 MCNEMAR, SIGN_FLIP = "exact McNemar", "sign-flip permutation"
 
@@ -92,8 +94,9 @@ def of_differences(differences: Sequence[float], weights: Sequence[float]) -> Pa
     p = 1.0
     moved = values[values != 0]  # the sign of nothing changes nothing
     if len(moved) > 1:
+        batch = max(1, BATCH // len(moved))
         found = stats.permutation_test(
-            (moved,), np.sum, permutation_type="samples", n_resamples=RESAMPLES, batch=100, rng=SEED
+            (moved,), np.sum, permutation_type="samples", n_resamples=RESAMPLES, batch=batch, rng=SEED
         )
         p = float(found.pvalue)
     return Paired(difference=mean, low=mean - float(half), high=mean + float(half), p=min(1.0, p), test=SIGN_FLIP)
