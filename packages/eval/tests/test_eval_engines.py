@@ -210,17 +210,6 @@ def test_accuracy_and_its_error_follow_from_the_items(root, by_transformers):
         assert [item["correct"] for item in items if item["task"] == task] == hits.astype(bool).tolist()
 
 
-def test_every_item_and_document_is_known_by_a_hash_and_the_losses_of_documents_add_up(root, by_transformers):
-    summary, items = by_transformers
-    documents = samples(root / "transformers", held_out=True)
-    hashes = [item["hash"] for item in (*items, *documents)]
-    assert len(set(hashes)) == len(hashes) == 2 * ITEMS + 8
-    assert [document["id"] for document in documents] == list(range(8))
-    nats, tokens = (sum(document["metrics"][key] for document in documents) for key in ("nats", "tokens"))
-    assert tokens == summary["perplexity"]["tokens"]
-    assert nats / tokens == pytest.approx(value(summary, "validation", "nats_per_token"))
-
-
 def test_perplexity_is_the_plain_loss(root, by_transformers):
     import torch
     from transformers import AutoModelForCausalLM
@@ -246,6 +235,11 @@ def test_perplexity_is_the_plain_loss(root, by_transformers):
     assert value(summary, "validation", "nats_per_token") == pytest.approx(expected, abs=1e-3)
     assert value(summary, "validation", "perplexity") == pytest.approx(np.exp(expected), rel=1e-3)
     assert summary["perplexity"]["tokens"] == len(ids)
+    documents = samples(root / "transformers", held_out=True)
+    assert sum(document["metrics"]["nats"] for document in documents) == pytest.approx(total, rel=1e-3)
+    assert [document["metrics"]["tokens"] for document in documents] == np.diff(offsets).tolist()
+    hashes = {item["hash"] for item in (*by_transformers[1], *documents)}
+    assert len(hashes) == 2 * ITEMS + len(documents), "items and documents are told apart"
 
 
 def test_bytes_of_a_part_are_counted_from_its_text(root, by_transformers, tmp_path):

@@ -36,9 +36,11 @@ class Items:
 
     def by_id(self) -> "Items":
         """Return the same with items that are known by their id alone."""
-        values = {(task, item, None): value for (task, item, _), value in self.values.items()}
-        weights = self.weights and {(task, item, None): size for (task, item, _), size in self.weights.items()}
-        return Items(values=values, weights=weights)
+
+        def plain(scores: Mapping[Key, float]) -> dict[Key, float]:
+            return {(task, item, None): value for (task, item, _), value in scores.items()}
+
+        return Items(values=plain(self.values), weights=None if self.weights is None else plain(self.weights))
 
     def hashed(self) -> bool:
         """Whether the questions are known by their hashes."""

@@ -139,9 +139,9 @@ def _row(
         one.notes.append("unpaired, for lack of samples of the same items: values with their standard errors")
     shown = [score for score in one.scores if score is not None]
     for what, of in PROTOCOL.items():
-        said = list(dict.fromkeys(str(value) for score in shown if (value := of(score)) is not None))
-        if len(said) > 1:
-            one.notes.append(f"{what} differ{'s' if what != 'shots' else ''}: {', '.join(said)}")
+        ways = list(dict.fromkeys(str(value) for score in shown if (value := of(score)) is not None))
+        if len(ways) > 1:
+            one.notes.append(f"{what} differ{'s' if what != 'shots' else ''}: {', '.join(ways)}")
     return {
         "task": one.task,
         "metric": one.metric,
