@@ -9,6 +9,7 @@ from core.compare.text import is_share, notes
 from smallwright_report import charts, evaluation, numbers, page
 
 ARROWS = {"better": "▲ better", "worse": "▼ worse", "not significant": "not significant"}
+LIMITS = ("difference", "low", "high")
 TABLE_ROWS = 10
 """Rows of each side in the table behind curves, evenly spread."""
 
@@ -73,7 +74,7 @@ def _forest(kind: tuple[str, bool], rows: Sequence[Mapping[str, Any]], found: Ma
         {
             "what": f"{row['task'].removeprefix(prefix)}, {row['metric']}".replace("_", " "),
             "side": pair["b"],
-            **{key: scale * pair[key] for key in ("difference", "low", "high")},
+            **{key: scale * pair[key] for key in LIMITS},
             "p": pair["p_adjusted"],
             "verdict": verdict(row, pair),
         }
@@ -88,21 +89,21 @@ def _forest(kind: tuple[str, bool], rows: Sequence[Mapping[str, Any]], found: Ma
     )
     columns = ["measure", "side", "difference", "95 % from", "95 % to", "p", "p (Holm)", "verdict", "test"]
     pairs = [pair for row in rows for pair in row["pairs"]]
-    table = numbers.table(
-        columns,
+    places = numbers.decimals((one[key] for one in shown for key in LIMITS), digits=2)
+    cells = [
         [
-            [
-                *(one[key] for key in ("what", "side", "difference", "low", "high")),
-                pair["p"],
-                one["p"],
-                ARROWS[one["verdict"]],
-                pair["test"],
-            ]
-            for one, pair in zip(shown, pairs, strict=True)
-        ],
-        f"Differences from {found['baseline']} in {unit}.",
-        {"p": "p", "p (Holm)": "p"},
-    )
+            one["what"],
+            one["side"],
+            *(f"{one[key]:+.{places}f}" for key in LIMITS),
+            pair["p"],
+            one["p"],
+            ARROWS[one["verdict"]],
+            pair["test"],
+        ]
+        for one, pair in zip(shown, pairs, strict=True)
+    ]
+    formats = {"p": "p", "p (Holm)": "p", **dict.fromkeys(columns[2:5], "right")}
+    table = numbers.table(columns, cells, f"Differences from {found['baseline']} in {unit}.", formats)
     return charts.forest(title, about, shown, f"difference in {unit}", table)
 
 
@@ -182,6 +183,10 @@ def _notes(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"kind": "text", "text": note, "mood": ""} for note in notes(found)]
 
 
+def _again(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"kind": "pre", "text": found["command"], "folded": ""}] if found.get("command") else []
+
+
 SECTIONS = (
     ("differences", "What differs", _scores),
     ("losses", "Losses over each other", _losses),
@@ -189,4 +194,5 @@ SECTIONS = (
     ("cost", "What each is, and what it cost", _costs),
     ("published", "Published scores", _published),
     ("notes", "Notes", _notes),
+    ("again", "To make it again", _again),
 )

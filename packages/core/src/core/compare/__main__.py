@@ -20,6 +20,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def _main(given: Sequence[str] | None) -> int:
         raise ConfigError(f"--baseline {options.baseline}: there are {len(sides)} sides. Give a number from 1.")
     registry = discovery.load(options.plugin)
     others = [] if options.no_published else published.load(registry)
-    found = build.compare(sides, options.baseline - 1, notes, others, options.published)
+    command = shlex.join(["python", "-m", "core.compare", *(sys.argv[1:] if given is None else given)])
+    found = build.compare(sides, options.baseline - 1, notes, others, options.published) | {"command": command}
     folder = options.to or _folder(sides)
     writing.write_json(folder / "compare.json", found)
     page = None
