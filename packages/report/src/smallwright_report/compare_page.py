@@ -16,7 +16,7 @@ TABLE_ROWS = 10
 
 def render(found: Mapping[str, Any]) -> str:
     """Return the page of a ``compare.json``."""
-    sections = [
+    sections: list[dict[str, Any]] = [
         {"anchor": anchor, "name": name, "blocks": blocks} for anchor, name, make in SECTIONS if (blocks := make(found))
     ]
     names = [side["name"] for side in found["sides"]]
