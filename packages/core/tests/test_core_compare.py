@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -230,6 +231,14 @@ def test_evaluations_that_left_the_store_have_their_scores_alone(two):
     assert (found["tasks"][0]["values"], found["tasks"][0]["pairs"]) == ([0.5, 0.8], [])
 
 
+def test_a_score_that_is_no_number_is_said_and_one_evaluation_can_be_a_side(two):
+    rows, samples = evaluated(WORSE)
+    rows[0]["value"] = math.nan
+    made.run(two / "c", two.parent / "store", "third", {"pretrain": (rows, samples)})
+    (row,) = compare(two.parent / "store/eval/first-pretrain", two / "c")["tasks"]
+    assert (row["values"], row["pairs"], row["note"].partition(";")[0]) == ([0.5, None], [], "third: not a number")
+
+
 def test_a_moved_store_is_named(two, tmp_path):
     shutil.move(tmp_path / "store", tmp_path / "elsewhere")
     assert compare(two / "a", two / "b")["tasks"][0]["pairs"] == []
@@ -293,6 +302,7 @@ def nothing(two):
         (nothing, ["a", "../store"], "store: neither a run, nor a sweep, nor a model's artifact"),
         (lambda two: broken(two, eval=[]), ["a", "b"], "a: the run has no evaluation. Run its command"),
         (lambda two: broken(two, version=1), ["a", "b"], "has version 1, this core reads 2. Run its command again."),
+        (lambda two: broken(two, eval=[{"model": "pretrain"}]), ["a", "b"], "damaged (KeyError: 'value')"),
         (lambda two: broken(two, stages=None), ["a", "b"], "report.json is damaged (TypeError"),
         (lambda two: (two / "a/report.json").write_text("{"), ["a", "b"], "report.json is damaged (JSONDecodeError"),
         (lambda two: (two / "a/report.json").rename(two / "a/logs"), ["a", "b"], "a: neither a run"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core import curves, lineage, store
-from core.compare import settings
+from core.compare import settings, sides
 from core.compare.sides import Score, Side
 from core.errors import ArtifactError, InputError
 from core.headline import count
@@ -48,11 +48,16 @@ def side(argument: str, artifact: Path, root: Path | None) -> Side:
         )
     scores: dict[tuple[str, str], Score] = {}
     for place, evaluated in found:  # a later one stands for an earlier one of as many items
-        for row in (evaluated.get("summary") or {}).get("eval", []):
-            key = (str(row["task"]), str(row["metric"]))
-            if key in scores and (scores[key].row.get("n") or 0) > (row.get("n") or 0):
-                continue
-            scores[key] = Score(row=row, artifact=place, settings=evaluated.get("config") or {})
+        try:
+            own = sides.scores((evaluated.get("summary") or {}).get("eval", []), place, evaluated.get("config") or {})
+        except (LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{argument}: {place / store.MANIFEST} has no scores ({type(error).__name__}: {error}). Delete {place} "
+                "to make it again."
+            ) from error
+        for key, score in own.items():
+            if key not in scores or (score.row.get("n") or 0) >= (scores[key].row.get("n") or 0):
+                scores[key] = score
     used = {score.artifact for score in scores.values()}
     if len(found) > 1:
         counted = ", ".join(sorted(place.name for place in used if place is not None))

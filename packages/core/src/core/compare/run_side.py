@@ -9,7 +9,8 @@ from typing import Any
 from core import report as reports
 from core import store
 from core.compare import settings
-from core.compare.sides import Score, Side
+from core.compare import sides as sides_of
+from core.compare.sides import Side
 from core.errors import ArtifactError, InputError
 
 
@@ -74,12 +75,7 @@ class _Run:
         manifest = _manifest(artifact)
         known = (manifest or {}).get("config") or {}
         rows = [row for row in self.report["eval"] if row["model"] == model]
-        scores = {
-            (str(row["task"]), str(row["metric"])): Score(
-                row=row, artifact=artifact if manifest is not None else None, settings=known
-            )
-            for row in rows
-        }
+        scores = sides_of.scores(rows, artifact if manifest is not None else None, known)
         made_by = list(self._made_by(model))
         names = {stage["name"] for stage in made_by}
         known_stages = [_manifest(self._place(stage["artifact"])) for stage in made_by]

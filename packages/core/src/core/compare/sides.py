@@ -1,7 +1,7 @@
 """What is compared: one model with its evaluation, and what made it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,21 @@ class Score:
     """Of the evaluation; None: it is no longer in the store."""
     settings: Mapping[str, Any]
     """Of the evaluation, as far as they are known."""
+
+
+def scores(
+    rows: Iterable[Mapping[str, Any]], artifact: Path | None, settings: Mapping[str, Any]
+) -> dict[tuple[str, str], Score]:
+    """Return the rows of an evaluation by task and metric.
+
+    Raises:
+        LookupError, TypeError, ValueError: a row lacks its task, its metric or a number.
+    """
+    found = {}
+    for row in rows:
+        row = {**row, "value": float(row["value"])}
+        found[str(row["task"]), str(row["metric"])] = Score(row=row, artifact=artifact, settings=settings)
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Scores of the sides task by task: differences on the items that all have, and whether they are more than chance."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def _items(side: Side, task: str, metric: str, score: Score | None) -> Items | N
     if score is None or score.artifact is None or metric in FOLLOWS:
         return None
     try:
-        return samples.read(score.artifact).of(task, metric, float(score.row["value"]))
+        return samples.read(score.artifact).of(task, metric, score.row["value"])
     except ArtifactError as error:
         raise InputError(f"{side.argument}: {error}") from error
 
@@ -120,7 +121,9 @@ def _row(
     common = sorted(set.intersection(*(set(known.values) for known in held))) if held else []
     paired = base is not None and len(held) > 1 and len(common) > 1
     pairs = []
-    values: list[float | None] = [score and float(score.row["value"]) for score in one.scores]
+    values = [_finite(score) for score in one.scores]
+    if lost := [names[place] for place, score in enumerate(one.scores) if score and values[place] is None]:
+        one.notes.append(f"{', '.join(lost)}: not a number")
     left_out: list[int | None] = [None] * len(items)
     if paired:
         assert base is not None
@@ -149,10 +152,15 @@ def _row(
         "items": len(common) if paired else None,
         "left_out": left_out,
         "values": values,
-        "stderrs": [score and score.row.get("stderr") for score in one.scores],
+        "stderrs": [_finite(score, "stderr") for score in one.scores],
         "pairs": pairs,
         "note": "; ".join(one.notes),
     }
+
+
+def _finite(score: Score | None, key: str = "value") -> float | None:
+    value = None if score is None else score.row.get(key)
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _pair(first: str, second: str, base: Items, other: Items, common: Sequence[samples.Key]) -> dict[str, Any]:

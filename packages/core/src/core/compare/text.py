@@ -8,6 +8,8 @@ from core.headline import count, duration
 
 LONGEST = 48
 """Characters of a value of a setting."""
+MOST_NAMES = 3
+"""Sides that have columns under their names; more have them under their numbers."""
 SHARES = ("acc", "exact_match", "pass@", "f1", "em")
 
 
@@ -15,13 +17,14 @@ def render(found: Mapping[str, Any]) -> str:
     """Show a comparison: the sentence, the sides, scores, settings that differ, and published scores."""
     names = [side["name"] for side in found["sides"]]
     head = ["", "side", "parameters", "tokens", "time", "memory", "place"]
+    heads = names if len(names) <= MOST_NAMES else [str(number) for number in range(1, len(names) + 1)]
     differing = [[row["key"], *map(_short, row["values"])] for row in found["differences"]]
     parts = [
         [found["sentence"]],
         _table([head, *(_side(number, side) for number, side in enumerate(found["sides"], 1))]),
         _table(_scores(found, names)),
-        _table([["setting", *names], *differing]) if differing else ["The settings are the same."],
-        _published(found["published"], names),
+        _table([["setting", *heads], *differing]) if differing else ["The settings are the same."],
+        _published(found["published"], heads),
         [f"note: {note}" for note in notes(found)],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
