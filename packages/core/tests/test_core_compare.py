@@ -257,6 +257,20 @@ def test_published_scores_stand_beside_ours_with_what_differs(two):
     ]
 
 
+def test_a_chat_template_and_a_part_of_the_items_are_differences_of_protocol(tmp_path):
+    for name, right in (("a", WORSE), ("b", BETTER)):
+        settings = {"apply_chat_template": name == "a", "limit": 40}
+        made.run(tmp_path / name, tmp_path / "s", name, {"pretrain": evaluated(right)}, eval_config=settings)
+    peer = dataclasses.replace(
+        PEER, chat_template=False, metric="acc", shots=0, form="letters", harness="lm_eval 0, vllm"
+    )
+    (row,) = compare(tmp_path / "a", tmp_path / "b", others=[peer])["published"]
+    assert row["differences"][-2:] == [
+        "chat template: off there, on and off here",
+        "items: all there, at most 40 of each task here",
+    ]
+
+
 @pytest.mark.parametrize(
     ("wanted", "parameters", "shown"),
     [(None, 2000, 1), (None, 2001, 0), (None, None, 0), ("peer", 10**9, 1), ("all", None, 1)],

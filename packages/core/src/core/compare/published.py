@@ -180,7 +180,8 @@ def _differences(score: Published, ours: Sequence[Score]) -> list[str]:
             differences.append(f"{what}: {'' if what == 'engine' else f'{theirs} there, '}{' and '.join(known)} here")
     templates = told(lambda s: s.settings.get("apply_chat_template"))
     if score.chat_template is not None and templates and templates != [str(score.chat_template)]:
-        differences.append(f"chat template: {'on' if score.chat_template else 'off'} there, not so here")
+        here = " and ".join("on" if used == "True" else "off" for used in templates)
+        differences.append(f"chat template: {'on' if score.chat_template else 'off'} there, {here} here")
     limits = told(lambda s: s.settings.get("limit"))
     if limits:
         differences.append(f"items: all there, at most {' and '.join(limits)} of each task here")
