@@ -94,8 +94,9 @@ def sweep(folder, root, values, scores):
             samples = answers(right)
             config = {"pretrain": {"learning_rate": value}}
             run(folder / name, root, name, {"pretrain": ([row(samples)], samples)}, config=config)
+        error = None if right is not None else "stage eval failed: no"
         values_of = {"pretrain.learning_rate": str(value)}
-        runs.append({"number": number, "values": values_of, "status": status, "error": None, "directory": name})
+        runs.append({"number": number, "values": values_of, "status": status, "error": error, "directory": name})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sweep.json").write_text(json.dumps({"version": 1, "runs": runs}))
     return folder

@@ -192,7 +192,7 @@ def test_runs_of_a_sweep_are_sides_and_failed_ones_are_left_out(tmp_path):
     place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2, 0.3, 0.4], [WORSE, BETTER, WORSE, None])
     found = compare(place)
     assert [side["name"] for side in found["sides"]] == ["learning_rate=0.1", "learning_rate=0.2", "learning_rate=0.3"]
-    assert found["notes"] == [f"{place}#3 is left out: failed."]
+    assert found["notes"] == [f"{place}#3 is left out: failed: stage eval failed: no."]
     assert [side["name"] for side in compare(f"{place}#0", f"{place}#2")["sides"]] == [
         "learning_rate=0.1", "learning_rate=0.3"]  # fmt: skip
 

@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from core import store
 from core.compare import model_side, run_side
@@ -12,6 +13,8 @@ from core.compare.sides import Side
 from core.errors import InputError
 
 WHAT = "Give the folder of a run (runs/<run>), of a sweep, or of a model's artifact (store/pretrain/<artifact>)."
+FINISHED = "finished"
+"""Status of a run of a sweep that has a whole report."""
 _ARGUMENT = re.compile(r"(?P<place>.+?)(?:#(?P<number>\d+))?(?::(?P<model>[\w.-]+))?")
 
 
@@ -85,13 +88,17 @@ def _sides_of(argument: str, root: Path | None, notes: list[str], *, alone: bool
     raise InputError(f"{argument}: neither a run, nor a sweep, nor a model's artifact. {WHAT}")
 
 
+def _fate(run: Mapping[str, Any]) -> str:
+    return ": ".join(str(run[key]) for key in ("status", "error") if run.get(key))
+
+
 def _of_sweep(
     argument: str, place: Path, number: int | None, model: str | None, root: Path | None, notes: list[str]
 ) -> list[Side]:
     path = place / "sweep.json"
     try:
         runs = [
-            (int(run["number"]), str(run["status"]), place / str(run["directory"]), dict(run["values"]))
+            (int(run["number"]), _fate(run), place / str(run["directory"]), dict(run["values"]))
             for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -105,7 +112,7 @@ def _of_sweep(
     for one, status, folder, values in runs:
         if number is not None and one != number:
             continue
-        if number is None and status != "finished":
+        if number is None and status != FINISHED:
             notes.append(f"{place}#{one} is left out: {status}.")
             continue
         if not (folder / "report.json").is_file():
