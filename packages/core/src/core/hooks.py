@@ -156,6 +156,14 @@ def register_evaluators(register: Register) -> None:
 
 
 @hookspec
+def register_launchers(register: Register) -> None:
+    """Name ways to put the runs of a sweep side by side; chosen by ``+launcher=<name>``, beside ``-m``.
+
+    Target: a :class:`core.interfaces.Launcher`. Its settings never change the outcome.
+    """
+
+
+@hookspec
 def run_started(run: "Run") -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 

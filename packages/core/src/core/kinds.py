@@ -108,6 +108,7 @@ KINDS = (
             use="+arch=gqa +data=finemath eval={name}",
         ),
     ),
+    Kind(name="launchers", group="launcher", base=interfaces.Launcher),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}
