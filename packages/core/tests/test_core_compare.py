@@ -197,6 +197,14 @@ def test_runs_of_a_sweep_are_sides_and_failed_ones_are_left_out(tmp_path):
         "learning_rate=0.1", "learning_rate=0.3"]  # fmt: skip
 
 
+def test_many_sides_are_counted_in_the_sentence(tmp_path):
+    scores = [WORSE, BETTER, [1] * 30 + [0] * 10, [0] * 40, [1] * 19 + [0] * 21, [1] * 18 + [0] * 22]
+    place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], scores)
+    assert compare(place)["sentence"].partition("correction: ")[2] == (
+        "2 of 5 sides are better on a measure; 1 of 5 sides are worse on a measure; 2 differ significantly on none."
+    )
+
+
 def test_runs_of_a_sweep_with_one_evaluation_are_one_side(tmp_path):
     place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2], [WORSE, BETTER])
     shutil.copy(place / "r0/report.json", tmp_path / "same.json")

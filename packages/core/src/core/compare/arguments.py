@@ -41,25 +41,22 @@ def read(arguments: Sequence[str], root: Path | None) -> tuple[list[Side], list[
     Raises:
         core.errors.UserError: naming the argument.
     """
-    sides: list[Side] = []
     notes: list[str] = []
-    for argument in arguments:
-        sides += _sides_of(argument, root, notes, alone=len(arguments) == 1)
+    seen: dict[frozenset[str], tuple[int, Side]] = {}
     for place, argument in enumerate(arguments):
         if argument in arguments[:place]:
             raise InputError(f"{argument}: the same side twice. Give another run, sweep or model.")
-    seen: dict[frozenset[str], Side] = {}
-    kept = []
-    for side in sides:
-        first = seen.setdefault(side.made, side)
-        if first is side:
-            kept.append(side)
-        elif first.argument == side.argument:  # runs of a sweep whose settings differ in what changes nothing
-            notes.append(f"{side.names[-1]} is left out: its model and evaluation are those of {first.names[-1]}.")
-        else:
-            raise InputError(
-                f"{side.argument}: the same side as {first.argument}: one model, one evaluation. Give another."
-            )
+        for side in _sides_of(argument, root, notes, alone=len(arguments) == 1):
+            whose, first = seen.setdefault(side.made, (place, side))
+            if first is side:
+                continue
+            if whose != place:
+                raise InputError(
+                    f"{side.argument}: the same side as {first.argument}: one model, one evaluation. Give another."
+                )
+            # Runs of a sweep whose settings differ in what changes nothing.
+            notes.append(f"{side.argument} is left out: its model and evaluation are those of {first.argument}.")
+    kept = [side for _, side in seen.values()]
     if len(kept) < 2:
         raise InputError(f"{', '.join(arguments)}: one side only. Give a second run, sweep or model to compare with.")
     return kept, notes + [f"{side.names[0]}: {note}" for side in kept for note in side.notes]
@@ -121,8 +118,7 @@ def _of_sweep(
         short = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
         suffix = f":{model}" if model else ""
         names = (f"{short}{suffix}", f"#{one} {short}{suffix}", f"{place.name}#{one}{suffix}", f"{place}#{one}{suffix}")
-        own = argument if number is None else f"{place}#{one}{suffix}"
-        sides.append(dataclasses.replace(side, argument=own, names=names if short else names[2:]))
+        sides.append(dataclasses.replace(side, argument=names[-1], names=names if short else names[2:]))
     if not sides:
         raise InputError(f"{argument}: no run of this sweep is finished. Run its command again.")
     return sides
