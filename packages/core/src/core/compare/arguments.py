@@ -95,7 +95,7 @@ def _of_sweep(
     path = place / "sweep.json"
     try:
         runs = [
-            (int(run["number"]), _fate(run), place / str(run["directory"]), dict(run["values"]))
+            (int(run["number"]), _fate(run), place / str(run.get("directory") or ""), dict(run["values"]))
             for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
