@@ -7,7 +7,7 @@ from typing import Any
 
 from core import catalog
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS, SEVERAL_GROUPS
+from core.kinds import APPENDED_GROUPS, COMMAND_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS, SEVERAL_GROUPS
 from core.overrides import OVERRIDE
 from core.registry import Registry
 from core.run_config import RunConfig
@@ -91,6 +91,9 @@ def _refuse_unknown(override: str, prefix: str, key: str, options: Mapping[str, 
     """Refuse a key whose first part is no group and no setting of a run, and what no run can be without."""
     first = key.replace("@", ".").replace("/", ".").partition(".")[0]
     groups = (*GROUPS, *RUN_GROUPS)
+    if key in COMMAND_GROUPS:
+        name = override.partition("=")[2] or "<name>"
+        raise ConfigError(f"{override}: a command of its own takes it: python -m {COMMAND_GROUPS[key]} {name}")
     if first not in root_settings() and first not in groups:
         known = [*root_settings(), *(f"{_sign(group)}{group}" for group in groups)]
         raise ConfigError(f"{key}: unknown key.{nearest(first, known)} Known keys: {', '.join(known)}.")

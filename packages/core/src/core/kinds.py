@@ -117,6 +117,8 @@ DEFAULT_GROUPS = tuple(kind.group for kind in KINDS if kind.group is not None an
 """Groups in the root's defaults list: an override replaces the option."""
 RUN_GROUPS = ("experiment", "hardware")
 """Groups of settings of a whole run; their options choose nothing that is registered."""
+COMMAND_GROUPS = {"study": "core.study"}
+"""Groups whose options no run takes: each is for a command of its own."""
 APPENDED_GROUPS = (*(group for group, kind in GROUPS.items() if kind.default is None), *RUN_GROUPS)
 """Groups that a user appends."""
 SEVERAL_GROUPS = ("data", "posttrain", *RUN_GROUPS)
