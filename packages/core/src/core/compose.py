@@ -104,6 +104,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     choices.refuse_unclear(overrides, options)
     normalised = [part for override in overrides for part in choices.normalise(override, options, registry)]
     choices.refuse_chosen_twice(overrides)
+    choices.refuse_dropped(overrides)
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     _store_root()
@@ -124,6 +125,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         effect.let_size_win(config, ROOT, normalised, registry)
         effect.let_source_win(config, ROOT, normalised)
         effect.let_list_win(config, ROOT, normalised, keys)
+    choices.leave_out(config, overrides)
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)
     return config

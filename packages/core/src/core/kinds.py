@@ -31,6 +31,8 @@ class Kind:
     """Option that a run takes unless another is chosen."""
     optional: bool = True
     """Whether a run can do without the group's default; the option may then be of a package that is not installed."""
+    can_be_dropped: bool = False
+    """Whether ``~<group>`` leaves its work out of a run."""
     base: type | None = None
     """Base class of what is registered, where its module is light enough for planning."""
     config_base: type | None = None
@@ -99,6 +101,7 @@ KINDS = (
         base=interfaces.Stage,
         group="eval",
         default="embedded",
+        can_be_dropped=True,
         template=Template(
             name="eval",
             about="an evaluation of the trained model",
