@@ -76,7 +76,12 @@ def test_an_evaluation_can_be_left_out(registry, workdir, toy, dropped):
     (workdir / "hydra_conf/experiment/with.yaml").write_text("# @package _global_\neval: {name: judge, steps: 3}\n")
     (workdir / "hydra_conf/experiment/without.yaml").write_text("# @package _global_\neval: null\n")
     without_choice = [override for override in toy if not override.startswith("eval=")]
-    for overrides in ([dropped], ["+experiment=with", dropped], ["+experiment=without"], ["+posttrain=polish", dropped]):
+    for overrides in (
+        [dropped],
+        ["+experiment=with", dropped],
+        ["+experiment=without"],
+        ["+posttrain=polish", dropped],
+    ):
         config = compose.compose([*without_choice, *overrides], registry)
         assert "eval" not in {stage.folder for stage in graph.build(config, registry)}
         assert "\neval: null" in show_config.render(config, registry)

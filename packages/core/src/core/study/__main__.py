@@ -12,6 +12,7 @@ runs.
 """
 
 import sys
+import time
 from collections.abc import Sequence
 
 from core import cli, discovery, writing
@@ -43,17 +44,49 @@ def _main(arguments: Sequence[str] | None) -> int:
     folder, shared = _folder(name, study, shared)
     planned = plan_runs(plan.points(study, shared), registry, folder)
     plan.check(study, planned)
-    said = tuple(sys.argv[1:] if arguments is None else arguments)
+    said, started = tuple(sys.argv[1:] if arguments is None else arguments), time.time()
     sweep = carry_out.carry_out(
         planned, folder, name=name, arguments=said, registry=registry, plugin_files=tuple(options.plugin)
     )
     found = verdict.judge(name, study, shared, sweep) | {"sweep": str(folder / carry_out.NAME)}
+    found["made"] = circumstances.describe(said, started, registry.versions(), "core.study")
     writing.write_json(folder / verdict.NAME, found)
     print()
     for line in say.lines(found):
         print(cli.printable(line))
     print(f"study: {_page(registry, found, folder)}")
     return 0 if all(row["status"] == "finished" for row in sweep["runs"]) else 1
+
+
+def _folder(name: str, study: StudyConfig, shared: Sequence[str]) -> tuple[Path, list[str]]:
+    """Return the folder of the study, and the overrides that are not about it.
+
+    The folder's name has a digest of what the runs are, so that the same command comes back to the same folder.
+    """
+    places = [override for override in shared if key_of(override) == "run_dir"]
+    others = [override for override in shared if override not in places]
+    if places and (place := places[-1].partition("=")[2].strip("'\"")):
+        return Path(home_written_out(place)).resolve(), others
+    digest = store.digest({"runs": [point.overrides for point in plan.points(study, others)]})[:8]
+    return Path("runs", f"{names.shorten(name)}-study-{digest}").resolve(), others
+
+
+def _page(registry: Registry, found: Mapping[str, Any], folder: Path) -> str:
+    """Return the page of the study, or what lies there where nothing makes pages."""
+    try:
+        return str(pages.make(registry, "study", found, folder / PAGE))
+    except MissingPluginError:
+        return f"{folder / verdict.NAME} (a page for people comes with {pages.HOW})"
+
+
+def _complete(prefix: str, parsed_args: argparse.Namespace, **more: Any) -> list[str]:
+    """Return what a word can become: a study or one of its settings, or what a run's can."""
+    words = [f"{field}=" for field in find.FIELDS]
+    try:
+        words += [name for name, _ in find.listed(discovery.load(parsed_args.plugin or ()))]
+    except UserError:
+        return []
+    return [word for word in words if word.startswith(prefix)] + completion.settings(prefix, parsed_args, **more)
 
 
 if __name__ == "__main__":
