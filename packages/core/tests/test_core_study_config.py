@@ -134,5 +134,5 @@ def test_a_misspelt_setting_of_the_study_is_no_override_of_the_runs():
 def test_core_run_says_which_command_takes_a_study(registry):
     from core import compose
 
-    with pytest.raises(ConfigError, match="python -m core.study mine"):
+    with pytest.raises(ConfigError, match=r"python -m core\.study mine"):
         compose.compose(["+study=mine"], registry)

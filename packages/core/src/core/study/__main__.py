@@ -11,13 +11,20 @@ runs finished is reused: with more seeds only the new ones are run. run_dir=<dir
 runs.
 """
 
+import argparse
+import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from core import cli, discovery, writing
+from core import circumstances, cli, completion, discovery, names, pages, store, writing
+from core.errors import MissingPluginError, UserError
+from core.registry import Registry
 from core.study import find, plan, say, statistics, verdict
 from core.sweep import carry_out
+from core.sweep.plan import Planned, launcher_of
 from core.sweep.plan import plan as plan_runs
 
 PAGE = "study.html"
@@ -41,12 +48,18 @@ def _main(arguments: Sequence[str] | None) -> int:
     name, study = find.load(given, own, registry)
     find.check_shared(shared)
     statistics.require()
-    folder, shared = _folder(name, study, shared)
-    planned = plan_runs(plan.points(study, shared), registry, folder)
+    planned = plan_runs(plan.points(study, shared), registry, Path())
     plan.check(study, planned)
+    folder = _folder(name, planned)
     said, started = tuple(sys.argv[1:] if arguments is None else arguments), time.time()
     sweep = carry_out.carry_out(
-        planned, folder, name=name, arguments=said, registry=registry, plugin_files=tuple(options.plugin)
+        [dataclasses.replace(run, directory=folder / run.directory) for run in planned],
+        folder,
+        name=name,
+        arguments=said,
+        registry=registry,
+        plugin_files=tuple(options.plugin),
+        launcher=launcher_of(planned, registry),
     )
     found = verdict.judge(name, study, shared, sweep) | {"sweep": str(folder / carry_out.NAME)}
     found["made"] = circumstances.describe(said, started, registry.versions(), "core.study")
@@ -58,17 +71,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 0 if all(row["status"] == "finished" for row in sweep["runs"]) else 1
 
 
-def _folder(name: str, study: StudyConfig, shared: Sequence[str]) -> tuple[Path, list[str]]:
-    """Return the folder of the study, and the overrides that are not about it.
-
-    The folder's name has a digest of what the runs are, so that the same command comes back to the same folder.
-    """
-    places = [override for override in shared if key_of(override) == "run_dir"]
-    others = [override for override in shared if override not in places]
-    if places and (place := places[-1].partition("=")[2].strip("'\"")):
-        return Path(home_written_out(place)).resolve(), others
-    digest = store.digest({"runs": [point.overrides for point in plan.points(study, others)]})[:8]
-    return Path("runs", f"{names.shorten(name)}-study-{digest}").resolve(), others
+def _folder(name: str, planned: Sequence[Planned]) -> Path:
+    """Return the folder of a study, named by what its runs are: the same command comes back to the same folder."""
+    given = planned[0].config["run_dir"]
+    if given:
+        return Path(str(given)).resolve()
+    made = sorted(str(artifact) for run in planned for artifact in run.artifacts)
+    return Path("runs", f"{names.shorten(name)}-study-{store.digest({'runs': made})[:8]}").resolve()
 
 
 def _page(registry: Registry, found: Mapping[str, Any], folder: Path) -> str:

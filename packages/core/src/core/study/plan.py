@@ -1,7 +1,6 @@
 """The runs of a study, and what can be known to be wrong with them before any work."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from core.choices import key_of
 from core.errors import ConfigError, nearest
@@ -41,32 +40,18 @@ def overrides_of(study: StudyConfig, arm: str, shared: Sequence[str] = ()) -> tu
 
 
 def check(study: StudyConfig, planned: Sequence[Planned]) -> None:
-    """Refuse what compares nothing, or not what is claimed.
+    """Refuse what compares nothing, or not what is claimed; two runs that are the same are refused before.
 
     Args:
         study: The settings.
         planned: The runs, in the order of :func:`points`.
 
     Raises:
-        ConfigError: two arms or two seeds that make the same, a metric of a stage that no run has, arms that differ in
-            what must be equal.
+        ConfigError: a metric of a stage that a run does not have, arms that differ in what must be equal.
     """
     runs = {(run.point.values[ARM], run.point.values[study.seed_key]): run for run in planned}
-    first, second = (str(seed) for seed in study.all_seeds[:2])
-    made = {arm: _made(runs[arm, first]) for arm in study.arms}
+    first = str(study.all_seeds[0])
     for arm in study.arms:
-        if _made(runs[arm, second]) == made[arm]:
-            raise ConfigError(
-                f"seed_key={study.seed_key}: changes nothing that the arm {arm} makes. Name the seed of a stage that "
-                "has one, such as pretrain.seed, or seed."
-            )
-    for arm in study.arms:
-        same = next(other for other in study.arms if made[other] == made[arm])
-        if same != arm:
-            raise ConfigError(
-                f"arms.{arm}: makes the same as arms.{same}: what they differ in changes no result. Two arms must "
-                "differ."
-            )
         _check_metric(study.metric, runs[arm, first].stages, arm)
     check_equal(study, {arm: known(runs[arm, first].stages) for arm in study.arms})
 
@@ -106,10 +91,6 @@ def check_equal(study: StudyConfig, arms: Mapping[str, Mapping[str, float]]) -> 
                     f"equal.{metric}={share:g}: {arm} has {value:,.10g} and {study.control} {reference:,.10g}, "
                     f"{apart:.2%} apart. Change an arm, or the share."
                 )
-
-
-def _made(run: Planned) -> tuple[Any, ...]:
-    return tuple(sorted((spec.folder, spec.digest) for spec in run.stages))
 
 
 def _check_metric(metric: str, stages: Sequence[StageSpec], arm: str) -> None:

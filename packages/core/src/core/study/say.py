@@ -13,10 +13,8 @@ def lines(study: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines: claim, arms, comparisons, notes, verdict."""
     seeds = len(study["arms"][0]["runs"])
     yield f"claim    {study['claim']}"
-    yield (
-        f"test     {study['metric']}, {study['direction']} is better; {seeds} seeds, {TESTS[study['test']]}, one-sided, "
-        f"alpha {study['alpha']:g}"
-    )
+    better = f"{study['metric']}, {study['direction']} is better"
+    yield f"test     {better}; {seeds} seeds, {TESTS[study['test']]}, one-sided, alpha {study['alpha']:g}"
     width = max(len(arm["name"]) for arm in study["arms"])
     for arm in study["arms"]:
         role = "control" if arm["name"] == study["control"] else "arm"
@@ -44,4 +42,5 @@ def _equal(arm: Mapping[str, Any]) -> str:
 def _compared(row: Mapping[str, Any], comparisons: int) -> str:
     effect = "" if row["effect_size"] is None else f", effect size {row['effect_size']:.2f}"
     adjusted = f", {p_text(row['p_adjusted'])} for {comparisons} arms" if comparisons > 1 else ""
-    return f"{row['mean_difference']:+.4g}, 95 % {row['low']:.4g} to {row['high']:.4g}{effect}, {p_text(row['p'])}{adjusted}"
+    interval = f"{row['mean_difference']:+.4g}, 95 % {row['low']:.4g} to {row['high']:.4g}"
+    return f"{interval}{effect}, {p_text(row['p'])}{adjusted}"
