@@ -23,7 +23,7 @@ report      eval                 ``results.json``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,9 @@ class Job:
     """The stage that does the work, with its settings, for a process that is told of both."""
     record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What the artifact's manifest says beside the outcome, such as its identity; empty where no artifact is made."""
+    kept: MutableMapping[str, Any] | None = None
+    """What the process holds from one job to the next; None: it ends with this job. See :meth:`Stage.shares_process`.
+    """
     progress: ProgressWriter = dataclasses.field(default_factory=ProgressWriter)
     """``job.progress(done, total, unit="steps", note="loss 4.2")`` moves the bar that the user sees."""
 
@@ -138,6 +141,16 @@ class Stage(ABC):
     def environment(self) -> dict[str, str]:
         """Return variables that must be set before the stage's process starts: allocator, threads, engine switches."""
         return {}
+
+    def shares_process(self, job: Job) -> str | None:
+        """Return what the stage's process holds that the same stage of another run can use, such as an engine with its
+        model; None: the process ends with the job.
+
+        Jobs that follow one another with the same answer, environment and plugin files are done in one process, which
+        passes ``job.kept`` on. The results must be those of a process of its own, byte for byte: what a job changes
+        beside ``job.kept[...]`` (counters, callbacks, seeds) is set anew at the beginning of each.
+        """
+        return None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: "Tokenizer") -> None:
         """Refuse what would end a trainer, posttrainer or evaluator after the work before it; imports no engine.

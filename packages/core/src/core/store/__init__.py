@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,24 @@ def lock(folder: Path, used: str = "being made", setting: str = "store", run: st
         file.write(str(os.getpid()) + (f", {run}" if run else ""))
         file.flush()
         yield
+
+
+@contextlib.contextmanager
+def waiting_lock(folder: Path, every: float = 0.5) -> Iterator[None]:
+    """Hold an artifact, after whoever holds it now: what they make is then finished, or can be gone on with.
+
+    Args:
+        every: Seconds between two looks.
+    """
+    while True:
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(lock(folder))
+            except ArtifactError:
+                time.sleep(every)
+                continue
+            yield
+            return
 
 
 def is_locked(artifact: Path) -> bool:
