@@ -60,6 +60,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         registry=registry,
         plugin_files=tuple(options.plugin),
         launcher=launcher_of(planned, registry),
+        module="core.study",
     )
     found = verdict.judge(name, study, shared, sweep) | {"sweep": str(folder / carry_out.NAME)}
     found["made"] = circumstances.describe(said, started, registry.versions(), "core.study")
@@ -68,7 +69,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     for line in say.lines(found):
         print(cli.printable(line))
     print(f"study: {_page(registry, found, folder)}")
-    return 0 if all(row["status"] == "finished" for row in sweep["runs"]) else 1
+    return 0 if carry_out.all_finished(sweep) else 1
 
 
 def _folder(name: str, planned: Sequence[Planned]) -> Path:

@@ -1,0 +1,128 @@
+"""The command does a study with the toy plugin: planned before any work, done, judged, written, and done again."""
+
+import json
+from pathlib import Path
+
+import pytest
+from core.study import plan
+from core.study.config import StudyConfig
+
+pytest.importorskip("scipy.stats")
+STUDY = """
+claim: More steps are better.
+metric: pretrain.loss
+direction: lower
+control: few
+arms: {{few: [], many: [pretrain.steps=9]}}
+seeds: [0, 1]
+seed_key: seed
+base: [{base}]
+"""
+
+
+@pytest.fixture
+def mine(workdir, toy):
+    (workdir / "mine.yaml").write_text(STUDY.format(base=", ".join(toy)))
+    return "mine.yaml"
+
+
+def study(call, *arguments):
+    return call("study.__main__", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["arms.many=[pretrain.workers=3]"], "arm=few and arm=many: the same run twice"),
+        (["seed_key=pretrain.workers", "seeds=[1,2]"], "the same run twice"),
+        (["metric=pretrian.loss"], "metric=pretrian.loss: the arm few has no stage pretrian. Did you mean 'pretrain'?"),
+        (["metric=pretrain"], "metric=pretrain: of a stage, and what of it"),
+        (["~eval", "metric=pretrain.task.acc"], "metric=pretrain.task.acc: of an evaluation, and the arm few has none."),
+        (["arms.many=[pretrain.stepz=1]"], "pretrain.stepz: unknown key."),
+        (["seed=3"], "seed=3: the study sets seed itself."),
+        (["sees=[1,2]"], "sees=[1,2]: unknown key. Did you mean 'seeds'?"),
+        (["arms.many=[arch.hidden_size=6]", "equal.pretrain.stored_parameters=0.1"], "many has 60 and few 40, 50.00%"),
+        (["seeds=0,1"], "seeds=0,1: write a list"),
+    ],
+)
+def test_what_planning_can_know_is_said_before_any_work(call, mine, workdir, arguments, message):
+    done = study(call, mine, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (workdir / "store").exists()
+    assert not (workdir / "runs").exists()
+
+
+def test_a_study_is_done_judged_and_done_again_for_nothing(call, mine, workdir):
+    done = study(call, mine, "run_dir=out")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((workdir / "out" / "study.json").read_text())
+    sweep = json.loads(Path(found["sweep"]).read_text())
+    assert [row["values"] for row in sweep["runs"]] == [
+        {"arm": arm, "seed": seed} for seed in "01" for arm in ("few", "many")
+    ]
+    values = {(row["values"]["arm"], row["values"]["seed"]): row["metrics"]["pretrain.loss"] for row in sweep["runs"]}
+    for arm in found["arms"]:
+        assert [run["value"] for run in arm["runs"]] == [values[arm["name"], seed] for seed in "01"]
+        assert all((workdir / "out" / run["directory"] / "report.json").is_file() for run in arm["runs"])
+    for words in ("claim    More steps are better.", "verdict  ", found["sentence"], "study.json"):
+        assert words in done.stdout
+    assert found["made"]["command"].startswith("python -m core.study")
+    again = study(call, mine, "run_dir=out")
+    assert "4 of 4 runs are finished" in again.stdout
+    assert json.loads((workdir / "out" / "study.json").read_text())["comparisons"] == found["comparisons"]
+    other = study(call, mine, "metric=pretrain.los")
+    assert other.returncode == 2
+    assert "metric=pretrain.los: no run has it. Did you mean 'pretrain.loss'?" in other.stderr
+
+
+def test_a_run_that_fails_is_left_out_and_the_study_is_judged(call, mine, workdir):
+    done = study(call, mine, "run_dir=out", "arms.many=[pretrain.steps=9,'pretrain.fail=not today']")
+    assert done.returncode == 1
+    found = json.loads((workdir / "out" / "study.json").read_text())
+    assert found["verdict"] == "undecided"
+    assert "no seed has a value for both" in found["sentence"]
+    assert len(found["notes"]) == 2
+    assert "not today" in found["notes"][0]
+
+
+def test_the_folder_is_named_by_what_the_runs_are(call, mine, workdir):
+    study(call, mine, "metric=crawl.seconds")
+    study(call, mine, "metric=data.seconds", "alpha=0.01")
+    folders = [path.name for path in (workdir / "runs").iterdir() if path.is_dir()]
+    assert len(folders) == 1
+    assert folders[0].startswith("mine-study-")
+
+
+def test_without_a_name_the_studies_are_listed(call, mine, workdir):
+    (workdir / "hydra_conf" / "study").mkdir()
+    (workdir / "mine.yaml").rename(workdir / "hydra_conf" / "study" / "mine.yaml")
+    assert study(call).stdout == "mine\n    More steps are better.\n"
+    assert study(call, "mien").stderr == "error: mien: no such study. Did you mean 'mine'? There are: mine.\n"
+
+
+def test_without_scipy_the_install_command_is_said_before_any_work(call, mine, workdir, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "scipy", None)
+    done = study(call, mine)
+    assert done.returncode == 2
+    assert "Install: pip install 'smallwright-core[study]'" in done.stderr
+    assert not (workdir / "store").exists()
+
+
+def test_of_overrides_with_one_key_the_nearest_to_the_user_counts():
+    settings = StudyConfig(
+        claim="c",
+        metric="pretrain.loss",
+        direction="lower",
+        control="a",
+        seeds=(4, 2),
+        base=("+arch=tiny", "pretrain.steps=1", "pretrain.workers=1"),
+        arms={"a": ("arch=other",), "b": ("pretrain.steps=2",)},
+    )
+    made = plan.points(settings, ["pretrain.workers=3"])
+    assert [(point.values["arm"], point.overrides) for point in made[:2]] == [
+        ("a", ("arch=other", "pretrain.steps=1", "pretrain.workers=3", "pretrain.seed=4")),
+        ("b", ("+arch=tiny", "pretrain.steps=2", "pretrain.workers=3", "pretrain.seed=4")),
+    ]
+    assert [point.values["pretrain.seed"] for point in made] == ["4", "4", "2", "2"]
