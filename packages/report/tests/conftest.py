@@ -100,8 +100,14 @@ REPORT = {
                  "loglikelihoods": [-2.0, -1.0]}]}
         ],
         "answers": [
-            {"prompt": "Once </script> upon", "model": "pretrain", "decoding": "greedy", "text": "a time"},
-            {"prompt": "Once </script> upon", "model": "sft", "decoding": "sampled", "text": "another time"},
+            {"prompt": prompt, "model": model, "form": form, "decoding": decoding, "text": text, "ended": ended}
+            for prompt, model, form, decoding, text, ended in (
+                ("Once </script> upon", "pretrain", "text", "greedy", "a time", False),
+                ("Once </script> upon", "pretrain", "text", "sampled", "", True),
+                ("Once </script> upon", "sft", "chat", "greedy", "<b>a</b> clear \ufffd answer " * 12, True),
+                ("Once </script> upon", "sft", "chat", "sampled", "another time", True),
+                ("x" * 200, "pretrain", "text", "greedy", "y" * 200, False),
+            )
         ],
     },
     "costs": {

@@ -16,7 +16,8 @@ tokens      packer               ``train.bin`` and ``validation.bin`` (little-en
                                  ``meta.json`` (:class:`TokensMeta`)
 model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer, model card),
             posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
-report      eval                 ``results.json``
+report      eval                 ``results.json``; for readers ``samples.jsonl`` and ``answers.jsonl``, see
+                                 :mod:`core.answers`
 =========== ==================== =====================================================================================
 """
 

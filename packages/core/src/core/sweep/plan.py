@@ -59,7 +59,8 @@ def plan(points: Sequence[Point], registry: Registry, folder: Path | None = None
             planned.append(plan_one(point, number, registry))
         except UserError as error:
             of = f" (run {number:,} of {len(points):,}: {point.label()})" if len(points) > 1 else ""
-            raise type(error)(f"{error}{of}") from error
+            kind = next(one for one in type(error).__mro__ if one.__module__ == UserError.__module__)
+            raise kind(f"{error}{of}") from error
     observers.settings(planned[0].config.get("observers"), registry)
     _refuse_same(planned)
     folder = folder or _folder(planned)
@@ -172,7 +173,10 @@ def _folder(planned: Sequence[Planned]) -> Path:
 
 def _directory_name(run: Planned) -> str:
     """Return a name that a person can read, and that stays when runs are added to the sweep."""
-    parts = [f"{key.rpartition('.')[2]}-{value}" for key, value in run.point.values.items()]
+    keys = [key.rpartition(".")[2] for key in run.point.values]
+    if len(set(keys)) < len(keys):
+        keys = list(run.point.values)
+    parts = [f"{key}-{value}" for key, value in zip(keys, run.point.values.values(), strict=True)]
     readable = re.sub(r"[^\w.+-]+", "_", "-".join(parts)).strip("._-")[:80]
     return "-".join(filter(None, [readable, store.digest({"run": _identity(run)})[:8]]))
 

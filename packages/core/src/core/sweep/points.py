@@ -94,14 +94,15 @@ def expand(
         raise ConfigError(f"--samples {samples}: {why}")
     if intervals and samples is None:
         raise ConfigError(f"{intervals[0].written}: an interval has no number of values. Draw some: --samples 10.")
-    drawn = _draw(intervals, samples or 0, seed)
     free = [[(axis, value) for value in axis.values] for axis in axes if axis.values is not None]
-    count = math.prod(map(len, free)) * (len(drawn) if intervals else 1)
+    count = math.prod(map(len, free)) * (samples or 1)
     if count > most:
         asked = " ".join(axis.written for axis in axes if axis.swept)
+        least = "at least " if any(len(values) >= COUNTED for values in free) else ""
         raise ConfigError(
-            f"{asked}: {count:,} runs, more than {most:,}. Take fewer, or allow them: --max-runs {count}."
+            f"{asked}: {least}{count:,} runs, more than {most:,}. Take fewer, or allow them: --max-runs {count}."
         )
+    drawn = _draw(intervals, samples or 0, seed)
     place = sum(axis.values is not None for axis in axes[: axes.index(intervals[0])]) if intervals else len(free)
     before, behind = (list(itertools.product(*part)) for part in (free[:place], free[place:]))
     return [
