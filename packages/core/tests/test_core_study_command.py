@@ -1,17 +1,22 @@
 """The command does a study with the toy plugin: planned before any work, done, judged, written, and done again."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from core.study import plan
+from core.study.__main__ import _folder
 from core.study.config import StudyConfig
+from core.sweep.plan import plan as plan_runs
+from core.sweep.points import Point
 
 pytest.importorskip("scipy.stats")
 STUDY = """
 claim: More steps are better.
-metric: pretrain.loss
-direction: lower
+metric: pretrain.tokens
+direction: higher
 control: few
 arms: {{few: [], many: [pretrain.steps=9]}}
 seeds: [0, 1]
@@ -54,56 +59,57 @@ def test_what_planning_can_know_is_said_before_any_work(call, mine, workdir, arg
     assert not (workdir / "runs").exists()
 
 
-def test_a_study_is_done_judged_and_done_again_for_nothing(call, mine, workdir):
-    done = study(call, mine, "run_dir=out")
-    assert done.returncode == 0, done.stderr
+def test_a_study_is_done_and_judged_without_the_runs_that_fail_and_done_again_for_nothing(call, mine, workdir):
+    words = [mine, "run_dir=out", "arms.none=[pretrain.steps=8,pretrain.fail=user]", "~eval", "data.source.files=1"]
+    done = study(call, *words)
+    assert done.returncode == 1, "a run failed"
     found = json.loads((workdir / "out" / "study.json").read_text())
     sweep = json.loads(Path(found["sweep"]).read_text())
     assert [row["values"] for row in sweep["runs"]] == [
-        {"arm": arm, "seed": seed} for seed in "01" for arm in ("few", "many")
+        {"arm": arm, "seed": seed} for seed in "01" for arm in ("few", "many", "none")
     ]
-    values = {(row["values"]["arm"], row["values"]["seed"]): row["metrics"]["pretrain.loss"] for row in sweep["runs"]}
-    for arm in found["arms"]:
-        assert [run["value"] for run in arm["runs"]] == [values[arm["name"], seed] for seed in "01"]
-        assert all((workdir / "out" / run["directory"] / "report.json").is_file() for run in arm["runs"])
-    for words in ("claim    More steps are better.", "verdict  ", found["sentence"], "study.json"):
-        assert words in done.stdout
-    assert found["made"]["command"].startswith("python -m core.study")
-    again = study(call, mine, "run_dir=out")
+    values = {arm["name"]: [run["value"] for run in arm["runs"]] for arm in found["arms"]}
+    assert values == {"few": [500, 500], "many": [900, 900], "none": [None, None]}
+    for run in found["arms"][0]["runs"]:
+        assert (workdir / "out" / run["directory"] / "report.json").is_file()
+    assert [row["verdict"] for row in found["comparisons"]] == ["undecided", "undecided"]
+    assert "400 (95 % interval of the difference 400 to 400, p = 0.250, 2 seeds); 6 seeds" in found["sentence"]
+    assert "none against few: no seed has a value for both" in found["sentence"]
+    assert "none at seed 0 is left out, and its pair with it: stage pretrain failed: the input is bad" in found["notes"][0]
+    for said in ("claim    More steps are better.", f"verdict  {found['sentence']}", "out/study.json"):
+        assert said in done.stdout
+    assert found["made"]["command"] == f"python -m core.study --plugin toy_plugin.py {shlex.join(words)}"
+    again = study(call, *words[:2], *words[3:])
+    assert (again.returncode, again.stderr) == (0, "")
     assert "4 of 4 runs are finished" in again.stdout
-    assert json.loads((workdir / "out" / "study.json").read_text())["comparisons"] == found["comparisons"]
-    other = study(call, mine, "metric=pretrain.los")
+    other = study(call, *words[:2], *words[3:], "metric=pretrain.token")
     assert other.returncode == 2
-    assert "metric=pretrain.los: no run has it. Did you mean 'pretrain.loss'?" in other.stderr
+    assert "metric=pretrain.token: no run has it. Did you mean 'pretrain.tokens'?" in other.stderr
 
 
-def test_a_run_that_fails_is_left_out_and_the_study_is_judged(call, mine, workdir):
-    done = study(call, mine, "run_dir=out", "arms.many=[pretrain.steps=9,'pretrain.fail=not today']")
-    assert done.returncode == 1
-    found = json.loads((workdir / "out" / "study.json").read_text())
-    assert found["verdict"] == "undecided"
-    assert "no seed has a value for both" in found["sentence"]
-    assert len(found["notes"]) == 2
-    assert "not today" in found["notes"][0]
+def test_the_folder_is_named_by_what_the_runs_are(mine, toy, registry):
+    def folder(*overrides, study="mine"):
+        points = [Point(overrides=(*toy, *overrides, f"seed={seed}"), values={}) for seed in (0, 1)]
+        return _folder(study, plan_runs(points, registry, Path()))
 
-
-def test_the_folder_is_named_by_what_the_runs_are(call, mine, workdir):
-    study(call, mine, "metric=crawl.seconds")
-    study(call, mine, "metric=data.seconds", "alpha=0.01")
-    folders = [path.name for path in (workdir / "runs").iterdir() if path.is_dir()]
-    assert len(folders) == 1
-    assert folders[0].startswith("mine-study-")
+    assert folder().parent == Path("runs").resolve()
+    assert folder().name.startswith("mine-study-")
+    assert folder() == folder("pretrain.workers=3", "name=x") != folder("pretrain.steps=9")
+    assert folder("run_dir=out") == Path("out").resolve()
 
 
 def test_without_a_name_the_studies_are_listed(call, mine, workdir):
     (workdir / "hydra_conf" / "study").mkdir()
     (workdir / "mine.yaml").rename(workdir / "hydra_conf" / "study" / "mine.yaml")
     assert study(call).stdout == "mine\n    More steps are better.\n"
-    assert study(call, "mien").stderr == "error: mien: no such study. Did you mean 'mine'? There are: mine.\n"
+    assert study(call, "mien").stderr == (
+        "error: mien: no such study. Did you mean 'mine'? There are: mine. See what is installed: python -m "
+        "core.plugins\n"
+    )
 
 
 def test_without_scipy_the_install_command_is_said_before_any_work(call, mine, workdir, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     done = study(call, mine)
     assert done.returncode == 2
     assert "Install: pip install 'smallwright-core[study]'" in done.stderr
