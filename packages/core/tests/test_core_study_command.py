@@ -42,7 +42,10 @@ def study(call, *arguments):
         (["seed_key=pretrain.workers", "seeds=[1,2]"], "the same run twice"),
         (["metric=pretrian.loss"], "metric=pretrian.loss: the arm few has no stage pretrian. Did you mean 'pretrain'?"),
         (["metric=pretrain"], "metric=pretrain: of a stage, and what of it"),
-        (["~eval", "metric=pretrain.task.acc"], "metric=pretrain.task.acc: of an evaluation, and the arm few has none."),
+        (
+            ["~eval", "metric=pretrain.task.acc"],
+            "metric=pretrain.task.acc: of an evaluation, and the arm few has none.",
+        ),
         (["arms.many=[pretrain.stepz=1]"], "pretrain.stepz: unknown key."),
         (["seed=3"], "seed=3: the study sets seed itself."),
         (["sees=[1,2]"], "sees=[1,2]: unknown key. Did you mean 'seeds'?"),
@@ -75,7 +78,9 @@ def test_a_study_is_done_and_judged_without_the_runs_that_fail_and_done_again_fo
     assert [row["verdict"] for row in found["comparisons"]] == ["undecided", "undecided"]
     assert "400 (95 % interval of the difference 400 to 400, p = 0.250, 2 seeds); 6 seeds" in found["sentence"]
     assert "none against few: no seed has a value for both" in found["sentence"]
-    assert "none at seed 0 is left out, and its pair with it: stage pretrain failed: the input is bad" in found["notes"][0]
+    assert (
+        "none at seed 0 is left out, and its pair with it: stage pretrain failed: the input is bad" in found["notes"][0]
+    )
     for said in ("claim    More steps are better.", f"verdict  {found['sentence']}", "out/study.json"):
         assert said in done.stdout
     assert found["made"]["command"] == f"python -m core.study --plugin toy_plugin.py {shlex.join(words)}"

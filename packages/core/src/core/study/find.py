@@ -115,8 +115,10 @@ def _set(values: dict[str, Any], argument: str) -> None:
     """Set ``key=value``, or ``key.name=value`` of a mapping, whose names may have dots."""
     key, assigned, text = argument.lstrip("+").partition("=")
     try:
-        value = OmegaConf.to_container(OmegaConf.create(f"value: {text}"))["value"] if assigned else None
-    except (YAMLError, OmegaConfBaseException, TypeError, KeyError) as error:
+        read = OmegaConf.to_container(OmegaConf.create(f"value: {text}"))
+        assert isinstance(read, dict)
+        value = read["value"]
+    except (YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{argument}: cannot read the value as YAML.") from error
     if not assigned or argument.startswith("~"):
         raise ConfigError(f"{argument}: write {key.lstrip('~')}=<value>.")
