@@ -4,13 +4,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from core.study import plan
 from core.study.__main__ import _folder
 from core.study.config import StudyConfig
-from core.sweep.plan import plan as plan_runs
-from core.sweep.points import Point
 
 pytest.importorskip("scipy.stats")
 STUDY = """
@@ -20,7 +19,6 @@ direction: higher
 control: few
 arms: {{few: [], many: [pretrain.steps=9]}}
 seeds: [0, 1]
-seed_key: seed
 base: [{base}]
 """
 
@@ -47,7 +45,7 @@ def study(call, *arguments):
             "metric=pretrain.task.acc: of an evaluation, and the arm few has none.",
         ),
         (["arms.many=[pretrain.stepz=1]"], "pretrain.stepz: unknown key."),
-        (["seed=3"], "seed=3: the study sets seed itself."),
+        (["pretrain.seed=3"], "pretrain.seed=3: the study sets pretrain.seed itself."),
         (["sees=[1,2]"], "sees=[1,2]: unknown key. Did you mean 'seeds'?"),
         (["arms.many=[arch.hidden_size=6]", "equal.pretrain.stored_parameters=0.1"], "many has 60 and few 40, 50.00%"),
         (["seeds=0,1"], "seeds=0,1: write a list"),
@@ -62,14 +60,14 @@ def test_what_planning_can_know_is_said_before_any_work(call, mine, workdir, arg
     assert not (workdir / "runs").exists()
 
 
-def test_a_study_is_done_and_judged_without_the_runs_that_fail_and_done_again_for_nothing(call, mine, workdir):
+def test_a_study_is_judged_without_the_runs_that_fail_and_done_again_for_nothing(call, mine, workdir):
     words = [mine, "run_dir=out", "arms.none=[pretrain.steps=8,pretrain.fail=user]", "~eval", "data.source.files=1"]
     done = study(call, *words)
     assert done.returncode == 1, "a run failed"
     found = json.loads((workdir / "out" / "study.json").read_text())
     sweep = json.loads(Path(found["sweep"]).read_text())
     assert [row["values"] for row in sweep["runs"]] == [
-        {"arm": arm, "seed": seed} for seed in "01" for arm in ("few", "many", "none")
+        {"arm": arm, "pretrain.seed": seed} for seed in "01" for arm in ("few", "many", "none")
     ]
     values = {arm["name"]: [run["value"] for run in arm["runs"]] for arm in found["arms"]}
     assert values == {"few": [500, 500], "many": [900, 900], "none": [None, None]}
@@ -92,15 +90,15 @@ def test_a_study_is_done_and_judged_without_the_runs_that_fail_and_done_again_fo
     assert "metric=pretrain.token: no run has it. Did you mean 'pretrain.tokens'?" in other.stderr
 
 
-def test_the_folder_is_named_by_what_the_runs_are(mine, toy, registry):
-    def folder(*overrides, study="mine"):
-        points = [Point(overrides=(*toy, *overrides, f"seed={seed}"), values={}) for seed in (0, 1)]
-        return _folder(study, plan_runs(points, registry, Path()))
+def test_the_folder_is_named_by_what_the_runs_make(workdir):
+    def folder(*artifacts, run_dir=None):
+        runs = [SimpleNamespace(config={"run_dir": run_dir}, artifacts=(Path("data"), Path(one))) for one in artifacts]
+        return _folder("mine", runs)
 
-    assert folder().parent == Path("runs").resolve()
-    assert folder().name.startswith("mine-study-")
-    assert folder() == folder("pretrain.workers=3", "name=x") != folder("pretrain.steps=9")
-    assert folder("run_dir=out") == Path("out").resolve()
+    assert folder("a", "b").parent == workdir / "runs"
+    assert folder("a", "b").name.startswith("mine-study-")
+    assert folder("a", "b") == folder("b", "a") != folder("a", "c")
+    assert folder("a", run_dir="out") == workdir / "out"
 
 
 def test_without_a_name_the_studies_are_listed(call, mine, workdir):
