@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from smallwright_report import page, run_page
+from smallwright_report import compare_page, page, run_page, study_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
@@ -33,10 +33,10 @@ def address(tmp_path_factory, example):
 
 @pytest.fixture
 def shown(browser, address):
-    """Open the page; everything that is folded is opened, and every chart drawn."""
+    """Open the page, or another; everything that is folded is opened, and every chart drawn."""
     contexts = []
 
-    def show(size):
+    def show(size, address=address):
         width, height = SIZES[size]
         contexts.append(browser.new_context(viewport={"width": width, "height": height}))
         opened = contexts[-1].new_page()
@@ -97,6 +97,30 @@ def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, 
         opened.screenshot(path=picture, full_page=True)
         assert picture.stat().st_size > 50_000
     assert colours[0] != colours[1], "charts in the colours of the page"
+    assert opened.said == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_comparison_runs_out_nowhere_and_every_chart_of_it_has_marks(shown, comparison, size, tmp_path):
+    path = page.write(tmp_path / "compare.html", compare_page.render(comparison))
+    opened = shown(size, path.as_uri())
+    assert opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert opened.evaluate(RUNS_OUT) == []
+    charts = opened.evaluate(CHARTS)
+    assert [chart["title"].split(" in ")[0] for chart in charts] == [
+        "Differences", "Differences of nats per token", "Pretrain: training loss"]  # fmt: skip
+    assert [chart["title"] for chart in charts if not chart["marks"] or chart["labels"] < 3] == []
+    assert opened.said == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_study_runs_out_nowhere_and_every_chart_of_it_has_marks(shown, study, size, tmp_path):
+    opened = shown(size, page.write(tmp_path / "study.html", study_page.render(study)).as_uri())
+    assert opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert opened.evaluate(RUNS_OUT) == []
+    charts = opened.evaluate(CHARTS)
+    assert [chart["title"] for chart in charts] == ["By seed", "Difference"]
+    assert [chart["title"] for chart in charts if not chart["marks"] or chart["labels"] < 3] == []
     assert opened.said == []
 
 

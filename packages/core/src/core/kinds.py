@@ -68,6 +68,7 @@ KINDS = (
     Kind(name="executors", group="executor", default="local", optional=False),
     Kind(name="corpora", base=interfaces.Stage, group="data"),
     Kind(name="benchmarks"),
+    Kind(name="published_scores"),
     Kind(name="tokenizers", group="tokenizer", base=interfaces.Tokenizer, default="bpe", entry="path"),
     Kind(name="packers", group="tokens", base=interfaces.Stage, default="packed", entry="artifact"),
     Kind(

@@ -24,8 +24,8 @@ def run_finished(run: "Run") -> None:
 
 @hookimpl
 def make_page(kind: str, data: Any, path: Path) -> Path | None:
-    from smallwright_report import inspect_page, page, run_page, study_page
+    from smallwright_report import compare_page, inspect_page, page, run_page, study_page
 
-    makers = {"run": run_page.render, "inspect": inspect_page.render}
+    makers = {"run": run_page.render, "inspect": inspect_page.render, "compare": compare_page.render}
     makers["study"] = study_page.render
     return page.write(path, makers[kind](data)) if kind in makers else None
