@@ -56,9 +56,9 @@ def differences(study: Mapping[str, Any]) -> list[Chart]:
     base = alt.Chart(_values(means)).encode(y=y, tooltip=tips)
     smallest = study["study"].get("smallest")
     worth = smallest and (-smallest if study["direction"] == "lower" else smallest)
-    rules = [{"x": 0.0, "name": "no difference"}, *([{"x": worth, "name": "worth having"}] if worth else [])]
+    levels = [_level(0.0, "no difference"), *([_level(worth, "worth having", strokeDash=[5, 4])] if worth else [])]
     layers = alt.layer(
-        alt.Chart(_values(rules)).mark_rule(strokeDash=[5, 4], opacity=0.8).encode(x="x:Q", tooltip="name:N"),
+        *levels,
         base.mark_rule(strokeWidth=3, color=KEPT).encode(x="low:Q", x2="high:Q"),
         base.mark_point(filled=True, size=110, opacity=1, color=KEPT).encode(x="mean_difference:Q"),
         alt.Chart(_values(single))
@@ -67,6 +67,12 @@ def differences(study: Mapping[str, Any]) -> list[Chart]:
     )
     rows = [[row["arm"], row["mean_difference"], row["low"], row["high"]] for row in known]
     table = numbers.table(["arm", "mean difference", "95 % from", "95 % to"], rows, f"Against {study['control']}.")
-    about = "The mean difference with its 95 % interval, a tick for each seed; the dashed line is no difference."
+    about = "The mean difference with its 95 % interval, a tick for each seed, and a line at no difference."
+    about += " The dashed line is the smallest difference worth having." if worth else ""
     height = 3 * ROW * len(known) + 60
     return [Chart(title="Difference", about=about, spec=_spec(layers, height), table=table)]
+
+
+def _level(value: float, name: str, **look: Any) -> Any:
+    rows = _values([{"level": value, "name": name}])
+    return alt.Chart(rows).mark_rule(opacity=0.8, **look).encode(x="level:Q", tooltip="name:N")
