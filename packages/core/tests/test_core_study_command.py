@@ -115,7 +115,7 @@ def test_without_scipy_the_install_command_is_said_before_any_work(call, mine, w
     monkeypatch.setitem(sys.modules, "scipy", None)
     done = study(call, mine)
     assert done.returncode == 2
-    assert "Install: pip install 'smallwright-core[study]'" in done.stderr
+    assert "pip install 'smallwright-core[study]'" in done.stderr
     assert not (workdir / "store").exists()
 
 

@@ -58,13 +58,6 @@ def test_hedges_correction_has_the_values_of_his_table(n, known):
     assert statistics.hedges(n) == pytest.approx(known, abs=1e-3)
 
 
-def test_holms_correction_by_hand():
-    assert statistics.holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
-    assert statistics.holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
-    assert statistics.holm({"only": 0.2}) == {"only": 0.2}
-    assert statistics.holm({}) == {}
-
-
 @pytest.mark.parametrize("test", ["permutation", "paired_t"])
 @pytest.mark.parametrize("value", [0.0, 0.1, -2.5])
 def test_differences_that_are_one_number_give_no_nan(test, value):

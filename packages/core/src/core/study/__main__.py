@@ -22,7 +22,8 @@ from typing import Any
 from core import circumstances, cli, completion, discovery, names, pages, store, writing
 from core.errors import MissingPluginError, UserError
 from core.registry import Registry
-from core.study import find, plan, say, statistics, verdict
+from core.significance import needed
+from core.study import find, plan, say, verdict
 from core.sweep import carry_out
 from core.sweep.plan import Planned, launcher_of
 from core.sweep.plan import plan as plan_runs
@@ -47,7 +48,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     name, study = find.load(given, own, registry)
     find.check_shared(shared)
-    statistics.require()
+    needed()  # before the work that would be lost without it
     planned = plan_runs(plan.points(study, shared), registry, Path())
     plan.check(study, planned)
     folder = _folder(name, planned)

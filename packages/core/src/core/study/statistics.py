@@ -5,11 +5,10 @@ All that is not in the standard library is scipy's, which comes with the extra `
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
-from core.errors import MissingPluginError
+from core.significance import needed
 from core.study.config import least_for_permutation
 
 EXACT_UP_TO = 16
@@ -38,21 +37,6 @@ class Paired:
     """Whether all differences are the same number, so that the spread is zero and t is not defined."""
 
 
-def require() -> Any:
-    """Return ``scipy.stats``.
-
-    Raises:
-        MissingPluginError: scipy is not installed.
-    """
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise MissingPluginError(
-            f"studies need scipy, which is not installed ({error}). Install: pip install 'smallwright-core[study]'"
-        ) from error
-    return stats
-
-
 def compare(differences: Sequence[float], test: str) -> Paired:
     """Test whether the mean of differences is above zero.
 
@@ -61,7 +45,7 @@ def compare(differences: Sequence[float], test: str) -> Paired:
         test: ``permutation`` or ``paired_t``. Where all differences are the same number, t is not defined and the
             permutation test, which always is, takes its place.
     """
-    stats = require()
+    stats = needed()
     n, mean = len(differences), fmean(differences)
     spread = stdev(differences)
     largest = max(map(abs, differences))
@@ -86,7 +70,7 @@ def compare(differences: Sequence[float], test: str) -> Paired:
 
 def permutation(differences: Sequence[float]) -> float:
     """Return the share of all ways to set the signs of differences that give a mean at least as high."""
-    stats = require()
+    stats = needed()
     if not any(differences):
         return 1.0
     found = stats.permutation_test(
@@ -107,19 +91,9 @@ def hedges(n: int) -> float:
     return math.exp(math.lgamma(free / 2) - math.lgamma((free - 1) / 2)) / math.sqrt(free / 2)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p-values corrected for their number (Holm 1979): the smallest times n, the next times n - 1, ..."""
-    adjusted: dict[str, float] = {}
-    running = 0.0
-    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        running = max(running, min(1.0, (len(p_values) - place) * p))
-        adjusted[name] = running
-    return adjusted
-
-
 def power_of(n: int, effect_size: float, alpha: float) -> float:
     """Return the probability that a one-sided paired t-test of ``n`` pairs finds an effect of this size."""
-    stats = require()
+    stats = needed()
     limit = stats.t.isf(alpha, n - 1)
     return float(stats.nct.sf(limit, n - 1, abs(effect_size) * math.sqrt(n)))
 

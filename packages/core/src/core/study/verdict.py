@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from core.errors import ConfigError, InputError, nearest
+from core.significance import holm
 from core.study import plan, statistics
 from core.study.config import StudyConfig
 from core.study.statistics import Paired
@@ -49,8 +50,8 @@ def judge(name: str, study: StudyConfig, shared: Sequence[str], sweep: Mapping[s
         for arm in study.others
         if len(pairs[arm]) > 1
     }
-    adjusted = statistics.holm({arm: paired.p for arm, paired in found.items()})
-    opposite = statistics.holm({arm: paired.p_opposite for arm, paired in found.items()})
+    adjusted = dict(zip(found, holm([paired.p for paired in found.values()]), strict=True))
+    opposite = dict(zip(found, holm([paired.p_opposite for paired in found.values()]), strict=True))
     comparisons = []
     for arm in study.others:
         row: dict[str, Any] = {"arm": arm, "control": study.control, "seeds": [seed for seed, *_ in pairs[arm]]}
