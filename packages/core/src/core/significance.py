@@ -22,7 +22,7 @@ def needed() -> Any:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979), in the order given: the smallest times n, the next n - 1."""
+    """Return p-values with Holm's correction (1979), in the order given: the smallest times n, the next times n - 1."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted, least = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
