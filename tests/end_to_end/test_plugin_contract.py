@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from core import discovery, hooks, interfaces, pages
+from core.compare import published
 from core.errors import MissingPluginError
 from core.kinds import BY_NAME as KINDS
 from smallwright_testing import (
@@ -150,6 +151,13 @@ def test_register_benchmarks(documented):
     entry = documented("register_benchmarks", "benchmarks", "smallwright_word_order")
     items = [json.loads(line) for line in entry.resource().read_text().splitlines()]
     assert items
+    assert entry.config is None
+
+
+def test_register_published_scores(documented):
+    entry = documented("register_published_scores", "published_scores", "smollm2")
+    scores = published.read(entry.resource())
+    assert {"SmolLM2-135M", "SmolLM2-1.7B-Instruct"} <= {score.model for score in scores}
     assert entry.config is None
 
 

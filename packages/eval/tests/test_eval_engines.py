@@ -145,8 +145,9 @@ def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings
     return stage.run(job)
 
 
-def samples(output):
-    return [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+def samples(output, held_out=False):
+    items = [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+    return [item for item in items if (item["task"] == "validation") == held_out]
 
 
 def value(summary, task, metric):
@@ -251,6 +252,11 @@ def test_perplexity_is_the_plain_loss(root, by_transformers):
     assert value(summary, "validation", "nats_per_token") == pytest.approx(expected, abs=1e-3)
     assert value(summary, "validation", "perplexity") == pytest.approx(np.exp(expected), rel=1e-3)
     assert summary["perplexity"]["tokens"] == len(ids)
+    documents = samples(root / "transformers", held_out=True)
+    assert sum(document["metrics"]["nats"] for document in documents) == pytest.approx(total, rel=1e-3)
+    assert [document["metrics"]["tokens"] for document in documents] == np.diff(offsets).tolist()
+    hashes = {item["hash"] for item in (*by_transformers[1], *documents)}
+    assert len(hashes) == 2 * ITEMS + len(documents), "items and documents are told apart"
 
 
 def test_bytes_of_a_part_are_counted_from_its_text(root, by_transformers, tmp_path):

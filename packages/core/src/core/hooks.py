@@ -97,6 +97,15 @@ def register_benchmarks(register: Register) -> None:
 
 
 @hookspec
+def register_published_scores(register: Register) -> None:
+    """Name files of scores that others published, which ``core.compare`` lays beside ours.
+
+    Target: ``"package:relative/path.yaml"``, a resource inside the package as :mod:`core.compare.published` describes
+    it; no config.
+    """
+
+
+@hookspec
 def register_tokenizers(register: Register) -> None:
     """Name builders of a Hugging Face tokenizer directory from a corpus.
 

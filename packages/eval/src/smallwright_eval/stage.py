@@ -186,8 +186,8 @@ class _Evaluation:
     def _ask_held_out(self) -> dict[str, Any]:
         lm = self._started()
         vocab_size = json.loads((self.model / "config.json").read_text())["vocab_size"]
-        measured = heldout.measure(lm, self.held_out, vocab_size)
-        return {"rows": heldout.rows(measured, vocab_size), "samples": [], "perplexity": measured}
+        measured, samples = heldout.measure(lm, self.held_out, vocab_size)
+        return {"rows": heldout.rows(measured, vocab_size), "samples": samples, "perplexity": measured}
 
     def _ask_prompts(self) -> dict[str, Any]:
         lm = self._started()
