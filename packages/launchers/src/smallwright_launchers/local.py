@@ -35,6 +35,7 @@ class LocalLauncher(Launcher):
         """See :meth:`core.interfaces.Launcher.launch`."""
         free = divide(self.config)
         waiting, running = list(tasks), list[_Running]()
+        print(f"local: {len(tasks)} tasks, {len(free)} at a time, {free[0].words()}", flush=True)
         try:
             while waiting or running:
                 open_names = {task.name for task in waiting} | {one.task.name for one in running}

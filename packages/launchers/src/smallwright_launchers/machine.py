@@ -22,6 +22,12 @@ class Share:
     gpus: tuple[str, ...] | None
     """As ``CUDA_VISIBLE_DEVICES`` names them; None: the machine has none, and the variable is left as it is."""
 
+    def words(self) -> str:
+        """Return it for people: ``with 4 cores and 1 GPU each``."""
+        parts = [f"{len(self.cores)} core{'s' if len(self.cores) > 1 else ''}"]
+        parts += [f"{len(self.gpus)} GPU{'s' if len(self.gpus) > 1 else ''}"] if self.gpus else []
+        return f"with {' and '.join(parts)} each"
+
     def environment(self) -> dict[str, str]:
         """Return the variables of a task: its GPUs, and no more threads than it has cores, or than the user wants."""
         made = {}
