@@ -264,7 +264,7 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
         # A finished artifact is only read: no lock, so that many runs can share one, also where nobody may write.
         manifest = store.read_manifest(artifact)
         if manifest is None:
-            with store.waiting_lock(artifact) if work.waits else store.lock(artifact):
+            with _held(spec, artifact, waits=work.waits):
                 manifest = store.read_manifest(artifact)  # another run may have finished it a moment ago
                 if manifest is None:
                     job = spec.job(work.root, work.plugin_files, work.registry.versions())
@@ -284,6 +284,15 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
     seconds = time.monotonic() - started
     print(f"{spec.name:16} {seconds:6.1f} s {artifact}{_outcome(artifact)}")
     return StageOutcome(name=spec.name, status="ran", seconds=round(seconds, 3), artifact=str(artifact))
+
+
+def _held(spec: StageSpec, artifact: Path, *, waits: bool) -> contextlib.AbstractContextManager[None]:
+    """Return a lock of an artifact that is to be made."""
+
+    def say() -> None:
+        print(f"{spec.name:16} waits for another process, which makes {artifact}", file=sys.stderr, flush=True)
+
+    return store.waiting_lock(artifact, say) if waits else store.lock(artifact)
 
 
 def _failed(spec: StageSpec, root: Path, started: float, message: str) -> StageOutcome:

@@ -146,14 +146,15 @@ class _Sweep:
                     ended = self._ended(planned, workers)
                     reason = ended if isinstance(ended, str) else None
                 if reason is not None:
-                    self._say(self.table.fail(planned, reason), started)
+                    self._say(self.table.fail(planned, reason), 0)
                     continue
                 assert isinstance(ended, run.Ended)
                 note_failure(planned, self.failures, ended)
                 if ended.report is None:
-                    self._say(self.table.fail(planned, ended.trouble), started)
+                    self._say(self.table.fail(planned, ended.trouble), 0)
                 else:
-                    self._say(self.table.report(planned, ended.report), started, metrics.main(ended.report))
+                    seconds = time.monotonic() - started
+                    self._say(self.table.report(planned, ended.report), seconds, metrics.main(ended.report))
                 if ended.interruption is not None:
                     raise ended.interruption
 
@@ -174,7 +175,7 @@ class _Sweep:
         for planned in todo:
             writing.remove(planned.directory / "report.json")  # of an earlier attempt
         made = tasks.make(todo, self.folder, self.known)
-        started = time.monotonic()
+        left = {planned.number: planned for planned in todo}
 
         def ended(task: tasks.Task, error: str | None) -> None:
             piece = made[task.name]
@@ -182,23 +183,29 @@ class _Sweep:
                 if self.failures.reason([artifact]) is None and not is_finished(artifact, {}):
                     self.failures.add(artifact, f"{task.name}: {error} See {task.log}.")
             for planned in piece.runs if not piece.artifacts else ():
+                del left[planned.number]
                 report = self.table.read_report(planned)
                 if report is not None:
-                    self._say(self.table.report(planned, report), started, metrics.main(report))
+                    self._say(self.table.report(planned, report), report["seconds"], metrics.main(report))
                 else:
                     reason = self.failures.reason(planned.artifacts)
-                    self._say(self.table.fail(planned, reason or f"{error or 'no report'} See {task.log}."), started)
+                    self._say(self.table.fail(planned, reason or f"{error or 'no report'} See {task.log}."), 0)
 
-        launcher.launch([piece.task for piece in made.values()], self.folder, ended)
+        try:
+            launcher.launch([piece.task for piece in made.values()], self.folder, ended)
+        finally:
+            for planned in left.values():  # an interruption, or a launcher that lost a task
+                if (report := self.table.read_report(planned)) is not None:
+                    self.table.report(planned, report)
 
-    def _say(self, row: Mapping[str, Any], started: float, names: Sequence[str] = ()) -> None:
+    def _say(self, row: Mapping[str, Any], seconds: float, names: Sequence[str] = ()) -> None:
         """Write the table, and print the line of a run."""
         self.table.write()
         values = " ".join(f"{key}={value}" for key, value in row["values"].items())
         of = f"[{row['number']}/{len(self.planned)}]"
         if row["status"] == FINISHED:
             said = [f"{name} {metrics.shown(row['metrics'][name])}" for name in names]
-            said.append(duration(time.monotonic() - started))
+            said.append(duration(seconds))
             print(cli.printable(f"{of} {values}: {', '.join(said)}"), flush=True)
         else:
             print(cli.printable(f"{of} {values}: failed: {row['error']}"), file=sys.stderr, flush=True)
@@ -217,7 +224,7 @@ def _plan(planned: Sequence[Planned], plugin_files: Sequence[str]) -> dict[str, 
         }
         for one in planned
     }
-    return {"plugin_files": list(plugin_files), "runs": runs}
+    return {"plugin_files": [str(Path(file).resolve()) for file in plugin_files], "runs": runs}
 
 
 def _is_of_the_sweep(override: str) -> bool:
