@@ -114,7 +114,7 @@ def divide(config: LocalConfig, where: str = "launcher") -> list[Share]:
 
 
 def together(shares: Sequence[Share]) -> Share:
-    """Return the share of a task that has the cores of several and the GPUs of one: more of them could change what it does."""
+    """Return the share of a task with the cores of several and the GPUs of one: more could change what it does."""
     return Share(cores=tuple(sorted({core for share in shares for core in share.cores})), gpus=shares[0].gpus)
 
 
