@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, run, store, writing
+from core import cli, running, store, writing
 from core.errors import InputError, UserError, cannot_write
 from core.headline import duration
 from core.interfaces import Launcher
@@ -76,7 +76,7 @@ def carry_out(
         return table.content()
 
 
-def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], workers: Workers) -> run.Ended:
+def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], workers: Workers) -> running.Ended:
     """Do one run, in its folder inside the sweep's.
 
     Raises:
@@ -87,10 +87,10 @@ def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], 
     flags = [part for file in plugin_files for part in ("--plugin", file)]
     alone = [override for override in planned.point.overrides if not _is_of_the_sweep(override)]
     arguments = (*flags, *alone, f"run_dir={planned.directory}")
-    return run.perform(config, planned.stages, registry, plugin_files, arguments, workers, waits=True)
+    return running.perform(config, planned.stages, registry, plugin_files, arguments, workers, waits=True)
 
 
-def note_failure(planned: Planned, failures: Failures, ended: run.Ended) -> None:
+def note_failure(planned: Planned, failures: Failures, ended: running.Ended) -> None:
     """Note the stage that failed in a run, for those that need it too."""
     if ended.failure is not None and ended.interruption is None:
         failed = next(place for place in planned.artifacts if str(place) == ended.failure.artifact)
@@ -148,7 +148,7 @@ class _Sweep:
                 if reason is not None:
                     self._say(self.table.fail(planned, reason), 0)
                     continue
-                assert isinstance(ended, run.Ended)
+                assert isinstance(ended, running.Ended)
                 note_failure(planned, self.failures, ended)
                 if ended.report is None:
                     self._say(self.table.fail(planned, ended.trouble), 0)
@@ -158,7 +158,7 @@ class _Sweep:
                 if ended.interruption is not None:
                     raise ended.interruption
 
-    def _ended(self, planned: Planned, workers: Workers) -> run.Ended | str:
+    def _ended(self, planned: Planned, workers: Workers) -> running.Ended | str:
         """Do a run, with its lines in its own log; return how it ended, or why it could not begin."""
         try:
             log = planned.directory / "logs" / "run.log"
