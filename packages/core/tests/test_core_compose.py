@@ -165,7 +165,7 @@ def test_an_option_of_a_part_that_is_not_used_is_refused(registry, workdir):
 
 def test_several_options_of_a_group_that_has_one_are_refused(registry, workdir):
     (workdir / "hydra_conf/eval/other.yaml").write_text("name: judge\n")
-    with pytest.raises(ConfigError, match=r"one option of eval a run; start one run for each of judge, other"):
+    with pytest.raises(ConfigError, match=r"one option of eval a run; -m eval=judge,other is a run of each"):
         compose.compose(["+data=toy", "eval=[judge,other]"], registry)
 
 

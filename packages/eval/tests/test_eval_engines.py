@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from core import run
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
@@ -38,11 +40,14 @@ from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
 root, asked = Path(sys.argv[1]), json.loads(sys.argv[2])
-for output in ("vllm", "vllm_again"):
+kept = {}
+for output, tasks in (("vllm", ("first", "second")), ("other", ("second",)), ("vllm_again", ("first", "second"))):
     given = {"task_paths": (str(root / "tasks"),), "dtype": "float32", **asked}
-    stage = LMEval(LMEvalConfig(tasks=("first", "second"), **given))
+    if output == "other":
+        given |= {"num_fewshot": 8, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
+    stage = LMEval(LMEvalConfig(tasks=tasks, **given))
     inputs = {"model": root / "model", "tokens": root / "tokens"}
-    stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0))
+    stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0, kept=kept))
 """
 
 
@@ -142,8 +147,9 @@ def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings
     return stage.run(job)
 
 
-def samples(output):
-    return [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+def samples(output, held_out=False):
+    items = [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+    return [item for item in items if (item["task"] == "validation") == held_out]
 
 
 def value(summary, task, metric):
@@ -158,7 +164,7 @@ def by_transformers(root):
 
 @pytest.fixture(scope="module")
 def by_vllm(root):
-    """Two runs in a process of their own, as the runner starts a stage."""
+    """Three evaluations in a process of their own, the first with a new engine, the others with that one."""
     pytest.importorskip("vllm", reason="vLLM is an extra: pip install 'smallwright-eval[cpu]'")
     environment = {**os.environ, **LMEval(LMEvalConfig()).environment(), "ENGINE_OF_CODE": "vllm"}
     done = subprocess.run(
@@ -190,7 +196,7 @@ def test_vllm_and_transformers_agree_on_perplexity(by_vllm, by_transformers):
 
 
 @pytest.mark.slow
-def test_vllm_repeats_itself_exactly(root, by_vllm):
+def test_an_engine_that_answered_another_evaluation_answers_as_a_new_one(root, by_vllm):
     for name in ("results.json", "samples.jsonl", "answers.jsonl"):
         assert (root / "vllm" / name).read_bytes() == (root / "vllm_again" / name).read_bytes()
 
@@ -200,6 +206,23 @@ def test_vllm_and_transformers_say_the_same_where_nothing_is_sampled(root, by_vl
     served, reference = ((root / name / "answers.jsonl").read_text().splitlines() for name in ("vllm", "transformers"))
     assert json.loads(served[0])["decoding"] == "greedy"
     assert served[0] == reference[0] != served[1]
+
+
+@pytest.mark.slow
+def test_evaluations_of_one_model_in_a_sweep_start_one_engine(root, tmp_path, monkeypatch):
+    pytest.importorskip("vllm", reason="vLLM is an extra: pip install 'smallwright-eval[cpu]'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = [f"model={root}/model/hf", f"eval.task_paths=[{root}/tasks]", "eval.prompts=[]", "run_dir=sweep"]
+    assert run.main(["-m", *asked, "eval.tasks=[first],[second]", "eval.limit=2,3"]) == 0
+    rows = json.loads(Path("sweep/sweep.json").read_text())["runs"]
+    logs = [Path("sweep", row["directory"], "logs/eval.log").read_text() for row in rows]
+    assert ["the engine of an earlier evaluation" in log for log in logs] == [False, True, True, True]
+    assert [row["metrics"]["eval.seconds"] > 0 for row in rows] == [True] * 4
+    assert {name for row in rows for name in row["metrics"] if name.endswith(".acc")} == {
+        "model.first.acc",
+        "model.second.acc",
+    }
 
 
 @pytest.mark.slow
@@ -248,6 +271,11 @@ def test_perplexity_is_the_plain_loss(root, by_transformers):
     assert value(summary, "validation", "nats_per_token") == pytest.approx(expected, abs=1e-3)
     assert value(summary, "validation", "perplexity") == pytest.approx(np.exp(expected), rel=1e-3)
     assert summary["perplexity"]["tokens"] == len(ids)
+    documents = samples(root / "transformers", held_out=True)
+    assert sum(document["metrics"]["nats"] for document in documents) == pytest.approx(total, rel=1e-3)
+    assert [document["metrics"]["tokens"] for document in documents] == np.diff(offsets).tolist()
+    hashes = {item["hash"] for item in (*by_transformers[1], *documents)}
+    assert len(hashes) == 2 * ITEMS + len(documents), "items and documents are told apart"
 
 
 def test_bytes_of_a_part_are_counted_from_its_text(root, by_transformers, tmp_path):
@@ -333,12 +361,6 @@ def test_items_longer_than_the_model_are_counted(root, tmp_path):
     assert cut["cut_items"] > 0
 
 
-def test_inputs_longer_than_the_models_positions_are_refused(root, tmp_path):
-    for engine in ("transformers", "vllm"):
-        with pytest.raises(ConfigError, match=rf"max_model_len={POSITIONS + 1}: above the model's {POSITIONS} pos"):
-            evaluate(root, tmp_path, tasks=("first",), engine=engine, max_model_len=POSITIONS + 1)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -369,12 +391,6 @@ def test_a_wrong_line_is_named(root, tmp_path, line, message):
     (folder / "first.yaml").write_text(TASK_YAML.format(name="first"))
     with pytest.raises(InputError, match=message):
         evaluate(root, tmp_path / "output", tasks=("first",), task_paths=(str(folder),))
-
-
-def test_a_missing_data_file_is_named(root, tmp_path):
-    (tmp_path / "lost.yaml").write_text(TASK_YAML.format(name="lost"))
-    with pytest.raises(InputError, match=r"lost\.yaml: data file .*lost\.jsonl does not exist"):
-        evaluate(root, tmp_path / "output", tasks=("lost",), task_paths=(str(tmp_path),))
 
 
 def test_tokens_of_another_tokenizer_are_refused(root, tmp_path):

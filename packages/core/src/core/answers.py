@@ -23,9 +23,11 @@ def of_stage(artifact: Path, items: Callable[[str], Path | None]) -> list[dict[s
     """
     tasks: dict[str, dict[str, Any]] = {}
     for sample in _lines(artifact / "samples.jsonl"):
+        if sample.get("correct") is None:  # a document of held-out text, or an answer that is neither
+            continue
         task = tasks.setdefault(str(sample.get("task")), {"right": [], "wrong": []})
         side = task["right" if sample.get("correct") else "wrong"]
-        if sample.get("correct") is not None and len(side) < EACH:
+        if len(side) < EACH:
             side.append(sample)
     return [{"task": name, **_with_texts(sides, items(name))} for name, sides in tasks.items()]
 

@@ -63,7 +63,7 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     elif group in APPENDED_GROUPS:
         prefix = "+"
     if len(chosen) > 1 and group not in SEVERAL_GROUPS:
-        raise ConfigError(f"{override}: one option of {group} a run; start one run for each of {', '.join(chosen)}.")
+        raise ConfigError(f"{override}: one option of {group} a run; -m {group}={','.join(chosen)} is a run of each.")
     if len(set(chosen)) < len(chosen):
         raise ConfigError(f"{override}: an option is named twice.")
     if group == "data" and len(chosen) > 1:

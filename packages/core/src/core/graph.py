@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, entered_corpus, entries, names, typed
+from core import advice, entered_corpus, entries, names, seeds, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
 from core.errors import ConfigError, MissingPluginError, UserError
 from core.fingerprint import fingerprint, named_files
@@ -42,7 +42,7 @@ def build(config: Mapping[str, Any], registry: Registry, *, without_corpus: bool
 
 class _Builder:
     def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig, without_corpus: bool) -> None:
-        self.config = config
+        self.config, self.seeds = seeds.split(config, registry)
         self.registry = registry
         self.run = run
         self.without_corpus = without_corpus
@@ -179,7 +179,7 @@ class _Builder:
             content=content_identity(config, self.registry, where or name) if content is None else content,
             parts=parts,
             external_files=(*external_files, *named_files(config)),
-            seed=self.run.seed,
+            seed=self.seeds.of(where or name),
         )
         return self._add(spec)
 

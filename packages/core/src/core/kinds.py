@@ -66,6 +66,7 @@ KINDS = (
     Kind(name="executors", group="executor", default="local", optional=False),
     Kind(name="corpora", base=interfaces.Stage, group="data"),
     Kind(name="benchmarks"),
+    Kind(name="published_scores"),
     Kind(name="tokenizers", group="tokenizer", base=interfaces.Tokenizer, default="bpe", entry="path"),
     Kind(name="packers", group="tokens", base=interfaces.Stage, default="packed", entry="artifact"),
     Kind(
@@ -107,6 +108,7 @@ KINDS = (
             use="+arch=gqa +data=finemath eval={name}",
         ),
     ),
+    Kind(name="launchers", group="launcher", base=interfaces.Launcher),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -16,7 +16,7 @@ from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.served import check_head_width
 from core.writing import write_json, write_text
 
-from smallwright_eval import answers, cuts, engines, heldout, local_tasks, results
+from smallwright_eval import answers, cuts, engines, heldout, kept, local_tasks, results
 from smallwright_eval.config import LMEvalConfig
 
 
@@ -51,6 +51,10 @@ class LMEval(Stage):
             )
         answers.prompts(config, where)
         local_tasks.check(config, where)
+
+    def shares_process(self, job: Job) -> str | None:
+        """Return what its engine is: the next evaluation of the same model can use it."""
+        return kept.key(self.config, job)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Evaluate and return ``{"eval": rows, "perplexity": {...} | None, "model_parameters", "seconds"}``.
@@ -92,20 +96,20 @@ class _Evaluation:
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
         loaded = self._load_tasks()
-        kept = []
+        found = []
         for part, name in enumerate(self.parts):
             self.part = part  # for the bar, which moves while the engine answers
             file = self.work / f"{part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.json"
             if not file.is_file():
                 write_json(file, self._ask(part, name, loaded))
-            kept.append(json.loads(file.read_text()))
+            found.append(json.loads(file.read_text()))
         self.job.progress(len(self.parts), len(self.parts), unit="tasks")
-        rows = [{**row, "engine": self.engine, "harness": self.harness} for one in kept for row in one["rows"]]
-        self._write_lines("samples.jsonl", [item for one in kept for item in one["samples"]])
-        self._write_lines(answers.FILE, [item for one in kept for item in one.get("answers", ())])
+        rows = [{**row, "engine": self.engine, "harness": self.harness} for one in found for row in one["rows"]]
+        self._write_lines("samples.jsonl", [item for one in found for item in one["samples"]])
+        self._write_lines(answers.FILE, [item for one in found for item in one.get("answers", ())])
         summary = {
             "eval": rows,
-            "perplexity": next((one["perplexity"] for one in kept if "perplexity" in one), None),
+            "perplexity": next((one["perplexity"] for one in found if "perplexity" in one), None),
             "engine": self.engine,
             "harness": self.harness,
         }
@@ -182,8 +186,8 @@ class _Evaluation:
     def _ask_held_out(self) -> dict[str, Any]:
         lm = self._started()
         vocab_size = json.loads((self.model / "config.json").read_text())["vocab_size"]
-        measured = heldout.measure(lm, self.held_out, vocab_size)
-        return {"rows": heldout.rows(measured, vocab_size), "samples": [], "perplexity": measured}
+        measured, samples = heldout.measure(lm, self.held_out, vocab_size)
+        return {"rows": heldout.rows(measured, vocab_size), "samples": samples, "perplexity": measured}
 
     def _ask_prompts(self) -> dict[str, Any]:
         lm = self._started()
@@ -194,7 +198,7 @@ class _Evaluation:
         self.answered = 0
         if self.lm is None:
             self._report(f"starting {self.engine['name']}")
-            self.lm = engines.start(self.config, self.model, self.job.architecture, self._advance)
+            self.lm = kept.start(self.config, self.model, self.job, self._advance)
         self._report(self.parts[self.part])
         return self.lm
 

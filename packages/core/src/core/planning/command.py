@@ -5,6 +5,7 @@
     python -m core.plan +arch=gqa +data=finemath --scale-lr 2e-4 2e6
     python -m core.plan +arch=gqa arch.size=smollm2-1.7b    (a question about a model needs no corpus)
     python -m core.plan model=HuggingFaceTB/SmolLM2-135M
+    python -m core.plan -m arch=gqa,shared_ffn 'seed=range(0,5)' +data=finemath    (many runs)
 
 --grid needs no data: it draws shapes (depth, width, feed-forward) of one parameter budget, each with the command line
 that trains it. --results reads the scores of such shapes and says how depth, width and expansion go with them.
@@ -21,11 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, compose, discovery, graph
+from core import cli, completion, compose, discovery, graph, sweep
 from core.errors import ConfigError
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
 from core.registry import Registry
+from core.sweep import command, describe
 
 SPACE_OPTIONS = tuple(grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
@@ -48,13 +50,21 @@ def _main(arguments: Sequence[str] | None) -> int:
     registry = discovery.load(options.plugin)
     cli.warn_about_broken(registry)
     if options.grid:
+        if options.multirun:
+            raise ConfigError("--grid: draws shapes, and -m runs. Leave one out.")
         drawn = _grid(options, registry)
         print(json.dumps(drawn, indent=2) if options.json else grid.render(drawn))
         return 0
+    several = cli.asks_for_sweep(options, only=("max_runs",))
     for name in GRID_OPTIONS:
-        if getattr(options, name) is not None:
+        if getattr(options, name) is not None and not (several and name == "samples"):
             raise ConfigError(f"--{name.replace('_', '-')}: is for --grid; add --grid.")
+    if several:
+        runs = describe.describe(command.planned(options, registry), _hardware(options))
+        print(json.dumps(runs, indent=2) if options.json else describe.render(runs))
+        return 0
     config = compose.compose(options.overrides, registry)
+    sweep.refuse_launcher_alone(config)
     specs = graph.build(config, registry, without_corpus=True)
     planned = stages.plan(specs, Path(str(config["store"])), registry, _hardware(options))
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))
@@ -65,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.run_parser("core.plan", __doc__, completion.settings)
     parser.usage = "python -m core.plan [options] [+group=option] [key=value] (see --help)"
     parser.add_argument("--json", action="store_true", help="print JSON")
+    cli.add_sweep_options(parser, samples=False)  # of --grid, too
     hardware = parser.add_argument_group("time, money and learning rate")
     names = ", ".join(devices.DEVICES)
     hardware.add_argument(
@@ -96,7 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     shapes.add_argument("--budget", type=float, metavar="PARAMETERS", help="stored parameters, such as 1e9 (required)")
     shapes.add_argument("--vocab", type=int, metavar="ROWS", help="rows of the embedding (required)")
     shapes.add_argument("--arch", action="append", metavar="NAME", help="default: gqa; may be given several times")
-    shapes.add_argument("--samples", type=int, metavar="N", help="shapes to draw, for each architecture (default: 30)")
+    shapes.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        help="shapes, or runs of intervals (-m) (default: 30 shapes)",
+    )
     shapes.add_argument("--seed", type=int, metavar="N", help="chooses the shapes that are drawn (default: 0)")
     for name, what in (("depth", "layers"), ("width", "hidden_size"), ("expansion", "intermediate_size / hidden_size")):
         low, high = getattr(space, name)
