@@ -308,10 +308,14 @@ def _keys_before_deletions(parent: str, overrides: Sequence[str]) -> list[str]:
 
 def _refuse_nothing_to_read(overrides: Sequence[str]) -> None:
     """Refuse to drop the first step of a recipe, for the next one would be given no documents."""
+    first: dict[str, list[str]] = {}
     for override in overrides:
         parent, _, label = override.removeprefix("~").rpartition(".")
-        dropped = override.startswith("~data.") and parent.endswith(".steps")
-        if dropped and _keys_before_deletions(parent, overrides)[:1] == [label]:
+        if not override.startswith("~data.") or not parent.endswith(".steps"):
+            continue
+        if parent not in first:  # composing takes a tenth of a second
+            first[parent] = _keys_before_deletions(parent, overrides)[:1]
+        if first[parent] == [label]:
             raise ConfigError(
                 f"{override}: the recipe begins with this step, and without it nothing is read. To read in another "
                 f"way, set {parent}.{label}.use=<step>."
