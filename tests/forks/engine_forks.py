@@ -37,6 +37,7 @@ ENGINES = {
     ),
     "vllm": (
         "vllm.entrypoints.llm",
+        "vllm.entrypoints.openai.api_server",
         "vllm.v1.engine.llm_engine",
         "vllm.v1.worker.cpu_worker",
         "compressed_tensors",
@@ -70,6 +71,7 @@ MODULES = {
     "smallwright_pretrain.rank": "ranks",
     "smallwright_testing.rank": "ranks",
     "torch.distributed.run": "ranks",
+    "smallwright_labels.vllm_main": "vllm",
     "smallwright_pretrain.verify_vllm": "vllm",
 }
 STAGES = {
@@ -82,6 +84,7 @@ STAGES = {
 SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OPENBLAS", "TOKENIZERS", "TORCH", "TRITON", "VLLM")
 """Beginnings of variables that engines read while they are imported."""
 NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL", "VLLM_CPU_KVCACHE_SPACE")
+NO_SETTINGS += ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Those that torch or a launcher sets by itself, or that are read later."""
 OF_PYTHON = ("LANG", "LC_", "PYTHON", "_ARGCOMPLETE")
 """Beginnings of variables that Python reads as it starts: a process that has others than pytest is started anew."""
