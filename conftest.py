@@ -84,6 +84,8 @@ def _fork_engines(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     paths = [str(Path(__file__).parent / "tests" / "forks"), os.environ.get("PYTHONPATH")]
     (Path(folder) / "environment").write_bytes(marshal.dumps(dict(os.environ)))
+    if config.getoption("dist", "no") != "no":
+        os.environ["ENGINE_OF_CODE"] = "ranks"  # of the processes of tests, which xdist starts
     os.environ.update(ENGINE_FORKS=folder, PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 

@@ -42,8 +42,8 @@ ENGINES = {
         "vllm.v1.worker.cpu_worker",
         "compressed_tensors",
         "lm_eval",
+        "lm_eval.models.huggingface",
     ),
-    "evaluation": ("lm_eval", "lm_eval.models.huggingface", "transformers.models.auto.modeling_auto"),
     "posttraining": ("trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"),
     "core": (
         "core.run",
@@ -75,7 +75,7 @@ MODULES = {
     "smallwright_pretrain.verify_vllm": "vllm",
 }
 STAGES = {
-    "smallwright_eval.stage:LMEval": "evaluation",
+    "smallwright_eval.stage:LMEval": "vllm",
     "smallwright_my_measure.stage:MyMeasure": "ranks",
     "smallwright_my_method.stage:MyMethod": "ranks",
     "smallwright_posttrain.dpo:Dpo": "posttraining",
@@ -108,9 +108,7 @@ def engine_of(arguments: list[str]) -> str | None:
         import json
 
         with open(rest[0]) as file:
-            stage = json.load(file)["stage"]
-        engine = STAGES.get(stage["class"], "core")
-        return "vllm" if engine == "evaluation" and stage["values"]["engine"] == "vllm" else engine
+            return STAGES.get(json.load(file)["stage"]["class"], "core")
     return MODULES.get(program)
 
 
