@@ -7,6 +7,7 @@ import functools
 import gc
 import importlib.util
 import inspect
+import marshal
 import os
 import re
 import shutil
@@ -82,6 +83,9 @@ def _fork_engines(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="engine-forks-", suffix=f"-{os.getpid()}")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     paths = [str(Path(__file__).parent / "tests" / "forks"), os.environ.get("PYTHONPATH")]
+    (Path(folder) / "environment").write_bytes(marshal.dumps(dict(os.environ)))
+    if config.getoption("dist", "no") != "no":
+        os.environ["ENGINE_OF_CODE"] = "ranks"  # of the processes of tests, which xdist starts
     os.environ.update(ENGINE_FORKS=folder, PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 

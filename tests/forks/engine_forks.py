@@ -1,29 +1,29 @@
-"""Processes of engines that tests start, as forks of one that has imported the engine.
+"""Processes of engines and of commands that tests start, as forks of one that has imported what they import.
 
 Importing an engine costs more than what a test has it do: TorchTitan 4 seconds of a core, vLLM 8, for each rank and
-each stage. Here a server imports an engine once for all tests. A process that a test, a run or a launcher starts with
-``python -m`` as ever asks the server for a fork of itself with the same arguments, environment, folder, import path and
-open streams, waits for its end and ends with the same code. Where the one is killed, so is the other. The program that
-runs is the same, from ``__main__`` on; only its imports are there already.
+each stage; so do the imports of a command that curates a toy. Here a server imports an engine, or ``core`` and what
+curates data, once for all tests. A process that a test, a run or a launcher starts with ``python -m`` as ever asks the
+server for a fork of itself with the same arguments, environment, folder, import path and open streams, waits for its
+end and ends with the same code. Where the one is killed, so is the other; a signal that asks it to end goes on to the
+other. The program that runs is the same, from ``__main__`` on; only its imports are there already.
 
 So is a process of ``python -c`` that finds the name of its engine in ``ENGINE_OF_CODE``.
 
 ``conftest.py`` turns this on; ``ENGINE_FORKS=`` before ``pytest`` starts every process anew. Processes with other
-settings of an engine get another server. Those that must see an installation of their own are started as ever: tests
-that leave the variables of Python out of their environment.
+settings of an engine get another server; those of ``core`` with such settings, or with others of Python, are started as
+ever. So are those that must see an installation of their own: tests that leave the variables of Python out of their
+environment. Forks of a server hash strings alike: what must not depend on that compares with a process started anew.
+
+Every process of a test imports this module: it imports little, and what takes milliseconds only where it is needed.
 """
 
-import contextlib
-import ctypes
-import fcntl
-import hashlib
-import json
+import _signal
+import _socket
+import marshal
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
+import zlib
+from _collections_abc import Mapping
 
 ENGINES = {
     "ranks": (
@@ -37,24 +37,45 @@ ENGINES = {
     ),
     "vllm": (
         "vllm.entrypoints.llm",
+        "vllm.entrypoints.openai.api_server",
         "vllm.v1.engine.llm_engine",
         "vllm.v1.worker.cpu_worker",
         "compressed_tensors",
         "lm_eval",
+        "lm_eval.models.huggingface",
     ),
-    "evaluation": ("lm_eval", "lm_eval.models.huggingface", "transformers.models.auto.modeling_auto"),
     "posttraining": ("trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"),
+    "core": (
+        "core.run",
+        "core.plan",
+        "core.worker",
+        "core.data.executor",
+        "core.data.runner",
+        "altair",
+        "datatrove.utils.word_tokenizers",
+        "fastwarc.warc",
+        "lxml.etree",
+        "pandas",
+        "pyarrow.dataset",
+        "pyarrow.parquet",
+        "regex",
+        "resiliparse.extract.html2text",
+        "resiliparse.parse.lang",
+    ),
 }
 """What each server imports."""
+COMMANDS = tuple(f"core.{name}" for name in ("lineage", "plan", "plugins", "run"))
 MODULES = {
+    **dict.fromkeys(COMMANDS, "core"),
     "pytest": "ranks",
     "smallwright_pretrain.rank": "ranks",
     "smallwright_testing.rank": "ranks",
     "torch.distributed.run": "ranks",
+    "smallwright_labels.vllm_main": "vllm",
     "smallwright_pretrain.verify_vllm": "vllm",
 }
 STAGES = {
-    "smallwright_eval.stage:LMEval": "evaluation",
+    "smallwright_eval.stage:LMEval": "vllm",
     "smallwright_my_measure.stage:MyMeasure": "ranks",
     "smallwright_my_method.stage:MyMethod": "ranks",
     "smallwright_posttrain.dpo:Dpo": "posttraining",
@@ -63,7 +84,15 @@ STAGES = {
 SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OPENBLAS", "TOKENIZERS", "TORCH", "TRITON", "VLLM")
 """Beginnings of variables that engines read while they are imported."""
 NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL", "VLLM_CPU_KVCACHE_SPACE")
+NO_SETTINGS += ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Those that torch or a launcher sets by itself, or that are read later."""
+OF_PYTHON = ("LANG", "LC_", "PYTHON", "_ARGCOMPLETE")
+"""Beginnings of variables that Python reads as it starts: a process that has others than pytest is started anew."""
+NOT_OF_PYTHON = ("PYTHONPATH", "PYTHONUNBUFFERED")
+"""Those that a fork follows."""
+ENVIRONMENT = "environment"
+"""The file beside the servers' sockets with the environment of pytest."""
+FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
 SERVER = os.path.join(os.path.dirname(__file__), "engine_server.py")
 PYTHON = ("executable", "prefix", "exec_prefix")
 """What tells a virtual environment from another of the same Python."""
@@ -76,11 +105,19 @@ def engine_of(arguments: list[str]) -> str | None:
     if flag == "-c":
         return os.environ.pop("ENGINE_OF_CODE", None)  # of this process, not of those that it starts
     if program == "core.worker" and rest:
+        import json
+
         with open(rest[0]) as file:
-            stage = json.load(file)["stage"]
-        engine = STAGES.get(stage["class"])
-        return "vllm" if engine == "evaluation" and stage["values"]["engine"] == "vllm" else engine
+            return STAGES.get(json.load(file)["stage"]["class"], "core")
     return MODULES.get(program)
+
+
+def settings_of(environment: Mapping[str, str], engine: str) -> dict[str, str]:
+    """Return the variables that must be the same in a server of this engine and its forks."""
+    some, none = (
+        ((*SETTINGS, *OF_PYTHON), (*NO_SETTINGS, *NOT_OF_PYTHON)) if engine == "core" else (SETTINGS, NO_SETTINGS)
+    )
+    return {name: value for name, value in environment.items() if name.startswith(some) and not name.startswith(none)}
 
 
 def take_over(arguments: list[str]) -> None:
@@ -91,11 +128,14 @@ def take_over(arguments: list[str]) -> None:
     if engine is None:
         return
     parent = os.getppid()
-    # Each of these processes ends with its parent; so does its fork, whose server sees the connection end.
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     connection = _connected(engine)
     if connection is None:
         return
+    if arguments[1] not in COMMANDS:  # it ends with its parent; so does its fork, whose server sees the connection end
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, _signal.SIGKILL)
+    ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
     request = {
         "arguments": arguments,
         "folder": os.getcwd(),
@@ -103,40 +143,62 @@ def take_over(arguments: list[str]) -> None:
         "path": sys.path,
         "python": {name: getattr(sys, name) for name in PYTHON},
         "parent": parent,
+        "ignored": ignored,
     }
-    data = json.dumps(request).encode()
-    socket.send_fds(connection, [len(data).to_bytes(8, "big")], [0, 1, 2])
+    data = marshal.dumps(request)
+    streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+    connection.sendmsg([len(data).to_bytes(8)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
     connection.sendall(data)
+    if fork := int.from_bytes(connection.recv(8)):
+        for number in {*FORWARDED} - {*ignored}:
+            _signal.signal(number, lambda number, _: _forward(fork, number))
     answer = connection.recv(8)
-    code = int.from_bytes(answer, "big", signed=True) if answer else -signal.SIGKILL
+    code = int.from_bytes(answer, signed=True) if answer else -_signal.SIGKILL
     if code < 0:
-        with contextlib.suppress(OSError):  # SIGKILL cannot be set
-            signal.signal(-code, signal.SIG_DFL)
+        try:
+            _signal.signal(-code, _signal.SIG_DFL)
+        except OSError:  # SIGKILL cannot be set
+            pass
         os.kill(os.getpid(), -code)
     os._exit(code)
 
 
-def _connected(engine: str) -> socket.socket | None:
+def _forward(fork: int, number: int) -> None:
+    try:
+        os.kill(fork, number)
+    except ProcessLookupError:  # it has ended meanwhile
+        pass
+
+
+def _connected(engine: str) -> _socket.socket | None:
     """Return a connection to the server of this engine for this process's settings, which may have to be started."""
-    settings = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(SETTINGS) and not name.startswith(NO_SETTINGS)
-    }
-    given = json.dumps([engine, sys.base_prefix, settings], sort_keys=True)
-    place = os.path.join(os.environ["ENGINE_FORKS"], f"{engine}-{hashlib.sha256(given.encode()).hexdigest()[:8]}")
-    if connection := _connect(place):
-        return connection
+    folder, settings = os.environ["ENGINE_FORKS"], settings_of(os.environ, engine)
+    if engine == "core":
+        with open(os.path.join(folder, ENVIRONMENT), "rb") as file:
+            if settings != settings_of(marshal.load(file), engine):
+                return None  # few would use a server with these
+    given = marshal.dumps([engine, sys.base_prefix, sorted(settings.items())], 2)
+    place = os.path.join(folder, f"{engine}-{zlib.crc32(given):08x}")
+    return _connect(place) or _started(engine, place)
+
+
+def _started(engine: str, place: str) -> _socket.socket | None:
+    """Start the server, or wait until another process has; return a connection, or nothing where it cannot start."""
+    import fcntl
+    import subprocess
+    import time
+
     with open(f"{place}.lock", "w") as lock, open(f"{place}.log", "ab") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if connection := _connect(place):
             return connection
         if os.path.exists(f"{place}.failed"):
             return None
+        # Nothing is of the one process that happens to need it first. Threads do not outlive a fork: it starts none.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SMALLWRIGHT_"))}
         server = subprocess.Popen(
             [sys.executable, SERVER, engine, place],
-            # Threads do not outlive a fork: the server starts none.
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**kept, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -152,8 +214,8 @@ def _connected(engine: str) -> socket.socket | None:
     return None
 
 
-def _connect(place: str) -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX)
+def _connect(place: str) -> _socket.socket | None:
+    connection = _socket.socket(_socket.AF_UNIX)
     try:
         connection.connect(place)
     except OSError:

@@ -3,20 +3,23 @@
 It ends when the folder of its socket is gone, or the process of tests that made the folder.
 """
 
+import atexit
+import contextlib
 import gc
 import importlib
-import json
+import marshal
 import os
 import runpy
 import select
 import signal
 import socket
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import NoReturn
 
-from engine_forks import ENGINES
+from engine_forks import ENGINES, FORWARDED
 
 LOOK_SECONDS = 2.0
 
@@ -29,7 +32,8 @@ def main(engine: str, place: Path) -> None:
 
         use_device("cpu")
     for module in ENGINES[engine]:
-        importlib.import_module(module)
+        with contextlib.suppress(ModuleNotFoundError):  # of a package that is not installed
+            importlib.import_module(module)
     gc.freeze()
     gc.enable()
     listener = socket.socket(socket.AF_UNIX)
@@ -54,7 +58,7 @@ def _serve(listener: socket.socket, folder: Path) -> None:
                 connection, child = forks.pop(one)
                 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
                 try:
-                    connection.sendall(code.to_bytes(8, "big", signed=True))
+                    connection.sendall(code.to_bytes(8, signed=True))
                 except OSError:  # the one who waited was killed
                     pass
                 connection.close()
@@ -77,7 +81,7 @@ def _lives(process: int) -> bool:
 def _fork(connection: socket.socket, listener: socket.socket, forks: dict[int, tuple[socket.socket, int]]) -> int:
     """Read a request and return the id of the process that does it; 0 where the one who asked is gone."""
     start, descriptors, _, _ = socket.recv_fds(connection, 8, 3)
-    length, data = int.from_bytes(start, "big"), b""
+    length, data = int.from_bytes(start), b""
     while len(data) < length and (more := connection.recv(length - len(data))):
         data += more
     if len(descriptors) < 3 or len(data) < length:
@@ -93,7 +97,9 @@ def _fork(connection: socket.socket, listener: socket.socket, forks: dict[int, t
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        _become(json.loads(data))
+        _become(marshal.loads(data))
+    with contextlib.suppress(OSError):  # the one who asked was killed
+        connection.sendall(child.to_bytes(8))
     for descriptor in descriptors:
         os.close(descriptor)
     return child
@@ -107,11 +113,15 @@ def _become(request: dict) -> NoReturn:
     sys.path[:] = ["" if request["arguments"][0] == "-c" else request["folder"], *request["path"]]
     for name, value in request["python"].items():
         setattr(sys, name, value)
+    if spawn := sys.modules.get("multiprocessing.spawn"):
+        spawn.set_executable(sys.executable)
     importlib.invalidate_caches()
     forked, getppid = os.getpid(), os.getppid
     os.getppid = lambda: request["parent"] if os.getpid() == forked else getppid()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1) or bool(os.environ.get("PYTHONUNBUFFERED")))
+    for number in FORWARDED:
+        own = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else own)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()
     if torch := sys.modules.get("torch"):
@@ -120,11 +130,26 @@ def _become(request: dict) -> NoReturn:
     sys.argv = [flag, *arguments]
     sys.orig_argv = [sys.executable, *request["arguments"]]
     sys.modules["__main__"] = main_module = types.ModuleType("__main__")
-    if flag == "-c":
-        exec(compile(program, "<string>", "exec"), main_module.__dict__)
-    else:
-        runpy._run_module_as_main(program)
-    sys.exit()
+    sys.modules.pop(program, None)  # it runs as __main__, as if nothing had imported it
+    try:
+        if flag == "-c":
+            exec(compile(program, "<string>", "exec"), main_module.__dict__)
+        else:
+            runpy._run_module_as_main(program)
+        code = 0
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        code = (ended.code or 0) & 0xFF
+    # As Python ends, but for what is held: to take that apart would first copy the server's memory, page for page.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # Python says so in its own way
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from core.engines import offline_environment
 from core.typed import build
 from datatrove.data import Document
 from smallwright_labels import datatrove_inference
@@ -81,7 +82,8 @@ def rank(model, corpus, tmp_path_factory, run_corpus_step):
         pytest.MonkeyPatch.context() as patch,
         ThreadPoolExecutor(1) as thread,
     ):
-        patch.setenv("OMP_NUM_THREADS", "1")
+        for name, value in {"OMP_NUM_THREADS": "1", **offline_environment()}.items():
+            patch.setenv(name, value)
         patch.setattr(datatrove_inference, "Rollout", rank.waiting(datatrove_inference.Rollout))
         left = thread.submit(labelled, run_corpus_step, corpus, folder, **settings)
         try:

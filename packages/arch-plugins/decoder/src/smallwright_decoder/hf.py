@@ -205,6 +205,9 @@ class AugmentedShortcut(nn.Module):
 class SmallwrightAttention(LlamaAttention):
     """Llama's attention with biases, norms of queries and keys, a window, or without positions."""
 
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+
     def __init__(self, config: SmallwrightConfig, layer_idx: int) -> None:
         super().__init__(config, layer_idx)
         query, key_value = self.q_proj.out_features, self.k_proj.out_features
