@@ -1,6 +1,8 @@
 """A report of a small run that trained, aligned and evaluated, as core writes it."""
 
 import copy
+import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -254,3 +256,56 @@ def example():
 def report(example):
     """The same, free to be changed."""
     return copy.deepcopy(example)
+
+
+def run(number, values, metrics, error=None):
+    """Return a row of ``sweep.json``."""
+    return {
+        "number": number,
+        "values": values,
+        "overrides": [],
+        "status": "failed" if error else "finished",
+        "error": error,
+        "directory": f"{number} <run>",
+        "headline": None if error else "A model.",
+        "seconds": None if error else 10.0 + number,
+        "metrics": {} if error else metrics,
+    }
+
+
+def sweep(rows):
+    """Return what ``sweep.json`` holds."""
+    return {
+        "version": 1,
+        "name": "a <sweep>",
+        "command": "python -m core.run -m +arch=gqa,shared_ffn 'seed=range(0,2)'",
+        "started": "2026-01-01T00:00:00+00:00",
+        "ended": "2026-01-01T00:10:00+00:00",
+        "store": "/store",
+        "directory": "/runs/a-sweep-0a0a0a0a",
+        "keys": list(dict.fromkeys(key for row in rows for key in row["values"])),
+        "metrics": list(dict.fromkeys(name for row in rows for name in row["metrics"])),
+        "runs": rows,
+    }
+
+
+def grid(arches=("gqa", "shared_ffn"), rates=("3e-4", "1e-3", "3e-3"), seeds=2, tasks=1):
+    """Return a sweep over two architectures, three rates and seeds, whose fourth run failed."""
+    rows = []
+    for place, (arch, rate, seed) in enumerate(itertools.product(arches, rates, range(seeds))):
+        values = {"arch": arch, "pretrain.learning_rate": rate, "seed": str(seed)}
+        metrics = {
+            "pretrain.seconds": 5.0 + place,
+            "pretrain.tokens": 262_144,
+            "pretrain.peak_memory_bytes": (1 + place) * 2**30,
+            "pretrain.validation_loss": 1.2 + 0.01 * place + (arch == "gqa"),
+            **{f"pretrain.task{number}.acc": (place + number) % 50 / 50 for number in range(tasks)},
+        }
+        rows.append(run(place + 1, values, metrics, "stage pretrain failed: <it> was killed." if place == 3 else None))
+    return sweep(rows)
+
+
+@pytest.fixture(scope="session")
+def sweeps():
+    """Makes sweeps: ``run`` a row, ``of`` what has these rows, ``grid`` all at once."""
+    return SimpleNamespace(run=run, of=sweep, grid=grid)

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -239,17 +240,20 @@ def lock(folder: Path, used: str = "being made", setting: str = "store", run: st
 
 
 @contextlib.contextmanager
-def waiting_lock(folder: Path, every: float = 0.5) -> Iterator[None]:
+def waiting_lock(folder: Path, waits: Callable[[], None], every: float = 0.5) -> Iterator[None]:
     """Hold an artifact, after whoever holds it now: what they make is then finished, or can be gone on with.
 
     Args:
+        waits: Called once where there is someone to wait for.
         every: Seconds between two looks.
     """
-    while True:
+    for look in itertools.count():
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(lock(folder))
             except ArtifactError:
+                if look == 0:
+                    waits()
                 time.sleep(every)
                 continue
             yield

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, run, store, writing
+from core import cli, running, store, writing
 from core.errors import InputError, UserError, cannot_write
 from core.headline import duration
 from core.interfaces import Launcher
@@ -76,7 +76,7 @@ def carry_out(
         return table.content()
 
 
-def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], workers: Workers) -> run.Ended:
+def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], workers: Workers) -> running.Ended:
     """Do one run, in its folder inside the sweep's.
 
     Raises:
@@ -87,10 +87,10 @@ def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], 
     flags = [part for file in plugin_files for part in ("--plugin", file)]
     alone = [override for override in planned.point.overrides if not _is_of_the_sweep(override)]
     arguments = (*flags, *alone, f"run_dir={planned.directory}")
-    return run.perform(config, planned.stages, registry, plugin_files, arguments, workers, waits=True)
+    return running.perform(config, planned.stages, registry, plugin_files, arguments, workers, waits=True)
 
 
-def note_failure(planned: Planned, failures: Failures, ended: run.Ended) -> None:
+def note_failure(planned: Planned, failures: Failures, ended: running.Ended) -> None:
     """Note the stage that failed in a run, for those that need it too."""
     if ended.failure is not None and ended.interruption is None:
         failed = next(place for place in planned.artifacts if str(place) == ended.failure.artifact)
@@ -146,18 +146,19 @@ class _Sweep:
                     ended = self._ended(planned, workers)
                     reason = ended if isinstance(ended, str) else None
                 if reason is not None:
-                    self._say(self.table.fail(planned, reason), started)
+                    self._say(self.table.fail(planned, reason), 0)
                     continue
-                assert isinstance(ended, run.Ended)
+                assert isinstance(ended, running.Ended)
                 note_failure(planned, self.failures, ended)
                 if ended.report is None:
-                    self._say(self.table.fail(planned, ended.trouble), started)
+                    self._say(self.table.fail(planned, ended.trouble), 0)
                 else:
-                    self._say(self.table.report(planned, ended.report), started, metrics.main(ended.report))
+                    seconds = time.monotonic() - started
+                    self._say(self.table.report(planned, ended.report), seconds, metrics.main(ended.report))
                 if ended.interruption is not None:
                     raise ended.interruption
 
-    def _ended(self, planned: Planned, workers: Workers) -> run.Ended | str:
+    def _ended(self, planned: Planned, workers: Workers) -> running.Ended | str:
         """Do a run, with its lines in its own log; return how it ended, or why it could not begin."""
         try:
             log = planned.directory / "logs" / "run.log"
@@ -174,7 +175,7 @@ class _Sweep:
         for planned in todo:
             writing.remove(planned.directory / "report.json")  # of an earlier attempt
         made = tasks.make(todo, self.folder, self.known)
-        started = time.monotonic()
+        left = {planned.number: planned for planned in todo}
 
         def ended(task: tasks.Task, error: str | None) -> None:
             piece = made[task.name]
@@ -182,23 +183,29 @@ class _Sweep:
                 if self.failures.reason([artifact]) is None and not is_finished(artifact, {}):
                     self.failures.add(artifact, f"{task.name}: {error} See {task.log}.")
             for planned in piece.runs if not piece.artifacts else ():
+                del left[planned.number]
                 report = self.table.read_report(planned)
                 if report is not None:
-                    self._say(self.table.report(planned, report), started, metrics.main(report))
+                    self._say(self.table.report(planned, report), report["seconds"], metrics.main(report))
                 else:
                     reason = self.failures.reason(planned.artifacts)
-                    self._say(self.table.fail(planned, reason or f"{error or 'no report'} See {task.log}."), started)
+                    self._say(self.table.fail(planned, reason or f"{error or 'no report'} See {task.log}."), 0)
 
-        launcher.launch([piece.task for piece in made.values()], self.folder, ended)
+        try:
+            launcher.launch([piece.task for piece in made.values()], self.folder, ended)
+        finally:
+            for planned in left.values():  # an interruption, or a launcher that lost a task
+                if (report := self.table.read_report(planned)) is not None:
+                    self.table.report(planned, report)
 
-    def _say(self, row: Mapping[str, Any], started: float, names: Sequence[str] = ()) -> None:
+    def _say(self, row: Mapping[str, Any], seconds: float, names: Sequence[str] = ()) -> None:
         """Write the table, and print the line of a run."""
         self.table.write()
         values = " ".join(f"{key}={value}" for key, value in row["values"].items())
         of = f"[{row['number']}/{len(self.planned)}]"
         if row["status"] == FINISHED:
             said = [f"{name} {metrics.shown(row['metrics'][name])}" for name in names]
-            said.append(duration(time.monotonic() - started))
+            said.append(duration(seconds))
             print(cli.printable(f"{of} {values}: {', '.join(said)}"), flush=True)
         else:
             print(cli.printable(f"{of} {values}: failed: {row['error']}"), file=sys.stderr, flush=True)
@@ -217,7 +224,7 @@ def _plan(planned: Sequence[Planned], plugin_files: Sequence[str]) -> dict[str, 
         }
         for one in planned
     }
-    return {"plugin_files": list(plugin_files), "runs": runs}
+    return {"plugin_files": [str(Path(file).resolve()) for file in plugin_files], "runs": runs}
 
 
 def _is_of_the_sweep(override: str) -> bool:

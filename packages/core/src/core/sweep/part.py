@@ -5,17 +5,16 @@ that another process makes is waited for. The table is kept by the command that 
 """
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core import cli, discovery, store
+from core import cli, discovery
 from core.errors import InputError, UserError
 from core.registry import Registry
-from core.run import Run, Work, do_stage
+from core.running import Run, Work, do_stage
 from core.sweep.carry_out import PLAN, do_run, note_failure
 from core.sweep.failures import Failures
 from core.sweep.plan import Planned, plan_one
@@ -80,7 +79,7 @@ class _Part:
 
     def _stages(self, planned: Planned, workers: Workers) -> int:
         """Do stages that several runs share; their logs are in a folder of their own."""
-        directory = self.options.folder / "shared" / planned.directory.name
+        directory = self.options.folder / "shared" / "-".join(self.options.stages) / planned.directory.name
         work = Work(
             root=Path(str(planned.config["store"])).resolve(),
             registry=self.registry,
@@ -88,17 +87,15 @@ class _Part:
             workers=workers,
             waits=True,
         )
-        with contextlib.ExitStack() as held:
-            run = Run(name="-".join(self.options.stages), directory=directory, config=planned.config)
-            held.enter_context(store.waiting_lock(directory))
-            (directory / "logs").mkdir(exist_ok=True)
-            for spec, artifact in zip(planned.stages, planned.artifacts, strict=True):
-                if spec.name not in self.options.stages:
-                    continue
-                outcome = do_stage(spec, run, work)
-                if outcome.status == "failed":
-                    self.failures.add(artifact, f"stage {outcome.name} failed: {outcome.error}")
-                    raise InputError(f"stage {outcome.name} failed: {outcome.error}")
+        (directory / "logs").mkdir(parents=True, exist_ok=True)
+        run = Run(name="-".join(self.options.stages), directory=directory, config=planned.config)
+        for spec, artifact in zip(planned.stages, planned.artifacts, strict=True):
+            if spec.name not in self.options.stages:
+                continue
+            outcome = do_stage(spec, run, work)
+            if outcome.status == "failed":
+                self.failures.add(artifact, f"stage {outcome.name} failed: {outcome.error}")
+                raise InputError(f"stage {outcome.name} failed: {outcome.error}")
         return 0
 
 
