@@ -88,14 +88,23 @@ def run(folder, root, name, models, *, config=(), eval_config=(), losses=(3.0, 2
 def sweep(folder, root, values, scores):
     """Write a sweep of a run for each value of a setting, the last of which failed."""
     runs = []
-    for number, (value, right) in enumerate(zip(values, scores, strict=True)):
+    for number, (value, right) in enumerate(zip(values, scores, strict=True), 1):
         name, status = f"r{number}", "finished" if right is not None else "failed"
         if right is not None:
             samples = answers(right)
             config = {"pretrain": {"learning_rate": value}}
             run(folder / name, root, name, {"pretrain": ([row(samples)], samples)}, config=config)
+        error = None if right is not None else "stage eval failed: no"
         values_of = {"pretrain.learning_rate": str(value)}
-        runs.append({"number": number, "values": values_of, "status": status, "error": None, "directory": name})
+        runs.append(
+            {
+                "number": number,
+                "values": values_of,
+                "status": status,
+                "error": error,
+                "directory": name if right is not None else None,
+            }
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sweep.json").write_text(json.dumps({"version": 1, "runs": runs}))
     return folder

@@ -192,20 +192,33 @@ def test_runs_of_a_sweep_are_sides_and_failed_ones_are_left_out(tmp_path):
     place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2, 0.3, 0.4], [WORSE, BETTER, WORSE, None])
     found = compare(place)
     assert [side["name"] for side in found["sides"]] == ["learning_rate=0.1", "learning_rate=0.2", "learning_rate=0.3"]
-    assert found["notes"] == [f"{place}#3 is left out: failed."]
-    assert [side["name"] for side in compare(f"{place}#0", f"{place}#2")["sides"]] == [
+    assert found["notes"] == [f"{place}#4 is left out: failed: stage eval failed: no."]
+    assert [side["name"] for side in compare(f"{place}#1", f"{place}#3")["sides"]] == [
         "learning_rate=0.1", "learning_rate=0.3"]  # fmt: skip
+
+
+def test_runs_of_a_sweep_over_files_are_named_by_them(tmp_path):
+    place = made.sweep(tmp_path / "sweep", tmp_path / "store", ["/data/a.gz", "/data/b.gz"], [WORSE, BETTER])
+    assert [side["name"] for side in compare(place)["sides"]] == ["learning_rate=a.gz", "learning_rate=b.gz"]
+
+
+def test_many_sides_are_counted_in_the_sentence(tmp_path):
+    scores = [WORSE, BETTER, [1] * 30 + [0] * 10, [0] * 40, [1] * 19 + [0] * 21, [1] * 18 + [0] * 22]
+    place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], scores)
+    assert compare(place)["sentence"].partition("correction: ")[2] == (
+        "2 of 5 sides are better on a measure; 1 of 5 sides are worse on a measure; 2 differ significantly on none."
+    )
 
 
 def test_runs_of_a_sweep_with_one_evaluation_are_one_side(tmp_path):
     place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2], [WORSE, BETTER])
-    shutil.copy(place / "r0/report.json", tmp_path / "same.json")
+    shutil.copy(place / "r1/report.json", tmp_path / "same.json")
     content = json.loads((place / "sweep.json").read_text())
-    content["runs"].append({**content["runs"][0], "number": 2, "values": {"pretrain.learning_rate": "0.10"}})
+    content["runs"].append({**content["runs"][0], "number": 3, "values": {"pretrain.learning_rate": "0.10"}})
     (place / "sweep.json").write_text(json.dumps(content))
     found = compare(place)
     assert len(found["sides"]) == 2
-    assert found["notes"] == [f"{place}#2 is left out: its model and evaluation are those of {place}#0."]
+    assert found["notes"] == [f"{place}#3 is left out: its model and evaluation are those of {place}#1."]
 
 
 def test_a_model_has_the_evaluations_of_its_store_that_ask_most(two):

@@ -58,6 +58,7 @@ def lines(
     unit: str,
     table: dict[str, Any],
     rules: Mapping[str, float] | None = None,
+    columns: int | None = None,
 ) -> Chart:
     """Return curves over steps, with a pointer that reads out the values, and level lines.
 
@@ -65,6 +66,7 @@ def lines(
         curves: Name to points (step, value).
         unit: Of the values.
         rules: Name to value of each level line.
+        columns: Of the legend; None: all names stand in one row.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
     form = _format(y for curve in curves.values() for _, y in curve)
@@ -73,7 +75,7 @@ def lines(
     color = alt.Color(
         "curve:N",
         scale=alt.Scale(domain=shown, range=SERIES[: len(shown)]),
-        legend=alt.Legend(title=None, orient="top") if len(shown) > 1 else None,
+        legend=alt.Legend(title=None, orient="top", columns=columns or alt.Undefined) if len(shown) > 1 else None,
     )
     x = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=6, format="~s"))
     y = alt.Y(
@@ -108,7 +110,7 @@ def lines(
     return Chart(
         title=title,
         about=about,
-        spec=_spec(alt.layer(*layers), 220),
+        spec=_spec(alt.layer(*layers), 220 + (9 * len(shown) if columns else 0)),
         table=table,
         log=positive,
         smooth=dense,
@@ -313,7 +315,7 @@ def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
             x=x, color=color, fill=alt.Fill("side:N", scale=scale, legend=legend), fillOpacity=sure, tooltip=tips
         ),
     ]
-    height = max(ROW, 15 * len(sides)) * len(labels) + (80 if len(sides) > 1 else 50)
+    height = max(ROW, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + 9 * len(sides))
     return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table, unfolded=True)
 
 

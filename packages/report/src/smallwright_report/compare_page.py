@@ -116,7 +116,7 @@ def _losses(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows = [[name, int(x), float(y)] for name, points in named.items() for x, y in _some(points)]
         table = numbers.table(["side", "step", curve["unit"] or "value"], rows, f"{title} by step.")
         about = f"{title} by training step: {ends}."
-        drawn.append(charts.lines(title, about, named, curve["unit"], table))
+        drawn.append(charts.lines(title, about, named, curve["unit"], table, columns=2))
     return [{"kind": "charts", "charts": drawn}] if drawn else []
 
 

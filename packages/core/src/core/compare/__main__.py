@@ -5,7 +5,7 @@
     python -m core.compare runs/<run>                                  # its base model and its aligned one
     python -m core.compare runs/<run>:pretrain runs/<other run>:sft    # one of the models of a run
     python -m core.compare runs/<sweep> --baseline 2                   # all runs of a sweep against its second
-    python -m core.compare runs/<sweep>#0 runs/<sweep>#3               # two runs of a sweep, by their numbers
+    python -m core.compare runs/<sweep>#1 runs/<sweep>#3               # two runs of a sweep, by their numbers
     python -m core.compare store/pretrain/<artifact> store/posttrain/<artifact> --published SmolLM2-135M
 
 A run is its last model that was evaluated; given alone, it is all of them. A sweep is its finished runs. A model's

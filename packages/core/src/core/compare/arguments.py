@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from core import store
-from core.compare import model_side, run_side
+from core.compare import model_side, run_side, settings
 from core.compare.sides import Side
 from core.errors import InputError
 
 WHAT = "Give the folder of a run (runs/<run>), of a sweep, or of a model's artifact (store/pretrain/<artifact>)."
+FINISHED = "finished"
+"""Status of a run of a sweep that has a whole report."""
 _ARGUMENT = re.compile(r"(?P<place>.+?)(?:#(?P<number>\d+))?(?::(?P<model>[\w.-]+))?")
 
 
@@ -38,25 +41,22 @@ def read(arguments: Sequence[str], root: Path | None) -> tuple[list[Side], list[
     Raises:
         core.errors.UserError: naming the argument.
     """
-    sides: list[Side] = []
     notes: list[str] = []
-    for argument in arguments:
-        sides += _sides_of(argument, root, notes, alone=len(arguments) == 1)
+    seen: dict[frozenset[str], tuple[int, Side]] = {}
     for place, argument in enumerate(arguments):
         if argument in arguments[:place]:
             raise InputError(f"{argument}: the same side twice. Give another run, sweep or model.")
-    seen: dict[frozenset[str], Side] = {}
-    kept = []
-    for side in sides:
-        first = seen.setdefault(side.made, side)
-        if first is side:
-            kept.append(side)
-        elif first.argument == side.argument:  # runs of a sweep whose settings differ in what changes nothing
-            notes.append(f"{side.names[-1]} is left out: its model and evaluation are those of {first.names[-1]}.")
-        else:
-            raise InputError(
-                f"{side.argument}: the same side as {first.argument}: one model, one evaluation. Give another."
-            )
+        for side in _sides_of(argument, root, notes, alone=len(arguments) == 1):
+            whose, first = seen.setdefault(side.made, (place, side))
+            if first is side:
+                continue
+            if whose != place:
+                raise InputError(
+                    f"{side.argument}: the same side as {first.argument}: one model, one evaluation. Give another."
+                )
+            # Runs of a sweep whose settings differ in what changes nothing.
+            notes.append(f"{side.argument} is left out: its model and evaluation are those of {first.argument}.")
+    kept = [side for _, side in seen.values()]
     if len(kept) < 2:
         raise InputError(f"{', '.join(arguments)}: one side only. Give a second run, sweep or model to compare with.")
     return kept, notes + [f"{side.names[0]}: {note}" for side in kept for note in side.notes]
@@ -85,13 +85,17 @@ def _sides_of(argument: str, root: Path | None, notes: list[str], *, alone: bool
     raise InputError(f"{argument}: neither a run, nor a sweep, nor a model's artifact. {WHAT}")
 
 
+def _fate(run: Mapping[str, Any]) -> str:
+    return ": ".join(str(run[key]) for key in ("status", "error") if run.get(key))
+
+
 def _of_sweep(
     argument: str, place: Path, number: int | None, model: str | None, root: Path | None, notes: list[str]
 ) -> list[Side]:
     path = place / "sweep.json"
     try:
         runs = [
-            (int(run["number"]), str(run["status"]), place / str(run["directory"]), dict(run["values"]))
+            (int(run["number"]), _fate(run), place / str(run.get("directory") or ""), dict(run["values"]))
             for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -105,17 +109,16 @@ def _of_sweep(
     for one, status, folder, values in runs:
         if number is not None and one != number:
             continue
-        if number is None and status != "finished":
+        if number is None and status != FINISHED:
             notes.append(f"{place}#{one} is left out: {status}.")
             continue
         if not (folder / "report.json").is_file():
             raise InputError(f"{place}#{one}: {status}: no report.json in {folder}. Run the sweep's command again.")
         (side,) = run_side.sides(f"{place}#{one}", folder, model, root, every=False)
-        short = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
+        short = ", ".join(f"{key.rpartition('.')[2]}={settings.without_place(value)}" for key, value in values.items())
         suffix = f":{model}" if model else ""
         names = (f"{short}{suffix}", f"#{one} {short}{suffix}", f"{place.name}#{one}{suffix}", f"{place}#{one}{suffix}")
-        own = argument if number is None else f"{place}#{one}{suffix}"
-        sides.append(dataclasses.replace(side, argument=own, names=names if short else names[2:]))
+        sides.append(dataclasses.replace(side, argument=names[-1], names=names if short else names[2:]))
     if not sides:
         raise InputError(f"{argument}: no run of this sweep is finished. Run its command again.")
     return sides

@@ -11,6 +11,8 @@ VERSION = 1
 """Of the schema: raised when a key goes, or comes to mean something else. New keys do not raise it."""
 ALPHA = 0.05
 """Below it an adjusted p-value is called significant."""
+MOST_TOLD = 4
+"""Sides of which the sentence tells one by one."""
 LOSSES = ("loss", "validation_loss")
 """Curves that are laid over each other."""
 
@@ -83,18 +85,24 @@ def verdict(row: Mapping[str, Any], pair: Mapping[str, Any]) -> str:
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """Return what a reader needs first: which side is better on how many measures, and that the rest is no more than
-    chance."""
-    said = []
-    for side in found["sides"]:
-        words = [verdict(row, pair) for row in found["tasks"] for pair in row["pairs"] if pair["b"] == side["name"]]
-        if not words:
-            continue
-        parts = [f"{word} on {words.count(word)}" for word in ("better", "worse") if word in words]
-        shown = f"is {' and '.join(parts)}" if parts else "differs significantly on none"
-        said.append(f"{side['name']} {shown} of {len(words)} measure{'s' if len(words) > 1 else ''}")
-    if not said:
+    """Return what a reader needs first: which sides are better on how many measures, and which are not."""
+    words: dict[str, list[str]] = {side["name"]: [] for side in found["sides"]}
+    for row in found["tasks"]:
+        for pair in row["pairs"]:
+            words[pair["b"]].append(verdict(row, pair))
+    tested = {name: verdicts for name, verdicts in words.items() if verdicts}
+    if not tested:
         return f"No items in common with {found['baseline']} that could be tested: the scores stand side by side."
-    told = said if len(said) <= 4 else [*said[:4], f"{len(said) - 4} more sides are in the table"]
     against = f"Against {found['baseline']}, on the same items, at 5 % after Holm's correction: "
-    return f"{against}{'; '.join(told)}."
+    if len(tested) <= MOST_TOLD:
+        return f"{against}{'; '.join(f'{name} {_said(verdicts)}' for name, verdicts in tested.items())}."
+    some = {what: [name for name, verdicts in tested.items() if what in verdicts] for what in ("better", "worse")}
+    neither = sum(not {"better", "worse"} & set(verdicts) for verdicts in tested.values())
+    told = [f"{len(names)} of {len(tested)} sides are {what} on a measure" for what, names in some.items() if names]
+    return f"{against}{'; '.join([*told, *([f'{neither} differ significantly on none'] if neither else [])])}."
+
+
+def _said(verdicts: Sequence[str]) -> str:
+    parts = [f"{word} on {verdicts.count(word)}" for word in ("better", "worse") if word in verdicts]
+    shown = f"is {' and '.join(parts)}" if parts else "differs significantly on none"
+    return f"{shown} of {len(verdicts)} measure{'s' if len(verdicts) > 1 else ''}"
