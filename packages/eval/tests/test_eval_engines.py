@@ -342,12 +342,6 @@ def test_items_longer_than_the_model_are_counted(root, tmp_path):
     assert cut["cut_items"] > 0
 
 
-def test_inputs_longer_than_the_models_positions_are_refused(root, tmp_path):
-    for engine in ("transformers", "vllm"):
-        with pytest.raises(ConfigError, match=rf"max_model_len={POSITIONS + 1}: above the model's {POSITIONS} pos"):
-            evaluate(root, tmp_path, tasks=("first",), engine=engine, max_model_len=POSITIONS + 1)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -378,12 +372,6 @@ def test_a_wrong_line_is_named(root, tmp_path, line, message):
     (folder / "first.yaml").write_text(TASK_YAML.format(name="first"))
     with pytest.raises(InputError, match=message):
         evaluate(root, tmp_path / "output", tasks=("first",), task_paths=(str(folder),))
-
-
-def test_a_missing_data_file_is_named(root, tmp_path):
-    (tmp_path / "lost.yaml").write_text(TASK_YAML.format(name="lost"))
-    with pytest.raises(InputError, match=r"lost\.yaml: data file .*lost\.jsonl does not exist"):
-        evaluate(root, tmp_path / "output", tasks=("lost",), task_paths=(str(tmp_path),))
 
 
 def test_tokens_of_another_tokenizer_are_refused(root, tmp_path):
