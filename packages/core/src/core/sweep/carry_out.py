@@ -201,7 +201,7 @@ class _Sweep:
     def _say(self, row: Mapping[str, Any], seconds: float, names: Sequence[str] = ()) -> None:
         """Write the table, and print the line of a run."""
         self.table.write()
-        values = " ".join(f"{key}={value}" for key, value in row["values"].items())
+        values = " ".join(f"{key}={value}" for key, value in row["values"].items()) or "a run"
         of = f"[{row['number']}/{len(self.planned)}]"
         if row["status"] == FINISHED:
             said = [f"{name} {metrics.shown(row['metrics'][name])}" for name in names]
