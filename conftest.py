@@ -66,14 +66,15 @@ def each_fault(faults: Any) -> Any:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "engine: imports torch, vLLM, TRL or another engine; given by conftest.py")
     config.addinivalue_line("markers", "kit: of the conformance kit, the same for every plugin; given by conftest.py")
-    if not _without_engines(config) and importlib.util.find_spec("smallwright_pretrain") is not None:
+    engines = not _without_engines(config) and importlib.util.find_spec("smallwright_pretrain") is not None
+    _fork_engines(config, engines)
+    if engines:
         from smallwright_pretrain.cpu import use_device
 
         use_device("cpu")
-        _fork_engines(config)
 
 
-def _fork_engines(config: pytest.Config) -> None:
+def _fork_engines(config: pytest.Config, engines: bool) -> None:
     """Have processes that tests start be forks of one that has imported their engine; see ``tests/forks``.
 
     Not with a GPU, which forks cannot share.
@@ -84,7 +85,7 @@ def _fork_engines(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     paths = [str(Path(__file__).parent / "tests" / "forks"), os.environ.get("PYTHONPATH")]
     (Path(folder) / "environment").write_bytes(marshal.dumps(dict(os.environ)))
-    if config.getoption("dist", "no") != "no":
+    if engines and config.getoption("dist", "no") != "no":
         os.environ["ENGINE_OF_CODE"] = "ranks"  # of the processes of tests, which xdist starts
     os.environ.update(ENGINE_FORKS=folder, PYTHONPATH=os.pathsep.join(filter(None, paths)))
 

@@ -41,8 +41,9 @@ ENGINES = {
         "vllm.v1.engine.llm_engine",
         "vllm.v1.worker.cpu_worker",
         "compressed_tensors",
-        "lm_eval",
+        "lm_eval.evaluator",
         "lm_eval.models.huggingface",
+        "lm_eval.models.vllm_causallms",
     ),
     "posttraining": ("trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"),
     "core": (
@@ -88,8 +89,8 @@ NO_SETTINGS += ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Those that torch or a launcher sets by itself, or that are read later."""
 OF_PYTHON = ("LANG", "LC_", "PYTHON", "_ARGCOMPLETE")
 """Beginnings of variables that Python reads as it starts: a process that has others than pytest is started anew."""
-NOT_OF_PYTHON = ("PYTHONPATH", "PYTHONUNBUFFERED")
-"""Those that a fork follows."""
+NOT_OF_PYTHON = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED")
+"""Those that a fork follows, or that change no result."""
 ENVIRONMENT = "environment"
 """The file beside the servers' sockets with the environment of pytest."""
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)

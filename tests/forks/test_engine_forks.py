@@ -21,6 +21,10 @@ if __name__ == "__main__":
     if sys.argv[1] == "wait":
         open("begun", "w").write(str(os.getpid()))
         time.sleep(60)
+    if sys.argv[1] == "hold":
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        open("begun", "w").write(str(os.getpid()))
+        time.sleep(60)
     if sys.argv[1] == "die":
         os.kill(os.getpid(), signal.SIGTERM)
     if sys.argv[1] == "fail":
@@ -94,16 +98,30 @@ def test_a_fork_says_and_ends_as_the_process_itself(start, argument, program):
     assert told[0][0] == {"0": 0, "3": 3, "fail": 1, "die": -signal.SIGTERM}[argument]
 
 
+def begun_by(process, folder):
+    """Wait until the probe has begun, and return its id."""
+    file = folder / "begun"
+    while not (file.exists() and file.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    return file.read_text()
+
+
+def test_a_signal_that_asks_the_process_to_end_is_the_forks(start, tmp_path):
+    process = start("hold")
+    process.stdin.close()
+    assert begun_by(process, tmp_path) != str(process.pid)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == signal.SIGTERM, "the one that asked ended without the fork"
+
+
 def test_a_fork_ends_with_the_process_that_asked_for_it(start, tmp_path):
     process = start("wait")
     process.stdin.close()
-    begun = tmp_path / "begun"
-    while not (begun.exists() and begun.read_text()):
-        assert process.poll() is None
-        time.sleep(0.02)
+    fork = begun_by(process, tmp_path)
     process.kill()
     process.wait()
     end = time.monotonic() + 30
-    while Path(f"/proc/{begun.read_text()}").exists():
+    while Path(f"/proc/{fork}").exists():
         assert time.monotonic() < end, "the fork goes on"
         time.sleep(0.02)

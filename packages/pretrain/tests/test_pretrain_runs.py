@@ -124,13 +124,13 @@ def test_engines_agree_about_the_export(reference):
 
 
 def test_a_killed_run_resumes_with_the_same_losses_to_the_bit(reference, tokens, tmp_path, monkeypatch):
-    monkeypatch.setenv("ENGINE_FORKS", "")  # processes with another seed of their hashes than the reference's
     stage = job(tmp_path / "killed", tokens)
     script = (
         "import sys; from pathlib import Path; import test_pretrain_runs as t; "
         "t.TorchTitanPretrain(t.SETTINGS).run(t.job(Path(sys.argv[1]), Path(sys.argv[2])))"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, str(stage.output), str(tokens)])
+    environment = {**os.environ, "ENGINE_OF_CODE": "ranks"}
+    process = subprocess.Popen([sys.executable, "-c", script, str(stage.output), str(tokens)], env=environment)
     first = stage.output / "checkpoint" / "step-4" / ".metadata"
     while not first.exists():
         assert process.poll() is None, "the run ended before its first checkpoint"
@@ -142,6 +142,7 @@ def test_a_killed_run_resumes_with_the_same_losses_to_the_bit(reference, tokens,
     for later in (stage.output / "checkpoint").glob("step-*"):
         if later.name != "step-4":
             shutil.rmtree(later)
+    monkeypatch.setenv("ENGINE_FORKS", "")  # a process with another seed of its hashes than those before
     summary = TorchTitanPretrain(SETTINGS).run(stage)
     output, expected = reference
     assert losses(stage.output) == losses(output)

@@ -1,7 +1,9 @@
-"""The classifiers hold what every data step must."""
+"""The classifiers hold what every data step must, also where one follows another."""
 
+import pytest
 from smallwright_testing import StepConformance
 from smallwright_testing.documents import nasty_documents, plain_documents
+from smallwright_testing.runs import two_processes
 
 
 class ClassifierConformance(StepConformance):
@@ -58,3 +60,18 @@ class TestEncoderClassifier(ClassifierConformance):
         shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
         BertModel(BertConfig(vocab_size=len(fast), max_position_embeddings=40, **shape)).save_pretrained(folder)
         return {"encoder": str(folder)}
+
+
+class Both(TestEncoderClassifier):
+    __test__ = False
+    before = {"fast": {"use": "classifier_fasttext", **TestFastTextClassifier.settings}}
+
+
+@pytest.mark.slow
+def test_two_that_learn_in_one_recipe_give_the_same_bytes_in_one_process_and_in_two(tmp_path):
+    files, prepared = Both.write_files(tmp_path / "files", 3), Both.prepare(tmp_path / "encoder")
+    one = Both.run(tmp_path / "one", files, prepared)
+    two = Both.run(tmp_path / "two", files, prepared, executor=two_processes(Both.plugin_files_and_reader()))
+    assert one.digests() == two.digests()
+    assert {"head.safetensors", "model.bin"} <= {name.rpartition("/")[2] for name in one.digests()}
+    assert sum(row["score"] is not None for row in two.kept) > 60
