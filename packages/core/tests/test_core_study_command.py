@@ -91,6 +91,19 @@ def test_a_study_is_judged_without_the_runs_that_fail_and_done_again_for_nothing
     assert "metric=pretrain.token: no run has it. Did you mean 'pretrain.tokens'?" in other.stderr
 
 
+def test_a_plan_lists_the_runs_and_does_none(call, mine, workdir):
+    done = study(call, mine, "--plan", "run_dir=out")
+    assert done.stdout.splitlines()[:5] == [
+        f"4 runs, in {workdir / 'out'}",
+        "  1  arm=few pretrain.seed=0",
+        "  2  arm=many pretrain.seed=0",
+        "  3  arm=few pretrain.seed=1",
+        "  4  arm=many pretrain.seed=1",
+    ]
+    assert not (workdir / "store").exists()
+    assert not (workdir / "out").exists()
+
+
 def test_the_folder_is_named_by_what_the_runs_make(workdir):
     def folder(*artifacts, run_dir=None):
         runs = [SimpleNamespace(config={"run_dir": run_dir}, artifacts=(Path("data"), Path(one))) for one in artifacts]

@@ -75,7 +75,8 @@ def test_a_sweep_makes_what_runs_share_once_and_has_one_table(sweep, jobs, workd
     assert report["made"]["command"].split()[3:5] == ["--plugin", "toy_plugin.py"], "the run alone, without -m"
     line = next(line for line in done.stdout.splitlines() if line.startswith("[1/4]"))
     assert "pretrain.steps=3 eval.steps=5: pretrain.validation_loss 2, pretrain.toy.acc 0.5, " in line
-    assert len(done.stdout.splitlines()) == 7
+    assert done.stdout.splitlines()[0] == f"4 runs in {workdir / 's'}"
+    assert len(done.stdout.splitlines()) == 8
 
 
 def test_the_flat_table_has_numbers_where_all_values_are(sweep, workdir):
@@ -115,7 +116,7 @@ def test_a_run_that_fails_stops_no_other(sweep, jobs, workdir):
         "stage pretrain failed: the input is bad: give another."
     }
     assert done.stderr.count("failed: stage pretrain failed: the input is bad") == 4
-    assert done.stdout.splitlines()[0] == "4 runs: 4 failed"
+    assert done.stdout.splitlines()[1] == "4 runs: 4 failed"
     jobs.clear()
     assert sweep("pretrain.vocab_size=10,11", "eval.steps=5,6").returncode == 0
     assert set(counted(jobs)) == {"pretrain", "eval"}
@@ -210,6 +211,7 @@ def test_a_plan_says_what_is_shared_and_what_it_costs(call, toy, sweep):
     assert planned["hardware"][0]["hours"] > 0
     shown = call(*asked).stdout
     assert "4 runs, 1 of them finished, in " in shown
+    assert "  1  pretrain.steps=4 eval.steps=5, finished\n  2  pretrain.steps=4 eval.steps=7\n" in shown
     assert "pretrain         2 for 4 runs: 1 to make, 1 reused" in shown
     assert "eval             4: 3 to make, 1 reused" in shown
     assert "1 training: " in shown

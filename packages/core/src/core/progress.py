@@ -56,8 +56,10 @@ class ProgressBar:
             self._bar.set_postfix_str(event["note"], refresh=True)
         elif time.monotonic() - self._last_line > self.LINE_EVERY_SECONDS:
             self._last_line = time.monotonic()
-            of = f" of {event['total']}" if event["total"] else ""
-            print(f"  {self._label}: {event['done']}{of} {event['unit']} {event['note']}".rstrip(), file=sys.stderr)
+            of = f" of {event['total']:,.10g}" if event["total"] else ""
+            print(
+                f"  {self._label}: {event['done']:,.10g}{of} {event['unit']} {event['note']}".rstrip(), file=sys.stderr
+            )
 
     def close(self) -> None:
         """Stop following and remove the bar."""

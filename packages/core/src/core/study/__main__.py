@@ -4,6 +4,7 @@
     python -m core.study                                        # the studies that there are, with their claims
     python -m core.study shared_ffn_against_narrow
     python -m core.study shared_ffn_against_narrow 'seeds=range(0,8)' pretrain.steps=100
+    python -m core.study shared_ffn_against_narrow --plan       # what it would do; nothing is run
     python -m core.study ./mine.yaml +launcher=local            # the runs side by side
 
 Settings of the study (docs/studies.md) and of the runs can be given; those of the runs are for all arms. What earlier
@@ -21,10 +22,11 @@ from typing import Any
 
 from core import circumstances, cli, completion, discovery, names, pages, store, writing
 from core.errors import MissingPluginError, UserError
+from core.planning.model import Hardware
 from core.registry import Registry
 from core.significance import needed
 from core.study import find, plan, say, verdict
-from core.sweep import carry_out
+from core.sweep import carry_out, describe
 from core.sweep.plan import Planned, launcher_of
 from core.sweep.plan import plan as plan_runs
 
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = cli.run_parser("core.study", __doc__, _complete)
+    parser.add_argument("--plan", action="store_true", help="say what the study would do, without doing it")
     options = cli.parse(parser, arguments)
     registry = discovery.load(options.plugin)
     cli.warn_about_broken(registry)
@@ -52,9 +55,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     planned = plan_runs(plan.points(study, shared), registry, Path())
     plan.check(study, planned)
     folder = _folder(name, planned)
+    planned = [dataclasses.replace(run, directory=folder / run.directory) for run in planned]
+    if options.plan:
+        print(describe.render(describe.describe(planned, Hardware())))
+        return 0
     said, started = tuple(sys.argv[1:] if arguments is None else arguments), time.time()
     sweep = carry_out.carry_out(
-        [dataclasses.replace(run, directory=folder / run.directory) for run in planned],
+        planned,
         folder,
         name=name,
         arguments=said,

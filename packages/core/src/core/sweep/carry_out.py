@@ -117,6 +117,7 @@ class _Sweep:
         self.failures.forget()
         todo = [one for one in self.planned if not self._is_done(one)]
         self.table.write()
+        print(f"{_number(self.planned)} in {self.folder}", flush=True)
         if len(todo) < len(self.planned):
             print(f"{len(self.planned) - len(todo):,} of {len(self.planned):,} runs are finished", flush=True)
         here, apart = [], []
@@ -130,7 +131,7 @@ class _Sweep:
     def tell(self, pages: Sequence[Path]) -> None:
         rows = self.table.content()["runs"]
         counts = [f"{sum(row['status'] == status for row in rows):,} {status}" for status in _statuses(rows)]
-        print(f"{len(rows):,} runs: {', '.join(counts)}")
+        print(f"{_number(rows)}: {', '.join(counts)}")
         for path in (self.folder / NAME, *pages):
             print(f"sweep: {path}")
 
@@ -210,6 +211,10 @@ class _Sweep:
             print(cli.printable(f"{of} {values}: {', '.join(said)}"), flush=True)
         else:
             print(cli.printable(f"{of} {values}: failed: {row['error']}"), file=sys.stderr, flush=True)
+
+
+def _number(runs: Sequence[Any]) -> str:
+    return "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
 
 
 def _statuses(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,6 +8,9 @@ from core.planning import model
 from core.planning.model import Hardware
 from core.sweep.plan import Planned, is_finished
 
+MOST_LISTED = 24
+"""Runs that a terminal shows one by one; ``--json`` has them all."""
+
 
 def describe(planned: Sequence[Planned], hardware: Hardware) -> dict[str, Any]:
     """Return the plan of a sweep as plain data.
@@ -63,7 +66,8 @@ def render(result: dict[str, Any]) -> str:
     runs = result["runs"]
     finished = sum(run["finished"] for run in runs)
     there = f", {finished:,} of them finished" if finished else ""
-    lines = [f"{len(runs):,} runs{there}, in {result['directory']}", ""]
+    number = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
+    lines = [f"{number}{there}, in {result['directory']}", *_listed(runs), ""]
     for name, row in result["stages"].items():
         reused = f", {row['finished']:,} reused" if row["finished"] else ""
         needed = f" for {row['needed']:,} runs" if row["needed"] > row["artifacts"] else ""
@@ -74,3 +78,14 @@ def render(result: dict[str, Any]) -> str:
     for row in result["hardware"]:
         lines.append(f"{row['devices']:,} x {row['device']}: {row['hours']:,.2f} hours, {row['money']:,.2f} US dollars")
     return "\n".join(lines)
+
+
+def _listed(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each run, or for the first ones of many."""
+    wide = len(str(len(runs)))
+    lines = []
+    for run in runs if len(runs) <= MOST_LISTED else runs[: MOST_LISTED - 1]:
+        values = " ".join(f"{key}={value}" for key, value in run["values"].items()) or "a run"
+        lines.append(f"  {run['number']:>{wide}}  {values}{', finished' if run['finished'] else ''}")
+    left = len(runs) - len(lines)
+    return [*lines, f"  and {left:,} more"] if left else lines
