@@ -26,10 +26,10 @@ def test_everything_of_a_comparison_is_on_its_page(page):
         "Against base: rate=<0.1> is better on 1 of 2 measures.",
         "lessons, acc rate=<0.1> +30.0 +15.0 +45.0 < 0.001 < 0.001 ▲ better exact McNemar",
         "words, acc norm a-much-longer-name-of-a-side -5.0 -13.0 +3.0 0.500 1.000 not significant",
-        "validation, nats per token rate=<0.1> -0.11 -0.13 -0.09 < 0.001 < 0.001 ▲ better",  # less is better
+        "validation, nats per token rate=<0.1> -0.110 -0.130 -0.090 < 0.001 < 0.001 ▲ better",  # less is better
         "better is to the left of zero",
         "our_lessons acc ↑ 40 50.0 % 80.0 %",
-        "validation perplexity ↓ 3.35 ± 0.1 3 ± 0.1",
+        "validation perplexity ↓ 3.350 ± 0.100 3.000 ± 0.100",
         "base ends at 0.1356; rate=<0.1> ends at 0.1186",
         "pretrain.learning_rate 0.004 0.1 -",
         "base 1.07 M 266.24 k 4.7 min 1.00 GiB",

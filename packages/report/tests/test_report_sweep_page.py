@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from markupsafe import escape
 from smallwright_report import measures, plugin, sweep_page
 from smallwright_report.measures import Measures
 
@@ -14,7 +15,7 @@ def html(sweeps):
 
 
 def text(html):
-    body = re.sub(r"(?s)<(script|style).*?</\1>", " ", html)
+    body = re.sub(r"(?s)<(script|style).*?</\1>", " ", html.replace("<wbr>", ""))
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
@@ -158,3 +159,16 @@ def test_a_sweep_elsewhere_is_not_put_into_a_list(tmp_path, sweeps):
     folder.mkdir(parents=True)
     plugin.make_page("sweep", sweeps.grid(), folder / "sweep.html")
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
+
+
+def test_a_study_and_a_comparison_are_listed_among_the_runs_with_their_own_pages(sweeps, study, comparison, tmp_path):
+    made = {"a": {"sweep": sweeps.grid(), "study": study}, "b": {"compare": comparison}}
+    for folder, pages in made.items():
+        (tmp_path / "runs" / folder).mkdir(parents=True)
+        for kind, data in pages.items():
+            (tmp_path / "runs" / folder / f"{kind}.json").write_text(json.dumps(data))
+            plugin.make_page(kind, data, tmp_path / "runs" / folder / f"{kind}.html")
+    listed = (tmp_path / "runs" / "index.html").read_text()
+    assert set(re.findall(r'<h2><a href="([^"]+)"', listed)) == {"a/study.html", "b/compare.html"}
+    for data in (study, comparison):
+        assert str(escape(data["sentence"])) in listed

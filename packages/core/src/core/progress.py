@@ -57,9 +57,8 @@ class ProgressBar:
         elif time.monotonic() - self._last_line > self.LINE_EVERY_SECONDS:
             self._last_line = time.monotonic()
             of = f" of {event['total']:,.10g}" if event["total"] else ""
-            print(
-                f"  {self._label}: {event['done']:,.10g}{of} {event['unit']} {event['note']}".rstrip(), file=sys.stderr
-            )
+            done = f"{event['done']:,.10g}{of}"
+            print(f"  {self._label}: {done} {event['unit']} {event['note']}".rstrip(), file=sys.stderr)
 
     def close(self) -> None:
         """Stop following and remove the bar."""

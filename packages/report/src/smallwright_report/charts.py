@@ -1,6 +1,7 @@
 """The charts of the pages, as Vega-Lite made with Altair. A page draws them; vl-convert makes SVG and PNG of them."""
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -51,6 +52,20 @@ def _values(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=list(rows))
 
 
+def legend(names: Sequence[str]) -> alt.Legend:
+    """Return a legend of names that are long: in two columns where they fit, so that none is cut on a phone."""
+    return alt.Legend(title=None, orient="top", columns=_columns(names), labelLimit=300)
+
+
+def legend_height(names: Sequence[str]) -> int:
+    """Return the pixels that a legend of long names takes, beyond the row that every chart has."""
+    return 18 * (math.ceil(len(names) / _columns(names)) - 1)
+
+
+def _columns(names: Sequence[str]) -> int:
+    return 2 if max(map(len, names), default=0) <= 22 else 1
+
+
 def lines(
     title: str,
     about: str,
@@ -58,7 +73,7 @@ def lines(
     unit: str,
     table: dict[str, Any],
     rules: Mapping[str, float] | None = None,
-    columns: int | None = None,
+    named: bool = False,
 ) -> Chart:
     """Return curves over steps, with a pointer that reads out the values, and level lines.
 
@@ -66,7 +81,7 @@ def lines(
         curves: Name to points (step, value).
         unit: Of the values.
         rules: Name to value of each level line.
-        columns: Of the legend; None: all names stand in one row.
+        named: Whether the names of the curves are long ones, such as those of runs.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
     form = _format(y for curve in curves.values() for _, y in curve)
@@ -75,7 +90,7 @@ def lines(
     color = alt.Color(
         "curve:N",
         scale=alt.Scale(domain=shown, range=SERIES[: len(shown)]),
-        legend=alt.Legend(title=None, orient="top", columns=columns or alt.Undefined) if len(shown) > 1 else None,
+        legend=(legend(shown) if named else alt.Legend(title=None, orient="top")) if len(shown) > 1 else None,
     )
     x = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=6, format="~s"))
     y = alt.Y(
@@ -110,7 +125,7 @@ def lines(
     return Chart(
         title=title,
         about=about,
-        spec=_spec(alt.layer(*layers), 220 + (9 * len(shown) if columns else 0)),
+        spec=_spec(alt.layer(*layers), 220 + (legend_height(shown) if named else 0)),
         table=table,
         log=positive,
         smooth=dense,
@@ -295,8 +310,8 @@ def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
     labels = list(dict.fromkeys(row["what"] for row in rows))
     y = alt.Y("what:N", sort=labels, title=None, axis=alt.Axis(labelLimit=190))
     scale = alt.Scale(domain=sides, range=SERIES[: len(sides)])
-    legend = alt.Legend(title=None, orient="top", columns=2, labelLimit=160) if len(sides) > 1 else None
-    color = alt.Color("side:N", scale=scale, legend=legend)
+    names = legend(sides) if len(sides) > 1 else None
+    color = alt.Color("side:N", scale=scale, legend=names)
     offset: dict[str, Any] = {"yOffset": alt.YOffset("side:N", sort=sides)} if len(sides) > 1 else {}
     tips = [
         alt.Tooltip("what:N", title="measure"),
@@ -312,10 +327,10 @@ def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
         alt.Chart(_values([{"zero": 0}])).mark_rule(color="#888", strokeDash=[5, 4]).encode(x="zero:Q"),
         base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=color),
         base.mark_point(size=70, strokeWidth=2).encode(
-            x=x, color=color, fill=alt.Fill("side:N", scale=scale, legend=legend), fillOpacity=sure, tooltip=tips
+            x=x, color=color, fill=alt.Fill("side:N", scale=scale, legend=names), fillOpacity=sure, tooltip=tips
         ),
     ]
-    height = max(ROW, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + 9 * len(sides))
+    height = max(ROW, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + legend_height(sides))
     return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table, unfolded=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.compare.build import verdict
-from core.compare.text import is_share, notes
+from core.compare.text import is_share, notes, scale_of
 
 from smallwright_report import charts, evaluation, numbers, page
 
@@ -50,19 +50,18 @@ def _kind(row: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _measure(row: Mapping[str, Any]) -> str:
-    return f"{row['metric'].replace('_', ' ')} {'↑' if row['higher_is_better'] else '↓'}"
+    return f"{row['metric'].replace('_', ' ')} {'↑' if row['higher_is_better'] else '↓'}".replace(
+        " ", "\N{NO-BREAK SPACE}"
+    )
 
 
 def _values(row: Mapping[str, Any]) -> list[str]:
-    share = is_share(row)
-
-    def written(value: float) -> str:
-        return f"{100 * value:.1f}" if share else f"{value:.4g}"
-
+    scale, places = scale_of(row)
     shown = []
     for value, error in zip(row["values"], row["stderrs"], strict=True):
-        wide = f" ± {written(error)}" if error is not None and not row["pairs"] else ""
-        shown.append("" if value is None else f"{written(value)}{wide}{' %' if share else ''}")
+        wide = f" ± {scale * error:.{places}f}" if error is not None and not row["pairs"] else ""
+        unit = " %" if is_share(row) else ""
+        shown.append("" if value is None else f"{scale * value:.{places}f}{wide}{unit}")
     return shown
 
 
@@ -89,7 +88,7 @@ def _forest(kind: tuple[str, bool], rows: Sequence[Mapping[str, Any]], found: Ma
     )
     columns = ["measure", "side", "difference", "95 % from", "95 % to", "p", "p (Holm)", "verdict", "test"]
     pairs = [pair for row in rows for pair in row["pairs"]]
-    places = numbers.decimals((one[key] for one in shown for key in LIMITS), digits=2)
+    places = 1 if scale == 100 else numbers.decimals(one[key] for one in shown for key in LIMITS)
     cells = [
         [
             one["what"],
@@ -116,7 +115,7 @@ def _losses(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows = [[name, int(x), float(y)] for name, points in named.items() for x, y in _some(points)]
         table = numbers.table(["side", "step", curve["unit"] or "value"], rows, f"{title} by step.")
         about = f"{title} by training step: {ends}."
-        drawn.append(charts.lines(title, about, named, curve["unit"], table, columns=2))
+        drawn.append(charts.lines(title, about, named, curve["unit"], table, named=True))
     return [{"kind": "charts", "charts": drawn}] if drawn else []
 
 

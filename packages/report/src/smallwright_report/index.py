@@ -1,8 +1,9 @@
-"""``index.html`` in a folder of runs and sweeps: each with its headline, the newest first."""
+"""``index.html`` in a folder of runs, sweeps, studies and comparisons: each with its headline, the newest first."""
 
 import fcntl
 import json
 import urllib.parse
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ KNOWN = ".index.json"
 KEYS = {"stamp", "name", "headline", "started", "failed"}
 """Of what is known of a run; other versions may know something else."""
 SWEEP = "sweep.json"
+OTHERS = {"study.json": "study", "compare.json": "comparison"}
+"""What else a folder can be. The folder of a study has the table of its runs too, and is a study."""
 LOCK = ".index.lock"
 
 
@@ -30,7 +33,7 @@ def write(folder: Path) -> Path:
 def _write(folder: Path) -> Path:
     known = _read(folder / KNOWN) or {}
     runs: dict[str, dict[str, Any]] = {}
-    for path in [*folder.glob("*/report.json"), *folder.glob(f"*/{SWEEP}")]:
+    for path in [path for name in ("report.json", SWEEP, *OTHERS) for path in folder.glob(f"*/{name}")]:
         try:
             stamp = path.stat().st_mtime_ns
         except OSError:  # deleted since the folder was read
@@ -46,7 +49,8 @@ def _write(folder: Path) -> Path:
 
 
 def _link(folder: Path, name: str) -> str:
-    pages = (run_page.NAME, "report.json", sweep_page.NAME, SWEEP)
+    made = [known for name in OTHERS for known in (name.replace(".json", ".html"), name)]
+    pages = (*made, run_page.NAME, "report.json", sweep_page.NAME, SWEEP)
     page_name = next((page_name for page_name in pages if (folder / name / page_name).is_file()), "")
     return urllib.parse.quote(f"{name}/{page_name}")
 
@@ -55,6 +59,8 @@ def _entry(path: Path, stamp: int) -> dict[str, Any]:
     report = _read(path) or {}
     if path.name == SWEEP:
         return _sweep(path, stamp, report)
+    if path.name in OTHERS:
+        return _other(path, stamp, report)
     failed = next((row["name"] for row in report.get("stages", ()) if row.get("status") == "failed"), "")
     return {
         "stamp": stamp,
@@ -76,6 +82,19 @@ def _sweep(path: Path, stamp: int, data: dict[str, Any]) -> dict[str, Any]:
         "name": f"{data.get('name', path.parent.name)} (sweep)",
         "headline": headline,
         "started": str(data.get("started", "")),
+        "failed": "",
+    }
+
+
+def _other(path: Path, stamp: int, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a study or a comparison; the latter has no date, so that it comes out the same each time."""
+    made = data.get("made")
+    written = datetime.fromtimestamp(stamp / 1e9, UTC).isoformat(timespec="seconds")
+    return {
+        "stamp": stamp,
+        "name": f"{data.get('name', path.parent.name)} ({OTHERS[path.name]})",
+        "headline": str(data.get("sentence", "Of another version.")),
+        "started": str(made.get("started", written) if isinstance(made, dict) else written),
         "failed": "",
     }
 

@@ -33,6 +33,6 @@ def make_page(kind: str, data: Any, path: Path) -> Path | None:
     if kind not in makers:
         return None
     page.write(path, makers[kind](data))
-    if kind == "sweep" and path.parent.parent.name == index.RUNS:
+    if kind in ("sweep", "study", "compare") and path.parent.parent.name == index.RUNS:
         index.write(path.parent.parent)
     return path

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from smallwright_report import measures, numbers
-from smallwright_report.charts import KEPT, ROW, SERIES, Chart, _spec
+from smallwright_report.charts import KEPT, ROW, SERIES, Chart, _spec, legend, legend_height
 from smallwright_report.measures import Row
 
 MOST_KEYS, MOST_VALUES, MOST_NAMES = 6, 25, 40
@@ -51,9 +51,7 @@ def _chart(data: Mapping[str, Any], rows: Sequence[Row], key: str, metrics: Sequ
     color: Any = alt.value(KEPT)
     if groups:
         scale = alt.Scale(domain=groups, range=SERIES[: len(groups)])
-        color = alt.Color(
-            "group:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=2, labelLimit=300)
-        )
+        color = alt.Color("group:N", scale=scale, legend=legend(groups))
     title = measures.label(metrics[0])
     level = alt.Axis(tickCount=5, format="~s" if _large(points) else "~g")
     tips = ["run:N", "made with:N", alt.Tooltip("m0:Q", title=title, format=".5~g")]
@@ -64,7 +62,7 @@ def _chart(data: Mapping[str, Any], rows: Sequence[Row], key: str, metrics: Sequ
     else:
         picture = _against_names(base, names, title, level, tips)
         height = (ROW + 8) * len(names) + 60
-    height += 20 * math.ceil(len(groups) / 2)
+    height += legend_height(groups) + 20 if groups else 0
     over = f" {len(rows) - len(shown):,} more runs are in the table." if len(rows) > len(shown) else ""
     about = f"A point for each run, a {'line through' if numeric else 'tick at'} their means.{over}"
     spec = {**_spec(picture, height), "datasets": {"runs": points}}

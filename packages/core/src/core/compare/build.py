@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.compare import published, settings, tasks
+from core.compare import published, settings, statistics, tasks
 from core.compare.published import Published
 from core.compare.sides import Side, named
 
 VERSION = 1
 """Of the schema: raised when a key goes, or comes to mean something else. New keys do not raise it."""
-ALPHA = 0.05
-"""Below it an adjusted p-value is called significant."""
 MOST_TOLD = 4
 """Sides of which the sentence tells one by one."""
 LOSSES = ("loss", "validation_loss")
@@ -79,7 +77,7 @@ def _curves(sides: Sequence[Side], names: Sequence[str]) -> dict[str, Any]:
 
 def verdict(row: Mapping[str, Any], pair: Mapping[str, Any]) -> str:
     """Return ``better``, ``worse`` or ``not significant`` for the second side of a pair."""
-    if pair["p_adjusted"] >= ALPHA:
+    if pair["p_adjusted"] >= statistics.ALPHA:
         return "not significant"
     return "better" if (pair["difference"] > 0) == row["higher_is_better"] else "worse"
 

@@ -12,6 +12,8 @@ from core.significance import holm, needed
 __all__ = ["Paired", "holm", "needed", "of_differences", "of_items"]
 
 LEVEL = 0.95
+ALPHA = 0.05
+"""Below it an adjusted p-value is called significant."""
 RESAMPLES = 9_999
 """Random sign flips, where there are too many to try them all."""
 BATCH = 1_000_000

@@ -133,6 +133,8 @@ def _row(
             values[place], left_out[place] = known.mean(common), len(known.values) - len(common)
             if place != baseline:
                 pairs.append(_pair(names[baseline], names[place], base, known, common))
+        if 2.0 ** (1 - len(common)) > statistics.ALPHA:  # neither of both tests can give less
+            one.notes.append(f"{len(common)} items are too few for a p below {statistics.ALPHA:g}, whatever they show")
         if any(left_out):
             said = ", ".join(f"{names[place]} {count:,}" for place, count in enumerate(left_out) if count)
             one.notes.append(f"left out, since not all sides have them: {said}")

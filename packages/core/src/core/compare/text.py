@@ -1,5 +1,6 @@
 """A comparison on a terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ def _scores(found: Mapping[str, Any], names: Sequence[str]) -> list[list[str]]:
     rows = [["task", "metric", "items", "side", "score", "change", "95 % interval", "p (Holm)", ""]]
     for row in found["tasks"]:
         pairs = {pair["b"]: pair for pair in row["pairs"]}
-        share = is_share(row)
+        scale, places = scale_of(row)
         first = True
         for name, value, error in zip(names, row["values"], row["stderrs"], strict=True):
             if value is None:
@@ -55,12 +56,13 @@ def _scores(found: Mapping[str, Any], names: Sequence[str]) -> list[list[str]]:
             cells = [row["task"], _arrow(row), str(row["items"] or "")] if first else ["", "", ""]
             first = False
             pair = pairs.get(name)
-            score = _number(value, share) + ("" if row["pairs"] or error is None else f" ± {_number(error, share)}")
+            wide = "" if row["pairs"] or error is None else f" ± {scale * error:.{places}f}"
+            score = f"{scale * value:.{places}f}{wide}"
             cells += [name, score]
             if pair is not None:
                 p = pair["p_adjusted"]
-                interval = f"[{_signed(pair['low'], share)}, {_signed(pair['high'], share)}]"
-                cells += [_signed(pair["difference"], share), interval, "< 0.001" if p < 0.001 else f"{p:.3f}"]
+                change, low, high = (f"{scale * pair[key]:+.{places}f}" for key in ("difference", "low", "high"))
+                cells += [change, f"[{low}, {high}]", "< 0.001" if p < 0.001 else f"{p:.3f}"]
                 cells.append(verdict(row, pair))
             rows.append(cells + [""] * (9 - len(cells)))
     return rows
@@ -76,12 +78,12 @@ def _arrow(row: Mapping[str, Any]) -> str:
     return f"{row['metric']} {'↑' if row['higher_is_better'] else '↓'}"
 
 
-def _number(value: float, share: bool) -> str:
-    return f"{100 * value:.1f}" if share else f"{value:.4g}"
-
-
-def _signed(value: float, share: bool) -> str:
-    return f"{100 * value:+.1f}" if share else f"{value:+.3g}"
+def scale_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Return by how much the scores of a row are multiplied, and with how many decimals all of them are written."""
+    if is_share(row):
+        return 100, 1
+    largest = max((abs(value) for value in row["values"] if value), default=1.0)
+    return 1, min(6, max(0, 3 - math.floor(math.log10(largest))))
 
 
 def _short(value: Any) -> str:
