@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from core.compare import __main__ as command
-from core.compare import arguments, build, published, text
+from core.compare import arguments, build, published
 from core.compare.sides import named
 from core.errors import InputError, UserError
 from core.local_files import import_file
@@ -166,25 +166,6 @@ def test_a_group_is_compared_by_the_items_of_its_tasks_and_a_filter_by_its_own(t
     group, sums = compare(tmp_path / "a", tmp_path / "b")["tasks"]
     assert (group["task"], group["items"], group["note"]) == ("group", 40, "the items of its 2 tasks together")
     assert (sums["metric"], sums["values"]) == ("exact_match,strict", [0.5, 0.8])
-
-
-def test_items_too_few_for_any_significance_are_said(tmp_path):
-    for name, extra in (("a", 0.0), ("b", 1.0)):
-        samples, row = made.documents([200.0 + extra + n for n in range(4)])
-        made.run(tmp_path / name, tmp_path / "store", name, {"pretrain": ([row], samples)})
-    (nats,) = compare(tmp_path / "a", tmp_path / "b")["tasks"]
-    assert (nats["pairs"][0]["p"], nats["note"]) == (
-        0.125,
-        "4 items are too few for a p below 0.05, whatever they show",
-    )
-
-
-@pytest.mark.parametrize(
-    ("values", "written"),
-    [([5.93, 5.6227, None], (1, 3)), ([376.2, 5.0], (1, 1)), ([0.5, 0.25], (1, 4)), ([0.0], (1, 3))],
-)
-def test_all_scores_of_a_row_have_the_same_decimals(values, written):
-    assert text.scale_of({"metric": "nats_per_token", "values": values}) == written
 
 
 def test_a_score_that_is_no_mean_over_items_is_not_tested(tmp_path):
