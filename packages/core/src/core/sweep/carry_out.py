@@ -119,10 +119,11 @@ class _Sweep:
         self.table.write()
         if len(todo) < len(self.planned):
             print(f"{len(self.planned) - len(todo):,} of {len(self.planned):,} runs are finished", flush=True)
-        apart = []
-        if launcher is not None:  # what only needs its report is not worth a job
-            apart = [one for one in todo if not all(is_finished(place, self.known) for place in one.artifacts)]
-        self._one_after_another([one for one in todo if one not in apart])
+        here, apart = [], []
+        for one in todo:  # what only needs its report is not worth a job
+            made = all(is_finished(place, self.known) for place in one.artifacts)
+            (here if launcher is None or made else apart).append(one)
+        self._one_after_another(here)
         if launcher is not None and apart:
             self._side_by_side(apart, launcher)
 
