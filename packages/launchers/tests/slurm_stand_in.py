@@ -54,6 +54,7 @@ def sbatch(folder: Path, script: str) -> int:
 
 
 def job(folder: Path, number: str) -> int:
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a job has nothing of who submitted it
     place = folder / number
     output, dependency = (place / "options").read_text().split("\n")
     while any(state(folder / other)[0] in LIVE for other in dependency.split(":")[1:]):
