@@ -5,11 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from core import run
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
@@ -206,23 +204,6 @@ def test_vllm_and_transformers_say_the_same_where_nothing_is_sampled(root, by_vl
     served, reference = ((root / name / "answers.jsonl").read_text().splitlines() for name in ("vllm", "transformers"))
     assert json.loads(served[0])["decoding"] == "greedy"
     assert served[0] == reference[0] != served[1]
-
-
-@pytest.mark.slow
-def test_evaluations_of_one_model_in_a_sweep_start_one_engine(root, tmp_path, monkeypatch):
-    pytest.importorskip("vllm", reason="vLLM is an extra: pip install 'smallwright-eval[cpu]'")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    asked = [f"model={root}/model/hf", f"eval.task_paths=[{root}/tasks]", "eval.prompts=[]", "run_dir=sweep"]
-    assert run.main(["-m", *asked, "eval.tasks=[first],[second]", "eval.limit=2,3"]) == 0
-    rows = json.loads(Path("sweep/sweep.json").read_text())["runs"]
-    logs = [Path("sweep", row["directory"], "logs/eval.log").read_text() for row in rows]
-    assert ["the engine of an earlier evaluation" in log for log in logs] == [False, True, True, True]
-    assert [row["metrics"]["eval.seconds"] > 0 for row in rows] == [True] * 4
-    assert {name for row in rows for name in row["metrics"] if name.endswith(".acc")} == {
-        "model.first.acc",
-        "model.second.acc",
-    }
 
 
 @pytest.mark.slow

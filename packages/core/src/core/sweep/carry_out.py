@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, run, store, writing
+from core import cli, running, store, writing
 from core.errors import InputError, UserError, cannot_write
 from core.headline import duration
 from core.interfaces import Launcher
@@ -76,7 +76,7 @@ def carry_out(
         return table.content()
 
 
-def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], workers: Workers) -> run.Ended:
+def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], workers: Workers) -> running.Ended:
     """Do one run, in its folder inside the sweep's.
 
     Raises:
@@ -87,10 +87,10 @@ def do_run(planned: Planned, registry: Registry, plugin_files: tuple[str, ...], 
     flags = [part for file in plugin_files for part in ("--plugin", file)]
     alone = [override for override in planned.point.overrides if not _is_of_the_sweep(override)]
     arguments = (*flags, *alone, f"run_dir={planned.directory}")
-    return run.perform(config, planned.stages, registry, plugin_files, arguments, workers, waits=True)
+    return running.perform(config, planned.stages, registry, plugin_files, arguments, workers, waits=True)
 
 
-def note_failure(planned: Planned, failures: Failures, ended: run.Ended) -> None:
+def note_failure(planned: Planned, failures: Failures, ended: running.Ended) -> None:
     """Note the stage that failed in a run, for those that need it too."""
     if ended.failure is not None and ended.interruption is None:
         failed = next(place for place in planned.artifacts if str(place) == ended.failure.artifact)
@@ -119,10 +119,11 @@ class _Sweep:
         self.table.write()
         if len(todo) < len(self.planned):
             print(f"{len(self.planned) - len(todo):,} of {len(self.planned):,} runs are finished", flush=True)
-        apart = []
-        if launcher is not None:  # what only needs its report is not worth a job
-            apart = [one for one in todo if not all(is_finished(place, self.known) for place in one.artifacts)]
-        self._one_after_another([one for one in todo if one not in apart])
+        here, apart = [], []
+        for one in todo:  # what only needs its report is not worth a job
+            made = all(is_finished(place, self.known) for place in one.artifacts)
+            (here if launcher is None or made else apart).append(one)
+        self._one_after_another(here)
         if launcher is not None and apart:
             self._side_by_side(apart, launcher)
 
@@ -148,7 +149,7 @@ class _Sweep:
                 if reason is not None:
                     self._say(self.table.fail(planned, reason), 0)
                     continue
-                assert isinstance(ended, run.Ended)
+                assert isinstance(ended, running.Ended)
                 note_failure(planned, self.failures, ended)
                 if ended.report is None:
                     self._say(self.table.fail(planned, ended.trouble), 0)
@@ -158,7 +159,7 @@ class _Sweep:
                 if ended.interruption is not None:
                     raise ended.interruption
 
-    def _ended(self, planned: Planned, workers: Workers) -> run.Ended | str:
+    def _ended(self, planned: Planned, workers: Workers) -> running.Ended | str:
         """Do a run, with its lines in its own log; return how it ended, or why it could not begin."""
         try:
             log = planned.directory / "logs" / "run.log"
@@ -201,7 +202,7 @@ class _Sweep:
     def _say(self, row: Mapping[str, Any], seconds: float, names: Sequence[str] = ()) -> None:
         """Write the table, and print the line of a run."""
         self.table.write()
-        values = " ".join(f"{key}={value}" for key, value in row["values"].items())
+        values = " ".join(f"{key}={value}" for key, value in row["values"].items()) or "a run"
         of = f"[{row['number']}/{len(self.planned)}]"
         if row["status"] == FINISHED:
             said = [f"{name} {metrics.shown(row['metrics'][name])}" for name in names]

@@ -14,7 +14,7 @@ from pathlib import Path
 from core import cli, discovery
 from core.errors import InputError, UserError
 from core.registry import Registry
-from core.run import Run, Work, do_stage
+from core.running import Run, Work, do_stage
 from core.sweep.carry_out import PLAN, do_run, note_failure
 from core.sweep.failures import Failures
 from core.sweep.plan import Planned, plan_one

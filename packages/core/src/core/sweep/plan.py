@@ -13,7 +13,7 @@ from core import compose, graph, names, observers, store
 from core.errors import ConfigError, UserError
 from core.interfaces import Launcher, Stage
 from core.registry import Registry
-from core.run import name_parts
+from core.running import name_parts
 from core.stage_spec import StageSpec
 from core.sweep.points import Point
 

@@ -159,8 +159,8 @@ def _axis(override: str, registry: Registry, seed: int, most: int) -> _Axis:
             if not piece or _is_sweep(piece):
                 wrong = f"{piece} is a sweep itself" if piece else "one is empty"
                 raise ConfigError(f"{override}: of the values {wrong}. Write {key}=<value>,<value>.")
-    elif isinstance(parsed.value(), IntervalSweep):
-        return dataclasses.replace(swept, values=None, interval=_checked(parsed.value(), override))
+    elif isinstance(interval := parsed.value(), IntervalSweep):
+        return dataclasses.replace(swept, values=None, interval=_checked(interval, override))
     else:
         swept = dataclasses.replace(swept, values=_values(parsed, override, key, value, registry, seed, most))
     return swept
