@@ -197,6 +197,11 @@ def test_runs_of_a_sweep_are_sides_and_failed_ones_are_left_out(tmp_path):
         "learning_rate=0.1", "learning_rate=0.3"]  # fmt: skip
 
 
+def test_runs_of_a_sweep_over_files_are_named_by_them(tmp_path):
+    place = made.sweep(tmp_path / "sweep", tmp_path / "store", ["/data/a.gz", "/data/b.gz"], [WORSE, BETTER])
+    assert [side["name"] for side in compare(place)["sides"]] == ["learning_rate=a.gz", "learning_rate=b.gz"]
+
+
 def test_many_sides_are_counted_in_the_sentence(tmp_path):
     scores = [WORSE, BETTER, [1] * 30 + [0] * 10, [0] * 40, [1] * 19 + [0] * 21, [1] * 18 + [0] * 22]
     place = made.sweep(tmp_path / "sweep", tmp_path / "store", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], scores)

@@ -5,9 +5,9 @@ import sys
 from collections import Counter
 
 import pytest
-from core import store, worker, workers
+from core import entries, store, worker, workers
 from core.sweep import part, tasks
-from core.sweep.plan import in_order, plan
+from core.sweep.plan import in_order, plan, process_key
 from core.sweep.points import expand
 
 TRAINED = ["pretrain.steps=3,4", "eval.steps=5,6"]
@@ -322,3 +322,11 @@ def test_a_part_refuses_to_make_what_was_not_planned(sweep, workdir, capsys):
     (workdir / "s" / "plan.json").write_text(json.dumps(described))
     assert part.main([str(workdir / "s"), "--run", "1"]) == 1
     assert "run 1: what it would make is not what was planned" in capsys.readouterr().err
+
+
+def test_runs_can_start_from_what_a_store_has(planned, tmp_path):
+    made = tmp_path / "store" / "data" / "toy-0"
+    made.mkdir(parents=True)
+    store.finish(made, {"stage": "data", "folder": "data", "identity": {}, "inputs": {}, "external_files": []})
+    spec = entries.finished(made, "data", "corpus=toy")
+    assert process_key(spec, planned("pretrain.steps=3,4")[0]) is None

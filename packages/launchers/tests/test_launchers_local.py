@@ -59,14 +59,29 @@ def test_a_task_gets_its_share_of_cores_threads_and_gpus(tmp_path, monkeypatch):
     ]
     assert launch(tmp_path, *both, jobs=2) == {"0": None, "1": None}
     shares = machine.divide(LocalConfig(jobs=2))
-    said = sorted((tmp_path / f"{place}.log").read_text().split()[1:] for place in (0, 1))
-    wanted = [[_as_linux(share.cores), str(len(share.cores)), *share.gpus] for share in shares]
-    assert sorted(said, key=str) == sorted(wanted, key=str)
+    said = [(tmp_path / f"{place}.log").read_text().split()[1:] for place in (0, 1)]
+    found = [(_cores(cores), int(threads), (gpu,)) for cores, threads, gpu in said]
+    assert found == [(share.cores, len(share.cores), share.gpus) for share in shares]
 
 
-def _as_linux(cores):
-    """Neighbours, as Linux writes them."""
-    return str(cores[0]) if len(cores) == 1 else f"{cores[0]}-{cores[-1]}"
+def _cores(listed):
+    """Return what Linux lists as 0-2,4."""
+    ranges = [[int(number) for number in part.split("-")] for part in listed.split(",")]
+    return tuple(core for first, *last in ranges for core in range(first, (last or [first])[0] + 1))
+
+
+def test_what_the_others_wait_for_has_all_cores_and_the_gpus_of_one(tmp_path, monkeypatch):
+    monkeypatch.setenv(machine.VISIBLE, "4,7")
+    show = ("sh", "-c", "grep Cpus_allowed_list /proc/self/status; echo $CUDA_VISIBLE_DEVICES")
+    first, second = (Task(name=name, command=show, log=tmp_path / name, after=after) for name, after in WAITING.items())
+    local.LocalLauncher(LocalConfig(jobs=2)).launch([first, second], tmp_path, lambda *_: None)
+    for task in (first, second):
+        _, cores, gpu = task.log.read_text().split()
+        assert _cores(cores) == machine.cores()
+        assert gpu in ("4", "7")
+
+
+WAITING = {"first": (), "second": ("first",)}
 
 
 def test_what_a_task_leaves_running_ends_with_it(tmp_path):

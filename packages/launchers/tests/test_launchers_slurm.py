@@ -54,7 +54,7 @@ def test_a_job_is_a_script_that_only_its_user_can_write_and_nothing_is_pickled(s
 
 def test_jobs_wait_for_those_that_they_are_after_and_no_more_run_than_asked_for(stand_in, tmp_path):
     tasks = [task(tmp_path, "a"), task(tmp_path, "b"), task(tmp_path, "c", after=("a", "b")), task(tmp_path, "d")]
-    launch(tmp_path, [task(tmp_path, "hold", "sleep 0.3"), *tasks], max_parallel=2)
+    launch(tmp_path, [task(tmp_path, "first"), *tasks], max_parallel=2)
     waits = dependencies(stand_in)
     assert waits[1] == waits[2] == ""
     assert waits[3] == "afterany:1"
@@ -101,13 +101,14 @@ def test_a_job_that_slurm_never_starts_is_cancelled_and_told(stand_in, tmp_path)
 
 
 def test_jobs_of_an_earlier_command_for_other_tasks_are_waited_for(stand_in, tmp_path, capsys):
-    earlier = _Watch([task(tmp_path, "a", "sleep 0.3"), task(tmp_path, "b", "sleep 0.3")], *watched(tmp_path))
+    until_the_third = "while [ ! -e $STAND_IN_FOR_SLURM/3 ]; do sleep 0.01; done"
+    earlier = _Watch([task(tmp_path, name, until_the_third) for name in "ab"], *watched(tmp_path))
     earlier.submit()
     earlier.say_what_goes_on()
     name = capsys.readouterr().out.rpartition("--name=")[2].strip()
     assert name == earlier.name
     assert json.loads((tmp_path / "launcher/jobs.json").read_text())["1"]["task"] == "a"
-    tasks = [task(tmp_path, "a", "sleep 0.3"), task(tmp_path, "b", "echo another command")]
+    tasks = [task(tmp_path, "a", until_the_third), task(tmp_path, "b", "echo another command")]
     assert launch(tmp_path, tasks) == {"a": None, "b": None}
     assert dependencies(stand_in) == {1: "", 2: "", 3: "afterany:2"}
 

@@ -189,6 +189,49 @@ COMPARISON = {
 }  # fmt: skip
 
 
+def run_of_arm(seed, value, error=None):
+    return {"seed": seed, "value": value, "directory": f"{seed} <run>", "error": error}
+
+
+STUDY = {
+    "version": 1,
+    "name": "new_against_old",
+    "claim": "New is <better>.",
+    "control": "old",
+    "metric": "pretrain.loss",
+    "direction": "lower",
+    "test": "paired_t",
+    "alpha": 0.05,
+    "power": 0.8,
+    "study": {"claim": "New is <better>.", "seed_key": "pretrain.seed", "smallest": 0.1, "base": ["+data=toy"]},
+    "arms": [
+        {"name": "old", "own": ["+arch=a"], "overrides": ["+data=toy", "+arch=a"], "mean": 2.0, "std": 0.1,
+         "equal": {"pretrain.tokens": 1000.0}, "runs": [run_of_arm(0, 2.1), run_of_arm(1, 1.9), run_of_arm(2, 2.0)]},
+        {"name": "new", "own": ["+arch=b"], "overrides": ["+data=toy", "+arch=b"], "mean": 1.5, "std": 0.1,
+         "equal": {"pretrain.tokens": 1010.0}, "runs": [run_of_arm(0, 1.6), run_of_arm(1, 1.4),
+                                                    run_of_arm(2, None, "it <died>")]},
+    ],
+    "comparisons": [
+        {"arm": "new", "control": "old", "seeds": [0, 1], "differences": [-0.5, -0.5], "mean_difference": -0.5,
+         "low": -0.6, "high": -0.4, "effect_size": None, "p": 0.25, "p_opposite": 1.0, "p_adjusted": 0.25,
+         "p_opposite_adjusted": 1.0, "verdict": "undecided", "sentence": "Undecided.", "seeds_needed": 5},
+    ],
+    "verdict": "undecided",
+    "sentence": "Undecided at 2 seeds: new against old.",
+    "notes": ["new at seed 2 is left out, and its pair with it: it <died>"],
+    "sweep": "/runs/study/sweep.json",
+    "made": {"command": "python -m core.study new_against_old", "started": "2026-01-01T00:00:00Z",
+             "ended": "2026-01-01T00:01:40Z", "machine": {"host": "h", "system": "Linux", "cores": 2},
+             "python": "3.11.7", "plugins": {}, "engines": {"torch": "2.13"}, "commit": "0123456789abcdef"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study():
+    """A study of two arms, one run of which failed."""
+    return STUDY
+
+
 @pytest.fixture(scope="session")
 def comparison():
     """A comparison of three sides that has all that one can have."""

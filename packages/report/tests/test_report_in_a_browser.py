@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from smallwright_report import compare_page, page, run_page, sweep_page
+from smallwright_report import compare_page, page, run_page, study_page, sweep_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
@@ -25,13 +25,14 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def addresses(tmp_path_factory, example, sweeps, comparison):
+def addresses(tmp_path_factory, example, sweeps, comparison, study):
     """Address of each kind of page, with all that it can have."""
     folder = tmp_path_factory.mktemp("page")
     pages = {
         "run": run_page.render(example),
         "sweep": sweep_page.render(sweeps.grid()),
         "compare": compare_page.render(comparison),
+        "study": study_page.render(study),
     }
     return {kind: page.write(folder / f"{kind}.html", text).as_uri() for kind, text in pages.items()}
 
@@ -85,7 +86,7 @@ RUNS_OUT = """
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("kind", "pictures"), [("run", 12), ("sweep", 2), ("compare", 3)])
+@pytest.mark.parametrize(("kind", "pictures"), [("run", 12), ("sweep", 2), ("compare", 3), ("study", 2)])
 def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, kind, pictures, size, tmp_path):
     opened = shown(size, kind)
     colours = []

@@ -254,10 +254,9 @@ class _Builder:
             raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
         if recipe.shards is not None:
             content["shards"] = recipe.shards
-        entry = self.registry.get("corpora", "recipe")
         return self._new(
             stage,
-            entry,
+            self.registry.get("corpora", "recipe"),
             recipe,
             folder="data",
             label=name,
@@ -391,10 +390,11 @@ class _Builder:
     def _evaluate(
         self, name: str, model: entries.Model, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec]
     ) -> None:
+        if self.config.get("eval", ()) is None:  # ~eval
+            return
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "eval")
         entry.build(config).check_plan("eval", model.planned, tokenizer.stage)
         inputs = {"model": model.spec, **given}
-        label = model.spec.label
-        self._new(name, entry, config, folder="eval", label=label, inputs=inputs, architecture=model.choice)
+        self._new(name, entry, config, folder="eval", label=model.spec.label, inputs=inputs, architecture=model.choice)

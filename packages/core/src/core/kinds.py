@@ -31,6 +31,8 @@ class Kind:
     """Option that a run takes unless another is chosen."""
     optional: bool = True
     """Whether a run can do without the group's default; the option may then be of a package that is not installed."""
+    can_be_dropped: bool = False
+    """Whether ``~<group>`` leaves its work out of a run."""
     base: type | None = None
     """Base class of what is registered, where its module is light enough for planning."""
     config_base: type | None = None
@@ -100,6 +102,7 @@ KINDS = (
         base=interfaces.Stage,
         group="eval",
         default="embedded",
+        can_be_dropped=True,
         template=Template(
             name="eval",
             about="an evaluation of the trained model",
@@ -118,6 +121,8 @@ DEFAULT_GROUPS = tuple(kind.group for kind in KINDS if kind.group is not None an
 """Groups in the root's defaults list: an override replaces the option."""
 RUN_GROUPS = ("experiment", "hardware")
 """Groups of settings of a whole run; their options choose nothing that is registered."""
+COMMAND_GROUPS = {"study": "core.study"}
+"""Groups whose options no run takes: each is for a command of its own."""
 APPENDED_GROUPS = (*(group for group, kind in GROUPS.items() if kind.default is None), *RUN_GROUPS)
 """Groups that a user appends."""
 SEVERAL_GROUPS = ("data", "posttrain", *RUN_GROUPS)

@@ -35,6 +35,7 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
     for group, kind in GROUPS.items():
         node = config.get(group)
         if not isinstance(node, Mapping):
+            lines += ["", f"{group}: null  # left out of the run"] if group in config else []
             continue
         lines += ["", f"{group}:"]
         if group == "data":

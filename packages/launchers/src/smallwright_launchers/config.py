@@ -29,8 +29,8 @@ class LocalConfig:
     """The runs of a sweep side by side on this machine."""
 
     jobs: int | None = setting(None, ge=1, identity=False)
-    """How many at a time; the cores are divided among them. None: as many as ``gpus_per_job`` lets the GPUs take;
-    without a GPU one for two cores. Memory is not counted."""
+    """How many at a time; the cores are divided among those that can start. None: as many as ``gpus_per_job`` lets the
+    GPUs take; without a GPU one for two cores. Memory is not counted."""
     gpus_per_job: int | None = setting(None, ge=0, identity=False)
     """GPUs of each, which sees no others. None: those of the machine (of ``CUDA_VISIBLE_DEVICES``, where it is set)
     divided among ``jobs``, or 1; 0: none."""

@@ -13,7 +13,7 @@ from core.interfaces import Launcher
 from core.sweep.tasks import Task
 
 from smallwright_launchers.endings import reason
-from smallwright_launchers.machine import Share, divide
+from smallwright_launchers.machine import Share, divide, together
 
 LOOK_SECONDS = 0.05
 """Between two looks at the processes."""
@@ -35,17 +35,21 @@ class LocalLauncher(Launcher):
         """See :meth:`core.interfaces.Launcher.launch`."""
         free = divide(self.config)
         waiting, running = list(tasks), list[_Running]()
+        print(f"local: {len(tasks)} tasks, {len(free)} at a time, each with at least {free[0].words()}", flush=True)
         try:
             while waiting or running:
                 open_names = {task.name for task in waiting} | {one.task.name for one in running}
-                for task in [task for task in waiting if not open_names & set(task.after)]:
-                    if free:
-                        waiting.remove(task)
-                        running.append(_Running(task, free.pop(0)))
+                ready = [task for task in waiting if not open_names & set(task.after)]
+                while ready and free:
+                    # What the others wait for gets their cores too, until they can start.
+                    number = max(1, len(free) // len(ready))
+                    waiting.remove(ready[0])
+                    running.append(_Running(ready.pop(0), free[:number]))
+                    del free[:number]
                 over = [one for one in running if one.is_over()]
                 for one in over:
                     running.remove(one)
-                    free.append(one.share)
+                    free += one.shares
                 for one in over:
                     ended(one.task, reason(one.process.returncode, one.task.log))
                 if not over:
@@ -61,8 +65,9 @@ class LocalLauncher(Launcher):
 class _Running:
     """A task's process, in a group of its own: a Ctrl-C in the terminal reaches the launcher alone, which ends them."""
 
-    def __init__(self, task: Task, share: Share) -> None:
-        self.task, self.share = task, share
+    def __init__(self, task: Task, shares: Sequence[Share]) -> None:
+        self.task, self.shares = task, list(shares)
+        share = together(shares)
         child = [sys.executable, "-m", "smallwright_launchers.child", str(os.getpid()), ",".join(map(str, share.cores))]
         task.log.parent.mkdir(parents=True, exist_ok=True)
         with open(task.log, "wb") as log:

@@ -22,6 +22,12 @@ class Share:
     gpus: tuple[str, ...] | None
     """As ``CUDA_VISIBLE_DEVICES`` names them; None: the machine has none, and the variable is left as it is."""
 
+    def words(self) -> str:
+        """Return it for people: ``4 cores and 1 GPU``."""
+        parts = [f"{len(self.cores)} core{'s' if len(self.cores) > 1 else ''}"]
+        parts += [f"{len(self.gpus)} GPU{'s' if len(self.gpus) > 1 else ''}"] if self.gpus else []
+        return " and ".join(parts)
+
     def environment(self) -> dict[str, str]:
         """Return the variables of a task: its GPUs, and no more threads than it has cores, or than the user wants."""
         made = {}
@@ -105,6 +111,11 @@ def divide(config: LocalConfig, where: str = "launcher") -> list[Share]:
         )
         for number in range(jobs)
     ]
+
+
+def together(shares: Sequence[Share]) -> Share:
+    """Return the share of a task with the cores of several and the GPUs of one: more could change what it does."""
+    return Share(cores=tuple(sorted({core for share in shares for core in share.cores})), gpus=shares[0].gpus)
 
 
 def _share(items: Sequence[int], shares: int, number: int) -> tuple[int, ...]:

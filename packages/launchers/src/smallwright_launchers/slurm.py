@@ -215,8 +215,8 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in held[:1]:
-            signal.raise_signal(number)
+        for given in held[:1]:
+            signal.raise_signal(given)
 
 
 def _own_folder(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
+from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
@@ -44,7 +45,7 @@ class TorchTitanPretrain(Trainer):
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
-        return {**ranks_environment(threads=max(1, _cores() // self.config.nproc)), **allocator_environment()}
+        return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
@@ -127,8 +128,8 @@ class TorchTitanPretrain(Trainer):
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
-        if self.config.device == "cpu" and ranks > _cores():
-            raise UserError(f"pretrain.nproc={ranks}: this machine has {_cores()} cores. Use at most as many.")
+        if self.config.device == "cpu" and ranks > cores():
+            raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
         notes, partial = {}, output / f"hf{ENDING}"
@@ -215,10 +216,6 @@ def _by_step(folder: Path) -> list[Path]:
 def _finished_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
     return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:

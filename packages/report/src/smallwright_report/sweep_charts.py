@@ -73,7 +73,7 @@ def _chart(data: Mapping[str, Any], rows: Sequence[Row], key: str, metrics: Sequ
 
 def _against_a_number(
     base: alt.Chart, numbers_of: Sequence[float], key: str, title: str, level: alt.Axis, tips: list[Any], grouped: bool
-) -> alt.LayerChart:
+) -> Any:
     low, high = min(numbers_of), max(numbers_of)
     scale = alt.Scale(type="log", padding=12) if low > 0 and high / low >= 10 else alt.Scale(zero=False, padding=12)
     values = sorted(set(numbers_of))
@@ -87,9 +87,7 @@ def _against_a_number(
     return alt.layer(*layers)
 
 
-def _against_names(
-    base: alt.Chart, names: Sequence[str], title: str, level: alt.Axis, tips: list[Any]
-) -> alt.LayerChart:
+def _against_names(base: alt.Chart, names: Sequence[str], title: str, level: alt.Axis, tips: list[Any]) -> Any:
     y = alt.Y("x:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=150))
     x = alt.X("m0:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=level)
     return alt.layer(

@@ -99,8 +99,8 @@ def _failures(data: Mapping[str, Any]) -> dict[str, Any] | None:
             reasons.setdefault(row["error"], []).append(row)
     if not reasons:
         return None
-    cells = [[reason, len(rows), _some(rows, data["keys"])] for reason, rows in reasons.items()]
-    cells.sort(key=lambda cell: -cell[1])
+    most = sorted(reasons.items(), key=lambda found: -len(found[1]))
+    cells = [[reason, len(rows), _some(rows, data["keys"])] for reason, rows in most]
     return numbers.table(["reason", "runs", "which"], cells, "Runs that failed; the same command does them again.")
 
 

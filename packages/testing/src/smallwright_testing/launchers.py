@@ -85,7 +85,7 @@ class LauncherConformance(Conformance):
             time.sleep(0.2)
             assert sweep.events() == ["starts long"]
             return
-        timer = threading.Timer(0.5, (sweep.folder / "go").touch)
+        timer = threading.Timer(1.5, (sweep.folder / "go").touch)
         timer.start()
         assert sweep.launch(self.launcher(), tasks) == {"long": None, "next": None}
         timer.join()

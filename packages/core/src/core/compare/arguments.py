@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store
-from core.compare import model_side, run_side
+from core.compare import model_side, run_side, settings
 from core.compare.sides import Side
 from core.errors import InputError
 
@@ -115,7 +115,7 @@ def _of_sweep(
         if not (folder / "report.json").is_file():
             raise InputError(f"{place}#{one}: {status}: no report.json in {folder}. Run the sweep's command again.")
         (side,) = run_side.sides(f"{place}#{one}", folder, model, root, every=False)
-        short = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
+        short = ", ".join(f"{key.rpartition('.')[2]}={settings.without_place(value)}" for key, value in values.items())
         suffix = f":{model}" if model else ""
         names = (f"{short}{suffix}", f"#{one} {short}{suffix}", f"{place.name}#{one}{suffix}", f"{place}#{one}{suffix}")
         sides.append(dataclasses.replace(side, argument=names[-1], names=names if short else names[2:]))

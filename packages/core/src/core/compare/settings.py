@@ -62,8 +62,7 @@ def differences(
     """Return ``key`` and ``values``, one a side, of the settings that differ; None: a side does not have it.
 
     Where every side is of a run, these are the settings that the runs were given, and one that a side left out has its
-    default. Otherwise they are all settings of the stages. Of paths the last part alone is compared and shown: where
-    files lie makes no difference.
+    default. Otherwise they are all settings of the stages. Of paths the last part alone is compared and shown.
 
     Args:
         configs: Flat settings as given, one a side.
@@ -79,7 +78,7 @@ def differences(
     else:
         keys = dict.fromkeys(key for known in resolved for key in known)
         rows = {key: [known.get(key) for known in resolved] for key in keys if not _only_in_parts(key, resolved)}
-    shown = {key: [_without_place(value) for value in values] for key, values in rows.items()}
+    shown = {key: [without_place(value) for value in values] for key, values in rows.items()}
     return [
         {"key": key, "values": values}
         for key, values in sorted(shown.items())
@@ -96,9 +95,10 @@ def _only_in_parts(key: str, resolved: Sequence[Mapping[str, Any]]) -> bool:
     return all(known.get(key) == having[0].get(key) for known in having)
 
 
-def _without_place(value: Any) -> Any:
+def without_place(value: Any) -> Any:
+    """Return a setting with the last part of each path in it: where files lie makes no difference."""
     if isinstance(value, list | tuple):
-        return [_without_place(one) for one in value]
+        return [without_place(one) for one in value]
     if isinstance(value, str) and _PATH.fullmatch(value):
         return value.rstrip("/").rpartition("/")[2] or value
     return value

@@ -6,9 +6,10 @@ scipy does the work. It is an extra: ``pip install 'smallwright-core[study]'``.
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from core.errors import MissingPluginError
+from core.significance import holm, needed
+
+__all__ = ["Paired", "holm", "needed", "of_differences", "of_items"]
 
 LEVEL = 0.95
 RESAMPLES = 9_999
@@ -28,19 +29,6 @@ class Paired:
     high: float
     p: float
     test: str
-
-
-def needed() -> Any:
-    """Return scipy.stats.
-
-    Raises:
-        MissingPluginError: scipy is not installed.
-    """
-    try:
-        import scipy.stats
-    except ModuleNotFoundError as error:
-        raise MissingPluginError(f"core.compare: pip install 'smallwright-core[study]' ({error}).") from error
-    return scipy.stats
 
 
 def of_items(first: Sequence[float], second: Sequence[float]) -> Paired:
@@ -100,13 +88,3 @@ def of_differences(differences: Sequence[float], weights: Sequence[float]) -> Pa
         )
         p = float(found.pvalue)
     return Paired(difference=mean, low=mean - float(half), high=mean + float(half), p=min(1.0, p), test=SIGN_FLIP)
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values of a family of tests, in the order given."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    adjusted, least = [0.0] * len(values), 0.0
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, (len(values) - rank) * values[place]))
-        adjusted[place] = least
-    return adjusted

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core import compose, graph, names, observers, store
+from core.entries import FinishedSpec
 from core.errors import ConfigError, UserError
 from core.interfaces import Launcher, Stage
 from core.registry import Registry
@@ -134,6 +135,8 @@ def shared(planned: Sequence[Planned]) -> dict[Path, list[Planned]]:
 
 def process_key(spec: StageSpec, run: Planned) -> str | None:
     """Return what the process of a stage holds that the same stage of another run can use; None: nothing."""
+    if isinstance(spec, FinishedSpec):  # an artifact that a run starts from: nothing makes it
+        return None
     if getattr(spec.entry.load(), "shares_process", Stage.shares_process) is Stage.shares_process:
         return None  # most stages: a job is not made for the question
     job = spec.job(Path(str(run.config["store"])).resolve(), (), {})
