@@ -1,5 +1,6 @@
 """The command does a study with the toy plugin: planned before any work, done, judged, written, and done again."""
 
+import argparse
 import json
 import shlex
 import sys
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from core.study import plan
-from core.study.__main__ import _folder
+from core.study.__main__ import _complete, _folder
 from core.study.config import StudyConfig
 
 pytest.importorskip("scipy.stats")
@@ -109,6 +110,15 @@ def test_without_a_name_the_studies_are_listed(call, mine, workdir):
         "error: mien: no such study. Did you mean 'mine'? There are: mine. See what is installed: python -m "
         "core.plugins\n"
     )
+
+
+def test_a_shell_is_told_studies_their_settings_and_those_of_runs(mine, workdir):
+    (workdir / "hydra_conf" / "study").mkdir()
+    (workdir / "mine.yaml").rename(workdir / "hydra_conf" / "study" / "mine.yaml")
+    words = argparse.Namespace(overrides=[], plugin=[])
+    assert _complete("mi", words) == ["mine"]
+    assert _complete("seeds", words) == ["seeds="]
+    assert _complete("+da", words) == ["+data="]
 
 
 def test_without_scipy_the_install_command_is_said_before_any_work(call, mine, workdir, monkeypatch):

@@ -121,3 +121,18 @@ def test_tasks_end_with_a_launcher_that_is_killed(tmp_path):
         killed.kill()
         killed.wait()
     wait_for(lambda: _is_over(task))
+
+
+def test_ctrl_c_while_a_task_starts_waits_until_it_is_known(tmp_path, monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        launch(tmp_path, "sleep 60", jobs=1)
+    assert [process.returncode for process in started] == [-signal.SIGTERM]

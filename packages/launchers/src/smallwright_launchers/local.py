@@ -14,6 +14,7 @@ from core.sweep.tasks import Task
 
 from smallwright_launchers.endings import reason
 from smallwright_launchers.machine import Share, divide, together
+from smallwright_launchers.signals import held_back
 
 LOOK_SECONDS = 0.05
 """Between two looks at the processes."""
@@ -44,7 +45,8 @@ class LocalLauncher(Launcher):
                     # What the others wait for gets their cores too, until they can start.
                     number = max(1, len(free) // len(ready))
                     waiting.remove(ready[0])
-                    running.append(_Running(ready.pop(0), free[:number]))
+                    with held_back():
+                        running.append(_Running(ready.pop(0), free[:number]))
                     del free[:number]
                 over = [one for one in running if one.is_over()]
                 for one in over:

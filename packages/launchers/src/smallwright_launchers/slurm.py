@@ -1,17 +1,15 @@
 """Tasks as jobs of Slurm."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from core.writing import write_json
 
 from smallwright_launchers.endings import last_words, reason, sentence
 from smallwright_launchers.queue import HOPELESS, Queue, State
+from smallwright_launchers.signals import held_back
 
 COMMANDS = ("sbatch", "srun", "squeue", "scancel")
 """What must work here; submitit asks for srun."""
@@ -105,7 +104,7 @@ class _Watch:
 
         for task in list(self.waiting):
             try:
-                with _undisturbed():
+                with held_back(from_children=True):  # else it would be submitted again
                     number = submit(task, self.config, self.folder, self.name, self._before(task))
                     self._record[number] = {"task": task.name, "command": list(task.command)}
                     write_json(self.folder / FILE, self._record)
@@ -200,23 +199,6 @@ def _without_a_mark(number: str, state: State | None, log: Path) -> str | None:
     ended = f"job {number} {'is no longer known to Slurm' if state is None else f'ended as {state.name}'}"
     advice = f"; {ADVICE[state.name]}" if state is not None and state.name in ADVICE else ""
     return sentence(f"{ended}{advice}", said)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C and signals back: a job that was submitted and not written down would be submitted again."""
-    held: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handlers = {number: signal.signal(number, lambda given, _: held.append(given)) for number in numbers}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # which sbatch inherits
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for given in held[:1]:
-            signal.raise_signal(given)
 
 
 def _own_folder(folder: Path) -> Path:

@@ -135,6 +135,7 @@ class _ctrl_c_when:
     def _press(self) -> None:
         while not self._over.wait(0.02):
             if self._holds():
+                time.sleep(0.1)  # a simple launcher is still starting the task
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
