@@ -57,7 +57,7 @@ def test_hardware_settings_are_no_identity():
 
 def test_planning_imports_no_torch_and_counts_tokens():
     code = (
-        "import sys; from smallwright_pretrain.stage import TorchTitanPretrain, rising as T; "
+        "import sys; from smallwright_pretrain.stage import TorchTitanPretrain as T; "
         "from smallwright_pretrain.config import TorchTitanConfig as C; from pretrain_support import *; "
         "plan = T(C(steps=10, seq_len=32, global_batch_size=4)).plan(Tiny(TinyConfig())); "
         "assert plan['tokens'] == 1280 and plan['seq_len'] == 32, plan; "

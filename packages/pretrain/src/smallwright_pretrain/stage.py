@@ -205,11 +205,7 @@ class TorchTitanPretrain(Trainer):
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
-            **(
-                {"notes": notes}
-                if (notes := rising([record["loss"] for record in steps], config.learning_rate))
-                else {}
-            ),
+            "notes": rising([record["loss"] for record in steps], config.learning_rate),
         }
 
 
