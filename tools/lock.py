@@ -82,7 +82,8 @@ def kept(lines: list[str], name: str) -> list[str]:
     """Return what belongs into a lock: no folder of ours and, for CPUs, no part of CUDA; no build of one index."""
     versions = [line.partition("+")[0].strip() for line in lines if re.match(r"[A-Za-z0-9_.-]+==", line)]
     if name == "gpu":
-        return versions
+        # Of "2.13.0" and "2.13.0+cpu", "==" takes the latter where pip is told of a folder with builds for CPUs.
+        return [line.replace("==", "===") if line.startswith("torch==") else line for line in versions]
     return [line for line in versions if not CUDA.match(line) and line.partition("==")[0] not in NO_TORCHVISION]
 
 

@@ -1,4 +1,4 @@
-"""Every architecture, step, post-training method and evaluator of this repository runs the conformance kit."""
+"""Every architecture, step, post-training method, evaluator and launcher of this repository runs its kit."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ from core import discovery
 from core.kinds import KINDS as ALL_KINDS
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("architectures", "steps", "posttrainers", "evaluators")
+KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers")
 
 
 def conforming() -> set[tuple[str, str]]:

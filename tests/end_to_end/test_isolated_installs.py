@@ -45,6 +45,7 @@ CHOICES = {
     "smallwright-data-stack-edu": "+data=stack_edu",
     "smallwright-data-tokenizer": "tokenizer=bpe",
     "smallwright-eval": "eval=embedded",
+    "smallwright-launchers": "+launcher=local",
     "smallwright-posttrain": "+posttrain=[sft,dpo]",
     "smallwright-pretrain": "pretrain=torchtitan",
 }

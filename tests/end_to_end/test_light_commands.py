@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-HEAVY = ("torch", "transformers", "vllm", "datasets", "torchtitan", "trl", "lm_eval", "datatrove", "pandas", "pyarrow")
+ENGINES = ("torch", "transformers", "vllm", "datasets", "torchtitan", "trl", "lm_eval", "datatrove")
+HEAVY = (*ENGINES, "pandas", "pyarrow", "scipy")
 WATCH = """
 import importlib, sys
 sys.argv = sys.argv[1:]
@@ -22,6 +23,7 @@ sys.exit(code)
     ("module", "arguments", "code"),
     [
         ("core.plugins", [], 0),
+        ("core.study.__main__", [], 0),
         ("core.plan", ["+arch=gqa", "+data=finemath"], 0),
         ("core.plan", ["+arch=shared_ffn", "+data=finemath", "+posttrain=[sft,dpo]"], 0),
         ("core.plan", ["+arch=inherited_init", "+data=finemath"], 0),

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from core.compare import arguments, build
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +163,18 @@ def _under_way(folder, name, stage):
         return bool(files) and len(files[0].read_text().splitlines()) >= 6
     begun = folder / name / "logs" / (f"{stage}.progress" if stage == "eval" else f"{stage}.log")
     return begun.exists() and (stage != "eval" or begun.stat().st_size > 0)
+
+
+def test_base_and_aligned_model_are_compared_on_the_same_items(folder, report):
+    sides, notes = arguments.read([str(folder / "first")], None)
+    found = build.compare(sides, 0, notes, [], None)
+    assert [side["name"] for side in found["sides"]] == ["pretrain", "dpo"]
+    tested = {(row["task"], row["metric"]): row for row in found["tasks"] if row["pairs"]}
+    row = tested["smallwright_lesson_completion", "acc"]
+    assert (row["items"], row["note"]) == (24, "")
+    before, after = row["values"]
+    assert row["pairs"][0]["difference"] == pytest.approx(after - before)
+    assert {one["key"] for one in found["differences"]} >= {"posttrain.sft.max_steps", "posttrain.dpo.max_steps"}
 
 
 def test_lineage_reaches_the_crawl(folder, report):

@@ -12,9 +12,16 @@ from pathlib import Path
 
 import pytest
 from core import discovery, hooks, interfaces, pages
+from core.compare import published
 from core.errors import MissingPluginError
 from core.kinds import BY_NAME as KINDS
-from smallwright_testing import ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance
+from smallwright_testing import (
+    ArchitectureConformance,
+    EvaluatorConformance,
+    LauncherConformance,
+    PosttrainConformance,
+    StepConformance,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "plugin_contract.md"
@@ -23,7 +30,7 @@ HOOKS = {
     for name, function in vars(hooks).items()
     if inspect.isfunction(function) and hasattr(function, "smallwright_spec")
 }
-KIT = (ArchitectureConformance, EvaluatorConformance, PosttrainConformance, StepConformance)
+KIT = (ArchitectureConformance, EvaluatorConformance, LauncherConformance, PosttrainConformance, StepConformance)
 HEADER = "from core.hooks import Register, RegisterPackage, hookimpl\n\nPLUGIN_API_VERSION = 1\n\n\n"
 
 
@@ -147,6 +154,13 @@ def test_register_benchmarks(documented):
     assert entry.config is None
 
 
+def test_register_published_scores(documented):
+    entry = documented("register_published_scores", "published_scores", "smollm2")
+    scores = published.read(entry.resource())
+    assert {"SmolLM2-135M", "SmolLM2-1.7B-Instruct"} <= {score.model for score in scores}
+    assert entry.config is None
+
+
 def test_register_tokenizers(documented):
     entry = documented("register_tokenizers", "tokenizers", "bpe")
     stage = entry.load()(entry.load_config()(vocab_size=512))
@@ -181,6 +195,10 @@ def test_register_trainers(documented):
 
 def test_register_posttrainers(documented):
     assert callable(documented("register_posttrainers", "posttrainers", "sft").load().run)
+
+
+def test_register_launchers(documented):
+    assert issubclass(documented("register_launchers", "launchers", "local").load(), interfaces.Launcher)
 
 
 def test_register_evaluators(documented):

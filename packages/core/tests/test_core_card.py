@@ -73,6 +73,17 @@ def test_the_block_and_the_text_say_what_the_manifests_say(artifacts):
         assert said in text
 
 
+def test_what_the_model_wrote_stays_within_its_block(artifacts):
+    def answer(text, **more):
+        return {"prompt": "<b>Who?", "decoding": "greedy", "text": text, "ended": True, **more}
+
+    said = [answer("```\n# heading"), answer(" "), answer("sampled text", decoding="sampled")]
+    text = composed(artifacts["pretrained"], said=said)[1]
+    assert "**\\<b\\>Who?**\n\n````text\n```\n# heading\n````\n" in text
+    assert "sampled text" not in text
+    assert "What it says" not in composed(artifacts["pretrained"], said=said[1:])[1]
+
+
 def test_without_scores_and_licence_it_says_so(artifacts):
     block, text = composed(artifacts["pretrained"])
     assert "license" not in block

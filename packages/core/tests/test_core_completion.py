@@ -8,7 +8,7 @@ import pytest
 from core import completion
 
 pytest.importorskip("argcomplete")
-COMMANDS = ("run", "plan", "plugins", "inspect", "lineage", "publish", "store")
+COMMANDS = ("run", "plan", "plugins", "inspect", "lineage", "publish", "store", "study")
 
 
 @pytest.mark.parametrize(

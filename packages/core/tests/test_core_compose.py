@@ -132,8 +132,10 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
         (["+arch=tiny", "arch=tiny"], "arch is chosen twice: tiny and tiny. A run has one: leave one out."),
         (["eval=[judge,other]"], "no installed plugin offers eval 'other'"),
         (["+data=toy", "~pretrain"], "~pretrain: no run is without pretrain. Choose another: pretrain=<option>."),
-        (["+data=toy", "eval=null"], "eval=null: no run is without eval."),
+        (["+data=toy", "tokens=null"], "tokens=null: no run is without tokens."),
         (["~data"], "~data: leave +data=<option> out instead"),
+        (["+data=toy", "~eval", "eval=judge"], "eval=judge: ~eval beside it leaves eval out of the run."),
+        (["+data=toy", "eval=null", "eval.steps=2"], "eval.steps=2: ~eval beside it leaves eval out of the run."),
         (["+data=toy", "~data.steps.dorp"], "~data.steps.dorp: there is no such key. Did you mean 'drop'?"),
         (["+data=toy", "~data.steps.read_lines"], "~data.steps.read_lines: the recipe begins with this step"),
         (["+data=toy", "data.steps=[]"], "data.steps=[]: data.steps has settings"),
@@ -165,7 +167,7 @@ def test_an_option_of_a_part_that_is_not_used_is_refused(registry, workdir):
 
 def test_several_options_of_a_group_that_has_one_are_refused(registry, workdir):
     (workdir / "hydra_conf/eval/other.yaml").write_text("name: judge\n")
-    with pytest.raises(ConfigError, match=r"one option of eval a run; start one run for each of judge, other"):
+    with pytest.raises(ConfigError, match=r"one option of eval a run; -m eval=judge,other is a run of each"):
         compose.compose(["+data=toy", "eval=[judge,other]"], registry)
 
 

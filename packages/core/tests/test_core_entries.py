@@ -5,7 +5,7 @@ import shutil
 
 import numpy
 import pytest
-from core import compose, entries, graph, store
+from core import advice, compose, entries, graph, store
 from core.entered import EnteredModel, EnteredModelConfig
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
@@ -30,6 +30,16 @@ def write_model(folder, kind="llama", ids=10):
     (folder / "training_args.bin").write_bytes(b"a pickle")
     (folder / "README.md").write_text("a note")
     return folder
+
+
+def describe(folder, **more):
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **more}))
+
+
+def two_kinds(folder):
+    for name in ("a.jsonl.gz", "b.parquet"):
+        (folder / name).write_text("")
 
 
 def planned(registry, *overrides):
@@ -80,7 +90,13 @@ def test_a_model_counts_by_its_content_and_not_its_place(registry, model, known)
         (lambda m: (shutil.rmtree(m), write_model(m, ids=11)), [], "ids up to 10, and the model has 10 rows"),
         (lambda m: None, ["+arch=tiny"], "brings its own architecture"),
         (lambda m: None, ["+data=toy"], "no installed architecture has models of type llama to train on"),
-        (lambda m: None, ["corpus=given"], "corpus=given: no finished artifact"),
+        (lambda m: None, ["corpus=given"], "corpus=given: no artifact, and it has no file that ends in .parquet or"),
+        (lambda m: None, ["corpus=nowhere"], "corpus=nowhere: no such folder. Give an artifact of data, or a folder"),
+        (lambda m: two_kinds(m), ["corpus=given"], "corpus=given: has files of two kinds, as given/a.jsonl.gz and"),
+        (lambda m: describe(m, quantization_config={"bits": 4}), [], "quantization_config: the model is quantised"),
+        (lambda m: describe(m, architectures=["LlamaModel"]), [], "architectures=LlamaModel: has no head of a lang"),
+        (lambda m: describe(m, architectures=["LlamaForSequenceClassification"]), [], "Classification: has no head"),
+        (lambda m: describe(m, is_encoder_decoder=True), [], "is_encoder_decoder=true: not a decoder alone"),
         (lambda m: None, ["corpus=given", "+data=toy"], "with \\+data there would be two corpora"),
     ],
 )
@@ -106,6 +122,47 @@ def test_a_model_that_changes_while_it_is_read_is_refused(model, tmp_path):
     with pytest.raises(InputError, match=r"model=given: config\.json: changed while it was read"):
         EnteredModel(config).run(Job(name="model", output=tmp_path / "out", inputs={}, seed=0))
     assert not (tmp_path / "out" / "hf").exists()
+
+
+def test_weights_to_train_on_are_compared_before_the_work(registry, model, known, monkeypatch):
+    def refuse(self, folder):
+        raise folder.refusal("other weights")
+
+    def settings_of(cls, folder):
+        return {"hidden_size": 8, "vocab_size": 10}
+
+    tiny = registry.get("architectures", "tiny").load()
+    monkeypatch.setattr(tiny, "settings_of", classmethod(settings_of))
+    training = ["model=given", "+data=toy", "tokens=count", "pretrain=count", *ONE]
+    assert "pretrain" in [spec.name for spec in planned(registry, *training)]
+    monkeypatch.setattr(tiny, "check_weights", refuse)
+    with pytest.raises(InputError, match="model=given: other weights"):
+        planned(registry, *training)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "arch.max_position_embeddings=64: shorter. Set arch.max_position_embeddings=99 or pretrain.seq_len=64.",
+            "model=m: config.json: max_position_embeddings=64: shorter. Set pretrain.seq_len=64.",
+        ),
+        (
+            "arch.head_dim=40: not served. Set arch.head_dim=32, or eval.engine=transformers.",
+            "model=m: config.json: head_dim=40: not served. Set eval.engine=transformers.",
+        ),
+        ("pretrain.steps=0: too few.", "pretrain.steps=0: too few."),
+        ("data.steps.read.text=text: a.parquet has no such column. Its columns: body.",
+         "corpus=c: a.parquet has no column text. Its columns: body. To take the documents from another, name it in a "
+         "recipe: +data=jsonl 'data.paths=[<files>]' data.steps.read.use=read_parquet data.steps.read.text=<name>."),
+        ("data.steps.read: x", "corpus=c: data.steps.read: x"),
+    ],
+)  # fmt: skip
+def test_who_starts_from_what_exists_is_told_of_keys_that_are_there(said, shown):
+    error = advice.of_entries(InputError(said), "m", "c")
+    assert isinstance(error, InputError)
+    assert str(error) == shown
+    assert str(advice.of_entries(InputError(said), None, None)) == said
 
 
 def test_an_artifact_is_taken_where_it_lies(registry, model, known, workdir):

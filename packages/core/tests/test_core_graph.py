@@ -4,7 +4,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from core import compose, graph
+from core import compose, graph, show_config
 from core.errors import ConfigError, InputError
 from core.graph import ArchitectureChoice
 
@@ -68,6 +68,25 @@ def test_stages_come_in_the_order_of_work(registry, composed):
     assert inputs["eval-polish"] == {"model": "polish", "tokens": "tokens", "tokenizer": "tokenizer"}
     assert stages["eval-polish"].folder == "eval"
     assert stages["polish"].folder == "posttrain"
+
+
+@pytest.mark.parametrize("dropped", ["~eval", "eval=null"])
+def test_an_evaluation_can_be_left_out(registry, workdir, toy, dropped):
+    (workdir / "hydra_conf/experiment").mkdir()
+    (workdir / "hydra_conf/experiment/with.yaml").write_text("# @package _global_\neval: {name: judge, steps: 3}\n")
+    (workdir / "hydra_conf/experiment/without.yaml").write_text("# @package _global_\neval: null\n")
+    without_choice = [override for override in toy if not override.startswith("eval=")]
+    for overrides in (
+        [dropped],
+        ["+experiment=with", dropped],
+        ["+experiment=without"],
+        ["+posttrain=polish", dropped],
+    ):
+        config = compose.compose([*without_choice, *overrides], registry)
+        assert "eval" not in {stage.folder for stage in graph.build(config, registry)}
+        assert "\neval: null" in show_config.render(config, registry)
+    with pytest.raises(ConfigError, match=r"eval=judge: an experiment of this run leaves eval out \(eval: null\)"):
+        compose.compose([*toy, "+experiment=without"], registry)
 
 
 def test_methods_and_evaluations_are_asked_before_any_work(registry, composed, monkeypatch):

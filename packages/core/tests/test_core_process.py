@@ -4,7 +4,8 @@ import os
 import threading
 
 import pytest
-from core.process import ExitCalled, nobody_leaves
+from core.data.executor import LocalExecutor
+from core.process import ExitCalled, cores, nobody_leaves
 
 
 def test_a_child_that_is_forked_meanwhile_leaves_as_ever():
@@ -41,3 +42,9 @@ def test_another_thread_is_not_held(monkeypatch):
         thread.start()
         thread.join()
     assert left == [3]
+
+
+def test_a_run_that_has_a_share_of_the_machine_uses_no_more_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    assert cores() == 1
+    assert LocalExecutor()._workers == 1

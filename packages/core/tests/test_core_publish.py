@@ -32,7 +32,11 @@ def model(tmp_path):
     _finish(artifact, "pretrain", {}, {})
     for number, (measured, value) in enumerate([(artifact, 0.5), (artifact, 0.4), (tmp_path / "other", 0.9)]):
         rows = [{"task": "quiz", "metric": "acc", "value": value, "num_fewshot": 0}]
-        _finish(tmp_path / f"store/eval/gqa-{number}", "eval", {"model": str(measured)}, {"eval": rows}, 9.0 - number)
+        folder = tmp_path / f"store/eval/gqa-{number}"
+        folder.mkdir(parents=True)
+        answer = {"prompt": "Who?", "decoding": "greedy", "text": f"number {number}", "ended": False}
+        (folder / "answers.jsonl").write_text(json.dumps(answer) + "\n")
+        _finish(folder, "eval", {"model": str(measured)}, {"eval": rows}, 9.0 - number)
     return artifact
 
 
@@ -71,6 +75,7 @@ def test_the_folder_has_the_card_with_the_latest_scores_of_this_model_and_the_ar
     assert block["license"] == "mit"
     assert [metric["value"] for metric in block["model-index"][0]["results"][0]["metrics"]] == [0.5]
     assert 'model="me/m"' in text
+    assert "**Who?**\n\n```text\nnumber 0 ...\n```" in text
     assert store.faults(model) == []
     assert store.load_manifest(model) == before
 

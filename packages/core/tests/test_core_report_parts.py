@@ -57,6 +57,15 @@ def test_right_and_wrong_items_come_with_their_texts_and_the_models_choice(tmp_p
     assert answers.of_stage(tmp_path / "nowhere", {}.get) == []
 
 
+def test_what_a_model_says_is_told_as_it_is(tmp_path):
+    nothing = {"prompt": "p", "form": "chat", "decoding": "greedy", "text": "", "ended": True}
+    cut = {"prompt": "p", "decoding": "sampled", "text": "\ufffd\x00<b>", "ended": False}
+    lines = [json.dumps(nothing), json.dumps(cut), '{"prompt": 3}', '{"prompt": "p", "decoding": "greedy"}', "{"]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines))
+    assert answers.said(tmp_path) == [nothing, {**cut, "form": "text"}]
+    assert answers.said(tmp_path / "nowhere") == []
+
+
 @pytest.fixture
 def corpus(tmp_path):
     """A corpus with one rare reason among many documents, and a damaged file."""

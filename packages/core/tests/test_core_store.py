@@ -1,5 +1,6 @@
 """Artifacts on disk: finished by their manifest, held by one run at a time, refused when they were changed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -206,3 +207,18 @@ def test_a_killed_run_holds_nothing(tmp_path):
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
     with store.lock(tmp_path / "a"):
         assert (tmp_path / "a" / ".lock").read_text() == str(os.getpid())
+
+
+def test_who_waits_for_an_artifact_gets_it_when_it_is_free(tmp_path):
+    holding, said = contextlib.ExitStack(), []
+    holding.enter_context(store.lock(tmp_path))
+
+    def wait():
+        said.append("waits")
+        holding.close()
+
+    with store.waiting_lock(tmp_path, wait, every=0):
+        assert store.is_locked(tmp_path)
+    with store.waiting_lock(tmp_path, wait):
+        pass
+    assert said == ["waits"]

@@ -148,3 +148,13 @@ def test_only_artifacts_are_removed(root, capsys, name):
 def test_a_store_that_is_not_there_is_one_line(tmp_path, capsys):
     code, _, err = run(capsys, "list", "--store", str(tmp_path / "nowhere"))
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_what_a_run_of_a_sweep_names_is_kept(root, capsys, tmp_path):
+    folder = tmp_path / "runs" / "many"
+    (folder / "seed-0").mkdir(parents=True)
+    tokenizer = root / "tokenizer" / "toy-tokenizer-0123456789ab"
+    (folder / "seed-0" / "report.json").write_text(json.dumps({"stages": [{"artifact": str(tokenizer)}]}))
+    assert "toy-tokenizer" in run(capsys, "gc")[1]
+    (folder / "sweep.json").write_text("{}")
+    assert "toy-tokenizer" not in run(capsys, "gc")[1]

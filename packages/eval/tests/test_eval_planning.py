@@ -5,7 +5,7 @@ import json
 import pytest
 from core.errors import ConfigError, InputError
 from core.typed import build
-from smallwright_eval import cuts
+from smallwright_eval import answers, cuts
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
 
@@ -99,6 +99,34 @@ def test_a_chat_template_is_asked_for_only_where_it_is_used():
 
 def test_tasks_of_lm_eval_are_taken_where_the_network_is_allowed():
     check(tasks=["hellaswag"], allow_network=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("p.txt", "one\n\ntwo \n", ("one", "two ")),
+        ("p.jsonl", '"one\\nline"\n{"prompt": "two"}\n', ("one\nline", "two")),
+        ("p.jsonl", '"one"\n7\n', r"^eval\.prompts_file=.*p\.jsonl: line 2 is no prompt"),
+        ("p.txt", "\n", r"^eval\.prompts_file=.*p\.txt: has no prompts"),
+        ("p.txt", "x\n" * 65, r"^eval\.prompts_file=.*p\.txt: 65 prompts, and a page shows 64 at most"),
+        ("p.txt", b"\xff", r"^eval\.prompts_file=.*p\.txt: cannot be read"),
+    ],
+)
+def test_prompts_of_a_file(tmp_path, name, text, said):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    if isinstance(said, tuple):
+        assert answers.prompts(LMEvalConfig(prompts_file=str(path))) == said
+        return
+    with pytest.raises((ConfigError, InputError), match=said):
+        check(prompts_file=str(path))
+
+
+def test_prompts_that_cannot_be_asked_are_refused():
+    with pytest.raises(ConfigError, match=r"^eval\.prompts_file=p\.txt: stands beside prompts"):
+        check(prompts_file="p.txt", prompts=["one"])
+    with pytest.raises(ConfigError, match=r"^eval\.prompts: the one at place 2 is empty"):
+        check(prompts=["one", " "])
 
 
 def test_lost_examples_are_counted_to_the_one_that_is_cut_in_two():

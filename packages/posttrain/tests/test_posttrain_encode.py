@@ -1,12 +1,13 @@
 """Token ids of conversations and pairs: what is learned, what is cut, and what a template refuses."""
 
 import pytest
-from smallwright_posttrain import templates
+from smallwright_posttrain import marks, templates
 from smallwright_posttrain.encode import Template, encode_chat, encode_pair, end_of_turn
 from smallwright_posttrain.rows import BadRow
 from smallwright_testing.models import CHATML
 
 NO_LIMIT = 10_000
+UNMARKED = CHATML.replace("{% generation %}", "").replace("{% endgeneration %}", "")
 REFUSES_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
 )
@@ -133,6 +134,20 @@ def test_the_end_of_a_turn_is_found_also_of_a_template_that_fails(tokenizer):
     tokenizer.chat_template = before
 
 
+def test_marks_put_around_answers_leave_the_text_as_it_is(tokenizer):
+    own = "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nBe kind<|im_end|>\n' }}{% endif %}"
+    own += UNMARKED
+    template, marked = Template(tokenizer, own), Template(tokenizer, marks.marked(own, tokenizer.special_tokens_map))
+    row = {"messages": turns("one", "two", "three", "four")}
+    encoded = encode_chat(template, row, NO_LIMIT, assistant_only=True, marked=marked)
+    assert encoded.ids["input_ids"] == template.ids(row["messages"])
+    text = tokenizer.decode([label for label in encoded.ids["labels"] if label != -100])
+    assert text == "two<|im_end|>four<|im_end|>"
+    with pytest.raises(BadRow, match="those put around them do not fit this row"):
+        encode_chat(Template(tokenizer, own + "!"), row, NO_LIMIT, assistant_only=True, marked=marked)
+
+
 def test_marks_of_answers_are_found_in_the_text_of_a_template():
     assert templates.marks_answers("{%- generation -%}{{ x }}{%- endgeneration -%}")
-    assert not templates.marks_answers(CHATML.replace("{% generation %}", ""))
+    assert templates.marks_answers(UNMARKED)
+    assert not templates.marks_answers(UNMARKED + "{{ messages | length }}")

@@ -12,6 +12,9 @@ from smallwright_testing.models import CHATML
 
 UNMARKED = CHATML.replace("{% generation %}", "").replace("{% endgeneration %}", "")
 
+COUNTS = UNMARKED + "{{ messages | length }}"
+"""No marks can be put into it: what it writes at the end depends on more than the last message."""
+
 
 class Model:
     """The part of an architecture and of a tokenizer that is asked here."""
@@ -62,9 +65,10 @@ def test_a_tokenizer_without_a_template_that_works_is_refused(stage_class, templ
 
 def test_learning_from_answers_alone_needs_marks():
     with pytest.raises(ConfigError, match=r"^posttrain\.mine\.assistant_only_loss=true: .*assistant_only_loss=false"):
-        check(Sft, Model(UNMARKED))
-    check(Sft, Model(UNMARKED), assistant_only_loss=False)
-    check(Dpo, Model(UNMARKED))
+        check(Sft, Model(COUNTS))
+    check(Sft, Model(COUNTS), assistant_only_loss=False)
+    check(Dpo, Model(COUNTS))
+    check(Sft, Model(UNMARKED))
 
 
 def test_a_template_that_is_not_known_before_the_work_is_taken():

@@ -293,19 +293,18 @@ def test_packing_keeps_conversations_apart(model_directory, tmp_path):
     assert summary["tokens"] > 2 * 8 * 96  # rows of 192 tokens, mostly full
 
 
-def test_template_without_markers_is_refused(model_directory, tmp_path):
-    import shutil
-
-    from transformers import AutoTokenizer
-
+def test_a_template_without_marks_teaches_the_same_and_stays_as_it_is(model_directory, tmp_path):
+    unmarked = CHATML.replace("{% generation %}", "").replace("{% endgeneration %}", "")
     shutil.copytree(model_directory, tmp_path / "plain")
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "plain" / "hf")
-    tokenizer.chat_template = CHATML.replace("{% generation %}", "").replace("{% endgeneration %}", "")
-    tokenizer.save_pretrained(tmp_path / "plain" / "hf")
+    template = tmp_path / "plain/hf/chat_template.jinja"
+    template.write_text(unmarked)
+    marked = sft(max_steps=1).run(make_job(tmp_path / "marked", model_directory, "sft"))
+    plain = sft(max_steps=1).run(make_job(tmp_path / "own", tmp_path / "plain", "sft"))
+    assert plain["loss_curve"] == marked["loss_curve"]
+    assert (tmp_path / "own/hf/chat_template.jinja").read_text() == unmarked
+    template.write_text(unmarked + "{{ messages | length }}")
     with pytest.raises(ConfigError, match="assistant_only_loss=false"):
         sft().run(make_job(tmp_path / "refused", tmp_path / "plain", "sft"))
-    summary = sft(assistant_only_loss=False, max_steps=1).run(make_job(tmp_path / "all", tmp_path / "plain", "sft"))
-    assert summary["steps"] == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(model_directory, tmp_path):

@@ -1,6 +1,8 @@
 """A report of a small run that trained, aligned and evaluated, as core writes it."""
 
 import copy
+import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,8 +102,14 @@ REPORT = {
                  "loglikelihoods": [-2.0, -1.0]}]}
         ],
         "answers": [
-            {"prompt": "Once </script> upon", "model": "pretrain", "decoding": "greedy", "text": "a time"},
-            {"prompt": "Once </script> upon", "model": "sft", "decoding": "sampled", "text": "another time"},
+            {"prompt": prompt, "model": model, "form": form, "decoding": decoding, "text": text, "ended": ended}
+            for prompt, model, form, decoding, text, ended in (
+                ("Once </script> upon", "pretrain", "text", "greedy", "a time", False),
+                ("Once </script> upon", "pretrain", "text", "sampled", "", True),
+                ("Once </script> upon", "sft", "chat", "greedy", "<b>a</b> clear \ufffd answer " * 12, True),
+                ("Once </script> upon", "sft", "chat", "sampled", "another time", True),
+                ("x" * 200, "pretrain", "text", "greedy", "y" * 200, False),
+            )
         ],
     },
     "costs": {
@@ -139,6 +147,97 @@ REPORT = {
 }  # fmt: skip
 
 
+def pair(side, difference, half, p):
+    limits = {"difference": difference, "low": difference - half, "high": difference + half}
+    return {"a": "base", "b": side, **limits, "p": p / 2, "p_adjusted": p, "test": "exact McNemar"}
+
+
+MEASURE = {"higher_is_better": True, "items": 40, "left_out": [0, 0, 3], "stderrs": [0.1, 0.1, None], "note": ""}
+COMPARISON = {
+    "version": 1,
+    "sentence": "Against base: rate=<0.1> is better on 1 of 2 measures.",
+    "baseline": "base",
+    "command": "python -m core.compare runs/a 'runs/b#0'",
+    "sides": [
+        {"name": name, "kind": "run", "place": f"runs/{name}", "headline": f"The <model> {name}.", "parameters": number,
+         "tokens": 266_240, "seconds": 282.0, "peak_memory_bytes": 2**30}
+        for name, number in (("base", 1_066_624), ("rate=<0.1>", 1_066_624), ("a-much-longer-name-of-a-side", None))
+    ],
+    "differences": [{"key": "pretrain.learning_rate", "values": [0.004, 0.1, None]}],
+    "tasks": [
+        {"task": "our_lessons", "metric": "acc", **MEASURE, "values": [0.5, 0.8, None],
+         "pairs": [pair("rate=<0.1>", 0.3, 0.15, 0.0004)], "note": "shots differ: 0, 5; n <too>"},
+        {"task": "our_words", "metric": "acc_norm", **MEASURE, "values": [0.5, 0.525, 0.45],
+         "pairs": [pair("rate=<0.1>", 0.025, 0.05, 0.9), pair("a-much-longer-name-of-a-side", -0.05, 0.08, 1.0)]},
+        {"task": "validation", "metric": "nats_per_token", **MEASURE, "higher_is_better": False,
+         "values": [1.21, 1.10, 1.3], "pairs": [pair("rate=<0.1>", -0.11, 0.02, 0.0004)]},
+        {"task": "validation", "metric": "perplexity", **MEASURE, "higher_is_better": False, "items": None,
+         "values": [3.35, 3.0, None], "pairs": [], "note": "not tested: it follows from nats_per_token"},
+    ],
+    "curves": {
+        "pretrain.loss": {"name": "pretrain: training loss", "unit": "nats per token", "sides": [
+            {"side": name, "points": [[n, top / n] for n in range(1, 60)]}
+            for name, top in (("base", 8), ("rate=<0.1>", 7))
+        ]}
+    },
+    "published": [
+        {"model": "Peer-135M", "parameters": 135_000_000, "task": "Lessons", "metric": "acc_norm", "value": 61.5,
+         "source": "model card of Peer-135M", "note": "the paper has 61.0", "protocol": {}, "ours": [50.0, 80.0, None],
+         "differences": ["shots: 5 there, 0 here", "engine: vllm here"]}
+    ],
+    "notes": ["runs/c#3 is left out: failed."],
+}  # fmt: skip
+
+
+def run_of_arm(seed, value, error=None):
+    return {"seed": seed, "value": value, "directory": f"{seed} <run>", "error": error}
+
+
+STUDY = {
+    "version": 1,
+    "name": "new_against_old",
+    "claim": "New is <better>.",
+    "control": "old",
+    "metric": "pretrain.loss",
+    "direction": "lower",
+    "test": "paired_t",
+    "alpha": 0.05,
+    "power": 0.8,
+    "study": {"claim": "New is <better>.", "seed_key": "pretrain.seed", "smallest": 0.1, "base": ["+data=toy"]},
+    "arms": [
+        {"name": "old", "own": ["+arch=a"], "overrides": ["+data=toy", "+arch=a"], "mean": 2.0, "std": 0.1,
+         "equal": {"pretrain.tokens": 1000.0}, "runs": [run_of_arm(0, 2.1), run_of_arm(1, 1.9), run_of_arm(2, 2.0)]},
+        {"name": "new", "own": ["+arch=b"], "overrides": ["+data=toy", "+arch=b"], "mean": 1.5, "std": 0.1,
+         "equal": {"pretrain.tokens": 1010.0}, "runs": [run_of_arm(0, 1.6), run_of_arm(1, 1.4),
+                                                    run_of_arm(2, None, "it <died>")]},
+    ],
+    "comparisons": [
+        {"arm": "new", "control": "old", "seeds": [0, 1], "differences": [-0.5, -0.5], "mean_difference": -0.5,
+         "low": -0.6, "high": -0.4, "effect_size": None, "p": 0.25, "p_opposite": 1.0, "p_adjusted": 0.25,
+         "p_opposite_adjusted": 1.0, "verdict": "undecided", "sentence": "Undecided.", "seeds_needed": 5},
+    ],
+    "verdict": "undecided",
+    "sentence": "Undecided at 2 seeds: new against old.",
+    "notes": ["new at seed 2 is left out, and its pair with it: it <died>"],
+    "sweep": "/runs/study/sweep.json",
+    "made": {"command": "python -m core.study new_against_old", "started": "2026-01-01T00:00:00Z",
+             "ended": "2026-01-01T00:01:40Z", "machine": {"host": "h", "system": "Linux", "cores": 2},
+             "python": "3.11.7", "plugins": {}, "engines": {"torch": "2.13"}, "commit": "0123456789abcdef"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study():
+    """A study of two arms, one run of which failed."""
+    return STUDY
+
+
+@pytest.fixture(scope="session")
+def comparison():
+    """A comparison of three sides that has all that one can have."""
+    return COMPARISON
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """A cache of the tests' own: they neither read nor write the user's."""
@@ -157,3 +256,56 @@ def example():
 def report(example):
     """The same, free to be changed."""
     return copy.deepcopy(example)
+
+
+def run(number, values, metrics, error=None):
+    """Return a row of ``sweep.json``."""
+    return {
+        "number": number,
+        "values": values,
+        "overrides": [],
+        "status": "failed" if error else "finished",
+        "error": error,
+        "directory": f"{number} <run>",
+        "headline": None if error else "A model.",
+        "seconds": None if error else 10.0 + number,
+        "metrics": {} if error else metrics,
+    }
+
+
+def sweep(rows):
+    """Return what ``sweep.json`` holds."""
+    return {
+        "version": 1,
+        "name": "a <sweep>",
+        "command": "python -m core.run -m +arch=gqa,shared_ffn 'seed=range(0,2)'",
+        "started": "2026-01-01T00:00:00+00:00",
+        "ended": "2026-01-01T00:10:00+00:00",
+        "store": "/store",
+        "directory": "/runs/a-sweep-0a0a0a0a",
+        "keys": list(dict.fromkeys(key for row in rows for key in row["values"])),
+        "metrics": list(dict.fromkeys(name for row in rows for name in row["metrics"])),
+        "runs": rows,
+    }
+
+
+def grid(arches=("gqa", "shared_ffn"), rates=("3e-4", "1e-3", "3e-3"), seeds=2, tasks=1):
+    """Return a sweep over two architectures, three rates and seeds, whose fourth run failed."""
+    rows = []
+    for place, (arch, rate, seed) in enumerate(itertools.product(arches, rates, range(seeds))):
+        values = {"arch": arch, "pretrain.learning_rate": rate, "seed": str(seed)}
+        metrics = {
+            "pretrain.seconds": 5.0 + place,
+            "pretrain.tokens": 262_144,
+            "pretrain.peak_memory_bytes": (1 + place) * 2**30,
+            "pretrain.validation_loss": 1.2 + 0.01 * place + (arch == "gqa"),
+            **{f"pretrain.task{number}.acc": (place + number) % 50 / 50 for number in range(tasks)},
+        }
+        rows.append(run(place + 1, values, metrics, "stage pretrain failed: <it> was killed." if place == 3 else None))
+    return sweep(rows)
+
+
+@pytest.fixture(scope="session")
+def sweeps():
+    """Makes sweeps: ``run`` a row, ``of`` what has these rows, ``grid`` all at once."""
+    return SimpleNamespace(run=run, of=sweep, grid=grid)

@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from smallwright_report import page, run_page
+from smallwright_report import compare_page, page, run_page, study_page, sweep_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
@@ -25,18 +25,24 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, example):
-    """Address of a page with all that a report can have."""
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    return page.write(path, run_page.render(example)).as_uri()
+def addresses(tmp_path_factory, example, sweeps, comparison, study):
+    """Address of each kind of page, with all that it can have."""
+    folder = tmp_path_factory.mktemp("page")
+    pages = {
+        "run": run_page.render(example),
+        "sweep": sweep_page.render(sweeps.grid()),
+        "compare": compare_page.render(comparison),
+        "study": study_page.render(study),
+    }
+    return {kind: page.write(folder / f"{kind}.html", text).as_uri() for kind, text in pages.items()}
 
 
 @pytest.fixture
-def shown(browser, address):
+def shown(browser, addresses):
     """Open the page; everything that is folded is opened, and every chart drawn."""
     contexts = []
 
-    def show(size):
+    def show(size, kind="run"):
         width, height = SIZES[size]
         contexts.append(browser.new_context(viewport={"width": width, "height": height}))
         opened = contexts[-1].new_page()
@@ -44,7 +50,7 @@ def shown(browser, address):
         opened.on("console", lambda message: opened.said.append(message.text))
         opened.on("pageerror", lambda error: opened.said.append(str(error)))
         opened.on("requestfailed", lambda request: opened.said.append(request.url))
-        opened.goto(address)
+        opened.goto(addresses[kind])
         opened.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
         opened.evaluate("drawAll()")
         return opened
@@ -80,8 +86,9 @@ RUNS_OUT = """
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, size, tmp_path):
-    opened = shown(size)
+@pytest.mark.parametrize(("kind", "pictures"), [("run", 12), ("sweep", 2), ("compare", 3), ("study", 2)])
+def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, kind, pictures, size, tmp_path):
+    opened = shown(size, kind)
     colours = []
     for scheme in ("light", "dark"):
         opened.emulate_media(color_scheme=scheme)
@@ -89,7 +96,7 @@ def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, 
         assert opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
         assert opened.evaluate(RUNS_OUT) == []
         charts = opened.evaluate(CHARTS)
-        assert len(charts) >= 12
+        assert len(charts) >= pictures
         assert [chart["title"] for chart in charts if not chart["marks"]] == []
         assert [chart["title"] for chart in charts if chart["labels"] < 3] == [], "axes without ticks"
         colours.append(opened.evaluate("document.querySelector('.drawn .role-axis-label text').getAttribute('fill')"))
@@ -120,6 +127,30 @@ def test_switches_work_from_the_keyboard_and_the_pointer_reads_values(shown):
     assert drawn() not in (before, logarithmic)
     figure.locator(".drawn svg").hover(position={"x": 200, "y": 100})
     assert "step" in opened.locator(".vg-tooltip.visible").inner_text()
+    assert opened.said == []
+
+
+def test_a_sweep_is_sorted_from_the_keyboard_and_another_measure_is_drawn(shown):
+    opened = shown("desk", "sweep")
+
+    def column(place):
+        return opened.locator(f"table[data-sort] tbody tr > :nth-child({place})").all_inner_texts()
+
+    opened.locator("table[data-sort] th", has_text="pretrain.validation_loss").locator("button").focus()
+    losses = column(6)
+    filled = sorted(filter(None, losses))
+    assert losses != filled
+    for order in (filled, filled[::-1]):
+        opened.keyboard.press("Enter")
+        assert column(6) == [*order, ""], "empty cells stay at the end"
+    opened.locator("table[data-sort] th button", has_text="arch").click()
+    assert column(2) == sorted(column(2))
+    assert opened.locator("th[aria-sort]").all_inner_texts() == ["arch"]
+    figure = opened.locator("figure[data-chart]").first
+    before = figure.evaluate(SHAPES)
+    opened.locator("select[data-measure]").select_option(index=1)
+    assert figure.evaluate(SHAPES) != before
+    assert "pretrain.task0.acc" in figure.locator(".drawn svg").inner_html()
     assert opened.said == []
 
 

@@ -1,5 +1,6 @@
 """The conformance kit fails where a plugin is wrong: each test of the kit is shown a mistake that it must find."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import smallwright_testing
+from smallwright_testing import launchers
 
 HERE = Path(__file__).parent
 ARCHITECTURES = {
@@ -44,6 +46,16 @@ STEPS = {
     "locked": ["two_processes_give_the_same_bytes"],
     "remembers": ["a_killed_run_goes_on_to_the_same_bytes"],
     "chatty": ["every_document_is_kept_or_set_aside_with_a_reason"],
+}
+LAUNCHERS = {
+    "sound": [],
+    "unordered": ["every_task_runs_once_behind_those_that_it_is_after"],
+    "stops": ["a_task_that_fails_is_told_with_its_last_words_and_stops_no_other"],
+    "silent": ["a_task_that_fails_is_told_with_its_last_words_and_stops_no_other"],
+    "tellstwice": ["every_task_runs_once_behind_those_that_it_is_after", "what_a_task_prints_is_in_its_log"],
+    "forgets": ["every_task_runs_once_behind_those_that_it_is_after", "what_a_task_prints_is_in_its_log"],
+    "loses": ["what_a_task_prints_is_in_its_log"],
+    "leavesrunning": ["when_it_is_interrupted_tasks_end_or_are_watched_again"],
 }
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
@@ -125,6 +137,20 @@ def test_mistakes_of_architectures_are_found(tmp_path):
 @pytest.mark.slow
 def test_mistakes_of_steps_are_found(tmp_path):
     assert outcomes(tmp_path, "StepConformance", "step", STEPS) == expected(STEPS)
+
+
+@pytest.mark.parametrize(("launcher", "fails"), LAUNCHERS.items())
+def test_mistakes_of_launchers_are_found(launcher, fails, tmp_path, monkeypatch):
+    monkeypatch.setattr(launchers, "PATIENCE_SECONDS", 0.3)
+    given = {"plugin": f"launch_{launcher}", "plugin_files": (str(HERE / "broken_launchers.py"),)}
+    tests = type("Held", (smallwright_testing.LauncherConformance,), given)()
+    for number, test in enumerate(sorted({test for tests in LAUNCHERS.values() for test in tests})):
+        (folder := tmp_path / str(number)).mkdir()
+        found = contextlib.nullcontext() if test not in fails else pytest.raises(AssertionError)
+        if test in fails or launcher == "sound":
+            with found:
+                getattr(tests, f"test_{test}")(launchers.Sweep(folder / launchers.FOLDER))
+            (folder / launchers.FOLDER / "go").touch()  # what was left running ends
 
 
 def check_contract(kit: str, plugin: str) -> None:

@@ -8,6 +8,7 @@ import transformers
 from core.errors import InputError
 from core.typed import build
 from core.weights import ModelFolder
+from safetensors.torch import load_file, save_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
 from smallwright_decoder.from_hf import settings_of
@@ -82,6 +83,24 @@ def test_an_export_gives_the_settings_that_made_it(name, tmp_path):
     assert again.hf_config().to_dict() == made.hf_config().to_dict()
     assert again.parameters() == made.parameters()
     assert again.config.layer_groups == made.config.layer_groups
+
+
+@pytest.mark.parametrize("name", [name for name in (*STOCK, *OURS) if name != "experts"])
+def test_weights_of_another_shape_are_found_in_their_headers(name, tmp_path):
+    made = built({**SMALL, **OURS[name]}) if name in OURS else None
+    config = made.hf_config() if made else STOCK[name]
+    model = made.hf_model_class()(config) if made else transformers.AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(tmp_path)
+    folder = ModelFolder(tmp_path, "model=here")
+    architecture = built(settings_of(folder))
+    architecture.check_weights(folder)
+    state = load_file(tmp_path / "model.safetensors")
+    state["model.norm.weight"] = torch.zeros(65)
+    state["model.more.weight"] = state.pop("model.layers.3.input_layernorm.weight")
+    save_file(state, tmp_path / "model.safetensors")
+    said = r"^model=here: missing weights: model\.layers\.3\.input_layernorm.* model\.more.* \[65\] for \[64\]"
+    with pytest.raises(InputError, match=said):
+        architecture.check_weights(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Items of evaluation tasks for a report: some that the model got right and some that it got wrong, with its choice."""
+"""What an evaluation leaves for readers of a report: items that the model got right or wrong, and what it says."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -23,11 +23,29 @@ def of_stage(artifact: Path, items: Callable[[str], Path | None]) -> list[dict[s
     """
     tasks: dict[str, dict[str, Any]] = {}
     for sample in _lines(artifact / "samples.jsonl"):
+        if sample.get("correct") is None:  # a document of held-out text, or an answer that is neither
+            continue
         task = tasks.setdefault(str(sample.get("task")), {"right": [], "wrong": []})
         side = task["right" if sample.get("correct") else "wrong"]
-        if sample.get("correct") is not None and len(side) < EACH:
+        if len(side) < EACH:
             side.append(sample)
     return [{"task": name, **_with_texts(sides, items(name))} for name, sides in tasks.items()]
+
+
+def said(artifact: Path) -> list[dict[str, Any]]:
+    """Return what a model wrote to prompts, from the ``answers.jsonl`` of an evaluation; nothing where there is none.
+
+    Each has ``prompt``, ``form`` (``chat`` where it was a user's turn, else ``text``), ``decoding`` (``greedy`` or
+    ``sampled``), ``text`` as it is, and ``ended``, False where it was cut.
+    """
+    found = []
+    for line in _lines(artifact / "answers.jsonl"):
+        prompt, decoding, text = (line.get(key) for key in ("prompt", "decoding", "text"))
+        if isinstance(prompt, str) and isinstance(decoding, str) and isinstance(text, str):
+            form = "chat" if line.get("form") == "chat" else "text"
+            answer = {"prompt": prompt, "form": form, "decoding": decoding, "text": text}
+            found.append({**answer, "ended": line.get("ended") is not False})
+    return found
 
 
 def _with_texts(sides: Mapping[str, list[dict[str, Any]]], file: Path | None) -> dict[str, list[dict[str, Any]]]:

@@ -30,6 +30,19 @@ class Architecture(ABC):
         """
         return None
 
+    def check_weights(self, model: ModelFolder) -> None:
+        """Refuse, while planning, a model to train on from whose weights are not those of this architecture.
+
+        By default nothing is refused: the trainer finds it when it loads them.
+
+        Args:
+            model: A folder whose ``config.json`` gave the settings of this architecture.
+
+        Raises:
+            core.errors.InputError: names weights that are missing, have no place, or another shape.
+        """
+        return
+
     @abstractmethod
     def parameters(self) -> int:
         """Stored parameters, exact; a tied or shared tensor counts once."""

@@ -27,6 +27,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 HUB_METRICS = {"acc": "accuracy", "acc_norm": "accuracy", "exact_match": "exact_match", "bleu": "bleu", "f1": "f1"}
 """Names that the hub has for metrics of lm-eval."""
 REASONS_SHOWN = 4
+ANSWERS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ def compose(
     *,
     title: str,
     scores: Sequence[Mapping[str, Any]] = (),
+    said: Sequence[Mapping[str, Any]] = (),
     hub_id: str | None = None,
     license: str | None = None,
 ) -> str:
@@ -86,6 +88,7 @@ def compose(
         model: The Hugging Face folder.
         made_from: Manifests behind it; none for a model whose origin is not known.
         scores: Rows of evaluations, as in their manifests (``summary.eval``).
+        said: What it wrote to prompts, as :func:`core.answers.said` has it.
         hub_id: Where the model will be; None: it is loaded from its folder.
         license: The hub's name of a licence; None: left to fill.
     """
@@ -98,6 +101,7 @@ def compose(
         "\n\n".join(_data(made_from)),
         "\n\n".join(_training(made_from)),
         _scores(scores),
+        _said(said),
         _origin(made_from),
     ]
     return f"{_metadata(title, made_from, scores, license)}\n" + "\n\n".join(part for part in parts if part) + "\n"
@@ -318,6 +322,19 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
             ]
         )
     return f"## Scores\n\n{_table(rows)}\n\nEach row names its protocol: scores of other protocols do not compare."
+
+
+def _said(said: Sequence[Mapping[str, Any]]) -> str:
+    """Return the model's likeliest answers, as they came."""
+    shown = [answer for answer in said if answer["decoding"] == "greedy" and answer["text"].strip()][:ANSWERS_SHOWN]
+    if not shown:
+        return ""
+    parts = ["## What it says", "Its likeliest answers, unchanged; three dots stand where an answer was cut."]
+    for answer in shown:
+        text = answer["text"] + ("" if answer["ended"] else " ...")
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))  # the text cannot end it
+        parts.append(f"**{_cell(answer['prompt'])}**\n\n{fence}text\n{text}\n{fence}")
+    return "\n\n".join(parts)
 
 
 def _figure(value: Any) -> str:

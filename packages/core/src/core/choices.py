@@ -7,7 +7,7 @@ from typing import Any
 
 from core import catalog
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import APPENDED_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS, SEVERAL_GROUPS
+from core.kinds import APPENDED_GROUPS, COMMAND_GROUPS, DEFAULT_GROUPS, GROUPS, RUN_GROUPS, SEVERAL_GROUPS
 from core.overrides import OVERRIDE
 from core.registry import Registry
 from core.run_config import RunConfig
@@ -35,6 +35,8 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     if len(parts) == 3 and f"{parts[0]}/{parts[2]}" in options and parts[1] in options.get(parts[0], {}):
         group, at = f"{parts[0]}/{parts[2]}", f"@{key}"  # the option is for one of several recipes
     top_level = group in DEFAULT_GROUPS + APPENDED_GROUPS
+    if dropped(override) is not None:
+        return []  # whatever chose an option of the group: see leave_out
     if prefix == "~" or not (top_level or group in options):
         if value and catalog.package_of(group, value) is not None:  # its package is not installed
             raise MissingPluginError(registry.missing_message(group, value, []))
@@ -63,7 +65,7 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     elif group in APPENDED_GROUPS:
         prefix = "+"
     if len(chosen) > 1 and group not in SEVERAL_GROUPS:
-        raise ConfigError(f"{override}: one option of {group} a run; start one run for each of {', '.join(chosen)}.")
+        raise ConfigError(f"{override}: one option of {group} a run; -m {group}={','.join(chosen)} is a run of each.")
     if len(set(chosen)) < len(chosen):
         raise ConfigError(f"{override}: an option is named twice.")
     if group == "data" and len(chosen) > 1:
@@ -91,11 +93,15 @@ def _refuse_unknown(override: str, prefix: str, key: str, options: Mapping[str, 
     """Refuse a key whose first part is no group and no setting of a run, and what no run can be without."""
     first = key.replace("@", ".").replace("/", ".").partition(".")[0]
     groups = (*GROUPS, *RUN_GROUPS)
+    if key in COMMAND_GROUPS:
+        name = override.partition("=")[2] or "<name>"
+        raise ConfigError(f"{override}: a command of its own takes it: python -m {COMMAND_GROUPS[key]} {name}")
     if first not in root_settings() and first not in groups:
         known = [*root_settings(), *(f"{_sign(group)}{group}" for group in groups)]
         raise ConfigError(f"{key}: unknown key.{nearest(first, known)} Known keys: {', '.join(known)}.")
-    nothing = override.partition("=")[2].strip() == "null"
-    if (prefix == "~" or nothing) and key in GROUPS:
+    if (prefix == "~" or _is_null(override)) and key in GROUPS:
+        if GROUPS[key].can_be_dropped:
+            return
         others = ", ".join(sorted(options.get(key, {}))) or "none"
         if key in DEFAULT_GROUPS:
             raise ConfigError(
@@ -157,6 +163,38 @@ def _flag_hint(key: str) -> str:
 
 def root_settings() -> dict[str, Any]:
     return {field.name: field.default for field in dataclasses.fields(RunConfig)}
+
+
+def dropped(override: str) -> str | None:
+    """Return the group whose work an override leaves out of the run, ``~eval`` or ``eval=null``; else None."""
+    key = key_of(override)
+    return key if key in GROUPS and (override.startswith("~") or _is_null(override)) else None
+
+
+def refuse_dropped(overrides: Sequence[str]) -> None:
+    """Refuse a choice or a setting of a group whose work is left out."""
+    for group in filter(None, map(dropped, overrides)):
+        for override in overrides:
+            if dropped(override) is None and key_of(override).replace("/", ".").partition(".")[0] == group:
+                raise ConfigError(f"{override}: ~{group} beside it leaves {group} out of the run. Leave out one.")
+
+
+def leave_out(config: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Mark the groups whose work is left out; a default whose package is not installed leaves no key.
+
+    Raises:
+        ConfigError: an option is chosen of a group that an experiment leaves out.
+    """
+    for override in overrides:
+        key = key_of(override)
+        if (group := dropped(override)) is not None:
+            config[group] = None
+        elif key in GROUPS and key in config and config[key] is None:
+            raise ConfigError(f"{override}: an experiment of this run leaves {key} out ({key}: null).")
+
+
+def _is_null(override: str) -> bool:
+    return override.partition("=")[2].strip() == "null"
 
 
 def key_of(override: str) -> str:

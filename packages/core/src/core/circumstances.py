@@ -13,16 +13,19 @@ ENGINES = ("datatrove", "tokenizers", "torch", "torchtitan", "transformers", "tr
 """Distributions whose versions are told where they are installed; none of them is imported."""
 
 
-def describe(arguments: Sequence[str], started: float, plugins: dict[str, str]) -> dict[str, Any]:
+def describe(
+    arguments: Sequence[str], started: float, plugins: dict[str, str], command: str = "core.run"
+) -> dict[str, Any]:
     """Return ``command``, ``started``, ``ended``, ``machine``, ``python``, ``plugins``, ``engines`` and ``commit``.
 
     Args:
-        arguments: Of ``python -m core.run``.
+        arguments: Of the command.
         started: Seconds since the epoch.
         plugins: Versions of the working plugins, by distribution.
+        command: Its module.
     """
     return {
-        "command": shlex.join(["python", "-m", "core.run", *arguments]),
+        "command": shlex.join(["python", "-m", command, *arguments]),
         "started": _date(started),
         "ended": _date(time.time()),
         "machine": machine(),

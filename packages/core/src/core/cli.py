@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from core.errors import UserError, cannot_write
+from core.errors import ConfigError, UserError, cannot_write
 from core.registry import Registry
 
 PLUGIN_OPTION: dict[str, Any] = {
@@ -62,6 +62,34 @@ def run_parser(
     overrides.completer = completer  # type: ignore[attr-defined]
     parser.add_argument("--plugin", default=[], **PLUGIN_OPTION)
     return parser
+
+
+def add_sweep_options(parser: argparse.ArgumentParser, *, samples: bool = True) -> None:
+    """Add the options of a command that can be about many runs.
+
+    Args:
+        samples: Also ``--samples``, which the command has not by itself.
+    """
+    sweep = parser.add_argument_group("many runs")
+    sweep.add_argument("-m", "--multirun", action="store_true", help="a run for each combination of a,b, range(), ...")
+    if samples:
+        sweep.add_argument("--samples", type=int, metavar="N", help="runs to draw where a value is an interval()")
+    sweep.add_argument("--max-runs", type=int, metavar="N", help="allow so many runs (default: 1000)")
+
+
+def asks_for_sweep(options: argparse.Namespace, only: Sequence[str] = ("samples", "max_runs")) -> bool:
+    """Whether a command is about many runs.
+
+    Args:
+        only: Options that mean something only then.
+
+    Raises:
+        ConfigError: an option of many runs stands without ``-m``.
+    """
+    for name in only:
+        if getattr(options, name) is not None and not options.multirun:
+            raise ConfigError(f"--{name.replace('_', '-')}: is of many runs. Add -m.")
+    return bool(options.multirun)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:

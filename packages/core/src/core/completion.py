@@ -16,7 +16,7 @@ import yaml
 from core import compose, discovery, show_config
 from core.choices import root_settings
 from core.errors import UserError
-from core.kinds import APPENDED_GROUPS
+from core.kinds import APPENDED_GROUPS, COMMAND_GROUPS
 from core.registry import Registry
 
 
@@ -42,6 +42,8 @@ def settings(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str
 def _options(index: Mapping[str, Mapping[str, str]], prefix: str) -> Iterator[str]:
     """Yield each group and, where a group and ``=`` are written, its options."""
     for group, names in index.items():
+        if group in COMMAND_GROUPS:
+            continue
         start = f"{'+' if group in APPENDED_GROUPS else ''}{group.replace('/', '.')}="
         if prefix.startswith(start):
             yield from (f"{start}{name}" for name in names)

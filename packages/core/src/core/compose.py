@@ -104,6 +104,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     choices.refuse_unclear(overrides, options)
     normalised = [part for override in overrides for part in choices.normalise(override, options, registry)]
     choices.refuse_chosen_twice(overrides)
+    choices.refuse_dropped(overrides)
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     _store_root()
@@ -124,6 +125,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
         effect.let_size_win(config, ROOT, normalised, registry)
         effect.let_source_win(config, ROOT, normalised)
         effect.let_list_win(config, ROOT, normalised, keys)
+    choices.leave_out(config, overrides)
     effect.let_step_win(config, keys, registry)
     effect.refuse_without_effect(config, keys)
     return config
@@ -308,14 +310,13 @@ def _keys_before_deletions(parent: str, overrides: Sequence[str]) -> list[str]:
 
 def _refuse_nothing_to_read(overrides: Sequence[str]) -> None:
     """Refuse to drop the first step of a recipe, for the next one would be given no documents."""
-    first: dict[str, list[str]] = {}
+    first: dict[str, list[str]] = {}  # composed once for a recipe, however many of its steps are dropped
     for override in overrides:
         parent, _, label = override.removeprefix("~").rpartition(".")
-        if not override.startswith("~data.") or not parent.endswith(".steps"):
-            continue
-        if parent not in first:  # composing takes a tenth of a second
+        dropped = override.startswith("~data.") and parent.endswith(".steps")
+        if dropped and parent not in first:
             first[parent] = _keys_before_deletions(parent, overrides)[:1]
-        if first[parent] == [label]:
+        if dropped and first[parent] == [label]:
             raise ConfigError(
                 f"{override}: the recipe begins with this step, and without it nothing is read. To read in another "
                 f"way, set {parent}.{label}.use=<step>."

@@ -28,6 +28,9 @@ MODEL = "model"
 _WORDS = {"model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
 
+LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+"""How Transformers' names end of classes that write text."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinishedSpec(StageSpec):
@@ -86,6 +89,7 @@ def model(named: str, registry: Registry) -> Model:
     else:
         spec, folder = _from_hub(named, owner, registry)
         parameters = None
+    _check_kind(folder)
     _check_tokenizer(folder)
     choice = choice_of(folder, spec, registry)
     planned = StockArchitecture(StockConfig.of(folder, parameters)) if choice is None else choice.build()
@@ -130,6 +134,24 @@ def choice_of(
     if lacking is not None:
         raise lacking
     return None
+
+
+def to_train_on(entered: Model, registry: Registry) -> ArchitectureChoice:
+    """Return the installed architecture that is exactly the model that a run starts from.
+
+    Raises:
+        InputError: there is none, or the weights are not those that ``config.json`` describes.
+    """
+    folder = entered.folder
+    choice = choice_of(folder, entered.spec, registry, train=True)
+    if choice is None:
+        raise folder.refusal(
+            f"no installed architecture has models of type {folder.config()['model_type']} to train on. Leave the "
+            "corpus out to evaluate or post-train it."
+        )
+    if any(folder.directory.glob("*.safetensors")):  # of a model on the hub they come later
+        choice.build().check_weights(folder)
+    return choice
 
 
 def known_to_transformers(model_type: str) -> bool:
@@ -262,6 +284,29 @@ def _entry(name: str, distribution: str, version: str, target: str) -> Entry:
     return Entry(
         kind="sources", name=name, target=target, config=None, plugin="core", distribution=distribution, version=version
     )
+
+
+def _check_kind(folder: ModelFolder) -> None:
+    """Refuse what is no language model that can be loaded in its own numbers.
+
+    Raises:
+        InputError: it is quantised, an encoder, or has another head than a language model's.
+    """
+    config = folder.config()
+    if config.get("quantization_config"):
+        raise folder.refusal(
+            "config.json: quantization_config: the model is quantised. Give it in the numbers that it was trained in."
+        )
+    written = config.get("architectures")
+    classes = [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
+    if config.get("is_encoder_decoder"):
+        raise folder.refusal("config.json: is_encoder_decoder=true: not a decoder alone. Give a model of that kind.")
+    heads = [name for name in classes if name.endswith(LANGUAGE_MODELS)]
+    if classes and not heads and known_to_transformers(config["model_type"]):
+        raise folder.refusal(
+            f"config.json: architectures={classes[0]}: has no head of a language model. Give a model for text "
+            "generation (...ForCausalLM)."
+        )
 
 
 def _check_tokenizer(folder: ModelFolder) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, entries, names, typed
+from core import advice, entered_corpus, entries, names, seeds, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
-from core.errors import ConfigError, MissingPluginError
+from core.errors import ConfigError, MissingPluginError, UserError
 from core.fingerprint import fingerprint, named_files
 from core.fingerprint import identity as content_identity
 from core.interfaces import Initializer, Tokenizer
@@ -33,12 +33,16 @@ def build(config: Mapping[str, Any], registry: Registry, *, without_corpus: bool
         core.errors.UserError: whatever is wrong with the configuration.
     """
     top = {key: value for key, value in config.items() if key not in GROUPS}
-    return _Builder(config, registry, typed.build(RunConfig, top, ""), without_corpus).build()
+    run = typed.build(RunConfig, top, "")
+    try:
+        return _Builder(config, registry, run, without_corpus).build()
+    except UserError as error:
+        raise advice.of_entries(error, run.model, run.corpus) from error
 
 
 class _Builder:
     def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig, without_corpus: bool) -> None:
-        self.config = config
+        self.config, self.seeds = seeds.split(config, registry)
         self.registry = registry
         self.run = run
         self.without_corpus = without_corpus
@@ -175,7 +179,7 @@ class _Builder:
             content=content_identity(config, self.registry, where or name) if content is None else content,
             parts=parts,
             external_files=(*external_files, *named_files(config)),
-            seed=self.run.seed,
+            seed=self.seeds.of(where or name),
         )
         return self._add(spec)
 
@@ -197,6 +201,8 @@ class _Builder:
             owner = f"corpus={self.run.corpus}"
             if "data" in self.config:
                 raise ConfigError(f"{owner}: with +data there would be two corpora. Leave one out.")
+            if (recipe := entered_corpus.recipe(self.run.corpus)) is not None:
+                return {"corpus": self._data("data", recipe, self._executor())}
             return {"corpus": self._add(entries.finished(Path(self.run.corpus), "data", owner))}
         if "data" not in self.config:
             return {}
@@ -248,10 +254,9 @@ class _Builder:
             raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
         if recipe.shards is not None:
             content["shards"] = recipe.shards
-        entry = self.registry.get("corpora", "recipe")
         return self._new(
             stage,
-            entry,
+            self.registry.get("corpora", "recipe"),
             recipe,
             folder="data",
             label=name,
@@ -292,13 +297,7 @@ class _Builder:
         self, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec], entered: entries.Model | None
     ) -> entries.Model:
         if entered is not None:
-            choice = entries.choice_of(entered.folder, entered.spec, self.registry, train=True)
-            if choice is None:
-                kind = entered.folder.config()["model_type"]
-                raise entered.folder.refusal(
-                    f"no installed architecture has models of type {kind} to train on. Leave the corpus out to "
-                    "evaluate or post-train it."
-                )
+            choice = entries.to_train_on(entered, self.registry)
             return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
         arch = self._node("arch", "arch")
         initializer = arch.pop("initializer", None)
@@ -391,10 +390,11 @@ class _Builder:
     def _evaluate(
         self, name: str, model: entries.Model, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec]
     ) -> None:
+        if self.config.get("eval", ()) is None:  # ~eval
+            return
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "eval")
         entry.build(config).check_plan("eval", model.planned, tokenizer.stage)
         inputs = {"model": model.spec, **given}
-        label = model.spec.label
-        self._new(name, entry, config, folder="eval", label=label, inputs=inputs, architecture=model.choice)
+        self._new(name, entry, config, folder="eval", label=model.spec.label, inputs=inputs, architecture=model.choice)

@@ -97,6 +97,15 @@ def register_benchmarks(register: Register) -> None:
 
 
 @hookspec
+def register_published_scores(register: Register) -> None:
+    """Name files of scores that others published, which ``core.compare`` lays beside ours.
+
+    Target: ``"package:relative/path.yaml"``, a resource inside the package as :mod:`core.compare.published` describes
+    it; no config.
+    """
+
+
+@hookspec
 def register_tokenizers(register: Register) -> None:
     """Name builders of a Hugging Face tokenizer directory from a corpus.
 
@@ -143,6 +152,14 @@ def register_evaluators(register: Register) -> None:
     """Name evaluation engines.
 
     Target: a :class:`core.interfaces.Stage` with inputs ``model`` and, after pretraining, ``tokens``.
+    """
+
+
+@hookspec
+def register_launchers(register: Register) -> None:
+    """Name ways to put the runs of a sweep side by side; chosen by ``+launcher=<name>``, beside ``-m``.
+
+    Target: a :class:`core.interfaces.Launcher`. Its settings never change the outcome.
     """
 
 

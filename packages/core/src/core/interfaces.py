@@ -16,14 +16,15 @@ tokens      packer               ``train.bin`` and ``validation.bin`` (little-en
                                  ``meta.json`` (:class:`TokensMeta`)
 model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer, model card),
             posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
-report      eval                 ``results.json``
+report      eval                 ``results.json``; for readers ``samples.jsonl`` and ``answers.jsonl``, see
+                                 :mod:`core.answers`
 =========== ==================== =====================================================================================
 """
 
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from core.writing import write_json
 
 if TYPE_CHECKING:
     from core.registry import Registry
+    from core.sweep.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,9 @@ class Job:
     """The stage that does the work, with its settings, for a process that is told of both."""
     record: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What the artifact's manifest says beside the outcome, such as its identity; empty where no artifact is made."""
+    kept: MutableMapping[str, Any] | None = None
+    """What the process holds from one job to the next; None: it ends with this job. See :meth:`Stage.shares_process`.
+    """
     progress: ProgressWriter = dataclasses.field(default_factory=ProgressWriter)
     """``job.progress(done, total, unit="steps", note="loss 4.2")`` moves the bar that the user sees."""
 
@@ -137,6 +142,16 @@ class Stage(ABC):
     def environment(self) -> dict[str, str]:
         """Return variables that must be set before the stage's process starts: allocator, threads, engine switches."""
         return {}
+
+    def shares_process(self, job: Job) -> str | None:
+        """Return what the stage's process holds that the same stage of another run can use, such as an engine with its
+        model; None: the process ends with the job.
+
+        Jobs that follow one another with the same answer, environment and plugin files are done in one process, which
+        passes ``job.kept`` on. The results must be those of a process of its own, byte for byte: what a job changes
+        beside ``job.kept[...]`` (counters, callbacks, seeds) is set anew at the beginning of each.
+        """
+        return None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: "Tokenizer") -> None:
         """Refuse what would end a trainer, posttrainer or evaluator after the work before it; imports no engine.
@@ -259,3 +274,36 @@ class StepConfig:
     def inputs(self) -> tuple[str, ...] | None:
         """Return the files that a recipe's first step finds by itself, as on a hub; None: the recipe's ``paths``."""
         return None
+
+
+class Launcher(ABC):
+    """A way to put the runs of a sweep side by side: on this machine, as the jobs of a cluster."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config
+
+    def check(self, where: str) -> None:
+        """Refuse, while planning, what cannot run here: no ``sbatch``, more GPUs than there are.
+
+        Args:
+            where: Place of the settings in the configuration: ``launcher``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
+    @abstractmethod
+    def launch(self, tasks: "Sequence[Task]", folder: Path, ended: "Callable[[Task, str | None], None]") -> None:
+        """Run all tasks, and return when each has ended. One that fails does not stop the others.
+
+        Args:
+            tasks: Each stands behind those that it is ``after``, which must have ended before it starts.
+            folder: Of the sweep; a launcher may keep its own files below ``folder / "launcher"``.
+            ended: To be called, in this thread, for each task as it ends: with None, or with a line that says why it
+                failed.
+
+        Raises:
+            KeyboardInterrupt: the user, or a signal, asked the sweep to end; the launcher says what becomes of the
+                tasks that run.
+        """

@@ -31,6 +31,8 @@ class Kind:
     """Option that a run takes unless another is chosen."""
     optional: bool = True
     """Whether a run can do without the group's default; the option may then be of a package that is not installed."""
+    can_be_dropped: bool = False
+    """Whether ``~<group>`` leaves its work out of a run."""
     base: type | None = None
     """Base class of what is registered, where its module is light enough for planning."""
     config_base: type | None = None
@@ -66,6 +68,7 @@ KINDS = (
     Kind(name="executors", group="executor", default="local", optional=False),
     Kind(name="corpora", base=interfaces.Stage, group="data"),
     Kind(name="benchmarks"),
+    Kind(name="published_scores"),
     Kind(name="tokenizers", group="tokenizer", base=interfaces.Tokenizer, default="bpe", entry="path"),
     Kind(name="packers", group="tokens", base=interfaces.Stage, default="packed", entry="artifact"),
     Kind(
@@ -99,6 +102,7 @@ KINDS = (
         base=interfaces.Stage,
         group="eval",
         default="embedded",
+        can_be_dropped=True,
         template=Template(
             name="eval",
             about="an evaluation of the trained model",
@@ -107,6 +111,7 @@ KINDS = (
             use="+arch=gqa +data=finemath eval={name}",
         ),
     ),
+    Kind(name="launchers", group="launcher", base=interfaces.Launcher),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -116,6 +121,8 @@ DEFAULT_GROUPS = tuple(kind.group for kind in KINDS if kind.group is not None an
 """Groups in the root's defaults list: an override replaces the option."""
 RUN_GROUPS = ("experiment", "hardware")
 """Groups of settings of a whole run; their options choose nothing that is registered."""
+COMMAND_GROUPS = {"study": "core.study"}
+"""Groups whose options no run takes: each is for a command of its own."""
 APPENDED_GROUPS = (*(group for group, kind in GROUPS.items() if kind.default is None), *RUN_GROUPS)
 """Groups that a user appends."""
 SEVERAL_GROUPS = ("data", "posttrain", *RUN_GROUPS)

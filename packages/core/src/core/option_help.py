@@ -6,7 +6,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from core import compose
-from core.kinds import APPENDED_GROUPS, GROUPS
+from core.kinds import APPENDED_GROUPS, COMMAND_GROUPS, GROUPS
 from core.registry import Registry
 
 CHOICE = re.compile(r"^\s*(?:name|use|corpus):\s*(\w+)", re.MULTILINE)
@@ -21,7 +21,12 @@ def render(registry: Registry, name: str) -> list[str]:
         text = next(
             (file.read_text(encoding="utf-8") for file in _files(registry, f"{group}/{name}.yaml")), ""
         ).rstrip()
-        how = f"{'+' if group in APPENDED_GROUPS else ''}{group.replace('/', '.')}={name}"
+        command = COMMAND_GROUPS.get(group)
+        how = (
+            f"python -m {command} {name}"
+            if command
+            else f"{'+' if group in APPENDED_GROUPS else ''}{group.replace('/', '.')}={name}"
+        )
         lines = [f"{name} (option of {group}: {how}) of {options[name]}", "", *text.splitlines()]
         chosen = CHOICE.search(text)
         kind = GROUPS[group].name if group in GROUPS else "steps"

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from core.errors import ConfigError
-from core.kinds import SEVERAL_GROUPS
+from core.kinds import GROUPS, SEVERAL_GROUPS
 
 OVERRIDE = re.compile(r"^(?P<prefix>\+\+|\+|~)?(?P<key>[\w./@:\-]+)(?P<assign>=(?P<value>.*))?$", re.DOTALL)
 HOME = re.compile(r"~[\w.-]*(?=/|$)")
@@ -53,19 +53,27 @@ def readable(override: str) -> str:
         return override
     start = override[: match.start("value")]
     key, value = match["key"], match["value"].strip()
-    _refuse_open(key, value)
+    refuse_open(key, value)
     if _is_list(value) or _is_mapping(value):
         value = _with_quotes(value)
     elif not _reads(value):
         if key in SEVERAL_GROUPS and _reads(value, sweep=True):
             return f"{start}[{value}]"
-        if _reads(value, sweep=True) and "," in value:
-            raise ConfigError(
-                f"{key}={value}: several values. Write '{key}=[{value}]' for a list, or quotes where the commas belong "
-                f"to one value: '{key}=\"{value}\"'."
-            )
+        if _reads(value, sweep=True):
+            raise ConfigError(_of_a_sweep(key, value))
         value = _quoted(value)
     return f"{start}{value}"
+
+
+def _of_a_sweep(key: str, value: str) -> str:
+    if len(list(split(value, ","))) == 1:
+        return f"{key}={value}: a run for each of these values? Then add -m. As a text: '{key}=\"{value}\"'."
+    if key in GROUPS:
+        return f"{key}={value}: one option of {key} a run. Add -m for a run of each."
+    return (
+        f"{key}={value}: several values. Write '{key}=[{value}]' for a list, add -m for a run of each, or put quotes "
+        f"where the commas belong to one value: '{key}=\"{value}\"'."
+    )
 
 
 def _reads(value: str, *, sweep: bool = False) -> bool:
@@ -79,9 +87,9 @@ def _reads(value: str, *, sweep: bool = False) -> bool:
 def _with_quotes(value: str) -> str:
     """Return a list or mapping with quotes around the items that need them."""
     items = []
-    for item in _split(value[1:-1], ","):
+    for item in split(value[1:-1], ","):
         key = ""
-        if _is_mapping(value) and len(parts := list(_split(item, ":"))) > 1:
+        if _is_mapping(value) and len(parts := list(split(item, ":"))) > 1:
             key, item = f"{parts[0].strip()}: ", ":".join(parts[1:])
         item = item.strip()
         if _is_list(item) or _is_mapping(item):
@@ -113,7 +121,7 @@ def _end(value: str) -> int | None:
     return next((place for place, depth in _depths(value) if depth == 0 and place), None)
 
 
-def _split(text: str, sign: str) -> Iterator[str]:
+def split(text: str, sign: str) -> Iterator[str]:
     """Yield the parts of a text between signs outside of brackets and quotes."""
     begin = 0
     for place, depth in _depths(text):
@@ -145,7 +153,7 @@ def _closing_quote(text: str, place: int) -> int | None:
     return None if found is None else found.start()
 
 
-def _refuse_open(key: str, value: str) -> None:
+def refuse_open(key: str, value: str) -> None:
     """Refuse a list or mapping that is not closed, and a value that begins with a quote and does not end with it."""
     if value[0] in "[{" and all(depth > 0 for _, depth in _depths(value)):
         raise ConfigError(f"{key}={value}: the {value[0]} is not closed. Write '{key}={value}{CLOSES[value[0]]}'.")

@@ -36,6 +36,11 @@ def die_with_parent(parent: int | None = None) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
+def cores() -> int:
+    """Return how many cores this process may use; a scheduler, or who puts runs side by side, gives each its share."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def plugin_files_environment(files: Iterable[str | os.PathLike[str]]) -> dict[str, str]:
     """Return the variable that tells child processes of engines where the run's local plugin files are.
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import card, cli, lineage, store, writing
+from core import answers, card, cli, lineage, store, writing
 from core.errors import ArtifactError, ConfigError, InputError, MissingPluginError, UserError
 
 NEVER = ("checkpoint", store.WORK)
@@ -102,12 +102,12 @@ def gather(model: Path, target: Path, hub_id: str | None, license: str | None, r
         raise InputError(f"--to-folder {target}: there is something already. Name a new folder.")
     artifact = model.parent
     manifest = store.load_manifest(artifact)
-    made_from, scores = card.Origins(manifests=()), []
+    made_from, evaluations = card.Origins(manifests=()), []
     if manifest is not None and model.name == "hf":
         unread = (*NEVER, *(path.name for path in artifact.iterdir() if path.name != "hf"))
         store.check_content(artifact, unread=unread)
         made_from = card.origins(manifest, artifact)
-        scores = list(scores_of(artifact, root or artifact.parent.parent))
+        evaluations = evaluations_of(artifact, root or artifact.parent.parent)
     own = model / card.FILE
     text = None
     if own.exists() and not made_from.manifests:  # a folder from elsewhere keeps its own card
@@ -115,20 +115,23 @@ def gather(model: Path, target: Path, hub_id: str | None, license: str | None, r
             raise ConfigError(f"--license {license}: {own} is the model's own card. Name the licence there.")
     else:
         title = hub_id.rpartition("/")[2] if hub_id else artifact.name if made_from.manifests else model.name
-        text = card.compose(model, made_from, title=title, scores=scores, hub_id=hub_id, license=license)
+        told = (answers.said(place) for place, _ in reversed(evaluations))
+        said: list[dict[str, Any]] = next(filter(None, told), [])
+        scores = scores_of(evaluations)
+        text = card.compose(model, made_from, title=title, scores=scores, said=said, hub_id=hub_id, license=license)
     with writing.replacing(target) as partial:
         shutil.copytree(model, partial, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
         if text is not None:
             (partial / card.FILE).write_text(text, encoding="utf-8")
 
 
-def scores_of(model: Path, root: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of every evaluation of a model in a store, the latest of each task, metric and protocol.
+def evaluations_of(model: Path, root: Path) -> list[tuple[Path, Mapping[str, Any]]]:
+    """Return every evaluation of a model in a store with its manifest, the latest last.
 
     Args:
         model: Its artifact.
     """
-    found: list[tuple[float, str, Mapping[str, Any]]] = []
+    found: list[tuple[float, str, Path, Mapping[str, Any]]] = []
     for path in root.resolve().glob(f"eval/*/{store.MANIFEST}"):
         try:
             manifest = store.load_manifest(path.parent)
@@ -137,13 +140,18 @@ def scores_of(model: Path, root: Path) -> Iterator[Mapping[str, Any]]:
             continue
         if manifest is None or lineage.place_of(manifest["inputs"].get("model", ""), path.parent) != model:
             continue
-        found.append((manifest.get("started") or 0, path.parent.name, manifest))
+        found.append((manifest.get("started") or 0, path.parent.name, path.parent, manifest))
+    return [entry[2:] for entry in sorted(found, key=lambda entry: entry[:2])]
+
+
+def scores_of(evaluations: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+    """Return the rows of evaluations, the latest of each task, metric and protocol."""
     rows: dict[str, Mapping[str, Any]] = {}
-    for _, _, manifest in sorted(found, key=lambda entry: entry[:2]):
+    for _, manifest in evaluations:
         for row in (manifest.get("summary") or {}).get("eval", []):
             protocol = [row.get(key) for key in ("task", "metric", "num_fewshot", "n", "engine", "harness")]
             rows[json.dumps(protocol, sort_keys=True)] = row
-    yield from rows.values()
+    return list(rows.values())
 
 
 def _listing(folder: Path, hub_id: str, revision: str | None) -> Iterator[str]:

@@ -135,6 +135,7 @@ def _show(
         model = spec.inputs["model"].name
         tasks = answers.of_stage(artifact, lambda task: _items(task, registry))
         report["samples"]["items"] += [{"model": model, **task} for task in tasks]
+        report["samples"]["answers"] += [{"model": model, **said} for said in answers.said(artifact)]
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -24,7 +24,8 @@ class RunConfig:
     """Model that the run starts from: an artifact's folder, one of Hugging Face's format, or a hub id, with @<revision>
     for one of its commits. Alone it is evaluated; with +posttrain aligned; with +data trained on."""
     corpus: str | None = setting(None, min_length=1)
-    """Folder of a corpus that exists, an artifact of the stage data, in place of +data."""
+    """Corpus that exists, in place of +data: an artifact of the stage data, or a folder of Parquet or JSONL files whose
+    documents are in the field ``text``."""
     seed: int = setting(0, ge=0, le=2**32 - 1)
     """What every random choice of the run is drawn from."""
 

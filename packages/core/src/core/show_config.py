@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from core import settings_help, typed
+from core import seeds, settings_help, typed
 from core.data.recipe import RecipeConfig, several, step_settings
 from core.kinds import GROUPS
 from core.registry import Registry
@@ -35,6 +35,7 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
     for group, kind in GROUPS.items():
         node = config.get(group)
         if not isinstance(node, Mapping):
+            lines += ["", f"{group}: null  # left out of the run"] if group in config else []
             continue
         lines += ["", f"{group}:"]
         if group == "data":
@@ -50,8 +51,9 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
 def _part(kind: str, node: Mapping[str, Any], registry: Registry, where: str, indent: int) -> list[str]:
     """Return the lines of a registered name and its settings."""
     settings = dict(node)
+    seed = _seed(settings, kind, registry, where, indent)
     name = str(settings.pop("name", ""))
-    lines = [f"{' ' * indent}name: {_origin(kind, name, registry)}"]
+    lines = [f"{' ' * indent}name: {_origin(kind, name, registry)}", *seed]
     initializer = settings.pop("initializer", None) if kind == "architectures" else None
     lines += _entry_settings(kind, name, settings, registry, where, indent)
     if initializer is not None:
@@ -70,14 +72,15 @@ def _corpora(node: Mapping[str, Any], registry: Registry) -> list[str]:
 
 
 def _corpus(node: Mapping[str, Any], registry: Registry, where: str, indent: int) -> list[str]:
-    space = " " * indent
-    if "corpus" in node:  # a builder of its own
-        settings = {key: value for key, value in node.items() if key not in ("name", "corpus")}
-        corpus = str(node["corpus"])
+    space, settings = " " * indent, dict(node)
+    seed = _seed(settings, "corpora", registry, where, indent)
+    if "corpus" in settings:  # a builder of its own
+        settings.pop("name", None)
+        corpus = str(settings.pop("corpus"))
         head = [f"{space}name: {node.get('name', corpus)}", f"{space}corpus: {_origin('corpora', corpus, registry)}"]
-        return [*head, *_entry_settings("corpora", corpus, settings, registry, where, indent)]
-    recipe = typed.build(RecipeConfig, dict(node), where)
-    lines = _settings(RecipeConfig, recipe, indent, without=("steps", "files", "source"))
+        return [*head, *seed, *_entry_settings("corpora", corpus, settings, registry, where, indent)]
+    recipe = typed.build(RecipeConfig, settings, where)
+    lines = [*_settings(RecipeConfig, recipe, indent, without=("steps", "files", "source")), *seed]
     if recipe.source is not None:
         lines += [f"{space}source:", *_part("sources", recipe.source, registry, f"{where}.source", indent + 2)]
     lines.append(f"{space}steps:")
@@ -86,6 +89,12 @@ def _corpus(node: Mapping[str, Any], registry: Registry, where: str, indent: int
         lines += [f"{space}  {label}:", f"{space}    use: {_origin('steps', use, registry)}"]
         lines += _entry_settings("steps", use, settings, registry, f"{where}.steps.{label}", indent + 4)
     return lines
+
+
+def _seed(settings: dict[str, Any], kind: str, registry: Registry, where: str, indent: int) -> list[str]:
+    """Take the seed of a stage out of its settings, and return its lines; none of what makes no stage."""
+    seed = seeds.take(settings, kind, registry, where)
+    return [] if seed is None else _settings(seeds.StageSeed, seed, indent)
 
 
 def _origin(kind: str, name: str, registry: Registry) -> str:

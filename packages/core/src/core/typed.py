@@ -228,7 +228,7 @@ def _convert_to_one(value: Any, hint: Any, where: str) -> Any:
 class _WrongType(ConfigError):
     """A value of another type than the setting at ``where`` has."""
 
-    def __init__(self, message: str, where: str) -> None:
+    def __init__(self, message: str, where: str = "") -> None:  # one argument, as all of its kind: others word it anew
         super().__init__(message)
         self.where = where
 

@@ -212,13 +212,13 @@ def test_the_precise_rules_are_at_least_as_good_as_trafilatura_on_real_pages():
     quality = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(quality)
     config = ExtractTextConfig(quality="precise", comments=False)
-    for kind, (folders, read, sum_up) in quality.SETS.items():
+    for kind, (folders, read, score, sum_up) in quality.SETS.items():
         for folder in folders:
             pages = [(quality.decoded(page), truth) for _, page, truth in read(SHARED / folder)]
-            ours = sum_up([(truth, extract_page(html.encode(), config).text) for html, truth in pages])
+            ours = sum_up([score(truth, extract_page(html.encode(), config).text) for html, truth in pages])
             for precise in (False, True):
                 found = [
                     trafilatura.extract(html, include_comments=False, favor_precision=precise) for html, _ in pages
                 ]
-                theirs = sum_up([(truth, text or "") for (_, truth), text in zip(pages, found, strict=True)])
+                theirs = sum_up([score(truth, text or "") for (_, truth), text in zip(pages, found, strict=True)])
                 assert ours["F1"] >= theirs["F1"], (kind, folder, precise)

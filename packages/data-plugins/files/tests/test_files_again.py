@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core import typed
+from core import graph, typed
 from core.compose import compose
 from core.data.documents import ParquetSink
 from core.data.recipe import RecipeConfig, plan_steps
@@ -165,6 +165,33 @@ def test_recipes_list_every_setting(registry, name):
 def test_jsonl_and_parquet_take_the_same_settings(registry, name):
     settings = settings_of(registry, "jsonl", f"data.steps.read.use=read_{name}")
     assert plan_steps(typed.build(RecipeConfig, settings, "data"), registry)[0].entry.name == f"read_{name}"
+
+
+def test_a_folder_of_files_is_a_corpus_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my docs/part").mkdir(parents=True)
+    rows = {"text": ["one", None, "two"], "source": ["a", "b", "c"]}
+    pq.write_table(pa.table(rows), tmp_path / "my docs/part/a.parquet")
+    registry = load()
+
+    def stage():
+        return graph.build(compose(["corpus=my docs"], registry), registry)[0]
+
+    spec = stage()
+    job = spec.job(tmp_path / "store", (), {})
+    summary = job.stage.run(job)
+    kept = pq.read_table(job.output / "documents").to_pylist()
+    assert [(row["id"], row["text"], json.loads(row["metadata"])["source"]) for row in kept] == [
+        ("a.parquet:0", "one", "a"), ("a.parquet:2", "two", "c"),
+    ]  # fmt: skip
+    assert summary["funnel"][0]["failed"] == {"no text": 1}
+    assert (spec.folder, spec.label) == ("data", "my_docs")
+    assert spec.external_files == (str(tmp_path / "my docs/part/a.parquet"),)
+    pq.write_table(pa.table({"text": ["three"]}), tmp_path / "my docs/part/a.parquet")
+    assert stage().digest != spec.digest
+    pq.write_table(pa.table({"body": ["three"]}), tmp_path / "my docs/part/a.parquet")
+    with pytest.raises(InputError, match=r"^corpus=my docs: .* has no column text. Its columns: body. To take"):
+        stage()
 
 
 def make(registry, folder, name, *overrides):

@@ -7,6 +7,13 @@ from typing import Literal
 from core.errors import ConfigError
 from core.typed import setting
 
+PROMPTS = (
+    "To find the area of a rectangle,",
+    "In the first shop Ana counts 12 apples and 30 more arrive, so",
+    "What is the capital of France?",
+    "Explain a remainder in one sentence.",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LMEvalConfig:
@@ -36,8 +43,17 @@ class LMEvalConfig:
     perplexity_tokens: int | None = setting(None, ge=1)
     """Stop the held-out text at the last whole document within this many tokens; None takes all of it."""
     seed: int = setting(1234, ge=0, le=2**32 - 1)
-    """Chooses few-shot examples. It is not the run's seed, so that runs of other seeds get the same examples; 1234 is
-    lm-eval's own."""
+    """Chooses few-shot examples and sampled answers. It is not the run's seed, so that runs of other seeds get the same
+    examples; 1234 is lm-eval's own."""
+    prompts: tuple[str, ...] = PROMPTS
+    """What the model is asked for people to read, beside the tasks: it completes them, and gets them as a user's turn
+    once it has learned its chat template. ``[]``: nothing."""
+    prompts_file: str | None = setting(None, files=True)
+    """A text file with a prompt a line, or ``.jsonl`` with strings or ``{"prompt": ...}``, instead of ``prompts``."""
+    answer_tokens: int = setting(40, ge=1)
+    """Longest answer in tokens."""
+    answer_temperature: float = setting(0.8, gt=0)
+    """Of the second answer to each prompt, which is sampled with ``seed``; the first is the likeliest."""
     bootstrap_iters: int = setting(1000, ge=0)
     """Resamplings for the standard errors of metrics without a formula for it; accuracies have one."""
     trust_remote_code: bool = False
@@ -73,5 +89,9 @@ class LMEvalConfig:
                 f"num_fewshot={self.num_fewshot}: changes nothing, for fewshot_by_task has a number for each of tasks. "
                 "Set fewshot_by_task=null beside it, or the numbers there."
             )
+        if self.prompts_file is not None and self.prompts != PROMPTS:
+            raise ConfigError(f"prompts_file={self.prompts_file}: stands beside prompts. Leave one out.")
+        if blank := [place for place, prompt in enumerate(self.prompts) if not prompt.strip()]:
+            raise ConfigError(f"prompts: the one at place {blank[0] + 1} is empty. Leave it out.")
         if isinstance(self.limit, float) and self.limit >= 1:
             raise ConfigError(f"limit={self.limit}: a whole number of items, or a share below 1.")

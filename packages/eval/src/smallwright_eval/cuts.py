@@ -37,7 +37,7 @@ def counting(base: Any, *, spare: int) -> Any:
 
         def _note(self, text: str, context: list[int], over: int) -> None:
             if over > 0:
-                lost = self.tok_decode(context[:over])
+                lost = self.tokenizer.decode(context[:over], skip_special_tokens=True)  # vLLM's class has no tok_decode
                 self.lost[text] = max(lost, self.lost.get(text, ""), key=len)
 
     return Counting

@@ -89,7 +89,9 @@ def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, 
     register_model_class(architecture)
     check_length(config, json.loads((model / "config.json").read_text()).get("max_position_embeddings"))
     try:
-        return (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model, advance)
+        lm = (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model)
+        lm.advance = advance
+        return lm
     except UserError:
         raise
     except ValueError as error:  # what both engines raise for a model or a length that does not fit
@@ -127,7 +129,7 @@ def installed_vllm() -> str:
     return name
 
 
-def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
+def _start_vllm(config: LMEvalConfig, model: Path) -> Any:
     with importing(), _vllm_found_by_name(installed_vllm()):
         from lm_eval.models.vllm_causallms import VLLM
     _check_known_to_vllm(model, config.trust_remote_code)
@@ -138,7 +140,7 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
 
         def _model_generate(self, requests: list[list[int]], *args: Any, **kwargs: Any) -> Any:
             outputs = super()._model_generate(requests, *args, **kwargs)
-            advance(len(requests))
+            self.advance(len(requests))
             return outputs
 
     settings: dict[str, Any] = {
@@ -169,7 +171,7 @@ def _start_vllm(config: LMEvalConfig, model: Path, advance: Callable[[int], None
     )
 
 
-def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[int], None]) -> Any:
+def _start_transformers(config: LMEvalConfig, model: Path) -> Any:
     with importing():
         from lm_eval.models.huggingface import HFLM
 
@@ -180,7 +182,7 @@ def _start_transformers(config: LMEvalConfig, model: Path, advance: Callable[[in
 
         def _model_call(self, inps: Any, *args: Any, **kwargs: Any) -> Any:
             logits = super()._model_call(inps, *args, **kwargs)
-            advance(len(inps))
+            self.advance(len(inps))
             return logits
 
     return MeteredHFLM(

@@ -1,6 +1,7 @@
 """Perplexity on held-out tokens, through the same engine that answers the tasks."""
 
 import dataclasses
+import hashlib
 import itertools
 import math
 from collections import Counter
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from core.errors import InputError
 from core.interfaces import TokensMeta
+
+from smallwright_eval.results import HASH
 
 TASK = "validation"
 
@@ -46,8 +49,8 @@ def load(tokens: Path, max_tokens: int | None) -> HeldOut:
     return HeldOut(documents=documents, complete=taken == len(offsets) - 1, meta=meta)
 
 
-def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
-    """Return the cross-entropy of the held-out documents under the model.
+def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the cross-entropy of the held-out documents under the model, of all together and of each.
 
     Every token of a document is predicted once, its end-of-text id included, the first from the end-of-text id that
     stood before it in training (a chat tokenizer's own prefix token is one that the model never saw). A document longer
@@ -61,7 +64,9 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
 
     Returns:
         ``nats_per_token``, ``perplexity``, ``bits_per_byte`` with their standard errors (over documents, since
-        tokens of one document are no independent samples), and ``tokens``, ``documents``, ``cut_documents``, ``bytes``.
+        tokens of one document are no independent samples), and ``tokens``, ``documents``, ``cut_documents``, ``bytes``;
+        and an object for each document, as :func:`smallwright_eval.results.samples_of` has for each item, whose metrics
+        are ``nats`` and ``tokens``.
 
     Raises:
         InputError: token ids that the model does not have: tokens of another tokenizer.
@@ -90,7 +95,7 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
     nats = float(losses.sum() / lengths.sum())
     error = _ratio_error(losses, lengths)
     bits = nats * int(lengths.sum()) / size / math.log(2)
-    return {
+    measured = {
         "nats_per_token": nats,
         "nats_per_token_stderr": error,
         "perplexity": math.exp(nats),
@@ -103,6 +108,16 @@ def measure(lm: Any, held_out: HeldOut, vocab_size: int) -> dict[str, Any]:
         "bytes": size,
         "unigram_nats_per_token": held_out.meta.unigram_loss,
     }
+    return measured, [
+        {
+            "task": TASK,
+            "id": place,
+            "correct": None,
+            "metrics": {"nats": float(loss), "tokens": len(document)},
+            "hash": hashlib.sha256(np.array(document, "<u4").tobytes()).hexdigest()[:HASH],
+        }
+        for place, (document, loss) in enumerate(zip(held_out.documents, losses, strict=True))
+    ]
 
 
 def rows(measured: dict[str, Any], vocab_size: int) -> list[dict[str, Any]]:

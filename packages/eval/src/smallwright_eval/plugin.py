@@ -16,7 +16,7 @@ def register_evaluators(register: Register) -> None:
         "lm_eval",
         "smallwright_eval.stage:LMEval",
         config="smallwright_eval.config:LMEvalConfig",
-        artifact_version=2,
+        artifact_version=3,
     )
 
 
@@ -24,3 +24,9 @@ def register_evaluators(register: Register) -> None:
 def register_benchmarks(register: Register) -> None:
     for task in ("smallwright_lesson_completion", "smallwright_word_order", "smallwright_arithmetic_cloze"):
         register(task, f"smallwright_eval:tasks/{task}.jsonl")
+
+
+@hookimpl
+def register_published_scores(register: Register) -> None:
+    for name in ("smollm2", "mobillama", "pangu_pi"):
+        register(name, f"smallwright_eval:published/{name}.yaml")

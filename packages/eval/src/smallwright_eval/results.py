@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+HASH = 16
+"""Hex digits that tell items apart."""
 NOT_METRICS = ("alias", "name", "sample_len", "sample_count", "samples")
 
 
@@ -61,6 +63,8 @@ def samples_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Turn logged samples into one object per item: ``task``, ``id``, ``correct``, ``loglikelihoods`` or ``answers``.
 
     ``loglikelihoods`` are in nats, one per choice, in the order of the choices; ``correct`` is the first metric.
+    ``hash`` tells items of two sets apart that have the same task and id, and ``filter`` is there where the metrics of
+    :func:`rows_of` name it.
     """
     log = []
     for task, samples in answer["samples"].items():
@@ -73,7 +77,10 @@ def samples_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "id": doc.get("id", sample["doc_id"]) if isinstance(doc, Mapping) else sample["doc_id"],
                 "correct": bool(first) if isinstance(first, (bool, int, float)) else None,
                 "metrics": {name: value for name, value in scores.items() if isinstance(value, (bool, int, float))},
+                "hash": sample["doc_hash"][:HASH],
             }
+            if sample.get("filter") not in (None, "none"):
+                item["filter"] = sample["filter"]
             answers = [answer[0] for answer in sample["resps"]]
             if all(isinstance(answer, str) for answer in answers):
                 item["answers"] = answers

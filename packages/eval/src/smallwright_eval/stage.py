@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.engines import importing, set_missing
@@ -16,15 +16,15 @@ from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.served import check_head_width
 from core.writing import write_json, write_text
 
-from smallwright_eval import cuts, engines, heldout, local_tasks, results
+from smallwright_eval import answers, cuts, engines, heldout, kept, local_tasks, results
 from smallwright_eval.config import LMEvalConfig
 
 
 class LMEval(Stage):
     """Evaluate the ``model`` input on tasks, and on the validation documents of the ``tokens`` input.
 
-    Leaves ``results.json`` (the summary) and ``samples.jsonl`` (one object per item). Each task's answers are kept as
-    they come: a stage that was killed asks only the tasks that are left.
+    Leaves ``results.json`` (the summary), ``samples.jsonl`` (one object per item) and ``answers.jsonl`` (what it says
+    to the prompts). Each task's answers are kept as they come: a stage that was killed asks only what is left.
     """
 
     config: LMEvalConfig
@@ -49,7 +49,12 @@ class LMEval(Stage):
                 f"{where}.apply_chat_template=true: the model's tokenizer has no chat template. Set it to false, or "
                 "give the tokenizer one."
             )
+        answers.prompts(config, where)
         local_tasks.check(config, where)
+
+    def shares_process(self, job: Job) -> str | None:
+        """Return what its engine is: the next evaluation of the same model can use it."""
+        return kept.key(self.config, job)
 
     def run(self, job: Job) -> dict[str, Any]:
         """Evaluate and return ``{"eval": rows, "perplexity": {...} | None, "model_parameters", "seconds"}``.
@@ -81,6 +86,8 @@ class _Evaluation:
         self.parts = [*config.tasks, *([heldout.TASK] if self.held_out else [])]
         if not self.parts:
             raise InputError("eval: tasks=[] and no validation tokens among the inputs: nothing to evaluate.")
+        self.prompts = answers.prompts(config)
+        self.parts += [answers.PART] if self.prompts else []
         self.lm: Any = None
         self.manager: Any = None
         self.part = 0
@@ -89,26 +96,33 @@ class _Evaluation:
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
         loaded = self._load_tasks()
-        kept = []
+        found = []
         for part, name in enumerate(self.parts):
             self.part = part  # for the bar, which moves while the engine answers
             file = self.work / f"{part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.json"
             if not file.is_file():
-                is_task = part < len(self.config.tasks)
-                write_json(file, self._ask_task(name, loaded[name]) if is_task else self._ask_held_out())
-            kept.append(json.loads(file.read_text()))
+                write_json(file, self._ask(part, name, loaded))
+            found.append(json.loads(file.read_text()))
         self.job.progress(len(self.parts), len(self.parts), unit="tasks")
-        rows = [{**row, "engine": self.engine, "harness": self.harness} for answers in kept for row in answers["rows"]]
-        samples = (json.dumps(item, sort_keys=True) + "\n" for answers in kept for item in answers["samples"])
-        write_text(self.job.output / "samples.jsonl", "".join(samples))
+        rows = [{**row, "engine": self.engine, "harness": self.harness} for one in found for row in one["rows"]]
+        self._write_lines("samples.jsonl", [item for one in found for item in one["samples"]])
+        self._write_lines(answers.FILE, [item for one in found for item in one.get("answers", ())])
         summary = {
             "eval": rows,
-            "perplexity": next((answers["perplexity"] for answers in kept if "perplexity" in answers), None),
+            "perplexity": next((one["perplexity"] for one in found if "perplexity" in one), None),
             "engine": self.engine,
             "harness": self.harness,
         }
         write_json(self.job.output / "results.json", summary)
         return {**summary, "seconds": round(time.monotonic() - started, 2)}
+
+    def _write_lines(self, name: str, items: Sequence[Mapping[str, Any]]) -> None:
+        write_text(self.job.output / name, "".join(json.dumps(item, sort_keys=True) + "\n" for item in items))
+
+    def _ask(self, part: int, name: str, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        if part < len(self.config.tasks):
+            return self._ask_task(name, loaded[name])
+        return self._ask_prompts() if name == answers.PART else self._ask_held_out()
 
     def _load_tasks(self) -> dict[str, Mapping[str, Any]]:
         """Build every task before the engine starts, so that mistakes in their files show within seconds."""
@@ -172,14 +186,19 @@ class _Evaluation:
     def _ask_held_out(self) -> dict[str, Any]:
         lm = self._started()
         vocab_size = json.loads((self.model / "config.json").read_text())["vocab_size"]
-        measured = heldout.measure(lm, self.held_out, vocab_size)
-        return {"rows": heldout.rows(measured, vocab_size), "samples": [], "perplexity": measured}
+        measured, samples = heldout.measure(lm, self.held_out, vocab_size)
+        return {"rows": heldout.rows(measured, vocab_size), "samples": samples, "perplexity": measured}
+
+    def _ask_prompts(self) -> dict[str, Any]:
+        lm = self._started()
+        turns = answers.takes_turns(self.config, self.job.inputs["model"], lm.tokenizer)
+        return {"rows": [], "samples": [], "answers": answers.ask(lm, self.config, self.prompts, turns)}
 
     def _started(self) -> Any:
         self.answered = 0
         if self.lm is None:
             self._report(f"starting {self.engine['name']}")
-            self.lm = engines.start(self.config, self.model, self.job.architecture, self._advance)
+            self.lm = kept.start(self.config, self.model, self.job, self._advance)
         self._report(self.parts[self.part])
         return self.lm
 

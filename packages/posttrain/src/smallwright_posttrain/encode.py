@@ -89,8 +89,17 @@ class Template:
         return (encoded["input_ids"], encoded["assistant_masks"]) if mask else encoded["input_ids"]
 
 
-def encode_chat(template: Template, row: Row, limit: int, *, assistant_only: bool) -> Encoded:
+def encode_chat(
+    template: Template, row: Row, limit: int, *, assistant_only: bool, marked: Template | None = None
+) -> Encoded:
     """Return ``input_ids`` and ``labels``, in which what is not learned from is -100.
+
+    Args:
+        template: What writes the row.
+        row: A conversation.
+        limit: Most tokens.
+        assistant_only: Learn from the assistant's turns alone.
+        marked: Tells these, where ``template`` has no marks: it must write the same.
 
     Raises:
         BadRow: the template refuses it, or nothing within ``limit`` tokens is learned from.
@@ -99,7 +108,9 @@ def encode_chat(template: Template, row: Row, limit: int, *, assistant_only: boo
     messages, tools = prepared["messages"], prepared.get("tools")
     unlearned = [message.get("weight") == 0 for message in messages if message["role"] == "assistant"]
     if assistant_only:
-        ids, mask = template.ids(messages, tools, mask=True)
+        ids, mask = (marked or template).ids(messages, tools, mask=True)
+        if marked is not None and ids != template.ids(messages, tools):
+            raise BadRow("the chat template has no marks of answers, and those put around them do not fit this row")
         mask = _without(mask, unlearned) if any(unlearned) else mask
     elif any(unlearned):
         raise BadRow("messages: a weight of 0 needs assistant_only_loss=true")

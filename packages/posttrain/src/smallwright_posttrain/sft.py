@@ -8,7 +8,7 @@ from core.engines import importing
 from core.errors import ConfigError
 from core.interfaces import Job
 
-from smallwright_posttrain import replay, templates
+from smallwright_posttrain import marks, replay, templates
 from smallwright_posttrain.config import SftConfig
 from smallwright_posttrain.encode import IGNORED_LABEL, Encoded, Template, encode_chat
 from smallwright_posttrain.exact import weighted
@@ -32,19 +32,23 @@ class Sft(TrlStage):
         """Refuse a chat template that cannot tell the assistant's tokens, when only these are learned from."""
         super().check_template(template, where)
         if self.config.assistant_only_loss and not templates.marks_answers(template):
-            raise ConfigError(
-                f"{where}.assistant_only_loss=true: the tokenizer's chat template has no {{% generation %}} around the "
-                "assistant's text, and TRL knows no replacement for it; add the markers to the template, or set "
-                f"{where}.assistant_only_loss=false."
-            )
+            raise _without_marks(where)
 
     def encoder(self, tokenizer: Any, limit: int) -> Callable[[Row], Encoded]:
         from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-        only = self.config.assistant_only_loss
-        marked = not only or has_generation_markers(tokenizer.chat_template)
-        template = Template(tokenizer, None if marked else get_training_chat_template(tokenizer))
-        return lambda row: encode_chat(template, row, limit, assistant_only=only)
+        only, own = self.config.assistant_only_loss, tokenizer.chat_template
+        template, marked = Template(tokenizer), None
+        if only and not has_generation_markers(own):
+            text = templates.default(own)
+            if templates.known_to_trl(text):
+                template = Template(tokenizer, get_training_chat_template(tokenizer))
+            else:
+                found = marks.marked(text, tokenizer.special_tokens_map)
+                if found is None:  # with its own special tokens the template writes otherwise than planning saw it
+                    raise _without_marks("posttrain.sft")
+                marked = Template(tokenizer, found)
+        return lambda row: encode_chat(template, row, limit, assistant_only=only, marked=marked)
 
     def trainer(
         self, model: Any, tokenizer: Any, settings: dict[str, Any], train: Any, heldout: Any, source: Path, job: Any
@@ -77,6 +81,14 @@ class Sft(TrlStage):
 
     def measured(self, metrics: dict[str, float]) -> dict[str, float]:
         return {"loss": metrics["eval_loss"], "token_accuracy": metrics["eval_mean_token_accuracy"]}
+
+
+def _without_marks(where: str) -> ConfigError:
+    return ConfigError(
+        f"{where}.assistant_only_loss=true: the tokenizer's chat template has no {{% generation %}} around the "
+        "assistant's text, and none with it was found that writes the same; add the markers to the template, or set "
+        f"{where}.assistant_only_loss=false."
+    )
 
 
 def _learned_tokens(inputs: Any) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 from core.errors import ConfigError
 
+from smallwright_posttrain import marks
+
 _BEGINS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _MARKS = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 """Of the assistant's text in Hugging Face's templates, which Jinja itself does not know."""
@@ -38,9 +40,12 @@ def check_syntax(template: str, where: str) -> None:
 
 
 def marks_answers(template: str) -> bool:
-    """Whether the assistant's tokens can be told: by marks in the template, or because TRL has a replacement for it."""
-    if _BEGINS.search(template):
-        return True
+    """Whether the assistant's tokens can be told: by marks in the template, a replacement of TRL's, or :mod:`marks`."""
+    return bool(_BEGINS.search(template)) or known_to_trl(template) or marks.marked(template) is not None
+
+
+def known_to_trl(template: str) -> bool:
+    """Whether TRL has a replacement with marks for exactly this template."""
     trl = importlib.util.find_spec("trl")  # not imported: that takes seconds
     folders = trl.submodule_search_locations if trl is not None else None
     return any(

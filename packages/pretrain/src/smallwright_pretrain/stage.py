@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
+from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
@@ -44,7 +46,7 @@ class TorchTitanPretrain(Trainer):
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
-        return {**ranks_environment(threads=max(1, _cores() // self.config.nproc)), **allocator_environment()}
+        return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
@@ -127,8 +129,8 @@ class TorchTitanPretrain(Trainer):
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
-        if self.config.device == "cpu" and ranks > _cores():
-            raise UserError(f"pretrain.nproc={ranks}: this machine has {_cores()} cores. Use at most as many.")
+        if self.config.device == "cpu" and ranks > cores():
+            raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
         notes, partial = {}, output / f"hf{ENDING}"
@@ -203,7 +205,24 @@ class TorchTitanPretrain(Trainer):
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
+            "notes": rising([record["loss"] for record in steps], config.learning_rate),
         }
+
+
+def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
+    """Return a note where training made the model worse, as a rate for new models does to a trained one.
+
+    Args:
+        losses: Of the steps on their own batches, in nats per token; the first is from before any update.
+        learning_rate: The peak.
+    """
+    ends = losses[-10:]
+    if len(losses) < 2 or sum(ends) / len(ends) <= losses[0] + 0.1:
+        return []
+    return [
+        f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
+        f"pretrain.learning_rate (now {learning_rate:g})."
+    ]
 
 
 def _by_step(folder: Path) -> list[Path]:
@@ -215,10 +234,6 @@ def _by_step(folder: Path) -> list[Path]:
 def _finished_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
     return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:

@@ -58,6 +58,7 @@ def lines(
     unit: str,
     table: dict[str, Any],
     rules: Mapping[str, float] | None = None,
+    columns: int | None = None,
 ) -> Chart:
     """Return curves over steps, with a pointer that reads out the values, and level lines.
 
@@ -65,6 +66,7 @@ def lines(
         curves: Name to points (step, value).
         unit: Of the values.
         rules: Name to value of each level line.
+        columns: Of the legend; None: all names stand in one row.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
     form = _format(y for curve in curves.values() for _, y in curve)
@@ -73,7 +75,7 @@ def lines(
     color = alt.Color(
         "curve:N",
         scale=alt.Scale(domain=shown, range=SERIES[: len(shown)]),
-        legend=alt.Legend(title=None, orient="top") if len(shown) > 1 else None,
+        legend=alt.Legend(title=None, orient="top", columns=columns or alt.Undefined) if len(shown) > 1 else None,
     )
     x = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=6, format="~s"))
     y = alt.Y(
@@ -108,7 +110,7 @@ def lines(
     return Chart(
         title=title,
         about=about,
-        spec=_spec(alt.layer(*layers), 220),
+        spec=_spec(alt.layer(*layers), 220 + (9 * len(shown) if columns else 0)),
         table=table,
         log=positive,
         smooth=dense,
@@ -280,3 +282,41 @@ def strips(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
         )
     )
     return Chart(title=title, about=about, spec=_spec(chart, ROW * len(groups) + 45), table=table)
+
+
+def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str, table: dict[str, Any]) -> Chart:
+    """Return differences with their 95 % intervals against zero: full where they are significant, hollow where not.
+
+    Args:
+        rows: Objects with ``what``, ``side``, ``difference``, ``low``, ``high``, ``p`` and ``verdict``.
+        axis: Title of the differences' axis, with their unit.
+    """
+    sides = list(dict.fromkeys(row["side"] for row in rows))
+    labels = list(dict.fromkeys(row["what"] for row in rows))
+    y = alt.Y("what:N", sort=labels, title=None, axis=alt.Axis(labelLimit=190))
+    scale = alt.Scale(domain=sides, range=SERIES[: len(sides)])
+    legend = alt.Legend(title=None, orient="top", columns=2, labelLimit=160) if len(sides) > 1 else None
+    color = alt.Color("side:N", scale=scale, legend=legend)
+    offset: dict[str, Any] = {"yOffset": alt.YOffset("side:N", sort=sides)} if len(sides) > 1 else {}
+    tips = [
+        alt.Tooltip("what:N", title="measure"),
+        alt.Tooltip("side:N"),
+        *(alt.Tooltip(f"{key}:Q", title=name, format="+.3~g") for key, name in _FOREST),
+        alt.Tooltip("p:Q", title="p (Holm)", format=".3~g"),
+        alt.Tooltip("verdict:N"),
+    ]
+    base = alt.Chart(_values(rows)).encode(y=y, **offset)
+    x = alt.X("difference:Q", title=axis, axis=alt.Axis(tickCount=5, format="+f"))
+    sure = alt.condition("datum.verdict != 'not significant'", alt.value(1), alt.value(0))
+    layers = [
+        alt.Chart(_values([{"zero": 0}])).mark_rule(color="#888", strokeDash=[5, 4]).encode(x="zero:Q"),
+        base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=color),
+        base.mark_point(size=70, strokeWidth=2).encode(
+            x=x, color=color, fill=alt.Fill("side:N", scale=scale, legend=legend), fillOpacity=sure, tooltip=tips
+        ),
+    ]
+    height = max(ROW, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + 9 * len(sides))
+    return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table, unfolded=True)
+
+
+_FOREST = (("difference", "difference"), ("low", "95 % from"), ("high", "95 % to"))

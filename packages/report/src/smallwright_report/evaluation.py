@@ -88,7 +88,7 @@ def _dots(rows: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> charts.Ch
     """Return the chart of each task's first metric, its others are in the table."""
     first = {(row["model"], row["task"]): row for row in reversed(rows)}
     shown = [row for row in rows if first[row["model"], row["task"]] is row]
-    prefix = _common([row["task"] for row in shown])
+    prefix = common([row["task"] for row in shown])
     values = [
         {
             "task": row["task"].removeprefix(prefix).replace("_", " "),
@@ -104,7 +104,7 @@ def _dots(rows: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> charts.Ch
     return charts.dots("Tasks", about, values, table)
 
 
-def _common(tasks: Sequence[str]) -> str:
+def common(tasks: Sequence[str]) -> str:
     """Return the word that the names of several tasks all begin with, such as that of their package."""
     word = tasks[0].partition("_")[0] + "_"
     return word if len(set(tasks)) > 1 and all(task.startswith(word) for task in tasks) else ""

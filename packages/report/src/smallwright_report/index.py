@@ -1,4 +1,4 @@
-"""``index.html`` in a folder of runs: each with its headline, the newest first."""
+"""``index.html`` in a folder of runs and sweeps: each with its headline, the newest first."""
 
 import fcntl
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from core import writing
 
-from smallwright_report import page, run_page
+from smallwright_report import page, run_page, sweep_page
 
 RUNS = "runs"
 """Name of the folder in which runs are listed whatever its place; a run elsewhere is not put into a list."""
@@ -16,6 +16,7 @@ KNOWN = ".index.json"
 """What is known of the runs, by folder, so that their reports are not read again at each run."""
 KEYS = {"stamp", "name", "headline", "started", "failed"}
 """Of what is known of a run; other versions may know something else."""
+SWEEP = "sweep.json"
 LOCK = ".index.lock"
 
 
@@ -29,7 +30,7 @@ def write(folder: Path) -> Path:
 def _write(folder: Path) -> Path:
     known = _read(folder / KNOWN) or {}
     runs: dict[str, dict[str, Any]] = {}
-    for path in folder.glob("*/report.json"):
+    for path in [*folder.glob("*/report.json"), *folder.glob(f"*/{SWEEP}")]:
         try:
             stamp = path.stat().st_mtime_ns
         except OSError:  # deleted since the folder was read
@@ -45,12 +46,15 @@ def _write(folder: Path) -> Path:
 
 
 def _link(folder: Path, name: str) -> str:
-    page_name = run_page.NAME if (folder / name / run_page.NAME).is_file() else "report.json"
+    pages = (run_page.NAME, "report.json", sweep_page.NAME, SWEEP)
+    page_name = next((page_name for page_name in pages if (folder / name / page_name).is_file()), "")
     return urllib.parse.quote(f"{name}/{page_name}")
 
 
 def _entry(path: Path, stamp: int) -> dict[str, Any]:
     report = _read(path) or {}
+    if path.name == SWEEP:
+        return _sweep(path, stamp, report)
     failed = next((row["name"] for row in report.get("stages", ()) if row.get("status") == "failed"), "")
     return {
         "stamp": stamp,
@@ -58,6 +62,21 @@ def _entry(path: Path, stamp: int) -> dict[str, Any]:
         "headline": str(report.get("headline", "A run of an earlier version.")),
         "started": str(report.get("made", {}).get("started", "")),
         "failed": failed,
+    }
+
+
+def _sweep(path: Path, stamp: int, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a sweep; its runs lie in its own folder, and are listed on its page."""
+    try:
+        headline = sweep_page.headline(data)
+    except (LookupError, TypeError, AttributeError):
+        headline = "A sweep of another version."
+    return {
+        "stamp": stamp,
+        "name": f"{data.get('name', path.parent.name)} (sweep)",
+        "headline": headline,
+        "started": str(data.get("started", "")),
+        "failed": "",
     }
 
 

@@ -1,4 +1,4 @@
-"""What this package adds to smallwright: the page of a run, the index of runs, and the page of ``core.inspect``."""
+"""What this package adds to smallwright: pages of runs and sweeps, their index, and the page of ``core.inspect``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,15 @@ def run_finished(run: "Run") -> None:
 
 @hookimpl
 def make_page(kind: str, data: Any, path: Path) -> Path | None:
-    from smallwright_report import inspect_page, page, run_page
+    from smallwright_report import compare_page, index, inspect_page, page, run_page, study_page, sweep_page
 
     makers = {"run": run_page.render, "inspect": inspect_page.render}
-    return page.write(path, makers[kind](data)) if kind in makers else None
+    makers["sweep"] = sweep_page.render
+    makers["compare"] = compare_page.render
+    makers["study"] = study_page.render
+    if kind not in makers:
+        return None
+    page.write(path, makers[kind](data))
+    if kind == "sweep" and path.parent.parent.name == index.RUNS:
+        index.write(path.parent.parent)
+    return path

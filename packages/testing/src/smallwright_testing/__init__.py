@@ -23,11 +23,15 @@ import pytest
 
 # The kit's own assertions show their values, as those of a test module do. Before the modules are imported.
 pytest.register_assert_rewrite(
-    *(f"smallwright_testing.{module}" for module in ("base", "architecture", "learning", "steps", "stages"))
+    *(
+        f"smallwright_testing.{module}"
+        for module in ("base", "architecture", "launchers", "learning", "steps", "stages")
+    )
 )
 
 from smallwright_testing.architecture import ArchitectureConformance  # noqa: E402
 from smallwright_testing.base import Conformance  # noqa: E402
+from smallwright_testing.launchers import LauncherConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
 
@@ -35,6 +39,7 @@ __all__ = [
     "ArchitectureConformance",
     "Conformance",
     "EvaluatorConformance",
+    "LauncherConformance",
     "PosttrainConformance",
     "StageConformance",
     "StepConformance",

@@ -19,12 +19,20 @@ from smallwright_testing import (
     ArchitectureConformance,
     Conformance,
     EvaluatorConformance,
+    LauncherConformance,
     PosttrainConformance,
     StepConformance,
 )
 
 CLASSES: dict[str, type[Conformance]] = {
-    kit.kind: kit for kit in (ArchitectureConformance, StepConformance, PosttrainConformance, EvaluatorConformance)
+    kit.kind: kit
+    for kit in (
+        ArchitectureConformance,
+        StepConformance,
+        PosttrainConformance,
+        EvaluatorConformance,
+        LauncherConformance,
+    )
 }
 PYTEST_INI = """[pytest]
 addopts = -q --no-header -p no:cacheprovider --import-mode=importlib
@@ -64,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = cli.command_parser("smallwright_testing", __doc__)
-    parser.add_argument("name", help="a registered architecture, step, post-training method or evaluator")
+    parser.add_argument("name", help="a registered architecture, step, post-training method, evaluator or launcher")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the kit's")
     parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     parser.add_argument("--quick", action="store_true", help="without vLLM, two ranks and training stages")

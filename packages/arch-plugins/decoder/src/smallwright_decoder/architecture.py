@@ -4,10 +4,11 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.interfaces import Architecture
-from core.weights import ModelFolder
+from core.weights import ModelFolder, compare
 
 from smallwright_decoder.config import DecoderConfig, check_activation
 from smallwright_decoder.from_hf import settings_of
+from smallwright_decoder.weight_shapes import weight_shapes
 
 
 class DecoderArchitecture(Architecture):
@@ -19,6 +20,23 @@ class DecoderArchitecture(Architecture):
     def settings_of(cls, model: ModelFolder) -> dict[str, Any] | None:
         """Return the settings that make exactly a model of the Llama kind; see :mod:`smallwright_decoder.from_hf`."""
         return settings_of(model)
+
+    def check_weights(self, model: ModelFolder) -> None:
+        """Compare the headers of the weights; those of a mixture of experts have too many forms, and are not looked at.
+
+        A head that is tied may be stored beside the embedding, and frequencies of RoPE in checkpoints of long ago.
+        """
+        c = self.config
+        if c.num_experts is not None:
+            return
+        tied = ("lm_head.weight",) if c.tie_word_embeddings else ()
+        found = {
+            name: weight.shape
+            for name, weight in model.weights().items()
+            if name not in tied and not name.endswith("rotary_emb.inv_freq")
+        }
+        if different := compare(found, weight_shapes(c, c.resolved_head_dim, c.layer_groups)):
+            raise model.refusal(f"{different}. Use a complete checkpoint whose config.json is its own.")
 
     def _attention(self) -> int:
         """Weights of one layer's four projections."""

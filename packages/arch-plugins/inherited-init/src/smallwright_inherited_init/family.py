@@ -5,6 +5,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.interfaces import Architecture
+from smallwright_decoder import weight_shapes
 from smallwright_decoder.config_json import MODELS
 from smallwright_decoder.rope_scaling import LLAMA3, UNSCALED, Scaling
 
@@ -108,12 +109,11 @@ class Dimensions:
 
     def ffn(self, layer: int) -> str:
         """Return the prefix of the feed-forward weights that ``layer`` uses."""
-        group = self.ffn_groups[layer] if self.ffn_groups else None
-        return f"model.layers.{layer}.mlp" if group is None else f"model.shared_ffns.{group}"
+        return weight_shapes.feed_forward(self.ffn_groups, layer)
 
     def shortcuts(self, layer: int) -> list[str]:
         """Return the prefixes of the weights of the learned paths beside the attention of ``layer``."""
-        return [f"model.layers.{layer}.attention_shortcuts.{i}" for i in range(self.augmented_shortcuts)]
+        return weight_shapes.shortcuts(self, layer)
 
     @property
     def queries_per_group(self) -> int:
@@ -127,46 +127,7 @@ class Dimensions:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every weight in the checkpoint, by Hugging Face's name."""
-        hidden = self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "model.embed_tokens.weight": (self.vocab_size, hidden),
-            "model.norm.weight": (hidden,),
-        }
-        if not self.tie_word_embeddings:
-            shapes["lm_head.weight"] = (self.vocab_size, hidden)
-        for layer in range(self.num_hidden_layers):
-            prefix = f"model.layers.{layer}"
-            shapes[f"{prefix}.input_layernorm.weight"] = (hidden,)
-            shapes[f"{prefix}.post_attention_layernorm.weight"] = (hidden,)
-            shapes.update(self._attention_shapes(f"{prefix}.self_attn"))
-            for shortcut in self.shortcuts(layer):
-                shapes[f"{shortcut}.down_proj.weight"] = (self.shortcut_width, hidden)
-                shapes[f"{shortcut}.up_proj.weight"] = (hidden, self.shortcut_width)
-            shapes.update(self._ffn_shapes(self.ffn(layer)))
-        return shapes
-
-    def _attention_shapes(self, prefix: str) -> dict[str, tuple[int, ...]]:
-        query, key_value = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim
-        rows = {"q": query, "k": key_value, "v": key_value}
-        shapes: dict[str, tuple[int, ...]] = {f"{prefix}.o_proj.weight": (self.hidden_size, query)}
-        for part, size in rows.items():
-            shapes[f"{prefix}.{part}_proj.weight"] = (size, self.hidden_size)
-            if self.qkv_bias:
-                shapes[f"{prefix}.{part}_proj.bias"] = (size,)
-        if self.qk_norm:
-            shapes |= {f"{prefix}.{part}_norm.weight": (self.head_dim,) for part in "qk"}
-        return shapes
-
-    def _ffn_shapes(self, prefix: str) -> dict[str, tuple[int, ...]]:
-        hidden, ffn = self.hidden_size, self.intermediate_size
-        shapes: dict[str, tuple[int, ...]] = {
-            f"{prefix}.gate_proj.weight": (ffn, hidden),
-            f"{prefix}.up_proj.weight": (ffn, hidden),
-            f"{prefix}.down_proj.weight": (hidden, ffn),
-        }
-        if self.series_activation > 1:
-            shapes |= {f"{prefix}.act_fn.{part}": (self.series_activation,) for part in ("scale", "shift")}
-        return shapes
+        return weight_shapes.weight_shapes(self, self.head_dim, self.ffn_groups)
 
 
 def _refuse_experts(config: Any, owner: str) -> None:

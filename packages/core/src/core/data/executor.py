@@ -23,7 +23,7 @@ from datatrove.utils.stats import PipelineStats
 from core import discovery
 from core.data.recipe import LocalExecutorConfig
 from core.errors import InputError
-from core.process import die_with_parent
+from core.process import cores, die_with_parent
 
 
 class Executor(ABC):
@@ -65,7 +65,7 @@ class LocalExecutor(Executor):
 
     def __init__(self, config: LocalExecutorConfig | None = None, plugin_files: tuple[str, ...] = ()) -> None:
         super().__init__(config or LocalExecutorConfig(), plugin_files)
-        self._workers = os.cpu_count() or 1 if self.config.workers == -1 else self.config.workers
+        self._workers = cores() if self.config.workers == -1 else self.config.workers
         self._pool: ProcessPoolExecutor | None = None
 
     def __exit__(self, *_: object) -> None:

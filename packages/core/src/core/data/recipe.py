@@ -51,7 +51,7 @@ class LocalExecutorConfig:
     """Settings of the executor ``local``: processes of this machine."""
 
     workers: int = setting(-1, ge=-1, le=65_536, identity=False)
-    """Processes; -1: one per core."""
+    """Processes; -1: one per core that the run may use."""
 
     def __post_init__(self) -> None:
         if self.workers == 0:

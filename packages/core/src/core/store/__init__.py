@@ -8,9 +8,11 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -235,6 +237,27 @@ def lock(folder: Path, used: str = "being made", setting: str = "store", run: st
         file.write(str(os.getpid()) + (f", {run}" if run else ""))
         file.flush()
         yield
+
+
+@contextlib.contextmanager
+def waiting_lock(folder: Path, waits: Callable[[], None], every: float = 0.5) -> Iterator[None]:
+    """Hold an artifact, after whoever holds it now: what they make is then finished, or can be gone on with.
+
+    Args:
+        waits: Called once where there is someone to wait for.
+        every: Seconds between two looks.
+    """
+    for look in itertools.count():
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(lock(folder))
+            except ArtifactError:
+                if look == 0:
+                    waits()
+                time.sleep(every)
+                continue
+            yield
+            return
 
 
 def is_locked(artifact: Path) -> bool:

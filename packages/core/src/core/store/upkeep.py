@@ -186,7 +186,9 @@ def _artifact(folder: Path) -> Artifact:
 def _named_by_runs(runs: Iterable[Path]) -> Iterator[tuple[Path, set[str]]]:
     """Yield the folder of each run, with the names of the artifacts in its report or, without one, in its jobs."""
     for place in runs:
-        for run in [place, *sorted(place.glob("*/"))]:
+        sweeps = [table.parent for pattern in ("sweep.json", "*/sweep.json") for table in place.glob(pattern)]
+        folders = [place, *place.glob("*/"), *(run for sweep in sweeps for run in sweep.glob("*/"))]
+        for run in sorted(set(folders)):
             report, jobs = run / "report.json", sorted((run / "logs").glob("*.job.json"))
             stages = (_read(report) or {}).get("stages") if report.is_file() else None
             named = {name_of(row["artifact"]) for row in stages or () if isinstance(row, dict) and "artifact" in row}

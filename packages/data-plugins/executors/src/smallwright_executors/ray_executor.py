@@ -19,6 +19,7 @@ from typing import Any
 import dill
 from core.data.executor import Executor
 from core.errors import ConfigError, InputError
+from core.process import cores
 from datatrove.executor.base import PipelineExecutor
 from datatrove.executor.ray import RayPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
@@ -139,8 +140,7 @@ class RayExecutor(Executor):
         return ray
 
     def _own_cluster(self) -> dict[str, Any]:
-        cores = os.cpu_count() or 1
-        workers = max(1, cores // self.config.cpus_per_task) if self.config.workers == -1 else self.config.workers
+        workers = max(1, cores() // self.config.cpus_per_task) if self.config.workers == -1 else self.config.workers
         return {
             "num_cpus": workers * self.config.cpus_per_task,
             "object_store_memory": self.config.object_store_mb * 10**6,

@@ -26,6 +26,20 @@
     });
   };
 
+  // Where the page has a choice of measures, the fields m0, m1, ... of the rows are its options.
+  const choice = document.querySelector("select[data-measure]");
+  const measure = (spec) => {
+    if (!choice) return;
+    for (const part of [spec, ...(spec.layer ?? [])]) {
+      for (const channel of Object.values(part.encoding ?? {}).flat()) {
+        if (channel.field !== "m0") continue;
+        channel.field = choice.value;
+        channel.title = choice.selectedOptions[0].textContent;
+        if (channel.axis) channel.axis.format = "~g";
+      }
+    }
+  };
+
   const specOf = (figure) => {
     const spec = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
     const log = figure.querySelector("[data-log]")?.checked;
@@ -33,6 +47,7 @@
     for (const layer of spec.layer ?? []) {
       if (log && layer.encoding?.y) layer.encoding.y.scale = { type: "log", nice: true };
     }
+    measure(spec);
     // Altair puts the rows of all layers here, by name.
     for (const [name, rows] of Object.entries(spec.datasets ?? {})) if (rows[0]?.curve) spec.datasets[name] = smoothed(rows, share);
     return spec;
@@ -61,6 +76,7 @@
     seen.observe(figure);
     for (const input of figure.querySelectorAll("input")) input.addEventListener("input", () => draw(figure));
   }
+  choice?.addEventListener("input", () => all());
   dark.addEventListener("change", () => all());
   addEventListener("beforeprint", () => all(false));
   addEventListener("afterprint", () => all());

@@ -1,0 +1,174 @@
+"""The table of a sweep: a row a run, in ``sweep.json``, as Parquet, and as a page."""
+
+import itertools
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core import pages, writing
+from core import report as report_of_run
+from core.errors import UserError
+from core.registry import Registry
+from core.sweep import metrics
+from core.sweep.plan import Planned
+
+VERSION = 1
+"""Of the schema of ``sweep.json``: raised when a key goes, or comes to mean something else."""
+NAME = "sweep.json"
+NOT_STARTED, FAILED, FINISHED = "not started", "failed", "finished"
+
+
+class Table:
+    """The rows of a sweep, in the user's order."""
+
+    def __init__(
+        self, planned: Sequence[Planned], folder: Path, name: str, module: str, arguments: Sequence[str]
+    ) -> None:
+        self._folder = folder
+        self._earlier = {row.get("directory"): row for row in _read(folder / NAME).get("runs", [])}
+        self._rows = {run.number: self._row(run) for run in planned}
+        keys = dict.fromkeys(itertools.chain.from_iterable(run.point.values for run in planned))
+        self._about = {
+            "version": VERSION,
+            "name": name,
+            "command": shlex.join(["python", "-m", module, *arguments]),
+            "started": _now(),
+            "ended": None,
+            "store": str(Path(str(planned[0].config["store"])).resolve()),
+            "directory": str(folder),
+            "keys": list(keys),
+        }
+
+    def _row(self, run: Planned) -> dict[str, Any]:
+        return {
+            "number": run.number,
+            "values": dict(run.point.values),
+            "overrides": list(run.point.overrides),
+            "status": NOT_STARTED,
+            "error": None,
+            "directory": run.directory.name,
+            "headline": None,
+            "seconds": None,
+            "metrics": {},
+        }
+
+    def finished_before(self, run: Planned) -> bool:
+        """Take over the row of a run that an earlier command finished, and say whether there was one."""
+        earlier = self._earlier.get(run.directory.name)
+        if earlier is not None and earlier.get("status") == FINISHED:
+            kept = {key: earlier.get(key) for key in ("status", "headline", "seconds", "metrics")}
+            self._rows[run.number] |= kept
+            return True
+        report = self.read_report(run)
+        if report is None or any(stage["status"] not in ("ran", "reused") for stage in report["stages"]):
+            return False
+        self.report(run, report)
+        return True
+
+    def read_report(self, run: Planned) -> dict[str, Any] | None:
+        """Return the report in a run's folder; None: there is none of this run."""
+        report = _read(run.directory / report_of_run.NAME)
+        named = [row.get("artifact") for row in report.get("stages", [])]
+        return report if named == list(map(str, run.artifacts)) else None
+
+    def report(self, run: Planned, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Fill the row of a run from its report, and return it."""
+        row = self._rows[run.number]
+        failed = next((stage for stage in report["stages"] if stage["status"] == FAILED), None)
+        row["status"] = FAILED if failed is not None else FINISHED
+        row["error"] = f"stage {failed['name']} failed: {failed.get('error')}" if failed is not None else None
+        row |= {key: report[key] for key in ("headline", "seconds")}
+        row["metrics"] = metrics.of_report(report)
+        return row
+
+    def fail(self, run: Planned, reason: str) -> dict[str, Any]:
+        """Fill the row of a run that has no report, and return it."""
+        self._rows[run.number] |= {"status": FAILED, "error": reason}
+        return self._rows[run.number]
+
+    def content(self) -> dict[str, Any]:
+        """Return what ``sweep.json`` holds."""
+        rows = list(self._rows.values())
+        return {**self._about, "metrics": metrics.names(row["metrics"] for row in rows), "runs": rows}
+
+    def write(self) -> dict[str, Any]:
+        """Write ``sweep.json`` and return what is in it."""
+        content = self.content()
+        writing.write_json(self._folder / NAME, content)
+        return content
+
+    def close(self, registry: Registry) -> list[Path]:
+        """Write the table as it is at the end, also as Parquet and as a page; return the files for people."""
+        self._about["ended"] = _now()
+        content = self.write()
+        return [path for path in (_parquet(content, self._folder), _page(content, self._folder, registry)) if path]
+
+
+def columns(content: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the columns of a sweep's flat table; values of numbers are numbers."""
+    runs = content["runs"]
+    found: dict[str, list[Any]] = {"number": [row["number"] for row in runs]}
+    for key in content["keys"]:
+        found[key] = _numbers([row["values"].get(key) for row in runs])
+    for key in ("status", "error", "directory", "headline", "seconds"):
+        found[key if key not in found else f"run.{key}"] = [row[key] for row in runs]
+    for name in content["metrics"]:
+        values = [row["metrics"].get(name) for row in runs]
+        # A metric that counts something in one run and measures it in another is a number of one type here.
+        whole = all(isinstance(value, int) for value in values if value is not None)
+        found[name if name not in found else f"metric.{name}"] = [
+            value if whole or value is None else float(value) for value in values
+        ]
+    return found
+
+
+def _numbers(values: list[str | None]) -> list[Any]:
+    """Return values as numbers, where all of them are."""
+    for kind in (int, float):
+        try:
+            return [None if value is None else kind(value) for value in values]
+        except ValueError:
+            continue
+    return list(values)
+
+
+def _parquet(content: Mapping[str, Any], folder: Path) -> Path | None:
+    path = folder / "sweep.parquet"
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        print('no sweep.parquet: pyarrow is not installed. pip install "smallwright-core[data]"', file=sys.stderr)
+        return None
+    with writing.replacing(path) as partial:
+        pyarrow.parquet.write_table(pyarrow.table(columns(content)), partial)
+    return path
+
+
+def _page(content: Mapping[str, Any], folder: Path, registry: Registry) -> Path | None:
+    """Have a plugin make the page; whatever it does, the table is written."""
+    if not registry.hooks.make_page.get_hookimpls():
+        return None
+    try:
+        return pages.make(registry, "sweep", content, folder / "sweep.html")
+    except UserError:  # nothing installed makes a page of sweeps
+        return None
+    except Exception as error:
+        print(f"warning: no page of the sweep: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
