@@ -1,5 +1,6 @@
 # make demo: set up and run the main job.  make test: set up, check and test.  make test-fast: test without engines.
 # make setup: only set up; with GPU=1 for CUDA.  make lock: renew constraints/.  make dist: build and check the wheels.
+# make screenshots PAGES="runs/<run>": pictures of pages for docs/pictures.
 # make real-model: fetch a trained model of 135M parameters for the tests that want one.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -9,7 +10,7 @@ PACKAGES := $(dir $(wildcard packages/*/pyproject.toml packages/*/*/pyproject.to
 LOCK := constraints/$(if $(GPU),gpu,cpu).txt
 STAMP := $(VENV)/.installed$(if $(GPU),-gpu)
 
-.PHONY: setup demo test test-fast check pytest lock dist real-model clean
+.PHONY: setup demo test test-fast check pytest lock dist real-model screenshots clean
 
 setup: $(STAMP)
 
@@ -55,6 +56,9 @@ lock: setup
 
 dist: setup
 	$(BIN)/python tools/dist.py
+
+screenshots: setup
+	$(BIN)/python tools/screenshots.py $(PAGES)
 
 real-model: setup
 	$(BIN)/python tools/real_model.py real_model

@@ -22,13 +22,14 @@ LONGEST = (
     "test_main_job.py",
     "test_first_plugin.py",
     "test_executors_ray.py",
-    "test_pretrain_runs.py",
+    "test_example_plugin.py",
     "test_labels_vllm_server.py",
     "test_core_new_plugin_runs.py",
-    "test_example_plugin.py",
-    "test_decoder_experts_training.py",
+    "test_pretrain_runs.py",
+    "test_classifiers_conformance.py",
     "test_gqa_conformance.py",
     "test_testing_finds_mistakes.py",
+    "test_decoder_experts_training.py",
 )
 """Files that begin first: one of them at the end would run alone while the other processes have nothing left to do."""
 

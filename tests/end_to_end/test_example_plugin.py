@@ -94,6 +94,7 @@ def test_they_train_a_model_together(call, tmp_path):
     (tmp_path / "texts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     call(
         "-m", "core.run", "+arch=swish_beta", "+data=jsonl", "data.paths=[texts.jsonl]", "+data.steps.no_shouting={}",
+        "executor.workers=1",
         "arch.num_hidden_layers=2", "tokenizer.vocab_size=512", "pretrain.steps=4", "pretrain.warmup_steps=1",
         "pretrain.seq_len=64", "pretrain.verify_vllm=false", "eval.engine=transformers", "eval.tasks=[]", "run_dir=run",
     )  # fmt: skip

@@ -136,8 +136,8 @@ def test_a_second_run_reuses_everything_and_a_changed_evaluation_only_that(folde
 
 
 def test_a_run_killed_in_any_stage_goes_on_to_the_same_result(tmp_path, report, changed):
-    """Without vLLM, whose start is most of the time: it has no part in going on."""
-    light = [BY_TRANSFORMERS, "pretrain.verify_vllm=false"]
+    """Without vLLM, whose start is most of the time: it has no part in going on. One worker does what several did."""
+    light = [BY_TRANSFORMERS, "pretrain.verify_vllm=false", "executor.workers=1"]
     for stage in ("data", "tokenizer", "pretrain", "eval"):
         process = start(tmp_path, f"killed-{stage}", *light)
         deadline = time.monotonic() + LONGEST

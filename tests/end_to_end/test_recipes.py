@@ -32,7 +32,8 @@ BY_STEP = {
 
 def run(folder, *arguments):
     ended = subprocess.run(
-        [sys.executable, "-m", "core.run", *arguments, "store=store", "run_dir=run"],
+        # One worker works in the stage's own process; that two give the same is in test_real_web_archives.py.
+        [sys.executable, "-m", "core.run", *arguments, "executor.workers=1", "run_dir=run"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -65,10 +66,16 @@ def test_every_scorer_and_classifier_can_be_chosen(recipe, choice):
     assert {chosen[name] for name in chosen if name in choice[0]} <= uses
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for all recipes: they read the same crawl, which is made once."""
+    return tmp_path_factory.mktemp("store")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(IN_THE_END))
-def test_on_the_planted_crawl_what_goes_should_go(recipe, tmp_path):
-    report = run(tmp_path, f"+data={recipe}", "data.source.scale=0.3")
+def test_on_the_planted_crawl_what_goes_should_go(recipe, store, tmp_path):
+    report = run(tmp_path, f"+data={recipe}", "data.source.scale=0.3", f"store={store}")
     truth = {row["step"]: row for row in report["data"]["corpora"][recipe]["truth"]}
     for step, (precision, recall) in {**BY_STEP[recipe], "kept in the end": IN_THE_END[recipe]}.items():
         assert truth[step]["precision"] >= precision, truth[step]

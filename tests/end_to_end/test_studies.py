@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 SMALL = ["seeds=range(0,2)", "pretrain.steps=8", "data.source.scale=0.2", "pretrain.validation_sequences=8"]
 LONGEST = 1800
-"""Seconds on a machine that has other work: alone it takes less than one minute."""
+"""Seconds that a study may take on a machine that has other work."""
 
 
 @pytest.fixture(scope="module")

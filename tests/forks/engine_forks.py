@@ -82,14 +82,15 @@ STAGES = {
     "smallwright_posttrain.dpo:Dpo": "posttraining",
     "smallwright_posttrain.sft:Sft": "posttraining",
 }
-SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OPENBLAS", "TOKENIZERS", "TORCH", "TRITON", "VLLM")
+SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OPENBLAS", "TORCH", "TRITON", "VLLM")
 """Beginnings of variables that engines read while they are imported."""
 NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL", "VLLM_CPU_KVCACHE_SPACE")
 NO_SETTINGS += ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Those that torch or a launcher sets by itself, or that are read later."""
-OF_PYTHON = ("LANG", "LC_", "PYTHON", "_ARGCOMPLETE")
-"""Beginnings of variables that Python reads as it starts: a process that has others than pytest is started anew."""
-NOT_OF_PYTHON = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED")
+CORE_SETTINGS = ("HF_", "LANG", "LC_", "PYTHON", "_ARGCOMPLETE")
+"""Beginnings of variables that Python and the hub's library read as they start."""
+NO_CORE_SETTINGS = ("HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE")
+NO_CORE_SETTINGS += ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED")
 """Those that a fork follows, or that change no result."""
 ENVIRONMENT = "environment"
 """The file beside the servers' sockets with the environment of pytest."""
@@ -115,9 +116,7 @@ def engine_of(arguments: list[str]) -> str | None:
 
 def settings_of(environment: Mapping[str, str], engine: str) -> dict[str, str]:
     """Return the variables that must be the same in a server of this engine and its forks."""
-    some, none = (
-        ((*SETTINGS, *OF_PYTHON), (*NO_SETTINGS, *NOT_OF_PYTHON)) if engine == "core" else (SETTINGS, NO_SETTINGS)
-    )
+    some, none = (CORE_SETTINGS, NO_CORE_SETTINGS) if engine == "core" else (SETTINGS, NO_SETTINGS)
     return {name: value for name, value in environment.items() if name.startswith(some) and not name.startswith(none)}
 
 

@@ -115,6 +115,8 @@ def _become(request: dict) -> NoReturn:
         setattr(sys, name, value)
     if spawn := sys.modules.get("multiprocessing.spawn"):
         spawn.set_executable(sys.executable)
+    if hub := sys.modules.get("huggingface_hub.constants"):
+        importlib.reload(hub)
     importlib.invalidate_caches()
     forked, getppid = os.getpid(), os.getppid
     os.getppid = lambda: request["parent"] if os.getpid() == forked else getppid()

@@ -65,6 +65,7 @@ def test_one_run_uses_all_of_it(call):
         "+arch=gqa", "arch.hidden_size=64", "arch.intermediate_size=128", "arch.num_hidden_layers=2",
         "tokenizer.vocab_size=512", "pretrain.steps=4", "pretrain.warmup_steps=1", "pretrain.seq_len=64",
         "pretrain.verify_vllm=false", "posttrain.my_method.steps=3", "eval.documents=5",
+        "executor.workers=1",
     )  # fmt: skip
     report = json.loads((call.root / "run" / "report.json").read_text())
     assert [row["step"] for row in report["funnel"]] == ["read", "exact_dedup", "my_step"]

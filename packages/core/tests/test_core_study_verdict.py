@@ -143,7 +143,7 @@ def test_the_terminal_has_arms_figures_and_the_verdict():
     for words in (
         "claim    New is better.",
         "pretrain.loss, lower is better; 4 seeds, paired t-test, one-sided, alpha 0.05",
-        "control  old  2.0125 ± 0.085 (n = 4)",
+        "control  old  2.0125 ± 0.0854 (n = 4)",
         "new - old  -0.4875, 95 % -0.535 to -0.44, effect size -11.81",
         "p < 0.001",
         "verdict  Holds: new is better than old by 0.4875 in pretrain.loss (95 % interval",

@@ -11,7 +11,7 @@ from core.typed import build, identity
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.plan import memory_parts
-from smallwright_pretrain.stage import TorchTitanPretrain
+from smallwright_pretrain.stage import TorchTitanPretrain, rising
 
 
 @pytest.mark.parametrize(
@@ -147,3 +147,9 @@ def test_more_ranks_than_cores_are_refused_on_a_cpu(tmp_path):
         TorchTitanPretrain(settings).check_plan("pretrain", Tiny(TinyConfig()), None)
     with pytest.raises(UserError, match=r"pretrain\.nproc=4096: this machine has \d+ cores"):
         TorchTitanPretrain(settings).run(job)
+
+
+def test_a_training_that_made_the_model_worse_says_so():
+    [note] = rising([3.9, 4.5, *[8.9] * 20], 0.004)
+    assert note == "the loss rose from 3.90 to 8.90 nats per token: lower pretrain.learning_rate (now 0.004)."
+    assert rising([8.3, 9.5, *[6.0] * 20], 0.004) == rising([4.0], 1.0) == rising([], 1.0) == []

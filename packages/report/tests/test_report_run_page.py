@@ -44,7 +44,7 @@ def test_everything_of_a_run_is_on_its_page(report):
     for words in (
         "small <run>",
         "A model of 1.07 M parameters.",
-        "pretrain completes a prompt. sft gets a prompt as a user's turn.",
+        "pretrain gets a prompt to complete. sft gets a prompt as a user's turn.",
         "Once </script> upon its likeliest answer pretrain a time ... sft <b>a</b> clear \ufffd answer",
         "a sampled answer pretrain (it said nothing) sft another time",
         "lessons acc sft 80.0 % 5.9 % 25.0 % < 0.001 200 0",

@@ -115,7 +115,8 @@ def gather(model: Path, target: Path, hub_id: str | None, license: str | None, r
             raise ConfigError(f"--license {license}: {own} is the model's own card. Name the licence there.")
     else:
         title = hub_id.rpartition("/")[2] if hub_id else artifact.name if made_from.manifests else model.name
-        said = next((found for place, _ in reversed(evaluations) if (found := answers.said(place))), [])
+        told = (answers.said(place) for place, _ in reversed(evaluations))
+        said: list[dict[str, Any]] = next(filter(None, told), [])
         scores = scores_of(evaluations)
         text = card.compose(model, made_from, title=title, scores=scores, said=said, hub_id=hub_id, license=license)
     with writing.replacing(target) as partial:

@@ -89,7 +89,7 @@ def rank(model, corpus, tmp_path_factory, run_corpus_step):
         try:
             while not (address := rank.address()):
                 assert not left.done(), left.result()
-                time.sleep(0.2)
+                time.sleep(1)  # to list processes takes time of the server's
             yield rank, left, folder, address
         finally:
             rank.released.set()

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,24 @@ class TorchTitanPretrain(Trainer):
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
+            "notes": rising([record["loss"] for record in steps], config.learning_rate),
         }
+
+
+def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
+    """Return a note where training made the model worse, as a rate for new models does to a trained one.
+
+    Args:
+        losses: Of the steps on their own batches, in nats per token; the first is from before any update.
+        learning_rate: The peak.
+    """
+    ends = losses[-10:]
+    if len(losses) < 2 or sum(ends) / len(ends) <= losses[0] + 0.1:
+        return []
+    return [
+        f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
+        f"pretrain.learning_rate (now {learning_rate:g})."
+    ]
 
 
 def _by_step(folder: Path) -> list[Path]:

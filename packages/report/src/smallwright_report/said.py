@@ -30,6 +30,12 @@ def _answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _about(answers: Sequence[Mapping[str, Any]], models: Sequence[str]) -> str:
     """Return how the models got the prompts; the one before post-training may complete what the other answers."""
-    forms = {model: {answer.get("form", "text") for answer in answers if answer["model"] == model} for model in models}
-    words = {"chat": "gets a prompt as a user's turn", "text": "completes a prompt"}
-    return " ".join(f"{model} {' or '.join(words[form] for form in sorted(forms[model]))}." for model in models)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for model in models:
+        forms = sorted({answer.get("form", "text") for answer in answers if answer["model"] == model})
+        alike.setdefault(tuple(forms), []).append(model)
+    words = {"chat": "a prompt as a user's turn", "text": "a prompt to complete"}
+    return " ".join(
+        f"{' and '.join(named)} {'get' if len(named) > 1 else 'gets'} {' or '.join(words[form] for form in forms)}."
+        for forms, named in alike.items()
+    )

@@ -25,7 +25,7 @@ def pairs(study: Mapping[str, Any]) -> list[Chart]:
     order = [study["control"], *(row["arm"] for row in study["comparisons"])]
     base = alt.Chart(_values(rows)).encode(
         x=alt.X("arm:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=150)),
-        y=alt.Y("value:Q", title=study["metric"], scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5)),
+        y=alt.Y("value:Q", title=_unit(study), scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5)),
         detail="seed:N",
         tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("seed:N"), alt.Tooltip("value:Q", format=".6~g")],
     )
@@ -47,7 +47,7 @@ def differences(study: Mapping[str, Any]) -> list[Chart]:
     single = [{"arm": row["arm"], "difference": value} for row in known for value in row["differences"]]
     means = [{key: row[key] for key in ("arm", "mean_difference", "low", "high")} for row in known]
     y = alt.Y("arm:N", sort=[row["arm"] for row in known], title=None, axis=alt.Axis(labelLimit=150))
-    title = f"difference from {study['control']} in {study['metric']}"
+    title = f"difference in {_unit(study)}"
     x = alt.X("difference:Q", title=title, scale=alt.Scale(nice=True), axis=alt.Axis(tickCount=5))
     tips = [
         alt.Tooltip("arm:N"),
@@ -71,6 +71,11 @@ def differences(study: Mapping[str, Any]) -> list[Chart]:
     about += " The dashed line is the smallest difference worth having." if worth else ""
     height = 3 * ROW * len(known) + 60
     return [Chart(title="Difference", about=about, spec=_spec(layers, height), table=table)]
+
+
+def _unit(study: Mapping[str, Any]) -> str:
+    """Return the last word of the metric: the whole name, which is above, runs out of a picture."""
+    return study["metric"].rpartition(".")[2].replace("_", " ")
 
 
 def _level(value: float, name: str, **look: Any) -> Any:

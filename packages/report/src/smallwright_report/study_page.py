@@ -83,7 +83,11 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": arm["name"], "own": " ".join(arm["own"]) or "nothing", "all": "\n".join(arm["overrides"])}
+    return {
+        "name": arm["name"],
+        "own": " ".join(arm["own"]) or "nothing: what all arms share",
+        "all": "\n".join(arm["overrides"]),
+    }
 
 
 def _runs(arm: Mapping[str, Any]) -> dict[str, Any]:

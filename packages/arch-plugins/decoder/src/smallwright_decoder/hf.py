@@ -205,12 +205,9 @@ class AugmentedShortcut(nn.Module):
 class SmallwrightAttention(LlamaAttention):
     """Llama's attention with biases, norms of queries and keys, a window, or without positions."""
 
-    q_proj: nn.Linear
-    k_proj: nn.Linear
-
     def __init__(self, config: SmallwrightConfig, layer_idx: int) -> None:
         super().__init__(config, layer_idx)
-        query, key_value = self.q_proj.out_features, self.k_proj.out_features
+        query, key_value = (n * self.head_dim for n in (config.num_attention_heads, config.num_key_value_heads))
         if config.qkv_bias:  # Llama's attention_bias would give the output projection one too
             self.q_proj = nn.Linear(config.hidden_size, query)
             self.k_proj = nn.Linear(config.hidden_size, key_value)

@@ -31,7 +31,7 @@ def _values(arm: Mapping[str, Any]) -> str:
     if arm["mean"] is None:
         return "no values"
     number = sum(run["value"] is not None for run in arm["runs"])
-    spread = "" if arm["std"] is None else f" ± {arm['std']:.2g}"
+    spread = "" if arm["std"] is None else f" ± {arm['std']:.3g}"
     return f"{arm['mean']:.5g}{spread} (n = {number})"
 
 
