@@ -82,6 +82,14 @@ def test_metadata_is_shown_as_it_is(report):
     assert "<b>für" not in html
 
 
+def test_an_answer_of_white_space_alone_is_no_empty_box(report):
+    answer = report["samples"]["answers"][0]
+    report["samples"]["answers"] = [{**answer, "text": "\n" * 40}, {**answer, "model": "sft", "text": "\n \n so"}]
+    html = run_page.render(report)
+    assert "(white space alone)" in html
+    assert '<pre class="text" tabindex="0">so<' in html
+
+
 def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     html = run_page.render(report)
     shown = Page(html)

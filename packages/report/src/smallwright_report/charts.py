@@ -34,12 +34,14 @@ class Chart:
     """Whether the table is seen without being asked for."""
 
 
-def _spec(chart: Any, height: int | None = None) -> dict[str, Any]:
+def _spec(chart: Any, height: int | None = None, *, named: bool = False) -> dict[str, Any]:
     sizes: dict[str, Any] = {"width": "container", "autosize": alt.AutoSizeParams(type="fit", contains="padding")}
     if height is not None:
         sizes["height"] = height
     made = chart.properties(**sizes).to_dict(validate=False)
     made.pop("config", None)  # the page has its own, for light and dark
+    if named:  # from the right edge a long name reaches over the labels of the axis; from the left it would be cut
+        made["config"] = {"legend": {"layout": {"top": {"anchor": "end", "direction": "vertical"}}}}
     return made
 
 
@@ -125,7 +127,7 @@ def lines(
     return Chart(
         title=title,
         about=about,
-        spec=_spec(alt.layer(*layers), 220 + (legend_height(shown) if named else 0)),
+        spec=_spec(alt.layer(*layers), 220 + (legend_height(shown) if named else 0), named=named),
         table=table,
         log=positive,
         smooth=dense,
@@ -240,7 +242,8 @@ def dots(title: str, about: str, rows: Sequence[Mapping[str, Any]], table: dict[
         .encode(x=alt.X("chance:Q", scale=scale), y=y, tooltip=[alt.Tooltip("chance:Q", format=".1%")]),
     ]
     height = max(ROW, 18 * len(models)) * len(tasks) + (80 if len(models) > 1 else 50)
-    return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table, unfolded=True)
+    spec = _spec(alt.layer(*layers), height, named=True)
+    return Chart(title=title, about=about, spec=spec, table=table, unfolded=True)
 
 
 def bars(title: str, about: str, rows: Sequence[tuple[str, float]], axis: str, table: dict[str, Any]) -> Chart:
@@ -331,7 +334,8 @@ def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
         ),
     ]
     height = max(ROW, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + legend_height(sides))
-    return Chart(title=title, about=about, spec=_spec(alt.layer(*layers), height), table=table, unfolded=True)
+    spec = _spec(alt.layer(*layers), height, named=True)
+    return Chart(title=title, about=about, spec=spec, table=table, unfolded=True)
 
 
 _FOREST = (("difference", "difference"), ("low", "95 % from"), ("high", "95 % to"))

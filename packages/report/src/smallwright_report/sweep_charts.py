@@ -65,7 +65,7 @@ def _chart(data: Mapping[str, Any], rows: Sequence[Row], key: str, metrics: Sequ
     height += legend_height(groups) + 20 if groups else 0
     over = f" {len(rows) - len(shown):,} more runs are in the table." if len(rows) > len(shown) else ""
     about = f"A point for each run, a {'line through' if numeric else 'tick at'} their means.{over}"
-    spec = {**_spec(picture, height), "datasets": {"runs": points}}
+    spec = {**_spec(picture, height, named=True), "datasets": {"runs": points}}
     return Chart(title=key, about=about, spec=spec, table=_table(rows, key, numeric, metrics[0]))
 
 
