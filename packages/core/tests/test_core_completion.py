@@ -8,7 +8,7 @@ import pytest
 from core import completion
 
 pytest.importorskip("argcomplete")
-COMMANDS = ("run", "plan", "plugins", "inspect", "lineage", "publish", "store", "study")
+COMMANDS = ("run", "plan", "plugins", "inspect", "lineage", "publish", "store", "study", "compare")
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ COMMANDS = ("run", "plan", "plugins", "inspect", "lineage", "publish", "store", 
     [
         ("", "+da", ["+data="]),
         ("", "+arch=ti", ["+arch=tiny"]),
+        ("", "arch=ti", ["arch=tiny"]),
+        ("", "arch=tiny,ti", ["arch=tiny,tiny"]),
         ("+arch=tiny +data=toy", "st", ["store="]),
         ("+arch=tiny +data=toy", "data.steps.read", ["data.steps.read_lines.use="]),
         ("+data=nothing", "data.no", []),

@@ -45,8 +45,10 @@ def _options(index: Mapping[str, Mapping[str, str]], prefix: str) -> Iterator[st
         if group in COMMAND_GROUPS:
             continue
         start = f"{'+' if group in APPENDED_GROUPS else ''}{group.replace('/', '.')}="
-        if prefix.startswith(start):
-            yield from (f"{start}{name}" for name in names)
+        written = start if prefix.startswith("+") else start.removeprefix("+")  # a sweep may leave + out
+        if prefix.startswith(written):
+            earlier = prefix[: prefix.rfind(",") + 1] or written  # of several values the last one is being written
+            yield from (f"{earlier}{name}" for name in names)
         else:
             yield start
     yield from (f"{key}=" for key in root_settings())
