@@ -181,6 +181,8 @@ def _directory_name(run: Planned) -> str:
         keys = list(run.point.values)
     parts = [f"{key}-{value}" for key, value in zip(keys, run.point.values.values(), strict=True)]
     readable = re.sub(r"[^\w.+-]+", "_", "-".join(parts)).strip("._-")[:80]
+    while len(readable.encode()) > names.LONGEST:  # letters of other scripts have up to four bytes
+        readable = readable[:-1]
     return "-".join(filter(None, [readable, store.digest({"run": _identity(run)})[:8]]))
 
 
