@@ -46,7 +46,10 @@ def test_seeds(given, seeds):
         ({"base": ["pretrain.seed=3"]}, "base: pretrain.seed=3: the study sets pretrain.seed itself."),
         ({"arms": {"old": ["a=1"], "new": ["+seed=2"]}, "seed_key": "seed"}, "arms.new: +seed=2: the study sets seed"),
         ({"arms": {"old/1": ["a=1"], "new": ["a=2"]}, "control": "new"}, "arms='old/1'"),
-        ({"arms": {"old": ["a=1"], "new": ["a=2,3"]}}, "arms.new: a=2,3: several values, and a study has one run of an"),
+        (
+            {"arms": {"old": ["a=1"], "new": ["a=2,3"]}},
+            "arms.new: a=2,3: several values, and a study has one run of an",
+        ),
         ({"base": ["a=range(0,3)"]}, "base: a=range(0,3): several values"),
         ({"arms": {"old": ["a=1"], "new": ["store=b"]}}, "arms.new: store=b: store is one for all arms. Give it in ba"),
         ({"arms": {"old": ["a=1"], "new": ["+launcher=local"]}}, "launcher is one for all arms."),

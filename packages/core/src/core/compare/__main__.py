@@ -45,9 +45,11 @@ def _main(given: Sequence[str] | None) -> int:
     if not 1 <= options.baseline <= len(sides):
         raise ConfigError(f"--baseline {options.baseline}: there are {len(sides)} sides. Give a number from 1.")
     registry = discovery.load(options.plugin)
-    others = [] if options.no_published else published.load(registry)
+    others, lost = ([], []) if options.no_published else published.load(registry)
     command = shlex.join(["python", "-m", "core.compare", *(sys.argv[1:] if given is None else given)])
-    found = build.compare(sides, options.baseline - 1, notes, others, options.published) | {"command": command}
+    found = build.compare(sides, options.baseline - 1, [*notes, *lost], others, options.published) | {
+        "command": command
+    }
     folder = options.to or _folder(sides)
     writing.write_json(folder / "compare.json", found)
     page = None

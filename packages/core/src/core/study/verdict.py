@@ -135,7 +135,9 @@ def _numbers(study: StudyConfig, paired: Paired | None) -> dict[str, Any]:
     # What comes out as -0.0 is shown as 0.
     low, high = sorted((study.sign * paired.low + 0.0, study.sign * paired.high + 0.0))
     effect = None if paired.effect_size is None else study.sign * paired.effect_size
-    return dict(zip(keys, (study.sign * paired.mean + 0.0, low, high, effect, paired.p, paired.p_opposite), strict=True))
+    return dict(
+        zip(keys, (study.sign * paired.mean + 0.0, low, high, effect, paired.p, paired.p_opposite), strict=True)
+    )
 
 
 def _decide(

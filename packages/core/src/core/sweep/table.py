@@ -67,7 +67,7 @@ class Table:
         return True
 
     def read_report(self, run: Planned) -> dict[str, Any] | None:
-        """Return the report in a run's folder; None: there is none of this run, or a damaged one, which is made anew."""
+        """Return the report in a run's folder; None: there is none of this run, or a damaged one."""
         report = _read(run.directory / report_of_run.NAME)
         try:
             named = [(row["name"], row["status"], row["artifact"])[-1] for row in report["stages"]]
