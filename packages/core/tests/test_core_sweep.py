@@ -363,6 +363,15 @@ def test_a_damaged_file_of_a_sweep_is_made_anew(sweep, jobs, workdir, name, dama
     assert [row["metrics"].keys() for row in table(workdir)["runs"]] == [row["metrics"].keys() for row in first["runs"]]
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"plugin_files": [], "runs": {"1": {"overrides": 3}}}'])
+def test_a_part_says_when_what_it_is_of_cannot_be_read(workdir, capsys, text):
+    (workdir / "plan.json").write_text(text)
+    assert part.main([str(workdir), "--run", "1"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {workdir}/plan.json: cannot be read (")
+    assert said.endswith("Run the sweep's command again.\n")
+
+
 def test_files_for_people_that_cannot_be_written_cost_no_run(sweep, workdir):
     (workdir / "s" / "sweep.parquet").mkdir(parents=True)
     done = sweep("seed=0,1")
