@@ -17,7 +17,6 @@ over all tests (Holm); below 0.05 a difference is called better or worse. Files 
 """
 
 import argparse
-import contextlib
 import hashlib
 import json
 import shlex
@@ -28,7 +27,7 @@ from pathlib import Path
 from core import cli, discovery, names, pages, writing
 from core.compare import arguments, build, published, statistics, text
 from core.compare.sides import Side, named
-from core.errors import ConfigError, MissingPluginError
+from core.errors import ConfigError
 
 RUNS = "runs"
 
@@ -52,15 +51,16 @@ def _main(given: Sequence[str] | None) -> int:
     }
     folder = options.to or _folder(sides)
     writing.write_json(folder / "compare.json", found)
-    page = None
-    with contextlib.suppress(MissingPluginError):
-        page = pages.make(registry, "compare", found, (folder / "compare.html").resolve())
+    page = pages.attempt(registry, "compare", found, (folder / "compare.html").resolve())
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
     print(cli.printable(text.render(found)))
     print(f"\nwritten: {folder / 'compare.json'}")
-    print(f"page: {page}" if page is not None else f"no page: no installed plugin makes one. Install one: {pages.HOW}")
+    if page is not None:
+        print(f"page: {page}")
+    elif not registry.hooks.make_page.get_hookimpls():
+        print(f"no page: no installed plugin makes one. Install one: {pages.HOW}")
     return 0
 
 

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core import cli, pages, writing
+from core import pages, writing
 from core import report as report_of_run
-from core.errors import MissingPluginError, UserError
 from core.registry import Registry
 from core.sweep import metrics
 from core.sweep.plan import Planned
@@ -108,7 +107,8 @@ class Table:
         """Write the table as it is at the end, also as Parquet and as a page; return the files for people."""
         self._about["ended"] = _now()
         content = self.write()
-        return [path for path in (_parquet(content, self._folder), _page(content, self._folder, registry)) if path]
+        page = pages.attempt(registry, "sweep", content, self._folder / "sweep.html")
+        return [path for path in (_parquet(content, self._folder), page) if path]
 
 
 def columns(content: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -151,27 +151,9 @@ def _parquet(content: Mapping[str, Any], folder: Path) -> Path | None:
         with writing.replacing(path) as partial:
             pyarrow.parquet.write_table(pyarrow.table(columns(content)), partial)
     except Exception as error:  # sweep.json has all of it
-        _warn("no sweep.parquet", error)
+        pages.warn("no sweep.parquet", error)
         return None
     return path
-
-
-def _page(content: Mapping[str, Any], folder: Path, registry: Registry) -> Path | None:
-    """Have a plugin make the page; whatever it does, the table is written."""
-    if not registry.hooks.make_page.get_hookimpls():
-        return None
-    try:
-        return pages.make(registry, "sweep", content, folder / "sweep.html")
-    except MissingPluginError:  # nothing installed makes a page of sweeps
-        return None
-    except Exception as error:
-        _warn("no page of the sweep", error)
-        return None
-
-
-def _warn(what: str, error: Exception) -> None:
-    said = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
-    print(cli.printable(f"warning: {what}: {' '.join(said.split())}"), file=sys.stderr)
 
 
 def _whole_rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
