@@ -18,20 +18,9 @@ made = import_file(Path(__file__).with_name("comparable.py"))
 WORSE = [1] * 20 + [0] * 20
 BETTER = [1] * 32 + [0] * 8
 PEER = published.Published(
-    model="Peer-1M",
-    parameters=1100,
-    task="Arithmetic",
-    metric="acc_norm",
-    shots=5,
-    form="cloze",
-    value=61.5,
-    source="a paper",
-    harness="lighteval",
-    chat_template=None,
-    note="",
-    ours=(("arith", "acc"),),
-    our_form="letters",
-)
+    model="Peer-1M", parameters=1100, task="Arithmetic", metric="acc_norm", shots=5, form="cloze", value=61.5,
+    source="a paper", harness="lighteval", chat_template=None, note="", ours=(("arith", "acc"),), our_form="letters",
+)  # fmt: skip
 
 
 def evaluated(right, **more):
@@ -256,6 +245,8 @@ def test_a_moved_store_is_named(two, tmp_path):
     shutil.move(tmp_path / "store", tmp_path / "elsewhere")
     assert compare(two / "a", two / "b")["tasks"][0]["pairs"] == []
     assert compare(two / "a", two / "b", store=tmp_path / "elsewhere")["tasks"][0]["items"] == 40
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        compare(two / "a", two / "b", store=tmp_path / "nowhere")
 
 
 def test_published_scores_stand_beside_ours_with_what_differs(two):
@@ -331,6 +322,10 @@ def nothing(two):
         (lambda two: broken(two, version=1), ["a", "b"], "has version 1, this core reads 2. Run its command again."),
         (lambda two: broken(two, eval=[{"model": "pretrain"}]), ["a", "b"], "damaged (KeyError: 'value')"),
         (lambda two: broken(two, stages=None), ["a", "b"], "report.json is damaged (TypeError"),
+        *((lambda two, row=row: broken(two, eval=[{"model": "pretrain", **made.row(made.answers(WORSE)), **row}]),
+           ["a", "b"], "report.json is damaged (") for row in ({"stderr": "x"}, {"n": []}, {"engine": 3})),
+        *((lambda two, curve=curve: broken(two, curves={"pretrain": [{"key": "loss", **curve}]}),
+           ["a", "b"], "report.json is damaged (") for curve in ({}, {"name": "", "unit": "", "points": [[1, None]]})),
         (lambda two: (two / "a/report.json").write_text("{"), ["a", "b"], "report.json is damaged (JSONDecodeError"),
         (lambda two: (two / "a/report.json").rename(two / "a/logs"), ["a", "b"], "a: neither a run"),
         (truncated_samples, ["a", "b"], "samples.jsonl is missing or was changed. Delete"),
@@ -339,6 +334,9 @@ def nothing(two):
         (lambda two: (two / "b/sweep.json").write_text("[]"), ["a", "b"], "sweep.json is damaged (TypeError"),
         (lambda two: (two / "b/sweep.json").write_text('{"runs": []}'), ["a", "b"], "no run of this sweep is finished"),
         (lambda two: (two / "b/sweep.json").write_text('{"runs": []}'), ["a", "b#1"], "no run 1 in this sweep"),
+        (lambda two: (two / "b/sweep.json").write_text('{"runs": [], "version": 9}'), ["a", "b"], "has version 9, th"),
+        (lambda two: made.sweep(two / "c", two.parent / "store", (1, 2), (WORSE, None)), ["c"],
+         "c: one side only (" ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_told_in_one_line(two, prepare, sides, said):

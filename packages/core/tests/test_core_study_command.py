@@ -40,6 +40,11 @@ def study(call, *arguments):
         (["arms.many=[pretrain.workers=3]"], "arm=few and arm=many: the same run twice"),
         (["seed_key=pretrain.workers", "seeds=[1,2]"], "the same run twice"),
         (["metric=pretrian.loss"], "metric=pretrian.loss: the arm few has no stage pretrian. Did you mean 'pretrain'?"),
+        (["equal.pretrian.tokens=0.1"], "equal.pretrian.tokens: the arm few has no stage pretrian. Did you mean 'pret"),
+        (
+            ["pretrain.steps=3,4"],
+            "pretrain.steps=3,4: several values, and a study has one run of an arm for each seed.",
+        ),
         (["metric=pretrain"], "metric=pretrain: of a stage, and what of it"),
         (
             ["~eval", "metric=pretrain.task.acc"],

@@ -132,6 +132,20 @@ def test_arms_that_only_the_runs_show_to_be_unequal_decide_nothing():
     assert "equal.pretrain.size=0.02: new has 103 and old 100, 3.00% apart" in found["sentence"]
 
 
+def test_an_equality_that_the_runs_cannot_show_decides_nothing():
+    settings = study(equal={"pretrain.size": 0.02})
+    values = {"old": OLD, "new": BETTER}
+    with pytest.raises(InputError, match=r"equal.pretrain.size: no run has it"):
+        judged(settings, values)
+    table = sweep(settings, values, **{"pretrain.size": {"old": 100, "new": 101}})
+    for row in table["runs"]:
+        if row["values"]["arm"] == "new":
+            del row["metrics"]["pretrain.size"]
+    found = verdict.judge("mine", settings, [], table)
+    assert found["verdict"] == "undecided"
+    assert "equal.pretrain.size=0.02: new has no such number" in found["sentence"]
+
+
 def test_an_unknown_metric_names_those_that_there_are():
     settings = study(metric="pretrain.los")
     with pytest.raises(InputError, match=r"metric=pretrain.los: no run has it. Did you mean 'pretrain.loss'\?"):

@@ -330,3 +330,57 @@ def test_runs_can_start_from_what_a_store_has(planned, tmp_path):
     store.finish(made, {"stage": "data", "folder": "data", "identity": {}, "inputs": {}, "external_files": []})
     spec = entries.finished(made, "data", "corpus=toy")
     assert process_key(spec, planned("pretrain.steps=3,4")[0]) is None
+
+
+def _with(**changes):
+    return lambda content: json.dumps({**content, **changes})
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "made_again"),
+    [
+        ("sweep.json", lambda content: "{", 0),
+        ("sweep.json", _with(version=99), 0),
+        *(("sweep.json", _with(runs=rows), 0) for rows in (None, 3, [None], [1], {"a": 1}, [{"directory": ["x"]}])),
+        ("sweep.json", lambda content: json.dumps(content).replace('"metrics": {', '"metrics": 3, "other": {'), 0),
+        ("report.json", lambda content: "{", 1),
+        *(("report.json", _with(**change), 1) for change in (
+            {"version": 99}, {"stages": None}, {"stages": [1]}, {"headline": None}, {"eval": [{}]}, {"posttrain": 3},
+        )),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_of_a_sweep_is_made_anew(sweep, jobs, workdir, name, damage, made_again):
+    assert sweep("seed=0,1").returncode == 0
+    first = table(workdir)
+    path = next((workdir / "s").glob(name if name == "sweep.json" else f"seed-0-*/{name}"))
+    good = json.loads(path.read_text())
+    path.write_text(damage(good))
+    jobs.clear()
+    done = sweep("seed=0,1")
+    assert (done.returncode, done.stderr, jobs) == (0, "", [])
+    assert done.stdout.count("[1/2]") == made_again, "a report of what is there takes no work"
+    assert json.loads(path.read_text()).keys() == good.keys()
+    assert [row["metrics"].keys() for row in table(workdir)["runs"]] == [row["metrics"].keys() for row in first["runs"]]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"plugin_files": [], "runs": {"1": {"overrides": 3}}}'])
+def test_a_part_says_when_what_it_is_of_cannot_be_read(workdir, capsys, text):
+    (workdir / "plan.json").write_text(text)
+    assert part.main([str(workdir), "--run", "1"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {workdir}/plan.json: cannot be read (")
+    assert said.endswith("Run the sweep's command again.\n")
+
+
+def test_files_for_people_that_cannot_be_written_cost_no_run(sweep, workdir):
+    (workdir / "s" / "sweep.parquet").mkdir(parents=True)
+    done = sweep("seed=0,1")
+    assert done.returncode == 0
+    assert done.stderr.startswith("warning: no sweep.parquet: ")
+    assert done.stderr.count("\n") == 1
+    assert statuses(workdir) == ["finished", "finished"]
+
+
+def test_the_folder_of_a_run_has_a_name_that_file_systems_take(planned):
+    for run in planned(f"pretrain.path={chr(0x1D49C) * 90},{'x' * 300}"):
+        assert len(run.directory.name.encode()) < 200

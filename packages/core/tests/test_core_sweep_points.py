@@ -95,7 +95,9 @@ def test_the_seed_of_a_command_line(given, seed):
     [
         ("a=interval(1,2)", "a=interval(1,2): an interval has no number of values. Draw some: --samples 10."),
         ("a=range(5,5)", "a=range(5,5): there is no value in it"),
-        ("a=range(0,5,0)", "a=range(0,5,0): range() arg 3 must not be zero"),
+        ("a=range(0,5,0)", "a=range(0,5,0): steps of 0 never come to an end. Give another step."),
+        ("a=range(0,5,0.0)", "a=range(0,5,0.0): steps of 0 never come to an end"),
+        ("a=choice(1,choice(2,3))", "a=choice(1,choice(2,3)): one of the values is a sweep itself. Write a=<value>"),
         ("a=range(x,y)", "a=range(x,y): cannot be read as a sweep"),
         ("a=choice()", "a=choice(): cannot be read as a sweep: empty choice"),
         ("a=1,,2", "a=1,,2: of the values one is empty"),
@@ -108,7 +110,7 @@ def test_the_seed_of_a_command_line(given, seed):
             "a=range(0,1001)",
             "a=range(0,1001): 1,001 runs, more than 1,000. Take fewer, or allow them: --max-runs 1001.",
         ),
-        ("a=range(0,9,1e-12)", "a=range(0,9,1e-12): at least 100,000 runs, more than 1,000"),
+        ("a=range(0,9,1e-12)", "a=range(0,9,1e-12): at least 100,000 runs, more than 1,000. Take fewer."),
     ],
 )
 def test_a_sweep_that_cannot_be_is_said_with_its_override(registry, written, said):
@@ -137,3 +139,8 @@ def test_a_draw_that_cannot_be_is_said(registry, written, samples, said):
 
 def test_more_runs_are_made_where_they_are_allowed(registry):
     assert len(labels(registry, "a=range(0,2000)", most=2000)) == 2000
+
+
+def test_a_limit_that_allows_no_run_is_refused(registry):
+    with pytest.raises(ConfigError, match="--max-runs 0: allow at least one"):
+        labels(registry, "a=1", most=0)

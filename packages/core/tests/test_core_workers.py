@@ -24,7 +24,9 @@ class Settings:
 
 class Holding(Stage):
     def shares_process(self, job):
-        return self.config.holds
+        if self.config.holds == "raise":
+            raise ValueError("no engine")
+        return 3 if self.config.holds == "number" else self.config.holds
 
     def environment(self):
         return {"HOLDING": self.config.variable}
@@ -105,3 +107,11 @@ def test_what_a_stage_that_fails_held_is_not_used_and_one_that_died_is_replaced(
         alone = do(workers, "fifth")
         assert not is_alive(alone["pid"])
         assert not is_alive(fourth["pid"]), "nothing stays beside a stage that cannot use it"
+
+
+def test_a_stage_with_a_wrong_key_of_its_process_fails_alone(do):
+    with Workers() as workers:
+        with pytest.raises(StageFailed, match=r"its shares_process raises ValueError: no engine"):
+            do(workers, "first", holds="raise")
+        with pytest.raises(StageFailed, match="its shares_process returns int, and must return a text or None"):
+            do(workers, "second", holds="number")

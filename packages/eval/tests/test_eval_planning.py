@@ -105,8 +105,10 @@ def test_tasks_of_lm_eval_are_taken_where_the_network_is_allowed():
     ("name", "text", "said"),
     [
         ("p.txt", "one\n\ntwo \n", ("one", "two ")),
+        ("p.txt", "\ufeffone\r\ntwo", ("one", "two")),
         ("p.jsonl", '"one\\nline"\n{"prompt": "two"}\n', ("one\nline", "two")),
-        ("p.jsonl", '"one"\n7\n', r"^eval\.prompts_file=.*p\.jsonl: line 2 is no prompt"),
+        ("p.jsonl", '\ufeff"one\u2028line"\r\n', ("one\u2028line",)),
+        ("p.jsonl", '"one"\n\n7\n', r"^eval\.prompts_file=.*p\.jsonl: line 3 is no prompt"),
         ("p.txt", "\n", r"^eval\.prompts_file=.*p\.txt: has no prompts"),
         ("p.txt", "x\n" * 65, r"^eval\.prompts_file=.*p\.txt: 65 prompts, and a page shows 64 at most"),
         ("p.txt", b"\xff", r"^eval\.prompts_file=.*p\.txt: cannot be read"),

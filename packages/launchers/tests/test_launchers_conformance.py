@@ -8,7 +8,7 @@ class TestLocal(LauncherConformance):
     plugin = "local"
     settings = {"jobs": 3}
     wrong_settings = {
-        "launcher.jobs": {"jobs": 0},
+        "launcher.jobs": {"jobs": 10**9},
         "launcher.gpus_per_job": {"gpus_per_job": -1},
     }
 
@@ -28,6 +28,9 @@ class TestSlurm(LauncherConformance):
         "launcher.sbatch_args.output": {"sbatch_args": {"output": "x"}},
         "launcher.sbatch_args.--qos": {"sbatch_args": {"--qos": "x"}},
         "launcher.sbatch_args.mail-user": {"sbatch_args": {"mail-user": "x\n#SBATCH --wrap=y"}},
+        "launcher.sbatch_args.mail-type": {"sbatch_args": {"mail-type": ["END"]}},
+        "launcher.account": {"account": "a\n#SBATCH --wrap=y"},
+        "launcher.constraint": {"constraint": "a\ncurl x"},
         "launcher.setup": {"setup": ["module load cuda\nrm x"]},
     }
 

@@ -10,7 +10,7 @@ from core.errors import ConfigError, InputError
 from core.sweep.tasks import Task
 from smallwright_launchers import queue
 from smallwright_launchers.config import SlurmConfig
-from smallwright_launchers.slurm import SlurmLauncher, _Watch
+from smallwright_launchers.slurm import SlurmLauncher, _read, _Watch
 
 QUICK = {"poll_seconds": 0.02, "settle_seconds": 0.1}
 
@@ -164,3 +164,16 @@ def test_without_slurms_commands_the_sweep_ends_before_any_work(stand_in, missin
     (stand_in.parent / "bin" / missing).unlink()
     with pytest.raises(ConfigError, match=rf"^launcher=slurm: there is no {missing} here\. .* \+launcher=local\.$"):
         SlurmLauncher(SlurmConfig()).check("launcher")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"7": null}', '{"7": {"command": "x"}}', '{"x": {"command": ["a"]}}']
+)
+def test_a_damaged_record_of_jobs_names_none(tmp_path, text):
+    (tmp_path / "jobs.json").write_text(text)
+    assert _read(tmp_path / "jobs.json") == {}
+
+
+def test_a_damaged_entry_costs_no_other_job(tmp_path):
+    (tmp_path / "jobs.json").write_text('{"7": {"task": "run-1", "command": ["a"]}, "8": 3}')
+    assert _read(tmp_path / "jobs.json") == {"7": {"task": "run-1", "command": ["a"]}}

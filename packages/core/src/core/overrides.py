@@ -57,12 +57,22 @@ def readable(override: str) -> str:
     if _is_list(value) or _is_mapping(value):
         value = _with_quotes(value)
     elif not _reads(value):
-        if key in SEVERAL_GROUPS and _reads(value, sweep=True):
-            return f"{start}[{value}]"
-        if _reads(value, sweep=True):
+        if is_sweep(override):
             raise ConfigError(_of_a_sweep(key, value))
+        if _reads(value, sweep=True):
+            return f"{start}[{value}]"
         value = _quoted(value)
     return f"{start}{value}"
+
+
+def is_sweep(override: str) -> bool:
+    """Whether an override asks for a run of each of several values; one of several options of a group does not."""
+    match = OVERRIDE.match(override)
+    if match is None or not match["value"] or match["prefix"] == "~" or match["key"] in SEVERAL_GROUPS:
+        return False
+    value = match["value"].strip()
+    alone = _is_list(value) or _is_mapping(value) or _reads(value)
+    return not alone and _reads(value, sweep=True)
 
 
 def _of_a_sweep(key: str, value: str) -> str:

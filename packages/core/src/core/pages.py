@@ -1,10 +1,11 @@
 """Pages for people. Core makes none: a plugin does, through the hook ``make_page``."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from core import discovery
-from core.errors import InputError, MissingPluginError, cannot_write
+from core import cli, discovery
+from core.errors import InputError, MissingPluginError, UserError, cannot_write
 from core.registry import Registry
 
 PACKAGE = "smallwright-report"
@@ -44,3 +45,27 @@ def make(registry: Registry, kind: str, data: Any, path: Path) -> Path:
     if made is None:
         raise MissingPluginError(f"no installed plugin makes a page of kind {kind!r}. Install one: {HOW}")
     return made
+
+
+def attempt(registry: Registry, kind: str, data: Any, path: Path) -> Path | None:
+    """Write a page of what is written as data already: what stands in its way is said, and costs no more than it.
+
+    Args:
+        registry, kind, data, path: See :func:`make`.
+
+    Returns:
+        None where there is no page; that nothing installed makes one is not said.
+    """
+    try:
+        return make(registry, kind, data, path)
+    except MissingPluginError:
+        return None
+    except Exception as error:
+        warn(f"no page of the {kind}", error)
+        return None
+
+
+def warn(what: str, error: Exception) -> None:
+    """Print one line of warning for an error: its own words where they are for users."""
+    said = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
+    print(cli.printable(f"warning: {what}: {' '.join(said.split())}"), file=sys.stderr)

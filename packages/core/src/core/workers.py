@@ -29,6 +29,23 @@ class StageFailed(Exception):
     """A stage ended without its artifact; the message is for the user."""
 
 
+def held_by(job: Job) -> str | None:
+    """Return what the process of a job holds that another can use; None: nothing.
+
+    Raises:
+        StageFailed: the stage's own answer is wrong, which must cost no other stage.
+    """
+    assert job.stage is not None
+    try:
+        held = job.stage.shares_process(job)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise StageFailed(f"its shares_process raises {type(error).__name__}: {said}") from error
+    if held is not None and not isinstance(held, str):
+        raise StageFailed(f"its shares_process returns {type(held).__name__}, and must return a text or None.")
+    return held
+
+
 class Workers:
     """Does jobs in processes of their own; a context manager, whose end is that of the process that stayed."""
 
@@ -67,7 +84,7 @@ class Workers:
         files.progress.write_text("")
         files.error.unlink(missing_ok=True)
         files.ended.unlink(missing_ok=True)
-        shared = job.stage.shares_process(job)
+        shared = held_by(job)
         environment = job.stage.environment()
         held = None if shared is None else (_class(job.stage), shared, environment, job.plugin_files)
         process = self._take(held)

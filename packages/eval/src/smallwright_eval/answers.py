@@ -36,13 +36,15 @@ def prompts(config: LMEvalConfig, where: str = "eval") -> tuple[str, ...]:
 
 def _of_file(path: Path, owner: str) -> list[str]:
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise InputError(f"{owner}: cannot be read ({type(error).__name__}). Give a text file, one a line.") from error
     if path.suffix != ".jsonl":
-        return lines
+        return [line for line in text.splitlines() if line.strip()]
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\n"), 1):  # other signs that end lines may stand in a JSON string
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError:

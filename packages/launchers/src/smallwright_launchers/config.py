@@ -28,7 +28,7 @@ OURS = (
 class LocalConfig:
     """The runs of a sweep side by side on this machine."""
 
-    jobs: int | None = setting(None, ge=1, identity=False)
+    jobs: int | None = setting(None, ge=1, le=1024, identity=False)
     """How many at a time; the cores are divided among those that can start. None: as many as ``gpus_per_job`` lets the
     GPUs take; without a GPU one for two cores. Memory is not counted."""
     gpus_per_job: int | None = setting(None, ge=0, identity=False)
@@ -77,12 +77,20 @@ class SlurmConfig:
         if isinstance(self.time, str) and re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", self.time) is None:
             raise ConfigError(f"time={self.time}: give minutes, hours:minutes:seconds or days-hours; quote it in YAML.")
         for name, value in (self.sbatch_args or {}).items():
-            if re.fullmatch(r"[a-z][a-z-]*", name) is None or "\n" in str(value):
+            if (
+                re.fullmatch(r"[a-z][a-z-]*", name) is None
+                or not isinstance(value, str | int | float | None)
+                or not str(value).isprintable()
+            ):
                 raise ConfigError(
                     f"sbatch_args.{name}: write an option of sbatch without dashes, and its value in a line."
                 )
             if name in OURS:
                 raise ConfigError(f"sbatch_args.{name}: the launcher sets it.")
         for line in self.setup:
-            if "\n" in line:
+            if not line.replace("\t", " ").isprintable():
                 raise ConfigError(f"setup={line!r}: one command a line.")
+        for name in ("partition", "account", "qos", "constraint"):
+            value = getattr(self, name) or ""
+            if not value.isprintable():  # it stands in a script's line of its own
+                raise ConfigError(f"{name}={value!r}: write it in one line, as sbatch takes it.")

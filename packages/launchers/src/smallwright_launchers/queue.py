@@ -55,7 +55,7 @@ class Queue:
                 said = run.stderr.strip()
                 if run.returncode == 0 or "Invalid job id" in said:  # it knows none of them any more
                     self._reachable = time.monotonic()
-                    return dict(map(_parse, run.stdout.splitlines()))
+                    return dict(_parse(line) for line in run.stdout.splitlines() if line.count("|") >= 2)
             except (OSError, subprocess.SubprocessError) as error:
                 said = str(error)
             if self._reachable is None or time.monotonic() - self._reachable >= PATIENCE_SECONDS:

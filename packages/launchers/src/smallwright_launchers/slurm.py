@@ -219,9 +219,14 @@ def _read(file: Path) -> dict[str, Mapping[str, Any]]:
     """Return the jobs that earlier commands submitted: number to task and command."""
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
-        return {number: known[number] for number in known if known[number]["command"]}
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError):
         return {}
+    entries = known.items() if isinstance(known, dict) else ()
+    return {
+        number: entry
+        for number, entry in entries
+        if number.isdecimal() and isinstance(entry, dict) and isinstance(entry.get("command"), list)
+    }
 
 
 def _cancel(job: str) -> None:

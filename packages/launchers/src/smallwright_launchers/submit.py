@@ -88,7 +88,7 @@ def _parameters(task: Task, config: SlurmConfig, name: str, after: Sequence[str]
         "nodes": config.nodes,
         "gpus_per_node": config.gpus or None,
         "cpus_per_task": config.cpus,
-        "mem": None if config.memory_gb is None else f"{round(config.memory_gb * 1024)}M",
+        "mem": None if config.memory_gb is None else f"{max(1, round(config.memory_gb * 1024))}M",
         "constraint": config.constraint,
         "dependency": f"afterany:{':'.join(after)}" if after else None,
         "setup": list(config.setup) or None,

@@ -17,7 +17,6 @@ over all tests (Holm); below 0.05 a difference is called better or worse. Files 
 """
 
 import argparse
-import contextlib
 import hashlib
 import json
 import shlex
@@ -28,7 +27,7 @@ from pathlib import Path
 from core import cli, discovery, names, pages, writing
 from core.compare import arguments, build, published, statistics, text
 from core.compare.sides import Side, named
-from core.errors import ConfigError, MissingPluginError
+from core.errors import ConfigError
 
 RUNS = "runs"
 
@@ -45,20 +44,23 @@ def _main(given: Sequence[str] | None) -> int:
     if not 1 <= options.baseline <= len(sides):
         raise ConfigError(f"--baseline {options.baseline}: there are {len(sides)} sides. Give a number from 1.")
     registry = discovery.load(options.plugin)
-    others = [] if options.no_published else published.load(registry)
+    others, lost = ([], []) if options.no_published else published.load(registry)
     command = shlex.join(["python", "-m", "core.compare", *(sys.argv[1:] if given is None else given)])
-    found = build.compare(sides, options.baseline - 1, notes, others, options.published) | {"command": command}
+    found = build.compare(sides, options.baseline - 1, [*notes, *lost], others, options.published) | {
+        "command": command
+    }
     folder = options.to or _folder(sides)
     writing.write_json(folder / "compare.json", found)
-    page = None
-    with contextlib.suppress(MissingPluginError):
-        page = pages.make(registry, "compare", found, (folder / "compare.html").resolve())
+    page = pages.attempt(registry, "compare", found, (folder / "compare.html").resolve())
     if options.json:
         print(json.dumps(found, indent=1))
         return 0
     print(cli.printable(text.render(found)))
     print(f"\nwritten: {folder / 'compare.json'}")
-    print(f"page: {page}" if page is not None else f"no page: no installed plugin makes one. Install one: {pages.HOW}")
+    if page is not None:
+        print(f"page: {page}")
+    elif not registry.hooks.make_page.get_hookimpls():
+        print(f"no page: no installed plugin makes one. Install one: {pages.HOW}")
     return 0
 
 

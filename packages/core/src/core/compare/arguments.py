@@ -11,10 +11,10 @@ from core import store
 from core.compare import model_side, run_side, settings
 from core.compare.sides import Side
 from core.errors import InputError
+from core.sweep.table import FINISHED
+from core.sweep.table import VERSION as SWEEP_VERSION
 
 WHAT = "Give the folder of a run (runs/<run>), of a sweep, or of a model's artifact (store/pretrain/<artifact>)."
-FINISHED = "finished"
-"""Status of a run of a sweep that has a whole report."""
 _ARGUMENT = re.compile(r"(?P<place>.+?)(?:#(?P<number>\d+))?(?::(?P<model>[\w.-]+))?")
 
 
@@ -41,6 +41,8 @@ def read(arguments: Sequence[str], root: Path | None) -> tuple[list[Side], list[
     Raises:
         core.errors.UserError: naming the argument.
     """
+    if root is not None and not root.is_dir():
+        raise InputError(f"--store {root}: no such folder. Leave it out where the reports say where the artifacts are.")
     notes: list[str] = []
     seen: dict[frozenset[str], tuple[int, Side]] = {}
     for place, argument in enumerate(arguments):
@@ -58,7 +60,10 @@ def read(arguments: Sequence[str], root: Path | None) -> tuple[list[Side], list[
             notes.append(f"{side.argument} is left out: its model and evaluation are those of {first.argument}.")
     kept = [side for _, side in seen.values()]
     if len(kept) < 2:
-        raise InputError(f"{', '.join(arguments)}: one side only. Give a second run, sweep or model to compare with.")
+        why = f" ({' '.join(notes)})" if notes else ""
+        raise InputError(
+            f"{', '.join(arguments)}: one side only{why}. Give a second run, sweep or model to compare with."
+        )
     return kept, notes + [f"{side.names[0]}: {note}" for side in kept for note in side.notes]
 
 
@@ -94,10 +99,18 @@ def _of_sweep(
 ) -> list[Side]:
     path = place / "sweep.json"
     try:
+        table = json.loads(path.read_text(encoding="utf-8"))
         runs = [
             (int(run["number"]), _fate(run), place / str(run.get("directory") or ""), dict(run["values"]))
-            for run in json.loads(path.read_text(encoding="utf-8"))["runs"]
+            for run in table["runs"]
         ]
+        if (version := table.get("version", SWEEP_VERSION)) != SWEEP_VERSION:
+            raise InputError(
+                f"{argument}: {path} has version {version}, this core reads {SWEEP_VERSION}. Run the sweep's command "
+                "again."
+            )
+    except InputError:
+        raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             f"{argument}: {path} is damaged ({type(error).__name__}: {error}). Run the sweep's command again."

@@ -23,8 +23,9 @@ from typing import Any
 
 import yaml
 
+from core import typed
 from core.compare.sides import Score, Side
-from core.errors import InputError, nearest
+from core.errors import ConfigError, InputError, UserError, nearest
 from core.registry import Registry
 
 KIND = "published_scores"
@@ -34,8 +35,8 @@ NEAR = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Published:
-    """One score of one model."""
+class _Checked:
+    """What a file says of one score, in its own words."""
 
     model: str
     parameters: int | None
@@ -50,18 +51,26 @@ class Published:
     harness: str
     chat_template: bool | None
     note: str
-    ours: tuple[tuple[str, str], ...]
-    """Our tasks and metrics whose mean stands beside it; empty: none of ours is like it."""
     our_form: str
 
 
-def load(registry: Registry) -> list[Published]:
-    """Return all that the installed plugins name.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Published(_Checked):
+    """One score of one model."""
 
-    Raises:
-        InputError: a file is damaged.
-    """
-    return [score for name in registry.names(KIND) for score in read(registry.get(KIND, name).resource())]
+    ours: tuple[tuple[str, str], ...]
+    """Our tasks and metrics whose mean stands beside it; empty: none of ours is like it."""
+
+
+def load(registry: Registry) -> tuple[list[Published], list[str]]:
+    """Return all that the installed plugins name, and a note for each of their files that cannot be read."""
+    found, notes = list[Published](), []
+    for name in registry.names(KIND):
+        try:
+            found += read(registry.get(KIND, name).resource())
+        except (UserError, ImportError) as error:
+            notes.append(f"the published scores {name} are left out: {error}")
+    return found, notes
 
 
 def read(path: Path) -> list[Published]:
@@ -72,6 +81,8 @@ def read(path: Path) -> list[Published]:
     """
     try:
         return list(_scores(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    except ConfigError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"{path}: no file of published scores ({type(error).__name__}: {said}).") from error
@@ -83,22 +94,31 @@ def _scores(content: Mapping[str, Any]) -> Iterator[Published]:
         for task, values in table["scores"].items():
             about = content["tasks"][task]
             for model, value in zip(table["models"], values, strict=True):
-                if value is not None:
-                    yield Published(
-                        model=model,
-                        parameters=content["models"][model].get("parameters"),
-                        task=task,
-                        metric=about["metric"],
-                        shots=about["shots"],
-                        form=about["form"],
-                        value=float(value),
-                        source=table["source"],
-                        harness=protocol["harness"],
-                        chat_template=protocol.get("chat_template"),
-                        note=table.get("note", ""),
-                        ours=tuple((ours[0], ours[1]) for ours in about.get("ours", ())),
-                        our_form=about.get("our_form", about["form"]),
-                    )
+                if value is None:
+                    continue
+                score = {
+                    "model": model,
+                    "parameters": content["models"][model].get("parameters"),
+                    "task": task,
+                    "metric": about["metric"],
+                    "shots": about["shots"],
+                    "form": about["form"],
+                    "value": value,
+                    "source": table["source"],
+                    "harness": protocol["harness"],
+                    "chat_template": protocol.get("chat_template"),
+                    "note": table.get("note", ""),
+                    "our_form": about.get("our_form", about["form"]),
+                }
+                typed.build(_Checked, score, f"{task} of {model}")
+                ours = tuple(_pair(pair, f"tasks.{task}.ours") for pair in about.get("ours", ()))
+                yield Published(**score, ours=ours)
+
+
+def _pair(pair: Any, where: str) -> tuple[str, str]:
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+        raise ConfigError(f"{where}: write a list of pairs, [[<task>, <metric>]].")
+    return pair[0], pair[1]
 
 
 def beside(published: Sequence[Published], sides: Sequence[Side], wanted: str | None) -> list[dict[str, Any]]:

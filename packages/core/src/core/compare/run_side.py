@@ -97,7 +97,7 @@ class _Run:
             config=settings.of_config(self.report["config"], names),
             resolved=resolved,
             curves={
-                name: (_key(next(stage["artifact"] for stage in made_by if stage["name"] == name)), curves)
+                name: (_key(next(stage["artifact"] for stage in made_by if stage["name"] == name)), _whole(curves))
                 for name, curves in self.report["curves"].items()
                 if name in names
             },
@@ -105,7 +105,9 @@ class _Run:
             tokens=sum(summary.get("tokens") or 0 for summary in (trained, *methods)) or None,
             seconds=sum(stage.get("seconds_when_made", stage["seconds"]) for stage in made_by),
             peak_memory_bytes=max(peaks, default=None),
-            made=frozenset([_key(evaluation["artifact"])] if evaluation is not None else [f"{self.folder}:{model}"]),
+            made=frozenset(
+                [_key(evaluation["artifact"])] if evaluation is not None else [f"{self.folder.resolve()}:{model}"]
+            ),
             notes=notes,
         )
 
@@ -133,6 +135,17 @@ class _Run:
             return self.root / _key(artifact)
         made_in = Path(self.report["made"]["store"]) / _key(artifact)
         return made_in if made_in.is_dir() else Path(artifact)
+
+
+def _whole(curves: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return curves as they are.
+
+    Raises:
+        LookupError, TypeError, ValueError: one lacks its name or a number.
+    """
+    for curve in curves:
+        _ = curve["key"], curve["name"], curve["unit"], [(float(x), float(y)) for x, y in curve["points"] or ()]
+    return curves
 
 
 def _key(artifact: str) -> str:

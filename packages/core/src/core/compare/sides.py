@@ -28,6 +28,8 @@ def scores(
     found = {}
     for row in rows:
         row = {**row, "value": float(row["value"])}
+        row |= {key: kind(row[key]) for key, kind in (("stderr", float), ("n", int)) if row.get(key) is not None}
+        row |= {key: dict(row[key]) for key in ("engine", "harness") if row.get(key) is not None}
         found[str(row["task"]), str(row["metric"])] = Score(row=row, artifact=artifact, settings=settings)
     return found
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from core import circumstances, cli, completion, discovery, names, pages, store, writing
-from core.errors import MissingPluginError, UserError
+from core.errors import UserError
 from core.registry import Registry
 from core.significance import needed
 from core.study import find, plan, say, verdict
@@ -84,10 +84,9 @@ def _folder(name: str, planned: Sequence[Planned]) -> Path:
 
 def _page(registry: Registry, found: Mapping[str, Any], folder: Path) -> str:
     """Return the page of the study, or what lies there where nothing makes pages."""
-    try:
-        return str(pages.make(registry, "study", found, folder / PAGE))
-    except MissingPluginError:
-        return f"{folder / verdict.NAME} (a page for people comes with {pages.HOW})"
+    if registry.hooks.make_page.get_hookimpls():
+        return str(pages.attempt(registry, "study", found, folder / PAGE) or folder / verdict.NAME)
+    return f"{folder / verdict.NAME} (a page for people comes with {pages.HOW})"
 
 
 def _complete(prefix: str, parsed_args: argparse.Namespace, **more: Any) -> list[str]:

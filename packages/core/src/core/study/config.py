@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 from core import names
+from core.choices import key_of
 from core.errors import ConfigError, nearest
+from core.overrides import is_sweep
+from core.sweep.points import SINGLE
 from core.typed import setting
 
 RANGE = re.compile(r"range\(\s*(?:(-?\d+)\s*,\s*)?(-?\d+)\s*\)")
@@ -62,9 +65,12 @@ class StudyConfig:
         for first, second in itertools.combinations(self.arms, 2):
             if self.arms[first] == self.arms[second]:
                 raise ConfigError(f"arms.{second}: has the overrides of arms.{first}. Two arms must differ.")
-        sets_seed = [(f"arms.{name}", overrides) for name, overrides in self.arms.items()]
-        for where, overrides in [("base", self.base), *sets_seed]:
-            refuse_seed(overrides, self.seed_key, f"{where}: ")
+        for name, overrides in self.arms.items():
+            check_overrides(overrides, self.seed_key, f"arms.{name}: ")
+            for override in overrides:
+                if (key := key_of(override).partition(".")[0]) in SINGLE:
+                    raise ConfigError(f"arms.{name}: {override}: {key} is one for all arms. Give it in base.")
+        check_overrides(self.base, self.seed_key, "base: ")
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -83,8 +89,8 @@ class StudyConfig:
         return 1 if self.direction == "higher" else -1
 
 
-def refuse_seed(overrides: tuple[str, ...], seed_key: str, where: str = "") -> None:
-    """Refuse an override of what the study sets itself.
+def check_overrides(overrides: tuple[str, ...], seed_key: str, where: str = "") -> None:
+    """Refuse an override of what the study sets itself, and one that asks for several runs.
 
     Raises:
         ConfigError: naming it.
@@ -92,6 +98,11 @@ def refuse_seed(overrides: tuple[str, ...], seed_key: str, where: str = "") -> N
     for override in overrides:
         if override.lstrip("+~").partition("=")[0] == seed_key:
             raise ConfigError(f"{where}{override}: the study sets {seed_key} itself. Give seeds=[...] instead.")
+        if is_sweep(override):
+            raise ConfigError(
+                f"{where}{override}: several values, and a study has one run of an arm for each seed. Make an arm of "
+                "each, or write a list in brackets."
+            )
 
 
 def _seeds(given: tuple[int, ...] | str) -> tuple[int, ...]:

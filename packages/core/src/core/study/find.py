@@ -104,6 +104,10 @@ def _option(name: str, registry: Registry) -> Path | Traversable:
 def _read(file: Path | Traversable, name: str) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
+    except AssertionError:  # a text or a number alone
+        values = None
+    except RecursionError as error:
+        raise InputError(f"study {name}: no YAML that can be read: it has itself as a part. Write it out.") from error
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise InputError(f"study {name}: no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from core.choices import key_of
 from core.errors import ConfigError, nearest
 from core.stage_spec import StageSpec
-from core.study.config import StudyConfig, refuse_seed
+from core.study.config import StudyConfig, check_overrides
 from core.sweep.plan import Planned
 from core.sweep.points import Point
 
@@ -20,7 +20,7 @@ def points(study: StudyConfig, shared: Sequence[str]) -> list[Point]:
         study: The settings.
         shared: Overrides from the command line, for all arms; they win over the study's.
     """
-    refuse_seed(tuple(shared), study.seed_key)
+    check_overrides(tuple(shared), study.seed_key)
     return [
         Point(
             overrides=(*overrides_of(study, arm, shared), f"{study.seed_key}={seed}"),
@@ -52,7 +52,8 @@ def check(study: StudyConfig, planned: Sequence[Planned]) -> None:
     runs = {(run.point.values[ARM], run.point.values[study.seed_key]): run for run in planned}
     first = str(study.all_seeds[0])
     for arm in study.arms:
-        _check_metric(study.metric, runs[arm, first].stages, arm)
+        for place, metric in [("metric=", study.metric), *(("equal.", metric) for metric in study.equal)]:
+            _check_metric(f"{place}{metric}", metric, runs[arm, first].stages, arm)
     check_equal(study, {arm: known(runs[arm, first].stages) for arm in study.arms})
 
 
@@ -93,7 +94,7 @@ def check_equal(study: StudyConfig, arms: Mapping[str, Mapping[str, float]]) -> 
                 )
 
 
-def _check_metric(metric: str, stages: Sequence[StageSpec], arm: str) -> None:
+def _check_metric(said: str, metric: str, stages: Sequence[StageSpec], arm: str) -> None:
     """Refuse a metric of a stage that the run does not have, or of an evaluation where there is none.
 
     What else a stage measures is known when it has run.
@@ -102,10 +103,10 @@ def _check_metric(metric: str, stages: Sequence[StageSpec], arm: str) -> None:
     there = [*dict.fromkeys(["data", *(spec.name for spec in stages)])]
     if first not in there:
         raise ConfigError(
-            f"metric={metric}: the arm {arm} has no stage {first}.{nearest(first, there)} A metric begins with one of "
+            f"{said}: the arm {arm} has no stage {first}.{nearest(first, there)} A metric begins with one of "
             f"{', '.join(there)}."
         )
     if metric.count(".") > 1 and not any(spec.folder == "eval" for spec in stages):
-        raise ConfigError(f"metric={metric}: of an evaluation, and the arm {arm} has none. Leave out what drops eval.")
+        raise ConfigError(f"{said}: of an evaluation, and the arm {arm} has none. Leave out what drops eval.")
     if "." not in metric:
-        raise ConfigError(f"metric={metric}: of a stage, and what of it: {first}.<name>, such as {first}.seconds.")
+        raise ConfigError(f"{said}: of a stage, and what of it: {first}.<name>, such as {first}.seconds.")

@@ -78,11 +78,12 @@ def judge(name: str, study: StudyConfig, shared: Sequence[str], sweep: Mapping[s
 def _check_metric(study: StudyConfig, rows: Sequence[Mapping[str, Any]]) -> None:
     finished = [row for row in rows if row["status"] == "finished"]
     there = sorted({name for row in finished for name in row["metrics"]})
-    if finished and study.metric not in there:
-        raise InputError(
-            f"metric={study.metric}: no run has it.{nearest(study.metric, there)} There are: {', '.join(there)}. The "
-            "runs are kept: the command with another metric=<name> needs no new ones."
-        )
+    for key, metric in [("metric=", study.metric), *(("equal.", metric) for metric in study.equal)]:
+        if finished and metric not in there:
+            raise InputError(
+                f"{key}{metric}: no run has it.{nearest(metric, there)} There are: {', '.join(there)}. The runs are "
+                f"kept: the command with another {key}<name> needs no new ones."
+            )
 
 
 def _arm(
@@ -131,9 +132,12 @@ def _numbers(study: StudyConfig, paired: Paired | None) -> dict[str, Any]:
     keys = ("mean_difference", "low", "high", "effect_size", "p", "p_opposite")
     if paired is None:
         return dict.fromkeys(keys)
-    low, high = sorted((study.sign * paired.low, study.sign * paired.high))
+    # What comes out as -0.0 is shown as 0.
+    low, high = sorted((study.sign * paired.low + 0.0, study.sign * paired.high + 0.0))
     effect = None if paired.effect_size is None else study.sign * paired.effect_size
-    return dict(zip(keys, (study.sign * paired.mean, low, high, effect, paired.p, paired.p_opposite), strict=True))
+    return dict(
+        zip(keys, (study.sign * paired.mean + 0.0, low, high, effect, paired.p, paired.p_opposite), strict=True)
+    )
 
 
 def _decide(
@@ -203,6 +207,9 @@ def _together(verdicts: Sequence[str]) -> str:
 def _unfair(study: StudyConfig, arms: Sequence[Mapping[str, Any]]) -> str | None:
     """Return why the arms are not equal in what they must be, where only the runs could tell."""
     known = {arm["name"]: {key: value for key, value in arm["equal"].items() if value is not None} for arm in arms}
+    for arm in arms:
+        if arm["mean"] is not None and (lost := [metric for metric in study.equal if metric not in known[arm["name"]]]):
+            return f"equal.{lost[0]}={study.equal[lost[0]]:g}: {arm['name']} has no such number"
     try:
         plan.check_equal(study, known)
     except ConfigError as error:

@@ -63,7 +63,7 @@ def render(result: dict[str, Any]) -> str:
     runs = result["runs"]
     finished = sum(run["finished"] for run in runs)
     there = f", {finished:,} of them finished" if finished else ""
-    lines = [f"{len(runs):,} runs{there}, in {result['directory']}", ""]
+    lines = [f"{len(runs):,} run{'s' if len(runs) > 1 else ''}{there}, in {result['directory']}", ""]
     for name, row in result["stages"].items():
         reused = f", {row['finished']:,} reused" if row["finished"] else ""
         needed = f" for {row['needed']:,} runs" if row["needed"] > row["artifacts"] else ""

@@ -59,8 +59,9 @@ def shown(value: float) -> str:
 
 def _numbers(place: str, said: Any) -> dict[str, float]:
     items = said.items() if isinstance(said, Mapping) else ()
-    return {f"{place}.{key}": value for key, value in items if _is_number(value)}
+    return {f"{place}.{key}": value for key, value in items if is_number(value)}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from core import cli, discovery
 from core.errors import InputError, UserError
@@ -33,11 +34,28 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--run", type=int, action="append", required=True, metavar="N", help="its number")
     parser.add_argument("--stages", type=lambda text: text.split(","), help="do only these, which other runs share")
     options = parser.parse_args(arguments)
-    described = json.loads((options.folder / PLAN).read_text(encoding="utf-8"))
-    plugin_files = tuple(described["plugin_files"])
+    described, plugin_files = _described(options.folder / PLAN, options.run)
     part = _Part(options, described, discovery.load(plugin_files), plugin_files)
     with Workers() as workers:
         return max(part.do(number, workers) for number in options.run)
+
+
+def _described(path: Path, numbers: Sequence[int]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what the sweep's command wrote of its runs, and the local plugin files.
+
+    Raises:
+        InputError: the file is not there, is damaged, or has no such run.
+    """
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        for number in numbers:
+            about = described["runs"][str(number)]
+            _ = list(about["overrides"]), dict(about["values"]), str(about["directory"])
+        return described, tuple(described["plugin_files"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}). Run the sweep's command again."
+        ) from error
 
 
 class _Part:

@@ -17,6 +17,7 @@ from core.registry import Registry
 from core.running import name_parts
 from core.stage_spec import StageSpec
 from core.sweep.points import Point
+from core.workers import StageFailed, held_by
 
 MANY = 20
 """With more runs it is said that they are planned: each takes a fifth of a second."""
@@ -140,8 +141,10 @@ def process_key(spec: StageSpec, run: Planned) -> str | None:
     if getattr(spec.entry.load(), "shares_process", Stage.shares_process) is Stage.shares_process:
         return None  # most stages: a job is not made for the question
     job = spec.job(Path(str(run.config["store"])).resolve(), (), {})
-    assert job.stage is not None
-    return job.stage.shares_process(job)
+    try:
+        return held_by(job)
+    except StageFailed:  # the stage says so when it is its turn
+        return None
 
 
 def _process_key(spec: StageSpec, run: Planned) -> str | Path | None:
@@ -181,6 +184,8 @@ def _directory_name(run: Planned) -> str:
         keys = list(run.point.values)
     parts = [f"{key}-{value}" for key, value in zip(keys, run.point.values.values(), strict=True)]
     readable = re.sub(r"[^\w.+-]+", "_", "-".join(parts)).strip("._-")[:80]
+    while len(readable.encode()) > names.LONGEST:  # letters of other scripts have up to four bytes
+        readable = readable[:-1]
     return "-".join(filter(None, [readable, store.digest({"run": _identity(run)})[:8]]))
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep, Sweep, Transformer
 from hydra.errors import HydraException
 
 from core import compose
@@ -87,6 +87,8 @@ def expand(
     Raises:
         ConfigError: a sweep of no runs, of too many, or one that cannot be read.
     """
+    if most < 1:
+        raise ConfigError(f"--max-runs {most}: allow at least one.")
     axes = _last_ones([_axis(override, registry, seed, most) for override in overrides])
     intervals = [axis for axis in axes if axis.interval is not None]
     if samples is not None and (samples < 1 or not intervals):
@@ -98,9 +100,10 @@ def expand(
     count = math.prod(map(len, free)) * (samples or 1)
     if count > most:
         asked = " ".join(axis.written for axis in axes if axis.swept)
-        least = "at least " if any(len(values) >= COUNTED for values in free) else ""
+        if any(len(values) >= COUNTED for values in free):  # no more were counted
+            raise ConfigError(f"{asked}: at least {count:,} runs, more than {most:,}. Take fewer.")
         raise ConfigError(
-            f"{asked}: {least}{count:,} runs, more than {most:,}. Take fewer, or allow them: --max-runs {count}."
+            f"{asked}: {count:,} runs, more than {most:,}. Take fewer, or allow them: --max-runs {count}."
         )
     drawn = _draw(intervals, samples or 0, seed)
     place = sum(axis.values is not None for axis in axes[: axes.index(intervals[0])]) if intervals else len(free)
@@ -191,6 +194,10 @@ def _values(
             raise ConfigError(f"{override}: no option of {key} matches. Installed: {', '.join(options)}.")
         return chosen
     assert isinstance(sweep, ChoiceSweep | RangeSweep)
+    if isinstance(sweep, RangeSweep) and not sweep.step:
+        raise ConfigError(f"{override}: steps of 0 never come to an end. Give another step.")
+    if isinstance(sweep, ChoiceSweep) and any(isinstance(one, Sweep) for one in sweep.list):
+        raise ConfigError(f"{override}: one of the values is a sweep itself. Write {key}=<value>,<value>.")
     shuffled, sweep.shuffle = sweep.shuffle, False  # Hydra's own order would be another each time
     try:
         values = list(map(_written, itertools.islice(parsed.sweep_iterator(), max(most + 1, COUNTED))))

@@ -11,7 +11,6 @@ from typing import Any
 
 from core import pages, writing
 from core import report as report_of_run
-from core.errors import UserError
 from core.registry import Registry
 from core.sweep import metrics
 from core.sweep.plan import Planned
@@ -29,7 +28,7 @@ class Table:
         self, planned: Sequence[Planned], folder: Path, name: str, module: str, arguments: Sequence[str]
     ) -> None:
         self._folder = folder
-        self._earlier = {row.get("directory"): row for row in _read(folder / NAME).get("runs", [])}
+        self._earlier = {row["directory"]: row for row in _whole_rows(_read(folder / NAME))}
         self._rows = {run.number: self._row(run) for run in planned}
         keys = dict.fromkeys(itertools.chain.from_iterable(run.point.values for run in planned))
         self._about = {
@@ -58,22 +57,25 @@ class Table:
 
     def finished_before(self, run: Planned) -> bool:
         """Take over the row of a run that an earlier command finished, and say whether there was one."""
-        earlier = self._earlier.get(run.directory.name)
-        if earlier is not None and earlier.get("status") == FINISHED:
-            kept = {key: earlier.get(key) for key in ("status", "headline", "seconds", "metrics")}
-            self._rows[run.number] |= kept
-            return True
         report = self.read_report(run)
         if report is None or any(stage["status"] not in ("ran", "reused") for stage in report["stages"]):
             return False
         self.report(run, report)
+        if earlier := self._earlier.get(run.directory.name):  # it has the seconds of when the run was made
+            self._rows[run.number] |= {key: earlier[key] for key in ("headline", "seconds", "metrics")}
         return True
 
     def read_report(self, run: Planned) -> dict[str, Any] | None:
-        """Return the report in a run's folder; None: there is none of this run."""
+        """Return the report in a run's folder; None: there is none of this run, or a damaged one."""
         report = _read(run.directory / report_of_run.NAME)
-        named = [row.get("artifact") for row in report.get("stages", [])]
-        return report if named == list(map(str, run.artifacts)) else None
+        try:
+            named = [(row["name"], row["status"], row["artifact"])[-1] for row in report["stages"]]
+            metrics.main(report)
+            own = report["version"] == report_of_run.VERSION and isinstance(report["headline"], str)
+            own = own and isinstance(report["seconds"], int | float) and named == list(map(str, run.artifacts))
+        except (LookupError, TypeError, AttributeError):
+            return None
+        return report if own else None
 
     def report(self, run: Planned, report: Mapping[str, Any]) -> dict[str, Any]:
         """Fill the row of a run from its report, and return it."""
@@ -105,7 +107,8 @@ class Table:
         """Write the table as it is at the end, also as Parquet and as a page; return the files for people."""
         self._about["ended"] = _now()
         content = self.write()
-        return [path for path in (_parquet(content, self._folder), _page(content, self._folder, registry)) if path]
+        page = pages.attempt(registry, "sweep", content, self._folder / "sweep.html")
+        return [path for path in (_parquet(content, self._folder), page) if path]
 
 
 def columns(content: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -144,22 +147,27 @@ def _parquet(content: Mapping[str, Any], folder: Path) -> Path | None:
     except ImportError:
         print('no sweep.parquet: pyarrow is not installed. pip install "smallwright-core[data]"', file=sys.stderr)
         return None
-    with writing.replacing(path) as partial:
-        pyarrow.parquet.write_table(pyarrow.table(columns(content)), partial)
+    try:
+        with writing.replacing(path) as partial:
+            pyarrow.parquet.write_table(pyarrow.table(columns(content)), partial)
+    except Exception as error:  # sweep.json has all of it
+        pages.warn("no sweep.parquet", error)
+        return None
     return path
 
 
-def _page(content: Mapping[str, Any], folder: Path, registry: Registry) -> Path | None:
-    """Have a plugin make the page; whatever it does, the table is written."""
-    if not registry.hooks.make_page.get_hookimpls():
-        return None
-    try:
-        return pages.make(registry, "sweep", content, folder / "sweep.html")
-    except UserError:  # nothing installed makes a page of sweeps
-        return None
-    except Exception as error:
-        print(f"warning: no page of the sweep: {type(error).__name__}: {error}", file=sys.stderr)
-        return None
+def _whole_rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of finished runs of an earlier table; the others, and damaged ones, are filled anew."""
+    rows = content.get("runs") if content.get("version") == VERSION else None
+    return [row for row in rows if _is_whole(row)] if isinstance(rows, list) else []
+
+
+def _is_whole(row: Any) -> bool:
+    if not isinstance(row, dict) or row.get("status") != FINISHED or not isinstance(row.get("directory"), str):
+        return False
+    numbers = row.get("metrics")
+    whole = isinstance(numbers, dict) and all(map(metrics.is_number, numbers.values()))
+    return whole and isinstance(row.get("headline"), str) and metrics.is_number(row.get("seconds"))
 
 
 def _read(path: Path) -> dict[str, Any]:
