@@ -120,7 +120,8 @@ class _Sweep:
         print(f"{_number(self.planned)} in {self.folder}", flush=True)
         if len(todo) < len(self.planned):
             print(f"{len(self.planned) - len(todo):,} of {len(self.planned):,} runs are finished", flush=True)
-        here, apart = list[Planned](), list[Planned]()
+        here: list[Planned] = []
+        apart: list[Planned] = []
         for one in todo:  # what only needs its report is not worth a job
             made = all(is_finished(place, self.known) for place in one.artifacts)
             (here if launcher is None or made else apart).append(one)
