@@ -59,7 +59,7 @@ def test_what_a_local_file_registers_is_an_option_with_its_defaults(probe):
     composed = probe("run", "+data=probe", "data.word=two", "data.needed=3", "--config")
     assert composed.returncode == 0, composed.stderr
     assert yaml.safe_load(composed.stdout)["data"] == {
-        "name": "probe", "corpus": "probe", "word": "two", "numbers": [1, 2], "needed": 3,
+        "name": "probe", "corpus": "probe", "word": "two", "numbers": [1, 2], "needed": 3, "seed": None,
     }  # fmt: skip
     wrong = probe("run", "+data=probe", "data.wrod=two")
     assert wrong.returncode == 2

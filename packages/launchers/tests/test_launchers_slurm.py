@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import threading
 
 import pytest
 from core.errors import ConfigError, InputError
@@ -142,18 +141,21 @@ def test_the_variables_of_a_job_that_the_sweep_runs_in_do_not_reach_its_jobs(sta
 
 
 def test_a_controller_that_is_away_for_a_while_is_waited_for_and_then_told(stand_in, monkeypatch, capsys):
-    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(queue.time, "sleep", lambda seconds: None)
     asked = queue.Queue()
     assert asked.look(["1"], "x") == {}, "it knows no such job"
     program = stand_in.parent / "bin" / "squeue"
-    works = program.read_text()
-    program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
-    timer = threading.Timer(0.1, lambda: program.write_text(works))
-    timer.start()
+    away = "echo 'Unable to contact slurm controller' >&2; exit 1"
+    program.rename(program.with_name("works"))
+    program.write_text(
+        f'#!/bin/sh\nif mkdir {program}-once 2>/dev/null; then {away}; fi\nexec {program.with_name("works")} "$@"\n'
+    )
+    program.chmod(0o755)
     assert asked.look(["1"], "x") == {}
-    timer.join()
     assert "squeue failed, trying again: Unable to contact slurm controller" in capsys.readouterr().out
-    program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    program.write_text(f"#!/bin/sh\n{away}\n")
+    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0)
     with pytest.raises(InputError, match=r"^squeue fails: Unable to contact .* To stop them: scancel --name=x$"):
         asked.look(["1"], "x")
 
