@@ -311,7 +311,9 @@ def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
     """
     sides = list(dict.fromkeys(row["side"] for row in rows))
     labels = list(dict.fromkeys(row["what"] for row in rows))
-    y = alt.Y("what:N", sort=labels, title=None, axis=alt.Axis(labelLimit=190))
+    # The metric on a line of its own: at the end of a long name it would be cut.
+    lines = alt.Axis(labelLimit=190, labelExpr="split(datum.label, ', ')")
+    y = alt.Y("what:N", sort=labels, title=None, axis=lines)
     scale = alt.Scale(domain=sides, range=SERIES[: len(sides)])
     names = legend(sides) if len(sides) > 1 else None
     color = alt.Color("side:N", scale=scale, legend=names)
@@ -333,7 +335,7 @@ def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
             x=x, color=color, fill=alt.Fill("side:N", scale=scale, legend=names), fillOpacity=sure, tooltip=tips
         ),
     ]
-    height = max(ROW, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + legend_height(sides))
+    height = max(30, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + legend_height(sides))
     spec = _spec(alt.layer(*layers), height, named=True)
     return Chart(title=title, about=about, spec=spec, table=table, unfolded=True)
 
