@@ -86,7 +86,7 @@ class TorchTitanPretrain(Trainer):
         notes = self._train(job, work, environment)
         verification = self._verify(job.output, work / REFERENCE_FILE, environment)
         summary = json.loads((work / SUMMARY_FILE).read_text())
-        summary |= {"notes": notes} if notes else {}
+        summary["notes"] = notes
         return self._summary(job, meta, summary, verification, time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
@@ -205,7 +205,7 @@ class TorchTitanPretrain(Trainer):
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
-            "notes": rising([record["loss"] for record in steps], config.learning_rate),
+            "notes": [*ranks["notes"], *rising([record["loss"] for record in steps], config.learning_rate)],
         }
 
 
