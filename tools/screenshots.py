@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     browser = find_browser()
     if browser is None:
-        print("error: no Chromium: apt-get install chromium-headless-shell, or playwright install chromium.")
+        print(
+            "error: no Chromium: apt-get install chromium-headless-shell, or playwright install chromium.",
+            file=sys.stderr,
+        )
         return 2
     for path in take(options.pages, options.to, browser):
         print(f"{path} {path.stat().st_size:,} bytes")

@@ -1,7 +1,9 @@
 """A report of a small run that trained, aligned and evaluated, as core writes it."""
 
 import copy
+import importlib.util
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -309,3 +311,15 @@ def grid(arches=("gqa", "shared_ffn"), rates=("3e-4", "1e-3", "3e-3"), seeds=2, 
 def sweeps():
     """Makes sweeps: ``run`` a row, ``of`` what has these rows, ``grid`` all at once."""
     return SimpleNamespace(run=run, of=sweep, grid=grid)
+
+
+@pytest.fixture(scope="module")
+def screenshots():
+    """The script ``tools/screenshots.py``, where it finds a browser."""
+    script = Path(__file__).parents[3] / "tools" / "screenshots.py"
+    spec = importlib.util.spec_from_file_location("screenshots", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.find_browser() is None:
+        pytest.skip("no Chromium: apt-get install chromium-headless-shell, or playwright install chromium")
+    return module

@@ -1,24 +1,17 @@
 """Pages in headless Chromium, on a phone and on a desk: nothing runs out, charts are drawn, the console is clean."""
 
-import os
-import shutil
-
 import pytest
 from smallwright_report import compare_page, page, run_page, study_page, sweep_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(screenshots):
+    path = screenshots.find_browser()
     with sync_api.sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        path = own if os.path.exists(own) else next(filter(None, map(shutil.which, BROWSERS)), None)
-        if path is None:
-            pytest.skip("no Chromium: apt-get install chromium-headless-shell, or playwright install chromium")
         opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield opened
         opened.close()

@@ -1,24 +1,10 @@
 """``tools/screenshots.py`` takes the pictures of the documents from the page of a run."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 from smallwright_report import page, run_page
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-SCRIPT = Path(__file__).parents[3] / "tools" / "screenshots.py"
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def screenshots():
-    spec = importlib.util.spec_from_file_location("screenshots", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if module.find_browser() is None:
-        pytest.skip("no Chromium: apt-get install chromium-headless-shell, or playwright install chromium")
-    return module
 
 
 def test_each_page_gives_four_small_pictures(screenshots, tmp_path, example, capsys):
