@@ -62,7 +62,7 @@ class Feed:
         sources: Corpora of the run, each in its views.
         stages: In their order.
         seed: Of the order of windows.
-        skipped: Ranges of the run's sequences, counted from the run's first one, that are not trained on: (from, up to).
+        skipped: Ranges of sequences that are not trained on, (from, up to), counted from the run's first one.
 
     Raises:
         core.errors.InputError: a source with a share has no window of the stage's length.
@@ -155,8 +155,8 @@ class _Stage:
         for source, count, size in zip(sources, counts, self.sizes_K, strict=True):
             if count and not size:
                 raise InputError(
-                    f"pretrain.seq_len={stage.seq_len}: the mixture takes sequences of {source.name}, which has not one "
-                    f"of {stage.seq_len + 1} tokens. Use a shorter seq_len or more data."
+                    f"pretrain.seq_len={stage.seq_len}: the mixture draws from {source.name}, which has no window of "
+                    f"{stage.seq_len + 1} tokens. Use a shorter seq_len or more data."
                 )
         return counts, rounding
 
