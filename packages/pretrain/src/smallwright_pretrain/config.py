@@ -8,7 +8,7 @@ from core.errors import ConfigError
 from core.typed import setting
 
 from smallwright_pretrain.retention import Retention
-from smallwright_pretrain.spikes import SpikeConfig
+from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class TorchTitanConfig:
     """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = setting(256, ge=1)
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
-    spikes: SpikeConfig = setting(default_factory=SpikeConfig)
+    spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""

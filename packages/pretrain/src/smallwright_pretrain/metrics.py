@@ -46,9 +46,7 @@ class FileMetrics(MetricsProcessor):
         self._spikes = self._path.with_name(SPIKES)
         self._steps = config.steps
         self._tokens = TokenCount(config.tokens_per_step, config.steps_before, config.tokens_before)
-        self._rank = _get_metrics_rank(
-            parallel_dims=self.parallel_dims, pp_schedule=context.get("pp_schedule", "1F1B")
-        )
+        self._rank = _get_metrics_rank(parallel_dims=self.parallel_dims, pp_schedule=context.get("pp_schedule", "1F1B"))
         self._writes = torch.distributed.get_rank() == self._rank
         self._progress = ProgressWriter()
         self._ranks = torch.distributed.get_world_size() // self.parallel_dims.non_data_parallel_size

@@ -20,7 +20,7 @@ class SpikeConfig:
     """What is a spike, and what is done about it."""
 
     action: Literal["none", "skip", "halt"] = "none"
-    """``skip``: the weights are not changed by the step's batch; ``halt``: training ends with a line that says where."""
+    """``skip``: the step's batch does not change the weights; ``halt``: training ends with a line that says where."""
     watch: Literal["loss", "grad_norm", "both"] = "both"
     """What is looked at: the loss of the batch, the norm of its gradient before clipping, or each of them."""
     sigmas: float = setting(6.0, gt=0)
@@ -31,6 +31,9 @@ class SpikeConfig:
     """Act when this many steps in a row were out of line."""
     limit: int = setting(10, ge=1)
     """Steps in a row that may be skipped; then training halts, for it is no spike but another level."""
+
+
+NO_RULE = SpikeConfig()
 
 
 @dataclass(frozen=True)
