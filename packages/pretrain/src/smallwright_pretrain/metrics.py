@@ -5,7 +5,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from core.writing import write_text
 from torchtitan.components.metrics import MetricsProcessor, _get_metrics_rank
 from torchtitan.tools import utils
 
+from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.records import append, read_records
-from smallwright_pretrain.retention import TokenCount
+from smallwright_pretrain.segments import tokens_at
 from smallwright_pretrain.spikes import SPIKES, Verdict
 
 FALLBACK = 312e12
@@ -35,17 +36,14 @@ class FileMetrics(MetricsProcessor):
         speed: str = ""
         """File for the speeds. Times are no part of the artifact: the same training would give other bytes."""
         steps: int = 1
-        tokens_per_step: int = 0
-        steps_before: int = 0
-        """Steps of earlier parts of the run, whose batches had another size; ``tokens_before``: their tokens."""
-        tokens_before: int = 0
+        settings: TorchTitanConfig = field(default_factory=TorchTitanConfig)
+        """Of the whole run."""
 
     def __init__(self, config: Config, **context: Any) -> None:
         super().__init__(config, **context)
         self._path, self._speed = Path(config.path), Path(config.speed)
         self._spikes = self._path.with_name(SPIKES)
         self._steps = config.steps
-        self._tokens = TokenCount(config.tokens_per_step, config.steps_before, config.tokens_before)
         self._rank = _get_metrics_rank(parallel_dims=self.parallel_dims, pp_schedule=context.get("pp_schedule", "1F1B"))
         self._writes = torch.distributed.get_rank() == self._rank
         self._progress = ProgressWriter()
@@ -91,7 +89,7 @@ class FileMetrics(MetricsProcessor):
             lr=next(value for name, value in extra.items() if name.startswith("lr/")),
             grad_norm=grad_norm,
             # TorchTitan's own count is of each rank since it started, wrong after a change of ranks.
-            tokens=self._tokens.at(step),
+            tokens=tokens_at(self.config.settings, step),
         )
         if self._writes:
             append(self._speed, {"step": step, "tokens_per_second": round(rate, 1)})
