@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torchtitan.components.loss import CrossEntropyLoss
-from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
+from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersContainer, default_adamw
 from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, ParallelismConfig, TrainingConfig
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
@@ -20,6 +20,7 @@ from smallwright_pretrain.data import TokenDataLoader
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
+from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -41,6 +42,19 @@ class NoTokenizer(BaseTokenizer):
 
     def get_vocab_size(self) -> int:
         raise NotImplementedError("training reads token files")
+
+
+class Schedule(LRSchedulersContainer):
+    """The rates of :mod:`smallwright_pretrain.schedule` in place of TorchTitan's."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(LRSchedulersContainer.Config):
+        settings: TorchTitanConfig
+
+        def build(self, *, optimizers: OptimizersContainer, training_steps: int) -> LRSchedulersContainer:
+            """Return the schedulers; the length is that of the settings, of which ``training_steps`` may be a part."""
+            # PyTorch asks with the number of steps that are done.
+            return LRSchedulersContainer(optimizers, lambda done: factor(self.settings, done + 1))
 
 
 def trainer_config(
@@ -83,12 +97,7 @@ def trainer_config(
             eps=settings.eps,
             weight_decay=settings.weight_decay,
         ),
-        lr_scheduler=LRSchedulersContainer.Config(
-            warmup_steps=settings.warmup_steps,
-            decay_ratio=settings.decay_ratio,
-            decay_type=settings.decay_type,
-            min_lr_factor=settings.min_lr_factor,
-        ),
+        lr_scheduler=Schedule.Config(settings=settings, warmup_steps=settings.warmup_steps),
         training=TrainingConfig(
             local_batch_size=settings.rows_per_forward,
             global_batch_size=settings.global_batch_size,
