@@ -17,7 +17,7 @@ import torch
 from torchtitan.components.dataloader import BaseDataLoader
 
 from smallwright_pretrain.feed import Located, joined
-from smallwright_pretrain.sources import Sources
+from smallwright_pretrain.sources import Sources, StageData
 from smallwright_pretrain.windows import IGNORED as IGNORED
 from smallwright_pretrain.windows import TokenWindows as TokenWindows
 from smallwright_pretrain.windows import Window
@@ -44,6 +44,12 @@ class StageRows:
     mixture: dict[str, Any] | None = None
     seq_len: int = 1
     sequences: int = 1
+
+    @classmethod
+    def of(cls, stage: StageData) -> "StageRows":
+        """Return what TorchTitan can write into its log."""
+        mixture = None if stage.mixture is None else dict(stage.mixture)
+        return cls(name=stage.name, mixture=mixture, seq_len=stage.seq_len, sequences=stage.sequences)
 
 
 class TokenDataLoader(BaseDataLoader):

@@ -11,6 +11,7 @@ import torch
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
+from smallwright_pretrain.data import SOURCES
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -39,6 +40,7 @@ class PackedTrainer(Trainer):
         self, input_dict: dict[str, torch.Tensor], labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Add the document mask that TorchTitan builds for its own attention backends only."""
+        input_dict = {name: value for name, value in input_dict.items() if name != SOURCES}
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]

@@ -13,7 +13,7 @@ from torchtitan.components.metrics import MetricsProcessor
 from torchtitan.components.validate import BaseValidator
 from torchtitan.distributed import utils as dist_utils
 
-from smallwright_pretrain.data import IGNORED, TokenFile, batch
+from smallwright_pretrain.data import IGNORED, TokenWindows, batch
 
 
 class ModelCaller(Protocol):
@@ -48,7 +48,7 @@ class FileValidator(BaseValidator):
         **_: Any,
     ) -> None:
         super().__init__(config)
-        self._file = TokenFile(Path(config.folder), "validation", seq_len)
+        self._file = TokenWindows(Path(config.folder), "validation", seq_len)
         self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
         self._parallel_dims, self._metrics = parallel_dims, metrics_processor
         self.trainer: ModelCaller | None = None
