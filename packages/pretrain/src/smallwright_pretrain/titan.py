@@ -3,6 +3,7 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from torchtitan.protocols.model_spec import ModelSpec
 
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.data import TokenDataLoader
+from smallwright_pretrain.data import StageRows, TokenDataLoader
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
+from smallwright_pretrain.segments import stages
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -62,7 +64,7 @@ def trainer_config(
     *,
     model: Any,
     name: str,
-    tokens: Path,
+    tokens: Mapping[str, Path],
     output: Path,
     seed: int,
     work: Path | None = None,
@@ -72,7 +74,7 @@ def trainer_config(
     Args:
         model: The architecture's ``Decoder.Config``.
         name: The architecture's name, for logs.
-        tokens: The tokens artifact.
+        tokens: The tokens artifacts by the label of their corpus.
         output: Where ``checkpoint/`` and ``metrics.jsonl`` go.
         work: Where the speeds go; None: beside the metrics.
     """
@@ -89,7 +91,12 @@ def trainer_config(
         ),
         dump_folder=str(output),
         tokenizer=NoTokenizer.Config(),
-        dataloader=TokenDataLoader.Config(folder=str(tokens), seed=seed, global_batch_size=settings.global_batch_size),
+        dataloader=TokenDataLoader.Config(
+            tokens={label: str(folder) for label, folder in tokens.items()},
+            stages=[StageRows.of(stage) for stage in stages(settings)],
+            seed=seed,
+            global_batch_size=settings.global_batch_size,
+        ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
             lr=settings.learning_rate,
@@ -130,10 +137,7 @@ def trainer_config(
         ),
         spikes=settings.spikes,
         validator=FileValidator.Config(
-            freq=settings.validation_interval,
-            sources={"corpus": str(tokens)},
-            weights={"corpus": 1.0},
-            sequences=settings.validation_sequences,
+            tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
         comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),
