@@ -1,11 +1,13 @@
 """The checkpoints that are kept for good as Hugging Face folders, each with the data that it had seen.
 
 Amber and MobiLlama were published so: one repository a model, one revision a checkpoint (arXiv 2312.06550, section 4).
-A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch up here.
+A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch at
+import.
 """
 
 import contextlib
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -95,7 +97,12 @@ def write(job: Job, checkpoint: Path) -> Path:
     architecture = with_theta(job.architecture, stage_at(settings, step))
     tokens = job.tokens()
     with replacing(place(job.output, step)) as folder:
-        write_model(dataclasses.replace(job, architecture=architecture), state, TokensMeta.load(next(iter(tokens.values()))), folder)
+        write_model(
+            dataclasses.replace(job, architecture=architecture),
+            state,
+            TokensMeta.load(next(iter(tokens.values()))),
+            folder,
+        )
         write_json(folder / DATA, data_so_far(job, step, loader))
     return place(job.output, step)
 
@@ -106,8 +113,6 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     Args:
         loader: State of the loader of batches in the checkpoint.
     """
-    import json
-
     assert job.stage is not None
     settings: TorchTitanConfig = job.stage.config
     sources = Sources(job.tokens(), stages(settings))

@@ -8,34 +8,39 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
+from core.interfaces import Architecture, Branch, Job, Tokenizer, TokensMeta, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove
+from core.writing import ENDING, commit, remove, write_json
 
+from smallwright_pretrain import branch, revisions
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.history import CHECKPOINTS, finished, remove_old, rewind, step_of
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
     SUMMARY_FILE,
+    TURN_FILE,
     DamagedCheckpoint,
     run_child,
     run_ranks,
 )
 from smallwright_pretrain.plan import plan
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records
+from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
+from smallwright_pretrain.segments import Segment, segments, stages, with_theta
+from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
-CHECKPOINTS = "checkpoint"
-"""Folder in the artifact, as TorchTitan names it."""
+DONE_FILE = "done.json"
+"""In the unfinished work, when the model has its name: what there is to say of the training."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -61,6 +66,22 @@ class TorchTitanPretrain(Trainer):
         other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
+    def trained(self, architecture: Architecture) -> Architecture:
+        """Return the architecture with the RoPE theta of the last stage."""
+        return with_theta(architecture, stages(self.config)[-1])
+
+    def branch(self) -> Branch | None:
+        """Return what ``branch_from`` names."""
+        if self.config.branch_from is None:
+            return None
+        found = branch.find(self.config.branch_from)
+        branch.check(self.config, found)
+        return found
+
+    def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
+        """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
+        return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
+
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
         """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
         compared, cannot serve here."""
@@ -83,36 +104,67 @@ class TorchTitanPretrain(Trainer):
         # The ranks work on no documents, and so need no executor.
         dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
-        notes = self._train(job, work, environment)
-        verification = self._verify(job.output, work / REFERENCE_FILE, environment)
-        summary = json.loads((work / SUMMARY_FILE).read_text())
-        summary["notes"] = notes
-        return self._summary(job, meta, summary, verification, time.monotonic() - started)
+        if self.config.rewind_to is not None:
+            remove(work / DONE_FILE)
+        if not (work / DONE_FILE).exists():
+            notes = self._train(job, work, environment)
+            verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+            summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
+            write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+        done = json.loads((work / DONE_FILE).read_text(encoding="utf-8"))
+        if not self.config.keep_last:  # from here on nothing is trained again
+            remove_old(job.output / CHECKPOINTS, self.config, latest=0)
+        return self._summary(job, meta, done["summary"], done["verification"], time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
-        """Run the ranks, from the newest whole checkpoint; return what there is to say of those that are not whole."""
+        """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
         notes: list[str] = []
-        while True:
-            _, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
+        if rewound := rewind(job.output, work, self.config.rewind_to):
+            notes.append(rewound)
+        begin = self._begin(job, notes)
+        row = segments(self.config)
+        turn = 0
+        while turn < len(row):
+            newest, damaged = checkpoints.keep_whole(finished(job.output / CHECKPOINTS), work)
             notes += damaged
             for note in damaged:
                 print(note, file=sys.stderr)
                 job.progress(0, self.config.steps, "steps", note)
+            if newest is None and begin is not None:
+                branch.take_records(begin, job.output)
+            done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
+            turn = _turn(row, done, read_records(job.output / METRICS), turn)
+            first = branch.checkpoint(begin) if newest is None and begin is not None else None
+            write_json(work / TURN_FILE, {"segment": turn, "begin": None if first is None else str(first.resolve())})
             try:
                 run_ranks(work / JOB_FILE, self.config.nproc, environment)
             except DamagedCheckpoint as error:
                 checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
                 print(notes[-1], file=sys.stderr)
+                turn = 0
                 continue
-            self._remove_old(job.output / CHECKPOINTS)
-            return notes
+            turn += 1
+        return [*notes, *self._keep(job, environment)]
 
-    def _remove_old(self, folder: Path) -> None:
-        """Remove what a run that was killed while it removed old checkpoints left of them; TorchTitan does so only
-        when it saves one."""
-        for path in _by_step(folder)[: -self.config.keep_latest] if self.config.keep_latest else ():
-            remove(path)
+    def _begin(self, job: Job, notes: list[str]) -> Branch | None:
+        """Return the checkpoint of another training that this one begins with."""
+        if "branch" in job.inputs:
+            return branch.find(str(self.config.branch_from), job.inputs["branch"])
+        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        if found is not None:
+            notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
+        return found
+
+    def _keep(self, job: Job, environment: dict[str, str]) -> list[str]:
+        """Leave the checkpoints that are to be kept, each with its revision; return what there is to say."""
+        if revisions.pending(job.output, self.config):  # of a run that was killed before it had written them
+            run_child(list(revisions.command(job.scratch("pretrain") / JOB_FILE)), environment)
+        remove_old(job.output / CHECKPOINTS, self.config, latest=self.config.keep_latest or None)
+        return [
+            f"{path.name} is not among the revisions: it could not be written, see the log."
+            for path in revisions.pending(job.output, self.config)
+        ]
 
     def _check(self, job: Job) -> TokensMeta:
         config = self.config
@@ -178,8 +230,7 @@ class TorchTitanPretrain(Trainer):
         assert architecture is not None
         records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
-        validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
-        validation_loss = validation[-1][1] if validation else None
+        held_out = validation(records)
         windows = (meta.train_tokens - 1) // config.seq_len
         return {
             "stored_parameters": architecture.parameters(),
@@ -188,7 +239,9 @@ class TorchTitanPretrain(Trainer):
             "epochs": config.steps * config.global_batch_size / windows,
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
-            "validation_curve": validation,
+            **held_out,
+            "spikes": read_records(job.output / SPIKES),
+            "skipped": [list(pair) for pair in config.skip],
             "throughput_curve": _thin(
                 [
                     [record["step"], record["tokens_per_second"]]
@@ -196,9 +249,8 @@ class TorchTitanPretrain(Trainer):
                     if record.get("tokens_per_second")
                 ]
             ),
-            "validation_loss": validation_loss,
             "unigram_loss": meta.unigram_loss,
-            "bits_per_byte": _bits_per_byte(validation_loss, meta),
+            "bits_per_byte": _bits_per_byte(held_out["validation_loss"], meta),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": config.tokens * architecture.flops_per_token(config.seq_len),
             "seconds": seconds,
@@ -225,15 +277,19 @@ def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
     ]
 
 
-def _by_step(folder: Path) -> list[Path]:
-    """Return the checkpoints, oldest first, whether or not they were written to their end."""
-    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
-    return sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
+def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
+    """Return which segment is next after ``done`` steps.
 
+    One that was ended between its last checkpoint and its last validation is gone through again, to measure.
 
-def _finished_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
-    return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
+    Args:
+        at_least: Number of a segment; those before it have nothing left to measure.
+    """
+    measured = any(record["step"] == done and "validation_loss" in record for record in records)
+    for number, segment in enumerate(row):
+        if done < segment.last or (done == segment.last and number >= at_least and not measured):
+            return number
+    return len(row) - 1
 
 
 def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:
