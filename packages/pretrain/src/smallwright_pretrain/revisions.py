@@ -82,7 +82,7 @@ class Background:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         while self._again.is_set():
             self._again.clear()
-            subprocess.run(self._command, env=environment, preexec_fn=die_with_parent, check=False)
+            subprocess.run(self._command, env=environment, check=False)  # it dies with this process by itself
 
 
 def write(job: Job, checkpoint: Path) -> Path:
