@@ -139,9 +139,14 @@ def trainer_config(
             path=str(output / METRICS),
             speed=str((work or output) / SPEED_FILE),
             steps=settings.steps,
+            settings=settings,
         ),
+        spikes=settings.spikes,
         validator=FileValidator.Config(
-            stages=segment.stages, folder=str(tokens), sequences=settings.validation_sequences
+            stages=segment.stages,
+            sources={"corpus": str(tokens)},
+            weights={"corpus": 1.0},
+            sequences=settings.validation_sequences,
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
         comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),
