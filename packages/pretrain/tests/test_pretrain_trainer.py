@@ -17,6 +17,7 @@ use_device("cpu")
 import torch  # noqa: E402
 import torchtitan.trainer  # noqa: E402
 from core.errors import UserError  # noqa: E402
+from core.interfaces import TokensMeta  # noqa: E402
 from smallwright_pretrain import metrics, titan, weights  # noqa: E402
 from smallwright_pretrain.attention import inner_attention  # noqa: E402
 from smallwright_pretrain.validator import FileValidator  # noqa: E402
@@ -60,7 +61,12 @@ def build(tmp_path, tokens, monkeypatch):
         torch.set_num_threads(1)
         model = Tiny(TinyConfig(num_hidden_layers=1)).titan_config(inner_attention=inner_attention("cpu"), seq_len=16)
         config = titan.trainer_config(
-            dataclasses.replace(SETTINGS, **settings), model=model, name="Tiny", tokens=tokens, output=tmp_path, seed=7
+            dataclasses.replace(SETTINGS, **settings),
+            model=model,
+            name="Tiny",
+            tokens={"corpus": tokens},
+            output=tmp_path,
+            seed=7,
         )
         trainer = dataclasses.replace(config, loss=loss or config.loss).build()
         weights.initialize(trainer.model_parts[0], model, seed=7)
@@ -99,35 +105,40 @@ def test_held_out_text_is_measured_by_the_loss_that_is_trained_on(build, tmp_pat
     assert found["chunked"]["validation_stderr"] == pytest.approx(found["whole"]["validation_stderr"], rel=1e-4)
 
 
-def test_a_bounded_number_of_sequences_of_each_source_is_measured(build, tokens):
+def validator_of(trainer, tokens, **settings):
+    config = FileValidator.Config(
+        tokens={name: str(folder) for name, folder in tokens.items()},
+        settings=dataclasses.replace(SETTINGS, **settings),
+    )
+    made = FileValidator(
+        config, dp_world_size=1, dp_rank=0, parallel_dims=trainer.parallel_dims, seq_len=16, local_batch_size=3,
+        metrics_processor=trainer.metrics_processor,
+    )  # fmt: skip
+    made.trainer = trainer
+    return made
+
+
+def test_a_bounded_number_of_sequences_of_each_corpus_is_measured(build, tokens):
     trainer = build()
-    context = {"dp_world_size": 1, "dp_rank": 0, "parallel_dims": trainer.parallel_dims, "seq_len": 16}
-    sources, weights_ = {"web": str(tokens), "code": str(tokens)}, {"web": 0.5, "code": 0.5}
     for bound, expected in {3: 3, None: trainer.validator._files["corpus"].windows}.items():
-        config = FileValidator.Config(sources=sources, weights=weights_, sequences=bound)
-        validator = FileValidator(config, metrics_processor=trainer.metrics_processor, local_batch_size=2, **context)
-        chosen = validator.windows()
+        chosen = validator_of(trainer, {"web": tokens, "code": tokens}, validation_sequences=bound).windows()
         assert [name for name, _ in chosen] == ["web"] * expected + ["code"] * expected
         assert len(set(chosen)) == 2 * expected
 
 
-def test_each_source_has_its_loss_and_the_whole_is_weighted(build, tokens, tmp_path):
+@pytest.mark.parametrize("mixture", [{"web": 0.9, "code": 0.1}, None])
+def test_each_corpus_has_its_loss_and_the_whole_is_weighted_as_in_training(build, tokens, tmp_path, mixture):
     trainer = build()
-    other = write_tokens(tmp_path, documents=30, vocab=32, seed=3)
-    config = FileValidator.Config(
-        sources={"web": str(tokens), "code": str(other)}, weights={"web": 0.9, "code": 0.1}, sequences=4
-    )
-    validator = FileValidator(
-        config, dp_world_size=1, dp_rank=0, parallel_dims=trainer.parallel_dims, seq_len=16, local_batch_size=3,
-        metrics_processor=trainer.metrics_processor,
-    )  # fmt: skip
-    validator.trainer = trainer
+    other = write_tokens(tmp_path / "other", documents=30, vocab=32, seed=3)
+    validator = validator_of(trainer, {"web": tokens, "code": other}, mixture=mixture)
     validator.validate(trainer.model_parts, 1)
     found = read_records(tmp_path / "metrics.jsonl")[-1]
     parts, errors = found["validation_loss_by_source"], found["validation_stderr_by_source"]
-    assert set(parts) == {"web", "code"}
-    assert found["validation_loss"] == pytest.approx(0.9 * parts["web"] + 0.1 * parts["code"])
-    assert found["validation_stderr"] == pytest.approx(math.hypot(0.9 * errors["web"], 0.1 * errors["code"]))
+    assert list(parts) == ["web", "code"]
+    web, code = mixture.values() if mixture else (TokensMeta.load(folder).train_tokens for folder in (tokens, other))
+    assert found["validation_loss"] == pytest.approx((web * parts["web"] + code * parts["code"]) / (web + code))
+    error = math.hypot(web * errors["web"], code * errors["code"]) / (web + code)
+    assert found["validation_stderr"] == pytest.approx(error)
 
 
 def test_a_run_trains_by_its_own_settings_and_not_those_of_the_checkpoint(build):

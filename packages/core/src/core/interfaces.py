@@ -113,6 +113,14 @@ class Job:
             if role == "corpus" or role.startswith("corpus-")
         }
 
+    def tokens(self) -> dict[str, Path]:
+        """Return the token files of the run by the label of their corpus, as :meth:`corpora` names them."""
+        return {
+            "corpus" if role == "tokens" else role.removeprefix("tokens-"): path
+            for role, path in self.inputs.items()
+            if role == "tokens" or role.startswith("tokens-")
+        }
+
     def scratch(self, name: str) -> Path:
         """Return a directory for unfinished work inside the artifact; it is removed when the stage finishes."""
         (path := self.output / "work" / name).mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from smallwright_pretrain import mixture as mixtures
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,18 @@ def by_source(
     errors = [shares[name] * found.stderr for name, found in sources.items() if found.stderr is not None]
     known = all(found.stderr is not None or shares[name] == 0 for name, found in sources.items())
     return Estimate(loss, math.hypot(*errors) if known else None), sources
+
+
+def weights(mixture: Mapping[str, Any] | None, tokens: Mapping[str, int]) -> dict[str, float]:
+    """Return the share of each corpus in a stage's training, all of its views together.
+
+    Args:
+        mixture: Of the stage; None: in proportion to the tokens.
+        tokens: To train on, by corpus.
+    """
+    if mixture is None:
+        return {name: float(count) for name, count in tokens.items()}
+    shares = dict.fromkeys(tokens, 0.0)
+    for part in mixtures.parts(mixture):
+        shares[part.corpus] = shares.get(part.corpus, 0.0) + float(part.share)
+    return shares

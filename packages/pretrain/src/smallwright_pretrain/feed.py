@@ -39,6 +39,8 @@ class FeedStage:
     seq_len: int
     sequences: int
     """Trained on in this stage."""
+    drawn_from: Sequence[str] | None = None
+    """The sources in proportion to their windows, where there are no shares; None: all."""
     name: str = ""
 
 
@@ -100,6 +102,10 @@ class Feed:
         """Return the number of positions before a stage, in the whole run."""
         return self._stages[stage].begin
 
+    def left(self, stage: int, position: int) -> int:
+        """Return the sequences that a stage still trains on from ``position`` on."""
+        return self._stages[stage].left(position)
+
     def kept(self, stage: int, position: int, count: int) -> np.ndarray:
         """Return the next ``count`` positions from ``position`` on that are not skipped."""
         return self._stages[stage].kept(position, count)
@@ -145,9 +151,11 @@ class _Stage:
 
     def _counts(self, sources: Sequence[SourceSize], stage: FeedStage) -> tuple[Sequence[int], float]:
         if stage.shares is None:
-            counts, rounding = self.sizes_K.tolist(), 0.0
+            names = [source.name for source in sources] if stage.drawn_from is None else stage.drawn_from
+            sizes = zip(sources, self.sizes_K.tolist(), strict=True)
+            counts, rounding = [size * (source.name in names) for source, size in sizes], 0.0
         else:
-            exact = [Fraction(str(stage.shares.get(source.name, 0))) for source in sources]
+            exact = [_exact(stage.shares.get(source.name, 0)) for source in sources]
             total = sum(exact, Fraction(0))
             counts, rounding = whole_counts([share / total for share in exact], LARGEST_PERIOD)
         if not any(counts):
@@ -173,6 +181,10 @@ class _Stage:
                 drawn_K = drawn_K - self.order.drawn(min(last, position)) + self.order.drawn(first)
         return drawn_K
 
+    def left(self, position: int) -> int:
+        inside = sum(max(0, last - max(first, position)) for first, last in self.skipped)
+        return max(0, self.end - position - inside)
+
     def kept(self, position: int, count: int) -> np.ndarray:
         pieces, wanted = [], count
         for first, last in [*self.skipped, (np.iinfo(np.int64).max,) * 2]:
@@ -184,6 +196,10 @@ class _Stage:
             if not wanted:
                 break
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+
+
+def _exact(share: Fraction | float) -> Fraction:
+    return share if isinstance(share, Fraction) else Fraction(str(share))
 
 
 def joined(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -15,7 +15,7 @@ VIEWS = ("all", "long")
 """Windows of a corpus: of all its text, or only those that lie inside one document."""
 TOLERANCE = Fraction(1, 1_000_000)
 """Shares that sum to 1 within this are scaled to sum to 1 exactly: 0.3333333 is taken for a third."""
-KEYS = ("share", "of", "view")
+KEYS = ("share", "of", "view", "wrap")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Part:
     """Of the sequences of the stage, from 0 to 1."""
     view: str = "all"
     """One of :data:`VIEWS`."""
+    wrap: bool = True
+    """False: no text of the corpus may be trained on twice."""
 
     @property
     def source(self) -> str:
@@ -42,7 +44,8 @@ def source_name(corpus: str, view: str) -> str:
 def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...]:
     """Return the corpora of a mixture, groups resolved: ``{web: {share: 0.6, of: {a: 0.5, b: 0.5}}, code: 0.4}``.
 
-    A share is a number or text such as ``1/3``. The shares of the mixture, and those within each group, sum to 1.
+    A share is a number or text such as ``1/3``. The shares of the mixture, and those within each group, sum to 1. The
+    keys ``view`` and ``wrap`` of a group are those of its corpora that do not say otherwise.
 
     Args:
         where: Place of the mixture in the configuration, for messages.
@@ -51,7 +54,7 @@ def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...
         core.errors.ConfigError: a share is no number or negative, shares do not sum to 1, a key is unknown, or a corpus
             is named twice.
     """
-    found = tuple(_parts(mixture, where, Fraction(1), "all"))
+    found = tuple(_parts(mixture, where, Fraction(1), {"view": "all", "wrap": True}))
     names = [part.corpus for part in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -59,7 +62,7 @@ def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...
     return found
 
 
-def _parts(entries: Mapping[str, Any], where: str, whole: Fraction, view: str) -> Iterator[Part]:
+def _parts(entries: Mapping[str, Any], where: str, whole: Fraction, above: Mapping[str, Any]) -> Iterator[Part]:
     if not isinstance(entries, Mapping) or not entries:
         raise ConfigError(
             f"{where}={entries}: must give a share to at least one corpus, such as {{web: 0.6, code: 0.4}}."
@@ -72,13 +75,15 @@ def _parts(entries: Mapping[str, Any], where: str, whole: Fraction, view: str) -
         raise ConfigError(f"{where}: the shares sum to {float(total):.7g} ({listed}), and must sum to 1.")
     for name, entry in read.items():
         share = whole * shares[name] / total
-        inner = entry.get("view", view)
-        if inner not in VIEWS:
-            raise ConfigError(f"{where}.{name}.view={inner}: must be one of {', '.join(VIEWS)}.")
+        own = {**above, **{key: entry[key] for key in above if key in entry}}
+        if own["view"] not in VIEWS:
+            raise ConfigError(f"{where}.{name}.view={own['view']}: must be one of {', '.join(VIEWS)}.")
+        if not isinstance(own["wrap"], bool):
+            raise ConfigError(f"{where}.{name}.wrap={own['wrap']}: must be true or false.")
         if "of" in entry:
-            yield from _parts(entry["of"], f"{where}.{name}.of", share, inner)
+            yield from _parts(entry["of"], f"{where}.{name}.of", share, own)
         else:
-            yield Part(corpus=name, share=share, view=inner)
+            yield Part(corpus=name, share=share, **own)
 
 
 def _entry(value: Any, where: str) -> Mapping[str, Any]:
@@ -107,21 +112,23 @@ def _share(value: Any, where: str) -> Fraction:
     return share
 
 
-def check_corpora(mixture: Mapping[str, Any], corpora: Sequence[str], where: str = "mixture") -> None:
-    """Refuse a mixture that names a corpus which the run does not have.
+def checked(mixture: Mapping[str, Any], corpora: Sequence[str], where: str = "mixture") -> tuple[Part, ...]:
+    """Return the corpora of a mixture, all of which the run has.
 
     Args:
         corpora: Labels of the corpora of the run.
 
     Raises:
-        core.errors.ConfigError: naming the corpora that the run has.
+        core.errors.ConfigError: see :func:`parts`; or naming the corpora that the run has.
     """
-    for part in parts(mixture, where):
+    found = parts(mixture, where)
+    for part in found:
         if part.corpus not in corpora:
             raise ConfigError(
-                f"{where}: no corpus of this run is called {part.corpus}. Corpora: {', '.join(corpora)}. A group of "
-                f"them is {{{part.corpus}: {{share: ..., of: {{...}}}}}}."
+                f"{where}: this run has no corpus {part.corpus}. It has {', '.join(corpora)}; a group of them is "
+                f"{{{part.corpus}: {{share: ..., of: {{...}}}}}}."
             )
+    return found
 
 
 def shares(mixture: Mapping[str, Any] | None, sizes: Mapping[str, int], where: str = "mixture") -> dict[str, float]:
@@ -132,13 +139,12 @@ def shares(mixture: Mapping[str, Any] | None, sizes: Mapping[str, int], where: s
         sizes: Tokens by corpus.
 
     Raises:
-        core.errors.ConfigError: see :func:`parts` and :func:`check_corpora`.
+        core.errors.ConfigError: see :func:`checked`.
     """
     if mixture is None:
         total = sum(sizes.values())
         return {name: size / total if total else 0.0 for name, size in sizes.items()}
-    check_corpora(mixture, list(sizes), where)
-    return {part.corpus: float(part.share) for part in parts(mixture, where)}
+    return {part.corpus: float(part.share) for part in checked(mixture, list(sizes), where)}
 
 
 def whole_counts(fractions: Sequence[Fraction], largest: int) -> tuple[list[int], float]:

@@ -94,7 +94,7 @@ def _run(job: Job, work: Path) -> None:
         settings,
         model=model_config,
         name=type(architecture).__name__,
-        tokens=tokens,
+        tokens={"corpus": tokens},
         output=job.output,
         work=work,
         seed=job.seed,

@@ -3,6 +3,7 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from torchtitan.protocols.model_spec import ModelSpec
 
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.data import TokenDataLoader
+from smallwright_pretrain.data import StageRows, TokenDataLoader
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
-from smallwright_pretrain.segments import Segment, segments
+from smallwright_pretrain.segments import Segment, segments, stages
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -64,7 +65,7 @@ def trainer_config(
     *,
     model: Any,
     name: str,
-    tokens: Path,
+    tokens: Mapping[str, Path],
     output: Path,
     seed: int,
     work: Path | None = None,
@@ -77,7 +78,7 @@ def trainer_config(
         settings: Of the segment, see :meth:`smallwright_pretrain.segments.Segment.settings`.
         model: The architecture's ``Decoder.Config``.
         name: The architecture's name, for logs.
-        tokens: The tokens artifact.
+        tokens: The tokens artifacts by the label of their corpus.
         output: Where ``checkpoint/`` and ``metrics.jsonl`` go.
         work: Where the speeds go; None: beside the metrics.
         segment: What these ranks train; None: the whole run, which then has one.
@@ -98,7 +99,12 @@ def trainer_config(
         ),
         dump_folder=str(output),
         tokenizer=NoTokenizer.Config(),
-        dataloader=TokenDataLoader.Config(folder=str(tokens), seed=seed, global_batch_size=settings.global_batch_size),
+        dataloader=TokenDataLoader.Config(
+            tokens={label: str(folder) for label, folder in tokens.items()},
+            stages=[StageRows.of(stage) for stage in stages(settings)],
+            seed=seed,
+            global_batch_size=settings.global_batch_size,
+        ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
             lr=settings.learning_rate,
@@ -143,10 +149,7 @@ def trainer_config(
         ),
         spikes=settings.spikes,
         validator=FileValidator.Config(
-            stages=segment.stages,
-            sources={"corpus": str(tokens)},
-            weights={"corpus": 1.0},
-            sequences=settings.validation_sequences,
+            tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
         comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),

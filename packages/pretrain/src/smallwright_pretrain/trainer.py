@@ -17,7 +17,7 @@ from torchtitan.tools.logging import logger
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
-from smallwright_pretrain.data import IGNORED
+from smallwright_pretrain.data import IGNORED, SOURCES
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -76,6 +76,7 @@ class PackedTrainer(Trainer):
         self, input_dict: dict[str, torch.Tensor], labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Add the document mask that TorchTitan builds for its own attention backends only."""
+        input_dict = {name: value for name, value in input_dict.items() if name != SOURCES}
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]

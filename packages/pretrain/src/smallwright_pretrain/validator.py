@@ -1,4 +1,4 @@
-"""The loss on held-out text, as a whole and of each source.
+"""The loss on held-out text, as a whole and of each corpus.
 
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
@@ -13,9 +13,10 @@ from torchtitan.components.metrics import MetricsProcessor
 from torchtitan.components.validate import BaseValidator
 from torchtitan.distributed import utils as dist_utils
 
-from smallwright_pretrain.data import IGNORED, TokenFile, batch
-from smallwright_pretrain.estimate import by_source
-from smallwright_pretrain.segments import Stage, validates
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.data import IGNORED, TokenWindows, batch
+from smallwright_pretrain.estimate import by_source, weights
+from smallwright_pretrain.segments import stage_at, stages, validates
 
 
 class LossOfSequences(Protocol):
@@ -34,14 +35,10 @@ class FileValidator(BaseValidator):
     @dataclass(kw_only=True, slots=True)
     class Config(BaseValidator.Config):
         enable: bool = True
-        stages: tuple[Stage, ...] = ()
-        """Those that these ranks train."""
-        sources: dict[str, str] = field(default_factory=dict)
-        """Tokens artifact of each source."""
-        weights: dict[str, float] = field(default_factory=dict)
-        """Share of each source in the loss as a whole."""
-        sequences: int | None = None
-        """Sequences of each source at most, spread evenly; None: all."""
+        tokens: dict[str, str] = field(default_factory=dict)
+        """Tokens artifacts by the label of their corpus."""
+        settings: TorchTitanConfig = field(default_factory=TorchTitanConfig)
+        """Of the whole run."""
 
     def __init__(
         self,
@@ -56,7 +53,8 @@ class FileValidator(BaseValidator):
         **_: Any,
     ) -> None:
         super().__init__(config)
-        self._files = {name: TokenFile(Path(path), "validation", seq_len) for name, path in config.sources.items()}
+        self._files = {name: TokenWindows(Path(path), "validation", seq_len) for name, path in config.tokens.items()}
+        self._sizes = {name: file.shards.meta.train_tokens for name, file in self._files.items()}
         self._seq_len = seq_len
         self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
         self._parallel_dims, self._metrics = parallel_dims, metrics_processor
@@ -64,13 +62,13 @@ class FileValidator(BaseValidator):
 
     def should_validate(self, step: int) -> bool:
         """Tell whether ``step`` is a multiple of its stage's interval, or the end of a stage."""
-        return validates(self.config.stages, step) and any(file.windows for file in self._files.values())
+        return bool(self.windows()) and validates(stages(self.config.settings), step)
 
     def windows(self) -> list[tuple[str, int]]:
-        """Return what to measure, source and window: all of each source, or a number of them spread evenly."""
+        """Return what to measure, corpus and window: all of each corpus, or a number of them spread evenly."""
         chosen = []
         for name, file in self._files.items():
-            wanted = min(file.windows, self.config.sequences or file.windows)
+            wanted = min(file.windows, self.config.settings.validation_sequences or file.windows)
             chosen += [(name, int(place)) for place in np.linspace(0, file.windows - 1, wanted)]
         return chosen
 
@@ -98,8 +96,9 @@ class FileValidator(BaseValidator):
             measured_N2 = dist_utils.dist_sum_tensor(measured_N2.to(self.trainer.device), mesh).cpu()
         for model in model_parts:
             model.train()
+        shares = weights(stage_at(self.config.settings, step).mixture, self._sizes)
         whole, sources = by_source(
-            measured_N2[:, 0].numpy(), measured_N2[:, 1].numpy(), [name for name, _ in chosen], self.config.weights
+            measured_N2[:, 0].numpy(), measured_N2[:, 1].numpy(), [name for name, _ in chosen], shares
         )
         extra: dict[str, Any] = {"validation_stderr": whole.stderr}
         if len(self._files) > 1:
