@@ -119,6 +119,7 @@ def _run(job: Job, work: Path) -> None:
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc
     torch.distributed.all_gather_object(peaks, peak)
+    skipped = [list(pair) for pair in trainer.dataloader.feed.skipped]
     state = full_state_dict(trainer.model_parts[0])
     trainer.close()
     torch.distributed.destroy_process_group()
@@ -126,7 +127,7 @@ def _run(job: Job, work: Path) -> None:
     if rank != 0:
         return
     export(job, state, meta, work / REFERENCE_FILE)
-    summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
+    summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__, "skipped": skipped}
     if device == "cuda":
         summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
+from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import (
     JOB_FILE,
@@ -31,6 +32,7 @@ from smallwright_pretrain.launch import (
 )
 from smallwright_pretrain.plan import plan
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records
+from smallwright_pretrain.segments import stages
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
@@ -51,6 +53,10 @@ class TorchTitanPretrain(Trainer):
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
         return plan(self.config, architecture)
+
+    def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
+        """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
+        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs)
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -115,17 +121,11 @@ class TorchTitanPretrain(Trainer):
             remove(path)
 
     def _check(self, job: Job) -> TokensMeta:
-        config = self.config
         if "tokens" not in job.inputs:
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        meta = TokensMeta.load(job.inputs["tokens"])
-        if meta.train_tokens < config.seq_len + 1:
-            raise UserError(
-                f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
-                f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
-            )
+        self.reads(_tokens(job))
         self._check_ranks()
-        return meta
+        return TokensMeta.load(job.inputs["tokens"])
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
@@ -180,12 +180,15 @@ class TorchTitanPretrain(Trainer):
         steps = [record for record in records if "loss" in record]
         validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
         validation_loss = validation[-1][1] if validation else None
-        windows = (meta.train_tokens - 1) // config.seq_len
+        skipped = ranks.pop("skipped")
+        read = planned(_tokens(job), stages(config), skipped=skipped)
+        size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
             "stored_parameters": architecture.parameters(),
             "executed_parameters": architecture.executed_parameters(),
             "tokens": config.tokens,
-            "epochs": config.steps * config.global_batch_size / windows,
+            "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
+            "mixture": {**read, "skipped": skipped},
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             "validation_curve": validation,
@@ -205,7 +208,11 @@ class TorchTitanPretrain(Trainer):
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
-            "notes": [*ranks["notes"], *rising([record["loss"] for record in steps], config.learning_rate)],
+            "notes": [
+                *ranks["notes"],
+                *read["notes"],
+                *rising([record["loss"] for record in steps], config.learning_rate),
+            ],
         }
 
 
@@ -223,6 +230,10 @@ def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
         f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
         f"pretrain.learning_rate (now {learning_rate:g})."
     ]
+
+
+def _tokens(job: Job) -> dict[str, Path]:
+    return {"corpus": job.inputs["tokens"]}
 
 
 def _by_step(folder: Path) -> list[Path]:
