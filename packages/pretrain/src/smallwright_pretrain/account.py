@@ -104,4 +104,4 @@ def _repeated(read: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _often(total: Mapping[str, Any]) -> str:
-    return f"{total['epochs']:.3g} times ({total['tokens']:,} tokens out of {total['size']:,})"
+    return f"{total['epochs']:.2f} times ({total['tokens']:,} tokens out of {total['size']:,})"
