@@ -7,6 +7,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.errors import ConfigError
+from core.interfaces import Architecture
+
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.stage_config import last_steps, steps_of
 
@@ -149,6 +152,22 @@ def validates(row: Sequence[Stage], step: int) -> bool:
         stage.first <= step <= stage.last and (step == stage.last or step % stage.validation_interval == 0)
         for stage in row
     )
+
+
+def with_theta(architecture: Architecture, stage: Stage) -> Architecture:
+    """Return the architecture with the base of the rotary position embedding that a stage has.
+
+    Raises:
+        core.errors.ConfigError: the architecture has no setting of that name.
+    """
+    if stage.rope_theta is None:
+        return architecture
+    if not hasattr(architecture.config, "rope_theta"):
+        raise ConfigError(
+            f"pretrain.stages.{stage.name}.rope_theta={stage.rope_theta:g}: this architecture has no setting "
+            "arch.rope_theta. Leave it out."
+        )
+    return type(architecture)(dataclasses.replace(architecture.config, rope_theta=stage.rope_theta))
 
 
 def notes(config: TorchTitanConfig) -> list[str]:

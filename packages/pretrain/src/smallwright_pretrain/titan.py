@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torchtitan.components.checkpointer.base import OPTIMIZER
 from torchtitan.components.loss import CrossEntropyLoss
 from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersContainer, default_adamw
 from torchtitan.components.tokenizer import BaseTokenizer
@@ -22,7 +23,7 @@ from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
-from smallwright_pretrain.segments import stages
+from smallwright_pretrain.segments import Segment, segments, stages
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -68,16 +69,23 @@ def trainer_config(
     output: Path,
     seed: int,
     work: Path | None = None,
+    segment: Segment | None = None,
+    begin: Path | None = None,
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
     Args:
+        settings: Of the segment, see :meth:`smallwright_pretrain.segments.Segment.settings`.
         model: The architecture's ``Decoder.Config``.
         name: The architecture's name, for logs.
         tokens: The tokens artifacts by the label of their corpus.
         output: Where ``checkpoint/`` and ``metrics.jsonl`` go.
         work: Where the speeds go; None: beside the metrics.
+        segment: What these ranks train; None: the whole run, which then has one.
+        begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
     """
+    if segment is None:
+        (segment,) = segments(settings)
     recompute = {"none": None, "selective": SelectiveAC.Config(), "full": FullAC.Config()}
     return PackedTrainer.Config(
         model_spec=ModelSpec(
@@ -109,7 +117,7 @@ def trainer_config(
             local_batch_size=settings.rows_per_forward,
             global_batch_size=settings.global_batch_size,
             seq_len=settings.seq_len,
-            steps=settings.steps,
+            steps=segment.last,
             max_norm=settings.max_norm,
             mixed_precision_param=settings.precision,
             disable_cuda_graphs=True,
@@ -124,6 +132,10 @@ def trainer_config(
             keep_latest_k=settings.keep_latest,
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
+            initial_load_path=None if begin is None else str(begin.resolve()),
+            initial_load_model_only=False,
+            # Also of what a killed run left: set only where there is nothing of this training yet.
+            exclude_from_loading=[OPTIMIZER] if begin is not None and not settings.branch_optimizer else [],
         ),
         activation_checkpoint=recompute[settings.activation_checkpoint],
         compile=CompileConfig(enable=settings.compile),
@@ -135,7 +147,7 @@ def trainer_config(
             steps=settings.steps,
         ),
         validator=FileValidator.Config(
-            freq=settings.validation_interval,
+            stages=segment.stages,
             folder=str(next(iter(tokens.values()), output)),
             sequences=settings.validation_sequences,
         ),

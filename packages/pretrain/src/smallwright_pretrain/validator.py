@@ -14,6 +14,7 @@ from torchtitan.components.validate import BaseValidator
 from torchtitan.distributed import utils as dist_utils
 
 from smallwright_pretrain.data import IGNORED, TokenWindows, batch
+from smallwright_pretrain.segments import Stage, validates
 
 
 class ModelCaller(Protocol):
@@ -32,6 +33,8 @@ class FileValidator(BaseValidator):
     @dataclass(kw_only=True, slots=True)
     class Config(BaseValidator.Config):
         enable: bool = True
+        stages: tuple[Stage, ...] = ()
+        """Those that these ranks train."""
         folder: str = ""
         sequences: int | None = None
 
@@ -54,8 +57,8 @@ class FileValidator(BaseValidator):
         self.trainer: ModelCaller | None = None
 
     def should_validate(self, step: int) -> bool:
-        """Tell whether ``step`` is a multiple of the interval."""
-        return self._file.windows > 0 and step % self.config.freq == 0
+        """Tell whether ``step`` is a multiple of its stage's interval, or the end of a stage."""
+        return self._file.windows > 0 and validates(self.config.stages, step)
 
     def windows(self) -> list[int]:
         """Return the windows to measure: all, or a number of them spread evenly."""
