@@ -27,7 +27,7 @@ FORMAT = 1
 """Of the index; an index of a later one is refused."""
 SPLITS = ("train", "validation")
 TOKENS_A_FILE = 1 << 30
-"""At most: places in a file fit 32 bits."""
+"""At most, unless one document is longer: places in a file fit 32 bits."""
 ITEM_BYTES = {"uint16": 2, "uint32": 4}
 NPY_HEADER = 128
 """Bytes before the numbers of a one-dimensional array in NumPy's file format, up to 20 digits of length."""
@@ -101,7 +101,7 @@ class TokenIndex:
         return self.dtype in ITEM_BYTES and all(
             file.split in SPLITS
             and Path(file.name).name == file.name
-            and 0 <= file.tokens <= TOKENS_A_FILE
+            and 0 <= file.tokens < 1 << 32
             and 0 <= file.documents <= file.tokens
             for file in self.files
         )

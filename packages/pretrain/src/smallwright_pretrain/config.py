@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.errors import ConfigError
 from core.typed import setting
 
+from smallwright_pretrain.retention import Retention
+from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
 if TYPE_CHECKING:
@@ -70,8 +72,10 @@ class TorchTitanConfig:
     """Precision of matrix products and activations; weights, reductions and optimizer states are always float32."""
     export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights in ``hf/``."""
-    validation_sequences: int | None = setting(None, ge=1)
-    """Sequences of the validation file to measure the loss on; None: all."""
+    validation_sequences: int | None = setting(256, ge=1)
+    """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
+    spikes: SpikeConfig = NO_RULE
+    """When the loss or the gradient norm is out of line, and what is done then."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
@@ -87,7 +91,17 @@ class TorchTitanConfig:
     checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, ge=0, identity=False)
-    """Checkpoints kept, at least 2; 0 keeps all."""
+    """Checkpoints kept to resume from, at least 2; 0 keeps all."""
+    keep_every: int | None = setting(None, ge=1, identity=False)
+    """Also save and keep for good the checkpoint of every so many steps; to branch from, and as a revision."""
+    keep_every_tokens: int | None = setting(None, ge=1, identity=False)
+    """The same by tokens trained on: of the first step that reaches a multiple."""
+    keep_steps: tuple[int, ...] = setting((), ge=1, identity=False)
+    """Steps whose checkpoints are saved and kept for good."""
+    keep_last: bool = setting(True, identity=False)
+    """Leave the last checkpoints of the training in the finished artifact; False: only those kept for good."""
+    revisions: bool = setting(True, identity=False)
+    """Write each checkpoint that is kept for good as a Hugging Face folder too, ``revisions/step-<number>``."""
     log_interval: int = setting(1, ge=1, identity=False)
     """Steps between lines of ``metrics.jsonl``, and between checks that the loss is finite."""
     validation_interval: int = setting(130, ge=1, identity=False)
@@ -167,6 +181,11 @@ class TorchTitanConfig:
         ends = last_steps(self.stages, self.steps)
         steps = [end - start for start, end in zip([0, *ends], ends, strict=False)]
         return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
+
+    @property
+    def retention(self) -> Retention:
+        """Which checkpoints are kept for good."""
+        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps)
 
 
 def _check_batch(place: str, batch: int, micro: int | None, ranks: int) -> None:

@@ -145,11 +145,11 @@ def trainer_config(
             path=str(output / METRICS),
             speed=str((work or output) / SPEED_FILE),
             steps=settings.steps,
+            settings=settings,
         ),
+        spikes=settings.spikes,
         validator=FileValidator.Config(
-            stages=segment.stages,
-            folder=str(next(iter(tokens.values()), output)),
-            sequences=settings.validation_sequences,
+            tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
         comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),
