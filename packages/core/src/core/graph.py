@@ -192,6 +192,7 @@ class _Builder(CorpusStages):
         built = architecture.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)
+        trainer.reads(stage.finished("tokens", Path(self.run.store)))
         trained = trainer.trained(built)
         return entries.Model(
             spec=stage, planned=trained, choice=dataclasses.replace(architecture, config=trained.config)

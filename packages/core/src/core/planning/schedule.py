@@ -1,4 +1,4 @@
-"""What a plan says of the stages of a training: their steps, tokens and batches, and the learning rate at their ends."""
+"""What a plan says of the stages of a training: steps, tokens, batches, and the learning rate at both ends."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +10,9 @@ def render(estimate: Mapping[str, Any]) -> list[str]:
     """Return the lines for a terminal.
 
     Args:
-        estimate: What :meth:`core.interfaces.Trainer.plan` returned. Of ``schedule``, a text, ``notes``, and
-            ``stages``, each with ``name``, ``first_step``, ``last_step``, ``tokens``, ``seq_len``, ``sequences`` (a step),
-            ``rope_theta``, ``mixture``, ``first_rate`` and ``last_rate``, it can say nothing.
+        estimate: What :meth:`core.interfaces.Trainer.plan` returned, of which it needs none: ``schedule``, a text;
+            ``notes``, lines; ``stages``, each with ``name``, ``first_step``, ``last_step``, ``tokens``, ``seq_len``,
+            ``sequences`` (of a step), ``rope_theta``, ``mixture``, ``first_rate`` and ``last_rate``.
     """
     lines = [f"  schedule           {estimate['schedule']}"] if estimate.get("schedule") else []
     stages = estimate.get("stages") or ()
@@ -38,13 +38,11 @@ def _row(stage: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
+    lines = []
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join(["", first.ljust(widths[0]), *cells]))
+    return lines
 
 
 def _mixture(mixture: Mapping[str, Any]) -> str:
