@@ -37,7 +37,7 @@ class TorchTitanConfig:
     mixture: Mapping[str, Any] | None = None
     """Share of the tokens that each corpus gives, as ``{web: 0.9, code: 0.1}``; a group is
     ``{web: {share: 0.9, of: {fineweb_edu: 0.6, dclm: 0.4}}, code: 0.1}``. None: in proportion to their tokens."""
-    max_epochs: float | None = setting(None, gt=0)
+    max_epochs: float | None = setting(None, gt=0, identity=False)
     """Refuse a run that would read a corpus more often than this."""
     stages: Mapping[str, StageConfig] | None = setting(None, min_length=1)
     """Parts of the training in their order, by a name of yours, each with its ``tokens`` and what changes with it. The

@@ -126,6 +126,7 @@ def _run(job: Job, work: Path) -> None:
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc
     torch.distributed.all_gather_object(peaks, peak)
+    skipped = [list(pair) for pair in trainer.dataloader.feed.skipped]
     last = segment.last == settings.steps
     state = full_state_dict(trainer.model_parts[0]) if last else {}
     trainer.close()
@@ -136,7 +137,7 @@ def _run(job: Job, work: Path) -> None:
     if last:
         export(job, state, meta, work / REFERENCE_FILE)
     peak = max(*peaks, _peak_of_earlier_segments(work))
-    summary = {"peak_memory_bytes": peak, "device": device, "torch": torch.__version__}
+    summary = {"peak_memory_bytes": peak, "device": device, "torch": torch.__version__, "skipped": skipped}
     if device == "cuda":
         summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}

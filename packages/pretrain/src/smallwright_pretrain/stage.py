@@ -21,6 +21,7 @@ from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
 from smallwright_pretrain import branch, revisions
+from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.history import CHECKPOINTS, finished, remove_old, rewind, step_of
 from smallwright_pretrain.launch import (
@@ -56,6 +57,10 @@ class TorchTitanPretrain(Trainer):
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
         return plan(self.config, architecture)
+
+    def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
+        """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
+        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs)
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -167,17 +172,11 @@ class TorchTitanPretrain(Trainer):
         ]
 
     def _check(self, job: Job) -> TokensMeta:
-        config = self.config
         if "tokens" not in job.inputs:
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        meta = TokensMeta.load(job.inputs["tokens"])
-        if meta.train_tokens < config.seq_len + 1:
-            raise UserError(
-                f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
-                f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
-            )
+        self.reads(_tokens(job))
         self._check_ranks()
-        return meta
+        return TokensMeta.load(job.inputs["tokens"])
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
@@ -231,12 +230,15 @@ class TorchTitanPretrain(Trainer):
         records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
         held_out = validation(records)
-        windows = (meta.train_tokens - 1) // config.seq_len
+        skipped = ranks.pop("skipped")
+        read = planned(_tokens(job), stages(config), skipped=skipped)
+        size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
             "stored_parameters": architecture.parameters(),
             "executed_parameters": architecture.executed_parameters(),
             "tokens": config.tokens,
-            "epochs": config.steps * config.global_batch_size / windows,
+            "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
+            "mixture": {**read, "skipped": skipped},
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             **held_out,
@@ -257,7 +259,11 @@ class TorchTitanPretrain(Trainer):
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
-            "notes": [*ranks["notes"], *rising([record["loss"] for record in steps], config.learning_rate)],
+            "notes": [
+                *ranks["notes"],
+                *read["notes"],
+                *rising([record["loss"] for record in steps], config.learning_rate),
+            ],
         }
 
 
@@ -275,6 +281,10 @@ def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
         f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
         f"pretrain.learning_rate (now {learning_rate:g})."
     ]
+
+
+def _tokens(job: Job) -> dict[str, Path]:
+    return {"corpus": job.inputs["tokens"]}
 
 
 def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
