@@ -36,6 +36,7 @@ from smallwright_pretrain.launch import (
 from smallwright_pretrain.plan import plan
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
 from smallwright_pretrain.segments import Segment, segments, stages, with_theta
+from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.verify import TOLERANCE, compare
 
@@ -60,7 +61,8 @@ class TorchTitanPretrain(Trainer):
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
-        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs)
+        skipped = [(first, last) for first, last in skipped_sequences(self.config)]
+        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs, skipped=skipped)
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
