@@ -51,7 +51,7 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
     if tokenizer is not None:
         _copy_tokenizer(tokenizer, folder)
     del model
-    prompts = fixed_prompts(job.inputs["tokens"], meta, longest=min(64, settings.seq_len))
+    prompts = fixed_prompts([*job.tokens().values()], longest=min(64, settings.seq_len))
     reference = {
         "prompts": prompts,
         "vllm_architecture": architecture.vllm_architecture(),
