@@ -181,6 +181,7 @@ class _Builder(CorpusStages):
         trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)
+        trainer.reads(stage.finished("tokens", Path(self.run.store)))
         return entries.Model(spec=stage, planned=built, choice=architecture)
 
     def _initialize(

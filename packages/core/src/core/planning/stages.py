@@ -7,7 +7,7 @@ from typing import Any
 from core import store
 from core.errors import ArtifactError
 from core.graph import StageSpec
-from core.planning import data, model, reasons
+from core.planning import data, mixture, model, reasons
 from core.planning.model import Hardware
 from core.registry import Registry
 
@@ -30,6 +30,7 @@ def plan(
     training = next((spec for spec in stages if spec.name == "pretrain"), None)
     if training is not None and training.architecture is not None:
         result |= model.describe(training, hardware or Hardware())
+        result["mixture"] = training.build().reads(training.finished("tokens", root))
     return result
 
 
@@ -63,7 +64,7 @@ def render(result: dict[str, Any]) -> str:
     for row in result["data"]:
         lines += ["", *data.render(row)]
     if "stored_parameters" in result:
-        lines += ["", *model.render(result)]
+        lines += ["", *model.render(result), *mixture.render(result["mixture"])]
         if result["hardware"]:
             lines += ["", *model.render_hardware(result["hardware"], result["mfu"])]
     return "\n".join(lines)
