@@ -3,6 +3,7 @@
 Letters of tensor names: docs/architectures.md.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
