@@ -66,7 +66,7 @@ def _run(job: Job, work: Path) -> None:
     assert job.stage is not None
     assert job.architecture is not None
     settings: TorchTitanConfig = job.stage.config
-    architecture, tokens = job.architecture, job.inputs["tokens"]
+    architecture, tokens = job.architecture, job.tokens()
     device = use_device(settings.device)
 
     with importing():
@@ -83,7 +83,7 @@ def _run(job: Job, work: Path) -> None:
             f"pretrain.nproc={settings.nproc}: this machine has {torch.cuda.device_count()} GPUs. Use at most as many."
         )
     init_logger()
-    meta = TokensMeta.load(tokens)
+    meta = TokensMeta.load(next(iter(tokens.values())))  # all are of one tokenizer
     rows = architecture.hf_config().vocab_size
     if meta.vocab_size > rows:
         raise UserError(
@@ -94,7 +94,7 @@ def _run(job: Job, work: Path) -> None:
         settings,
         model=model_config,
         name=type(architecture).__name__,
-        tokens={"corpus": tokens},
+        tokens=tokens,
         output=job.output,
         work=work,
         seed=job.seed,

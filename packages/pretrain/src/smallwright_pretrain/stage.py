@@ -4,7 +4,6 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Any
 from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Branch, Job, Tokenizer, TokensMeta, Trainer
+from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
@@ -24,6 +23,7 @@ from smallwright_pretrain import branch
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.held_out import HeldOut
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
@@ -101,7 +101,7 @@ class TorchTitanPretrain(Trainer):
         """
         started = time.monotonic()
         assert job.architecture is not None
-        meta = self._check(job)
+        self._check(job)
         work = job.scratch("pretrain")
         # The ranks work on no documents, and so need no executor.
         dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
@@ -110,7 +110,7 @@ class TorchTitanPretrain(Trainer):
         verification = self._verify(job.output, work / REFERENCE_FILE, environment)
         summary = json.loads((work / SUMMARY_FILE).read_text())
         summary["notes"] = notes
-        return self._summary(job, meta, summary, verification, time.monotonic() - started)
+        return self._summary(job, summary, verification, time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
@@ -157,12 +157,11 @@ class TorchTitanPretrain(Trainer):
         for path in _by_step(folder)[: -self.config.keep_latest] if self.config.keep_latest else ():
             remove(path)
 
-    def _check(self, job: Job) -> TokensMeta:
-        if "tokens" not in job.inputs:
+    def _check(self, job: Job) -> None:
+        if not job.tokens():
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        self.reads(_tokens(job))
+        self.reads(job.tokens())
         self._check_ranks()
-        return TokensMeta.load(job.inputs["tokens"])
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
@@ -208,9 +207,7 @@ class TorchTitanPretrain(Trainer):
         remove(output / "hf.rejected")
         (output / f"hf{ENDING}").rename(output / "hf.rejected")
 
-    def _summary(
-        self, job: Job, meta: TokensMeta, ranks: dict[str, Any], verification: dict[str, Any], seconds: float
-    ) -> dict[str, Any]:
+    def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
         records = read_records(job.output / METRICS)
@@ -218,7 +215,8 @@ class TorchTitanPretrain(Trainer):
         validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
         validation_loss = validation[-1][1] if validation else None
         skipped = ranks.pop("skipped")
-        read = planned(_tokens(job), stages(config), skipped=skipped)
+        read = planned(job.tokens(), stages(config), skipped=skipped)
+        held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
         size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
             "stored_parameters": architecture.parameters(),
@@ -237,8 +235,8 @@ class TorchTitanPretrain(Trainer):
                 ]
             ),
             "validation_loss": validation_loss,
-            "unigram_loss": meta.unigram_loss,
-            "bits_per_byte": _bits_per_byte(validation_loss, meta),
+            "unigram_loss": held_out.unigram_loss,
+            "bits_per_byte": held_out.bits_per_byte(validation_loss),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": config.tokens * architecture.flops_per_token(config.seq_len),
             "seconds": seconds,
@@ -269,10 +267,6 @@ def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
     ]
 
 
-def _tokens(job: Job) -> dict[str, Path]:
-    return {"corpus": job.inputs["tokens"]}
-
-
 def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
     """Return which segment is next after ``done`` steps.
 
@@ -301,12 +295,6 @@ def _by_step(folder: Path) -> list[Path]:
 def _finished_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
     return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
-
-
-def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:
-    if loss is None or meta.validation_bytes == 0:
-        return None
-    return loss / math.log(2) * meta.validation_tokens / meta.validation_bytes
 
 
 def _thin(curve: list[list[float]]) -> list[list[float]]:
