@@ -57,7 +57,8 @@ class TorchTitanPretrain(Trainer):
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
-        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs)
+        config = self.config
+        return planned(tokens, stages(config), max_epochs=config.max_epochs, sizes=config.corpus_tokens)
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -238,7 +239,7 @@ class TorchTitanPretrain(Trainer):
             "unigram_loss": held_out.unigram_loss,
             "bits_per_byte": held_out.bits_per_byte(validation_loss),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
-            "flops": config.tokens * architecture.flops_per_token(config.seq_len),
+            "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config)),
             "seconds": seconds,
             "world_size": config.nproc,
             "verification": verification,
