@@ -129,8 +129,7 @@ class TorchTitanPretrain(Trainer):
                 branch.take_records(begin, job.output)
             done = _step(newest) if newest is not None else begin.step if begin is not None else 0
             turn = _turn(row, done, read_records(job.output / METRICS), turn)
-            first = branch.checkpoint(begin) if newest is None and begin is not None else None
-            write_json(work / TURN_FILE, {"segment": turn, "begin": None if first is None else str(first.resolve())})
+            write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
                 run_ranks(work / JOB_FILE, self.config.nproc, environment)
             except DamagedCheckpoint as error:
@@ -142,6 +141,13 @@ class TorchTitanPretrain(Trainer):
             turn += 1
         self._remove_old(job.output / CHECKPOINTS)
         return notes
+
+    def _first(self, begin: Branch | None) -> dict[str, Any] | None:
+        """Return what the ranks must know of the checkpoint of another training that they begin with."""
+        if begin is None:
+            return None
+        checkpoint = branch.checkpoint(begin).resolve()
+        return {"checkpoint": str(checkpoint), "place": branch.place(self.config, begin)}
 
     def _begin(self, job: Job, notes: list[str]) -> Branch | None:
         """Return the checkpoint of another training that this one begins with."""
