@@ -17,15 +17,15 @@ def render(read: Mapping[str, Any] | None) -> list[str]:
     for stage in mixed:
         lines.append(f"mixture              {stage['name']}: {stage['tokens']:,} tokens")
         lines += [f"  {name:19}{_source(row)}" for name, row in stage["sources"].items()]
-    if read["unknown"]:
-        of = f" of {', '.join(read['unknown'])}" if read["unknown"] != ["corpus"] else ""
-        lines.append(f"epochs               unknown until the tokens{of} are made")
-    elif read["corpora"]:
+    if read["corpora"]:
         lines.append("epochs               how often each corpus is read")
         lines += [
             f"  {label:19}{row['epochs']:.3f}: {row['tokens']:,} tokens out of {row['size']:,}"
             for label, row in read["corpora"].items()
         ]
+    if read["unknown"]:
+        of = f" of {', '.join(read['unknown'])}" if read["unknown"] != ["corpus"] else ""
+        lines.append(f"epochs               unknown until the tokens{of} are made")
     return [*lines, *(f"  note: {note}" for note in read["notes"])]
 
 
