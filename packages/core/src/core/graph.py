@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, entries, names, typed
+from core import advice, branching, entries, names, typed
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
-from core.interfaces import Initializer, Tokenizer, is_tokens
+from core.fingerprint import identity as content_identity
+from core.interfaces import Initializer, Tokenizer, Trainer, is_tokens
 from core.kinds import GROUPS
 from core.registry import Registry
 from core.run_config import RunConfig
@@ -177,13 +178,26 @@ class _Builder(CorpusStages):
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "pretrain")
-        stage = self._new(name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture)
+        trainer: Trainer = entry.build(config)
+        content = content_identity(config, self.registry, "pretrain")
+        try:
+            branch = trainer.branch()
+        except UserError as error:
+            raise type(error)(f"pretrain.{error}") from error
+        if branch is not None:
+            inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
+            content = {**content, "branch_step": branch.step}
+        stage = self._new(
+            name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture, content=content
+        )
         built = architecture.build()
-        trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)
         trainer.reads(stage.finished("tokens", Path(self.run.store)))
-        return entries.Model(spec=stage, planned=built, choice=architecture)
+        trained = trainer.trained(built)
+        return entries.Model(
+            spec=stage, planned=trained, choice=dataclasses.replace(architecture, config=trained.config)
+        )
 
     def _initialize(
         self,
