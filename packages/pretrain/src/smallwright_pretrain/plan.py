@@ -36,7 +36,6 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
                 "seq_len": stage.seq_len,
                 "sequences": stage.global_batch_size,
                 "rope_theta": stage.rope_theta or getattr(architecture.config, "rope_theta", None),
-                "mixture": stage.mixture,
                 "first_rate": learning_rate(config, stage.first),
                 "last_rate": learning_rate(config, stage.last),
             }

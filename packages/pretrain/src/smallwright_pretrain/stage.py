@@ -61,8 +61,11 @@ class TorchTitanPretrain(Trainer):
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
-        skipped = [(first, last) for first, last in skipped_sequences(self.config)]
-        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs, skipped=skipped)
+        config = self.config
+        skipped = [(first, last) for first, last in skipped_sequences(config)]
+        return planned(
+            tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=config.corpus_tokens
+        )
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -141,8 +144,7 @@ class TorchTitanPretrain(Trainer):
                 branch.take_records(begin, job.output)
             done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
             turn = _turn(row, done, read_records(job.output / METRICS), turn)
-            first = branch.checkpoint(begin) if newest is None and begin is not None else None
-            write_json(work / TURN_FILE, {"segment": turn, "begin": None if first is None else str(first.resolve())})
+            write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
                 run_ranks(work / JOB_FILE, self.config.nproc, environment)
             except DamagedCheckpoint as error:
@@ -153,6 +155,13 @@ class TorchTitanPretrain(Trainer):
                 continue
             turn += 1
         return [*notes, *self._keep(job, environment)]
+
+    def _first(self, begin: Branch | None) -> dict[str, Any] | None:
+        """Return what the ranks must know of the checkpoint of another training that they begin with."""
+        if begin is None:
+            return None
+        checkpoint = branch.checkpoint(begin).resolve()
+        return {"checkpoint": str(checkpoint), "place": branch.place(self.config, begin)}
 
     def _begin(self, job: Job, notes: list[str]) -> Branch | None:
         """Return the checkpoint of another training that this one begins with."""
@@ -254,7 +263,7 @@ class TorchTitanPretrain(Trainer):
             "unigram_loss": held_out.unigram_loss,
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
-            "flops": config.tokens * architecture.flops_per_token(config.seq_len),
+            "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config)),
             "seconds": seconds,
             "world_size": config.nproc,
             "verification": verification,

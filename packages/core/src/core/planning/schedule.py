@@ -12,13 +12,12 @@ def render(estimate: Mapping[str, Any]) -> list[str]:
     Args:
         estimate: What :meth:`core.interfaces.Trainer.plan` returned, of which it needs none: ``schedule``, a text;
             ``notes``, lines; ``stages``, each with ``name``, ``first_step``, ``last_step``, ``tokens``, ``seq_len``,
-            ``sequences`` (of a step), ``rope_theta``, ``mixture``, ``first_rate`` and ``last_rate``.
+            ``sequences`` (of a step), ``rope_theta``, ``first_rate`` and ``last_rate``.
     """
     lines = [f"  schedule           {estimate['schedule']}"] if estimate.get("schedule") else []
     stages = estimate.get("stages") or ()
     if len(stages) > 1:
         lines += ["stages", *_table([HEAD, *map(_row, stages)])]
-        lines += [f"  {stage['name']}: {_mixture(stage['mixture'])}" for stage in stages if stage["mixture"]]
     return [*lines, *(f"  note: {note}" for note in estimate.get("notes") or ())]
 
 
@@ -43,15 +42,3 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join(["", first.ljust(widths[0]), *cells]))
     return lines
-
-
-def _mixture(mixture: Mapping[str, Any]) -> str:
-    """Return a mixture as it is written on a command line, groups in braces."""
-    shown = []
-    for name, value in mixture.items():
-        if isinstance(value, Mapping):
-            inner = f" {{{_mixture(value['of'])}}}" if isinstance(value.get("of"), Mapping) else ""
-            shown.append(f"{name} {value.get('share')}{inner}")
-        else:
-            shown.append(f"{name} {value}")
-    return ", ".join(shown)
