@@ -70,6 +70,7 @@ MODULES = {
     **dict.fromkeys(COMMANDS, "core"),
     "pytest": "ranks",
     "smallwright_pretrain.rank": "ranks",
+    "smallwright_pretrain.revisions": "ranks",
     "smallwright_testing.rank": "ranks",
     "torch.distributed.run": "ranks",
     "smallwright_labels.vllm_main": "vllm",

@@ -80,7 +80,7 @@ class Checkpoints(CheckpointManager):
             return
         steps = [int(found[1]) for path in Path(self.folder).iterdir() if (found := STEP.fullmatch(path.name))]
         tokens = partial(tokens_at, self._settings)
-        for step in self._settings.retention.stale(steps, self.keep_latest_k, tokens):
+        for step in self._settings.retention.stale(steps, self.keep_latest_k or None, tokens):
             self.purge_queue.put(self._create_checkpoint_id(step))
 
     def _save(self, curr_step: int, last_step: bool = False) -> bool:

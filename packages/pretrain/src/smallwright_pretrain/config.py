@@ -80,6 +80,11 @@ class TorchTitanConfig:
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
     spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
+    skip: tuple[tuple[int, ...], ...] = ()
+    """Batches that are left out, as ``[[121,125],[300,300]]``, numbered as the steps of a run that skips none. A run
+    that is as this one until there gives its checkpoint, finished or not."""
+    rewind_to: int | None = setting(None, ge=1, identity=False)
+    """Go on from the checkpoint of this step; what an unfinished training did behind it is moved aside."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
@@ -119,6 +124,11 @@ class TorchTitanConfig:
             raise ConfigError(
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
             )
+        for pair in self.skip:
+            if len(pair) != 2 or not 1 <= pair[0] <= pair[1]:
+                raise ConfigError(
+                    f"skip={list(pair)}: must be a first and a last batch, from 1 on, such as [[121,125]]."
+                )
         if self.warmup_steps > self.steps:
             raise ConfigError(
                 f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "

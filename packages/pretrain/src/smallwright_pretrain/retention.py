@@ -27,11 +27,12 @@ class Retention:
         )
         return by_tokens or step in self.steps or (self.every is not None and step % self.every == 0)
 
-    def stale(self, steps: Iterable[int], latest: int, tokens: Callable[[int], int]) -> list[int]:
+    def stale(self, steps: Iterable[int], latest: int | None, tokens: Callable[[int], int]) -> list[int]:
         """Return the steps whose checkpoints can go, oldest first.
 
         Args:
-            latest: How many stay anyway; 0: all.
+            latest: How many stay anyway; None: all.
         """
         ordered = sorted(steps)
-        return [step for step in ordered[:-latest] if not self.keeps(step, tokens)] if latest else []
+        old = [] if latest is None else ordered[: max(0, len(ordered) - latest)]
+        return [step for step in old if not self.keeps(step, tokens)]

@@ -1,11 +1,13 @@
 """The checkpoints that are kept for good as Hugging Face folders, each with the data that it had seen.
 
 Amber and MobiLlama were published so: one repository a model, one revision a checkpoint (arXiv 2312.06550, section 4).
-A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch up here.
+A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch at
+import.
 """
 
 import contextlib
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -80,7 +82,7 @@ class Background:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         while self._again.is_set():
             self._again.clear()
-            subprocess.run(self._command, env=environment, preexec_fn=die_with_parent, check=False)
+            subprocess.run(self._command, env=environment, check=False)  # it dies with this process by itself
 
 
 def write(job: Job, checkpoint: Path) -> Path:
@@ -111,8 +113,6 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     Args:
         loader: State of the loader of batches in the checkpoint.
     """
-    import json
-
     assert job.stage is not None
     settings: TorchTitanConfig = job.stage.config
     sources = Sources(job.tokens(), stages(settings))

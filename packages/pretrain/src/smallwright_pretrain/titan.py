@@ -23,6 +23,7 @@ from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.segments import Segment, segments, stages
+from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -71,6 +72,7 @@ def trainer_config(
     segment: Segment | None = None,
     begin: Path | None = None,
     left_out: Sequence[str] = (),
+    revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -84,6 +86,7 @@ def trainer_config(
         segment: What these ranks train; None: the whole run, which then has one.
         begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
+        revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -105,6 +108,7 @@ def trainer_config(
             stages=[StageRows.of(stage) for stage in stages(settings)],
             seed=seed,
             global_batch_size=settings.global_batch_size,
+            skipped=skipped_sequences(settings),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
@@ -131,6 +135,8 @@ def trainer_config(
             enable=True,
             interval=settings.checkpoint_interval,
             keep_latest_k=settings.keep_latest,
+            settings=settings,
+            export=revisions,
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),

@@ -4,6 +4,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
 import contextlib
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
 from smallwright_pretrain.data import IGNORED, SOURCES
+from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -117,10 +119,13 @@ class PackedTrainer(Trainer):
         self.metrics_processor.log_spike(self.step, verdict)
         if verdict.action == "halt":
             many = f", and {rule.limit} steps in a row were skipped before" if rule.action == "skip" else ""
+            settings = self.config.metrics.settings
+            batch = batch_of(settings, self.step)
+            skip = [*map(list, settings.skip), [batch, batch]]
             raise UserError(
-                f"pretrain.spikes: {line}{many}. Go on with pretrain.rewind_to=<step of a checkpoint> and "
-                "pretrain.skip=[[first, last step whose batches are left out]], a lower pretrain.learning_rate, or a "
-                "higher pretrain.spikes.sigmas."
+                f"pretrain.spikes: {line}{many}. Its batch has the number {batch}. Leave it out, and some before and "
+                f"behind it, with pretrain.skip={json.dumps(skip, separators=(',', ':'))}: training goes on from the "
+                "last checkpoint before them."
             )
         logger.warning(f"{line}: its batch is skipped")
         self.optimizers.zero_grad(set_to_none=True)  # a parameter without a gradient is not changed at all

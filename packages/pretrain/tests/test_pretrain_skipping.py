@@ -1,0 +1,73 @@
+"""Batches that are left out, as ranges of sequences and as numbers."""
+
+import numpy as np
+import pytest
+from core.errors import ConfigError
+from core.typed import build
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.feed import Feed, FeedStage, SourceSize
+from smallwright_pretrain.segments import stages
+from smallwright_pretrain.skipping import batch_of, same_skips, skipped_sequences
+
+STAGES = {
+    "first": {"tokens": 10 * 4 * 16, "global_batch_size": 4, "seq_len": 16},
+    "second": {"tokens": 6 * 2 * 16, "global_batch_size": 2},
+}
+
+
+def config(skip, **settings):
+    return build(TorchTitanConfig, {"skip": skip, **settings}, "pretrain")
+
+
+def batches(settings):
+    """Return, by the feed, the number of the batch that each step trains on."""
+    own = stages(settings)
+    skipped = [(first, last) for first, last in skipped_sequences(settings)]
+    source = SourceSize(name="web", windows={16: 100})
+    feed = Feed([source], [FeedStage(shares=None, seq_len=16, sequences=stage.sequences) for stage in own], 0, skipped)
+    found = []
+    for number, stage in enumerate(own):
+        position = 0
+        for _ in range(stage.steps):
+            rows = feed.kept(number, position, stage.global_batch_size)
+            assert np.array_equal(rows, rows[0] + np.arange(len(rows)))
+            position = int(rows[-1]) + 1
+            found.append(stage.first + rows[0] // stage.global_batch_size)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("skip", "expected"),
+    [
+        ([], list(range(1, 17))),
+        ([[3, 4]], [1, 2, *range(5, 13), *range(11, 17)]),
+        ([[1, 1], [3, 4], [5, 5]], [2, *range(6, 15), *range(11, 17)]),
+        ([[12, 12], [2, 2]], [1, *range(3, 12), 11, *range(13, 18)]),
+    ],
+)
+def test_the_feed_leaves_out_the_batches_of_each_stage(skip, expected):
+    settings = config(skip, stages=STAGES)
+    assert batches(settings) == expected
+    assert [batch_of(settings, step) for step in range(1, 17)] == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "until"),
+    [
+        ([], [[5, 8]], 4),
+        ([[5, 8]], [[5, 9]], 4),
+        ([[5, 8]], [[5, 8], [20, 21]], 15),
+        ([[1, 2]], [[4, 4]], 0),
+    ],
+)
+def test_two_runs_are_the_same_until_one_leaves_out_what_the_other_has(one, other, until):
+    assert same_skips(one, other) == same_skips(other, one) == until
+    first, second = batches(config(one, steps=30)), batches(config(other, steps=30))
+    assert first[:until] == second[:until]
+    assert first[until] != second[until]
+
+
+@pytest.mark.parametrize("pair", [[3], [5, 4], [0, 2], [1, 2, 3]])
+def test_a_range_that_is_none_is_refused(pair):
+    with pytest.raises(ConfigError, match=r"pretrain\.skip=.*must be a first and a last batch"):
+        config([pair])
