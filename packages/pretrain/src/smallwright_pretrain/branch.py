@@ -19,7 +19,6 @@ from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
 from smallwright_pretrain.history import finished, step_of
 from smallwright_pretrain.launch import JOB_FILE
 from smallwright_pretrain.records import METRICS, read_records
-from smallwright_pretrain.schedule import last_at_peak
 from smallwright_pretrain.segments import stages, tokens_at
 from smallwright_pretrain.skipping import same_skips
 
@@ -115,7 +114,8 @@ def place(config: TorchTitanConfig, branch: Branch) -> tuple[int, int] | None:
     None: the stages until there are those of the finished training, and so the place in the data is in its checkpoint.
     """
     manifest = store.load_manifest(branch.artifact)
-    assert manifest is not None
+    if manifest is None:  # unfinished: taken only where all was the same until there
+        return None
     own = _until(config, branch.step)
     try:
         if _until(settings_of(manifest, ""), branch.step) == own:
@@ -159,7 +159,7 @@ def same_until(one: TorchTitanConfig, other: TorchTitanConfig) -> int:
     if (one.learning_rate, one.warmup_steps) != (other.learning_rate, other.warmup_steps):
         return 0
     same_rates = all(getattr(one, key) == getattr(other, key) for key in LENGTH if key not in ("stages", "skip"))
-    until = one.steps if same_rates else min(last_at_peak(one), last_at_peak(other))
+    until = one.steps if same_rates else min(one.last_at_peak, other.last_at_peak)
     until = min(until, same_skips(one.skip, other.skip))
     for left, right in zip(stages(one), stages(other), strict=False):
         # How many sequences of a stage go into a forward pass changes nothing.

@@ -72,7 +72,8 @@ class Checkpoints(CheckpointManager):
         return self._settings.retention.keeps(step, partial(tokens_at, self._settings))
 
     def _should_save(self, curr_step: int, last_step: bool = False) -> bool:
-        return super()._should_save(curr_step, last_step) or (not self.load_only and self.keeps(curr_step))
+        wanted = self.keeps(curr_step) or curr_step in self._settings.retention.spared
+        return super()._should_save(curr_step, last_step) or (not self.load_only and wanted)
 
     def _purge_stale_checkpoints(self) -> None:
         """Have old checkpoints removed, but those that are kept for good, which TorchTitan does not know."""

@@ -100,7 +100,8 @@ class TorchTitanConfig:
     checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, ge=0, identity=False)
-    """Checkpoints kept to resume from, at least 2; 0 keeps all."""
+    """Checkpoints kept to resume from, at least 2; 0 keeps all. The one before the decay of ``wsd`` stays with them:
+    from it another decay branches, and a longer run goes on."""
     keep_every: int | None = setting(None, ge=1, identity=False)
     """Also save and keep for good the checkpoint of every so many steps; to branch from, and as a revision."""
     keep_every_tokens: int | None = setting(None, ge=1, identity=False)
@@ -201,9 +202,25 @@ class TorchTitanConfig:
         return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
 
     @property
+    def decay_steps(self) -> int:
+        """Steps over which the rate decays, the last ones of the run."""
+        after_warmup = self.steps - self.warmup_steps
+        if self.schedule == "constant":
+            return 0
+        if self.schedule == "wsd" and self.decay_ratio is not None:
+            return min(round(self.steps * self.decay_ratio), after_warmup)
+        return after_warmup
+
+    @property
+    def last_at_peak(self) -> int:
+        """The last step before the rate decays: up to it, a longer run with the same peak has the same rates."""
+        return self.steps - self.decay_steps
+
+    @property
     def retention(self) -> Retention:
         """Which checkpoints are kept for good."""
-        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps)
+        before_decay = (self.last_at_peak,) if self.schedule == "wsd" and 0 < self.decay_steps < self.steps else ()
+        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps, spared=before_decay)
 
 
 def _check_batch(place: str, batch: int, micro: int | None, ranks: int) -> None:

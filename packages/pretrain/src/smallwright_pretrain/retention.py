@@ -13,6 +13,8 @@ class Retention:
     every_tokens: int | None = None
     steps: tuple[int, ...] = ()
     """Named ones."""
+    spared: tuple[int, ...] = ()
+    """Steps whose checkpoints are saved, and stay as long as the latest do."""
 
     def keeps(self, step: int, tokens: Callable[[int], int]) -> bool:
         """Whether the checkpoint of ``step`` is one of these; by tokens, the first step that reaches a multiple.
@@ -35,4 +37,4 @@ class Retention:
         """
         ordered = sorted(steps)
         old = [] if latest is None else ordered[: max(0, len(ordered) - latest)]
-        return [step for step in old if not self.keeps(step, tokens)]
+        return [step for step in old if not self.keeps(step, tokens) and (step not in self.spared or latest == 0)]
