@@ -12,7 +12,7 @@ from typing import Any
 
 from core import seeds, settings_help, typed
 from core.data.recipe import RecipeConfig, several, step_settings
-from core.kinds import GROUPS
+from core.kinds import GROUPS, NAMED_GROUPS
 from core.registry import Registry
 from core.run_config import RunConfig
 
@@ -40,7 +40,7 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
         lines += ["", f"{group}:"]
         if group == "data":
             lines += _corpora(node, registry)
-        elif group == "posttrain":
+        elif group in NAMED_GROUPS:
             for name, settings in node.items():
                 lines += [f"  {name}:", *_part(kind.name, settings, registry, f"{group}.{name}", 4)]
         else:
