@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import names, observers, report, store, writing
+from core import names, observers, receipt, report, store, writing
 from core.data.recipe import several
 from core.entries import FinishedSpec
 from core.errors import ArtifactError, InputError, UserError, cannot_write
@@ -218,7 +218,6 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
                 manifest = store.read_manifest(artifact)  # another run may have finished it a moment ago
                 if manifest is None:
                     job = spec.job(work.root, work.plugin_files, work.registry.versions())
-                    job = dataclasses.replace(job, record={**job.record, "run": run.id})
                     _make(job, spec, run, work)
     except BrokenPipeError:
         raise
@@ -239,6 +238,7 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
 def _make(job: Job, spec: StageSpec, run: Run, work: Work) -> None:
     """Make an artifact, and tell those who follow the run what it logs."""
     stage = StageWork(name=spec.name, folder=spec.folder, artifact=job.output, began=_began(job.output, run.id))
+    job = dataclasses.replace(job, record={**job.record, "run": run.id, "began": stage.began})
     observers.notify(work.registry, run.directory, "stage_started", run=run, stage=stage)
     logs = run.directory / "logs"
     logged = Following(job.output, logs / f"{spec.name}.told.json")
@@ -249,7 +249,7 @@ def _make(job: Job, spec: StageSpec, run: Run, work: Work) -> None:
             logged.remember()
 
     with contextlib.closing(logged):
-        work.workers.do(job, logs, look)
+        work.workers.do(job, logs, look, receipt.Meter(spec) if spec.folder == "pretrain" else None)
     if logged.unreadable:
         print(f"{spec.name:16} {logged.unreadable:,} lines of metrics could not be read, and nobody was told of them")
 

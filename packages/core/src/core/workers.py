@@ -69,13 +69,20 @@ class Workers:
         if kept is not None:
             kept.end(at_once=at_once)
 
-    def do(self, job: Job, logs: Path, look: Callable[[], None] = lambda: None) -> None:
+    def do(
+        self,
+        job: Job,
+        logs: Path,
+        look: Callable[[], None] = lambda: None,
+        cost: Callable[[str, int, float], str] | None = None,
+    ) -> None:
         """Do a job and return when its artifact is finished.
 
         Args:
             job: What is to be done.
             logs: Folder for its description, its log and its progress.
             look: Called ten times a second while the job is done, and once when it has ended.
+            cost: Says the money so far; see :class:`core.progress.ProgressBar`.
 
         Raises:
             StageFailed: it ended without its artifact.
@@ -90,7 +97,7 @@ class Workers:
         environment = job.stage.environment()
         held = None if shared is None else (_class(job.stage), shared, environment, job.plugin_files)
         process = self._take(held)
-        bar = ProgressBar(files.progress, job.name)
+        bar = ProgressBar(files.progress, job.name, cost)
         try:
             if process is None or not process.begin(files):
                 process = _Process(files, environment, held)
