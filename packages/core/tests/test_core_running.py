@@ -91,7 +91,12 @@ def train(tmp_path, registry):
         (tmp_path / folder / "logs").mkdir(parents=True, exist_ok=True)
         run = Run(name="toy", directory=tmp_path / folder, config={}, trackers=chosen)
         spec = types.SimpleNamespace(
-            name="pretrain", folder="pretrain", directory=lambda _: artifact, job=job, other_code=lambda _: ""
+            name="pretrain",
+            folder="pretrain",
+            directory=lambda _: artifact,
+            job=job,
+            other_code=lambda _: "",
+            followed={},
         )
         work = Work(root=tmp_path / "store", registry=registry, workers=workers)
         outcome = do_stage(spec, run, work)

@@ -175,9 +175,14 @@ class _Builder(CorpusStages):
     ) -> entries.Model:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
-        config = self._settings(entry, settings, "pretrain")
-        stage = self._new(name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture)
         built = architecture.build()
+        defaults = getattr(entry.load(), "defaults", None)
+        followed = dict(defaults(settings, built)) if callable(defaults) else {}
+        chosen = {key: default.value for key, default in followed.items()}
+        config = self._settings(entry, {**settings, **chosen}, "pretrain")
+        stage = self._new(
+            name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture, followed=followed
+        )
         trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)

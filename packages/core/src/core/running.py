@@ -239,6 +239,8 @@ def _make(job: Job, spec: StageSpec, run: Run, work: Work) -> None:
     """Make an artifact, and tell those who follow the run what it logs."""
     stage = StageWork(name=spec.name, folder=spec.folder, artifact=job.output, began=_began(job.output, run.id))
     job = dataclasses.replace(job, record={**job.record, "run": run.id, "began": stage.began})
+    for key, found in spec.followed.items():
+        print(f"{spec.name:16} {key}={found.value}: {found.source}")
     observers.notify(work.registry, run.directory, "stage_started", run=run, stage=stage)
     logs = run.directory / "logs"
     logged = Following(job.output, logs / f"{spec.name}.told.json")

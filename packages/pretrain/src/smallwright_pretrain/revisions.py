@@ -95,7 +95,12 @@ def write(job: Job, checkpoint: Path) -> Path:
     architecture = with_theta(job.architecture, stage_at(settings, step))
     tokens = job.tokens()
     with replacing(place(job.output, step)) as folder:
-        write_model(dataclasses.replace(job, architecture=architecture), state, TokensMeta.load(next(iter(tokens.values()))), folder)
+        write_model(
+            dataclasses.replace(job, architecture=architecture),
+            state,
+            TokensMeta.load(next(iter(tokens.values()))),
+            folder,
+        )
         write_json(folder / DATA, data_so_far(job, step, loader))
     return place(job.output, step)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoints
+from core.defaults import Default
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Branch, Job, Tokenizer, TokensMeta, Trainer
@@ -20,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch
+from smallwright_pretrain import branch, precision
 from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import (
@@ -49,6 +50,13 @@ class TorchTitanPretrain(Trainer):
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
         return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+
+    @classmethod
+    def defaults(cls, given: Mapping[str, Any], architecture: Architecture) -> dict[str, Default]:
+        """Return the precision that ``auto`` means."""
+        if given.get("precision") != "auto":
+            return {}
+        return {"precision": precision.choose(architecture.parameters(), given.get("device") or "auto")}
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
