@@ -162,7 +162,7 @@ class _Builder(CorpusStages):
     ) -> entries.Model:
         if entered is not None:
             choice = entries.to_train_on(entered, self.registry)
-            return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
+            return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec}, continues=True)
         arch = self._node("arch", "arch")
         initializer = arch.pop("initializer", None)
         if initializer is None:
@@ -171,13 +171,18 @@ class _Builder(CorpusStages):
         return self._train("pretrain", architecture, tokenizer, {**given, "init": init})
 
     def _train(
-        self, name: str, architecture: ArchitectureChoice, tokenizer: TokenizerChoice, inputs: Mapping[str, StageSpec]
+        self,
+        name: str,
+        architecture: ArchitectureChoice,
+        tokenizer: TokenizerChoice,
+        inputs: Mapping[str, StageSpec],
+        continues: bool = False,
     ) -> entries.Model:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
         built = architecture.build()
         defaults = getattr(entry.load(), "defaults", None)
-        followed = dict(defaults(settings, built)) if callable(defaults) else {}
+        followed = dict(defaults(settings, built, continues)) if callable(defaults) else {}
         chosen = {key: default.value for key, default in followed.items()}
         config = self._settings(entry, {**settings, **chosen}, "pretrain")
         stage = self._new(

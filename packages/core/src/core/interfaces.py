@@ -263,7 +263,7 @@ class Trainer(Stage):
     """
 
     @classmethod
-    def defaults(cls, given: Mapping[str, Any], architecture: Architecture) -> Mapping[str, Default]:
+    def defaults(cls, given: Mapping[str, Any], architecture: Architecture, continues: bool) -> Mapping[str, Default]:
         """Return settings that follow the model or this machine where ``given`` does not have them.
 
         Planning builds the settings with them, so that the identity of what is trained has what was chosen.
@@ -271,6 +271,7 @@ class Trainer(Stage):
         Args:
             given: What options, experiments and the command line say, not checked yet.
             architecture: The model that will be trained.
+            continues: Whether it is a trained one that the run starts from.
         """
         return {}
 

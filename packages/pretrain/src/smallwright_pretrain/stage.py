@@ -21,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, precision
+from smallwright_pretrain import branch, follow
 from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import (
@@ -52,11 +52,9 @@ class TorchTitanPretrain(Trainer):
         return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
 
     @classmethod
-    def defaults(cls, given: Mapping[str, Any], architecture: Architecture) -> dict[str, Default]:
-        """Return the precision that ``auto`` means."""
-        if given.get("precision") != "auto":
-            return {}
-        return {"precision": precision.choose(architecture.parameters(), given.get("device") or "auto")}
+    def defaults(cls, given: Mapping[str, Any], architecture: Architecture, continues: bool) -> dict[str, Default]:
+        """Return what follows the model; see :mod:`smallwright_pretrain.follow`."""
+        return follow.defaults(given, architecture, continues)
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
@@ -69,6 +67,9 @@ class TorchTitanPretrain(Trainer):
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
         other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        if self.config.micro_batch_size is not None:  # what fits fewer ranks may be more than the share of one of many
+            share = self.config.global_batch_size // other["nproc"]
+            other["micro_batch_size"] = math.gcd(share, self.config.micro_batch_size) or None
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def trained(self, architecture: Architecture) -> Architecture:
