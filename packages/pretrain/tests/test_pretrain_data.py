@@ -139,5 +139,5 @@ def test_a_mixture_of_what_the_run_has_not_is_refused(tokens):
 
 def test_too_short_a_corpus_names_the_sequence_length(tokens, tmp_path):
     short = {"corpus": str(write_tokens(tmp_path, [[1, 2, 0]]))}
-    with pytest.raises(InputError, match=r"pretrain\.seq_len=16: no corpus has 17 tokens"):
+    with pytest.raises(InputError, match=r"pretrain\.seq_len=16: a sequence takes 17 tokens, and no corpus"):
         loader(short, rows=({"sequences": 4},))

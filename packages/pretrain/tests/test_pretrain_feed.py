@@ -104,7 +104,7 @@ def test_a_skip_may_reach_over_the_end_of_a_stage():
 
 
 def test_a_share_of_what_has_no_window_is_refused():
-    with pytest.raises(InputError, match=r"^pretrain\.seq_len=32: no corpus has 33 tokens"):
+    with pytest.raises(InputError, match=r"^pretrain\.seq_len=32: a sequence takes 33 tokens, and no corpus"):
         Feed(SIZES, [stage(seq_len=32, shares=None)], seed=1)
     with pytest.raises(
         InputError, match=r"^pretrain\.seq_len=32: the mixture draws from web, which has no window of 33"

@@ -205,3 +205,15 @@ def test_a_longer_run_goes_on_from_the_last_checkpoint_that_the_shorter_one_has_
     run(tmp_path / "alone" / "longer", longer)
     assert_same(tmp_path / "store" / "longer", tmp_path / "alone" / "longer")
     assert not (tmp_path / "store" / "longer" / "checkpoint" / "step-3").exists()
+
+
+def test_a_branch_with_other_stages_goes_on_at_their_place_in_the_data(run, whole, tmp_path):
+    """The same run, said in other words: its first two stages as one."""
+    stages = {"both": StageConfig(tokens=5 * 64), "long": SETTINGS.stages["long"]}
+    other = dataclasses.replace(SETTINGS, stages=stages, branch_from=f"{whole[0]}@3")
+    run(tmp_path / "branch", other, branch=whole[0])
+    mine, expected = (
+        [record["loss"] for record in records(output)[-9:] if "loss" in record]
+        for output in (tmp_path / "branch", whole[0])
+    )
+    assert mine == expected

@@ -26,7 +26,7 @@ from core.weights import ModelFolder
 CORE = "smallwright-core"
 MODEL = "model"
 """Name of the stage of the model that a run starts from."""
-_WORDS = {"model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
+_WORDS = {"pretrain": "branch", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
 
 ARTIFACT = str(GROUPS["tokens"].entry)
@@ -172,7 +172,7 @@ def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
     """Return a finished artifact as an input of this run.
 
     Args:
-        folder: What it must be: ``model``, ``data``, ``tokens`` or ``tokenizer``.
+        folder: What it must be: ``pretrain``, ``model``, ``data``, ``tokens`` or ``tokenizer``.
         owner: Begins messages, as ``corpus=store/data/x``.
 
     Raises:

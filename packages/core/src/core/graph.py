@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, entries, names, typed
+from core import advice, branching, entries, names, typed
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
-from core.interfaces import Initializer, Tokenizer, is_tokens
+from core.fingerprint import identity as content_identity
+from core.interfaces import Initializer, Tokenizer, Trainer, is_tokens
 from core.kinds import GROUPS
 from core.registry import Registry
 from core.run_config import RunConfig
@@ -185,13 +186,32 @@ class _Builder(CorpusStages):
         followed = dict(defaults(settings, built, continues)) if callable(defaults) else {}
         chosen = {key: default.value for key, default in followed.items()}
         config = self._settings(entry, {**settings, **chosen}, "pretrain")
+        trainer: Trainer = entry.build(config)
+        content = content_identity(config, self.registry, "pretrain")
+        try:
+            branch = trainer.branch()
+        except UserError as error:
+            raise type(error)(f"pretrain.{error}") from error
+        if branch is not None:
+            inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
+            content = {**content, "branch_step": branch.step}
         stage = self._new(
-            name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture, followed=followed
+            name,
+            entry,
+            config,
+            folder="pretrain",
+            inputs=inputs,
+            architecture=architecture,
+            content=content,
+            followed=followed,
         )
-        trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)
-        return entries.Model(spec=stage, planned=built, choice=architecture)
+        trainer.reads(stage.finished("tokens", Path(self.run.store)))
+        trained = trainer.trained(built)
+        return entries.Model(
+            spec=stage, planned=trained, choice=dataclasses.replace(architecture, config=trained.config)
+        )
 
     def _initialize(
         self,

@@ -284,6 +284,23 @@ class Trainer(Stage):
         table, and ``notes`` (lines) on them.
         """
 
+    def reads(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Any] | None:
+        """Return what the training reads of each corpus, without doing any work; None: the trainer cannot say.
+
+        Args:
+            tokens: Finished tokens artifacts by the label of their corpus; None: not made yet.
+
+        Returns:
+            ``unknown``: labels of corpora whose tokens are not made yet; ``corpora``: by label ``tokens`` (read, those
+            read again counted again), ``size`` (its tokens) and ``epochs``; ``stages``: a list of ``name``, ``tokens``
+            and ``sources``, by name ``declared`` and ``realised`` (shares; None: in proportion to the tokens, or not
+            known yet) and ``tokens``; ``notes``.
+
+        Raises:
+            core.errors.UserError: a mixture names no corpus of the run, or text would be read more often than allowed.
+        """
+        return None
+
     def trained(self, architecture: Architecture) -> Architecture:
         """Return the architecture of the model that comes out: another one where the training changes it, as a last
         stage with another base of its position embedding does."""

@@ -107,6 +107,27 @@ def checkpoint(branch: Branch) -> Path:
     return folder
 
 
+def place(config: TorchTitanConfig, branch: Branch) -> tuple[int, int] | None:
+    """Return the stage of a branch's first step by its number, and how many of the stage's sequences it had before.
+
+    None: the stages until there are those of the finished training, and so the place in the data is in its checkpoint.
+    """
+    manifest = store.load_manifest(branch.artifact)
+    assert manifest is not None
+    own = _until(config, branch.step)
+    try:
+        if _until(settings_of(manifest, ""), branch.step) == own:
+            return None
+    except InputError:  # settings of another version
+        pass
+    number, stage = len(own) - 1, stages(config)[len(own) - 1]
+    return number, (branch.step - stage.first + 1) * stage.global_batch_size
+
+
+def _until(config: TorchTitanConfig, step: int) -> list[tuple[int, int, int]]:
+    return [(stage.first, stage.seq_len, stage.global_batch_size) for stage in stages(config) if stage.first <= step]
+
+
 def take_records(branch: Branch, output: Path) -> None:
     """Begin the metrics of a branch with those of the steps that it did not do itself."""
     path = output / METRICS

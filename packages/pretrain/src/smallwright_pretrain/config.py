@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from core.errors import ConfigError
 from core.typed import setting
@@ -13,10 +13,12 @@ from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
 if TYPE_CHECKING:
-    Filled = int
+    Filled: TypeAlias = int
+    Left: TypeAlias = StageConfig
 else:
     Filled = int | None
-"""A number that may be left out: ``__post_init__`` then writes it."""
+    Left = StageConfig | None
+"""A number that may be left out: ``__post_init__`` then writes it. A stage that may be: it is then no longer there."""
 
 STEPS = 260
 DECAY_RATIO = 0.2
@@ -37,11 +39,13 @@ class TorchTitanConfig:
     mixture: Mapping[str, Any] | None = None
     """Share of the tokens that each corpus gives, as ``{web: 0.9, code: 0.1}``; a group is
     ``{web: {share: 0.9, of: {fineweb_edu: 0.6, dclm: 0.4}}, code: 0.1}``. None: in proportion to their tokens."""
-    max_epochs: float | None = setting(None, gt=0)
+    max_epochs: float | None = setting(None, gt=0, identity=False)
     """Refuse a run that would read a corpus more often than this."""
-    stages: Mapping[str, StageConfig] | None = setting(None, min_length=1)
+    corpus_tokens: Mapping[str, int] | None = setting(None, ge=1, identity=False)
+    """Tokens that corpora are said to have: a plan counts with them until they are tokenised."""
+    stages: Mapping[str, Left] | None = setting(None, min_length=1)
     """Parts of the training in their order, by a name of yours, each with its ``tokens`` and what changes with it. The
-    schedule of the rate spans them all."""
+    schedule of the rate spans them all. Null leaves out one that an experiment has."""
     branch_from: str | None = setting(None, identity=False)
     """A finished training to go on from: ``<artifact>`` at its last checkpoint, ``<artifact>@<step>`` or
     ``<artifact>@<tokens>B`` (or K, M, T) at the last one that is kept until there. These settings are then those of the
@@ -133,11 +137,15 @@ class TorchTitanConfig:
         values: dict[str, Any] = {}
         if self.stages is not None:
             shared = ("mixture", "seq_len", "global_batch_size", "micro_batch_size", "validation_interval")
-            values["stages"] = filled(self.stages, {key: getattr(self, key) for key in shared})
-        values["steps"] = self.steps or (steps_of(values["stages"]) if self.stages is not None else STEPS)
-        if self.stages is not None and values["steps"] < len(self.stages):
+            given = {name: stage for name, stage in self.stages.items() if stage is not None}
+            if not given:
+                raise ConfigError("stages: all of them are null. Leave one, or set stages=null.")
+            values["stages"] = filled(given, {key: getattr(self, key) for key in shared})
+        stages = values.get("stages")
+        values["steps"] = self.steps or (STEPS if stages is None else steps_of(stages))
+        if stages is not None and values["steps"] < len(stages):
             raise ConfigError(
-                f"steps={values['steps']}: fewer than the {len(self.stages)} stages. Use {len(self.stages)} or more."
+                f"steps={values['steps']}: fewer than the {len(stages)} stages. Use {len(stages)} or more."
             )
         if self.warmup_steps is None:
             values["warmup_steps"] = min(10, values["steps"] // 2)

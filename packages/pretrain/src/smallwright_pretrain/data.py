@@ -17,7 +17,8 @@ import torch
 from torchtitan.components.dataloader import BaseDataLoader
 
 from smallwright_pretrain.feed import Located, joined
-from smallwright_pretrain.sources import Sources, StageData
+from smallwright_pretrain.mixture import StageData
+from smallwright_pretrain.sources import Sources
 from smallwright_pretrain.windows import IGNORED as IGNORED
 from smallwright_pretrain.windows import TokenWindows as TokenWindows
 from smallwright_pretrain.windows import Window
@@ -38,7 +39,7 @@ def batch(windows: Sequence[Window]) -> Batch:
 
 @dataclass(kw_only=True, slots=True)
 class StageRows:
-    """What a stage of training is to the loader: see :class:`smallwright_pretrain.sources.StageData`."""
+    """What a stage of training is to the loader: see :class:`smallwright_pretrain.mixture.StageData`."""
 
     name: str = ""
     mixture: dict[str, Any] | None = None

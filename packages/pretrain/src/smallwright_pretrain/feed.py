@@ -159,7 +159,10 @@ class _Stage:
             total = sum(exact, Fraction(0))
             counts, rounding = whole_counts([share / total for share in exact], LARGEST_PERIOD)
         if not any(counts):
-            raise InputError(f"pretrain.seq_len={stage.seq_len}: no corpus has {stage.seq_len + 1} tokens.")
+            raise InputError(
+                f"pretrain.seq_len={stage.seq_len}: a sequence takes {stage.seq_len + 1} tokens, and no corpus has as "
+                "many. Use a shorter seq_len or more data."
+            )
         for source, count, size in zip(sources, counts, self.sizes_K, strict=True):
             if count and not size:
                 raise InputError(

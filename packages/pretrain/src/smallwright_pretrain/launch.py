@@ -13,8 +13,8 @@ from core.process import die_with_parent
 
 JOB_FILE = "job.json"
 TURN_FILE = "turn.json"
-"""What the ranks do of the job: the number of the ``segment``, and the checkpoint to ``begin`` with where the training
-has none of its own."""
+"""What the ranks do of the job: the number of the ``segment``; ``begin``, where the training has no checkpoint of its
+own: the ``checkpoint`` of another one, and the ``place`` in the data if it is another (stage, sequences of it)."""
 ERROR_FILE = "error.json"
 SUMMARY_FILE = "summary.json"
 REFERENCE_FILE = "reference.json"

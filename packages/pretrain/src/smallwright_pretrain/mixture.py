@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 from core.errors import ConfigError
 
@@ -16,6 +16,26 @@ VIEWS = ("all", "long")
 TOLERANCE = Fraction(1, 1_000_000)
 """Shares that sum to 1 within this are scaled to sum to 1 exactly: 0.3333333 is taken for a third."""
 KEYS = ("share", "of", "view", "wrap")
+
+
+class StageData(Protocol):
+    """What the feed must know of a stage of training."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def mixture(self) -> Mapping[str, Any] | None:
+        """Shares by corpus; None: in proportion to the tokens."""
+        ...
+
+    @property
+    def seq_len(self) -> int: ...
+
+    @property
+    def sequences(self) -> int:
+        """Trained on in this stage."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,6 +149,22 @@ def checked(mixture: Mapping[str, Any], corpora: Sequence[str], where: str = "mi
                 f"{{{part.corpus}: {{share: ..., of: {{...}}}}}}."
             )
     return found
+
+
+def of_stage(stage: StageData, corpora: Sequence[str], *, alone: bool) -> tuple[Part, ...]:
+    """Return the corpora that a stage draws from; the shares are those of its mixture, where it has one.
+
+    Args:
+        corpora: Labels of the corpora of the run.
+        alone: Whether it is the only stage, whose mixture is ``pretrain.mixture``.
+
+    Raises:
+        core.errors.ConfigError: see :func:`checked`.
+    """
+    if stage.mixture is None:
+        return tuple(Part(corpus=corpus, share=Fraction(1, len(corpora))) for corpus in corpora)
+    where = "pretrain.mixture" if alone else f"pretrain.stages.{stage.name}.mixture"
+    return checked(stage.mixture, corpora, where)
 
 
 def shares(mixture: Mapping[str, Any] | None, sizes: Mapping[str, int], where: str = "mixture") -> dict[str, float]:

@@ -3,6 +3,7 @@
 Shape suffixes: N positions, K sources, M positions of a period.
 """
 
+import functools
 import heapq
 import math
 from collections.abc import Sequence
@@ -71,8 +72,8 @@ class Order:
         self.counts_K = np.array([int(count) // divisor for count in counts_K], np.int64)
         self.period = int(self.counts_K.sum())
         self._repeats = -(-self.period // LARGEST_PERIOD)
-        self._part = _Part(self.counts_K // max(1, self._repeats))
-        self._rest = _Part(self.counts_K - self._repeats * self._part.counts_K)
+        self._part = _part(tuple((self.counts_K // max(1, self._repeats)).tolist()))
+        self._rest = _part(tuple((self.counts_K - self._repeats * self._part.counts_K).tolist()))
 
     def __call__(self, positions_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the source of each position, and the number of its draw from the first position on."""
@@ -94,6 +95,12 @@ class Order:
         done_K = cycle * self.counts_K + repeat * self._part.counts_K
         last = self._part if repeat < self._repeats else self._rest
         return done_K + last.drawn(place - repeat * self._part.length)
+
+
+@functools.lru_cache(maxsize=8)
+def _part(counts: tuple[int, ...]) -> "_Part":
+    """Return the row of these counts, which stages and runs that are planned together often share."""
+    return _Part(np.array(counts, np.int64))
 
 
 class _Part:

@@ -66,7 +66,7 @@ def _run(job: Job, work: Path) -> None:
     assert job.stage is not None
     assert job.architecture is not None
     settings: TorchTitanConfig = job.stage.config
-    architecture, tokens = job.architecture, job.inputs["tokens"]
+    architecture, tokens = job.architecture, job.tokens()
     device = use_device(settings.device)
 
     with importing():
@@ -83,7 +83,7 @@ def _run(job: Job, work: Path) -> None:
             f"pretrain.nproc={settings.nproc}: this machine has {torch.cuda.device_count()} GPUs. Use at most as many."
         )
     init_logger()
-    meta = TokensMeta.load(tokens)
+    meta = TokensMeta.load(next(iter(tokens.values())))  # all are of one tokenizer
     rows = architecture.hf_config().vocab_size
     if meta.vocab_size > rows:
         raise UserError(
@@ -94,14 +94,18 @@ def _run(job: Job, work: Path) -> None:
         settings,
         model=model_config,
         name=type(architecture).__name__,
-        tokens={"corpus": tokens},
+        tokens=tokens,
         output=job.output,
         work=work,
         seed=job.seed,
         segment=segment,
-        begin=begin,
+        begin=None if begin is None else Path(begin["checkpoint"]),
+        left_out=_left_out(settings, begin),
     )
     trainer = config.build()
+    if begin is not None and begin["place"] is not None:
+        stage, position = begin["place"]
+        trainer.dataloader.load_state_dict({"stage": stage, "position": position, "skipped": "[]"})
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
@@ -124,6 +128,7 @@ def _run(job: Job, work: Path) -> None:
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc
     torch.distributed.all_gather_object(peaks, peak)
+    skipped = [list(pair) for pair in trainer.dataloader.feed.skipped]
     last = segment.last == settings.steps
     state = full_state_dict(trainer.model_parts[0]) if last else {}
     trainer.close()
@@ -134,16 +139,24 @@ def _run(job: Job, work: Path) -> None:
     if last:
         export(job, state, meta, work / REFERENCE_FILE)
     peak = max(*peaks, _peak_of_earlier_segments(work))
-    summary = {"peak_memory_bytes": peak, "device": device, "torch": torch.__version__}
+    summary = {"peak_memory_bytes": peak, "device": device, "torch": torch.__version__, "skipped": skipped}
     if device == "cuda":
         summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     write_json(work / SUMMARY_FILE, summary)
 
 
-def _turn(job: Job, work: Path) -> tuple[Job, Segment, Path | None]:
-    """Return the job with the settings and the architecture of the segment that is to be trained, the segment, and the
-    checkpoint of another training to begin with."""
+def _left_out(settings: TorchTitanConfig, begin: dict[str, Any] | None) -> tuple[str, ...]:
+    """Return what is not taken from the checkpoint of another training. Of the training's own all is taken."""
+    if begin is None:
+        return ()
+    optimizer = () if settings.branch_optimizer else ("optimizer",)
+    return optimizer if begin["place"] is None else (*optimizer, "dataloader")
+
+
+def _turn(job: Job, work: Path) -> tuple[Job, Segment, dict[str, Any] | None]:
+    """Return the job with the settings and the architecture of the segment that is to be trained, the segment, and what
+    is to be known of the checkpoint of another training to begin with: see ``TURN_FILE``."""
     assert job.stage is not None
     assert job.architecture is not None
     turn = json.loads((work / TURN_FILE).read_text(encoding="utf-8"))
@@ -153,7 +166,7 @@ def _turn(job: Job, work: Path) -> tuple[Job, Segment, Path | None]:
         stage=type(job.stage)(segment.settings(job.stage.config)),
         architecture=with_theta(job.architecture, segment.stages[-1]),
     )
-    return job, segment, None if turn["begin"] is None else Path(turn["begin"])
+    return job, segment, turn["begin"]
 
 
 def _peak_of_earlier_segments(work: Path) -> int:

@@ -54,5 +54,17 @@ def last_at_peak(config: TorchTitanConfig) -> int:
     return config.steps - decay_steps(config)
 
 
+def describe(config: TorchTitanConfig) -> str:
+    """Return the schedule in words."""
+    decay = decay_steps(config)
+    ending = f", held, then {_shape(config)} over the last {decay:,} steps" if decay else ", held to the end"
+    if last_at_peak(config) == config.warmup_steps:
+        ending = f", then {_shape(config)}"
+    to = f" to {learning_rate(config, config.steps):.3g} at step {config.steps:,}" if decay else ""
+    return f"{config.schedule}: up to {config.learning_rate:.3g} at step {config.warmup_steps:,}{ending}{to}"
+
+
 def _shape(config: TorchTitanConfig) -> str:
-    return config.decay_type or "linear" if config.schedule == "wsd" else config.schedule
+    if config.schedule == "wsd":
+        return config.decay_type or "linear"
+    return config.schedule

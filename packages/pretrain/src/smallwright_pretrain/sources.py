@@ -1,35 +1,14 @@
 """From the tokens artifacts of a run and its stages to the feed. No torch: planning does it, too."""
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
 
 from core.errors import InputError
 
 from smallwright_pretrain import mixture as mixtures
 from smallwright_pretrain.feed import Feed, FeedStage, SourceSize
+from smallwright_pretrain.mixture import StageData
 from smallwright_pretrain.windows import VIEWS, TokenWindows
-
-
-class StageData(Protocol):
-    """What the feed must know of a stage of training."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def mixture(self) -> Mapping[str, Any] | None:
-        """Shares by corpus; None: in proportion to the tokens."""
-        ...
-
-    @property
-    def seq_len(self) -> int: ...
-
-    @property
-    def sequences(self) -> int:
-        """Trained on in this stage."""
-        ...
 
 
 class Sources:
@@ -48,7 +27,7 @@ class Sources:
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
         self._tokens, self._stages = tokens, stages
         self._opened: dict[tuple[str, int], TokenWindows] = {}
-        self._parts = [parts_of(stage, list(tokens), alone=len(stages) == 1) for stage in stages]
+        self._parts = [mixtures.of_stage(stage, list(tokens), alone=len(stages) == 1) for stage in stages]
         used = dict.fromkeys((part.source, part.corpus, part.view) for parts in self._parts for part in parts)
         self.names = tuple(name for name, _, _ in used)
         self._views = {name: (corpus, view) for name, corpus, view in used}
@@ -56,6 +35,10 @@ class Sources:
     def corpus(self, name: str) -> str:
         """Return the corpus that a source is a view of."""
         return self._views[name][0]
+
+    def tokens(self, corpus: str) -> int:
+        """Return the tokens of a corpus that can be trained on."""
+        return next(own.shards.tokens for (name, _), own in self._opened.items() if self.corpus(name) == corpus)
 
     def windows(self, name: str, seq_len: int) -> TokenWindows:
         """Return a source cut into windows of a length."""
@@ -97,19 +80,3 @@ class Sources:
     def read_once(self) -> set[str]:
         """Return the corpora that a mixture forbids to repeat."""
         return {part.corpus for parts in self._parts for part in parts if not part.wrap}
-
-
-def parts_of(stage: StageData, corpora: Sequence[str], *, alone: bool) -> tuple[mixtures.Part, ...]:
-    """Return the corpora that a stage draws from; the shares are those of its mixture, where it has one.
-
-    Args:
-        corpora: Labels of the corpora of the run.
-        alone: Whether it is the only stage, whose mixture is ``pretrain.mixture``.
-
-    Raises:
-        core.errors.ConfigError: see :func:`smallwright_pretrain.mixture.checked`.
-    """
-    if stage.mixture is None:
-        return tuple(mixtures.Part(corpus=corpus, share=Fraction(1, len(corpora))) for corpus in corpora)
-    where = "pretrain.mixture" if alone else f"pretrain.stages.{stage.name}.mixture"
-    return mixtures.checked(stage.mixture, corpora, where)

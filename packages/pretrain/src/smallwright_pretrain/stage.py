@@ -4,7 +4,6 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import sys
 import time
@@ -16,14 +15,16 @@ from core import checkpoints
 from core.defaults import Default
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Branch, Job, Tokenizer, TokensMeta, Trainer
+from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
 from smallwright_pretrain import branch, follow
+from smallwright_pretrain.account import planned
 from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.held_out import HeldOut
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
@@ -59,6 +60,11 @@ class TorchTitanPretrain(Trainer):
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
         return plan(self.config, architecture)
+
+    def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
+        """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
+        config = self.config
+        return planned(tokens, stages(config), max_epochs=config.max_epochs, sizes=config.corpus_tokens)
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -105,7 +111,7 @@ class TorchTitanPretrain(Trainer):
         """
         started = time.monotonic()
         assert job.architecture is not None
-        meta = self._check(job)
+        self._check(job)
         work = job.scratch("pretrain")
         # The ranks work on no documents, and so need no executor.
         dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
@@ -114,7 +120,7 @@ class TorchTitanPretrain(Trainer):
         verification = self._verify(job.output, work / REFERENCE_FILE, environment)
         summary = json.loads((work / SUMMARY_FILE).read_text())
         summary["notes"] = notes
-        return self._summary(job, meta, summary, verification, time.monotonic() - started)
+        return self._summary(job, summary, verification, time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
@@ -132,8 +138,7 @@ class TorchTitanPretrain(Trainer):
                 branch.take_records(begin, job.output)
             done = _step(newest) if newest is not None else begin.step if begin is not None else 0
             turn = _turn(row, done, read_records(job.output / METRICS), turn)
-            first = branch.checkpoint(begin) if newest is None and begin is not None else None
-            write_json(work / TURN_FILE, {"segment": turn, "begin": None if first is None else str(first.resolve())})
+            write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
                 run_ranks(work / JOB_FILE, self.config.nproc, environment)
             except DamagedCheckpoint as error:
@@ -145,6 +150,13 @@ class TorchTitanPretrain(Trainer):
             turn += 1
         self._remove_old(job.output / CHECKPOINTS)
         return notes
+
+    def _first(self, begin: Branch | None) -> dict[str, Any] | None:
+        """Return what the ranks must know of the checkpoint of another training that they begin with."""
+        if begin is None:
+            return None
+        checkpoint = branch.checkpoint(begin).resolve()
+        return {"checkpoint": str(checkpoint), "place": branch.place(self.config, begin)}
 
     def _begin(self, job: Job, notes: list[str]) -> Branch | None:
         """Return the checkpoint of another training that this one begins with."""
@@ -161,18 +173,11 @@ class TorchTitanPretrain(Trainer):
         for path in _by_step(folder)[: -self.config.keep_latest] if self.config.keep_latest else ():
             remove(path)
 
-    def _check(self, job: Job) -> TokensMeta:
-        config = self.config
-        if "tokens" not in job.inputs:
+    def _check(self, job: Job) -> None:
+        if not job.tokens():
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        meta = TokensMeta.load(job.inputs["tokens"])
-        if meta.train_tokens < config.seq_len + 1:
-            raise UserError(
-                f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
-                f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
-            )
+        self.reads(job.tokens())
         self._check_ranks()
-        return meta
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
@@ -218,21 +223,23 @@ class TorchTitanPretrain(Trainer):
         remove(output / "hf.rejected")
         (output / f"hf{ENDING}").rename(output / "hf.rejected")
 
-    def _summary(
-        self, job: Job, meta: TokensMeta, ranks: dict[str, Any], verification: dict[str, Any], seconds: float
-    ) -> dict[str, Any]:
+    def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
         records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
         validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
         validation_loss = validation[-1][1] if validation else None
-        windows = (meta.train_tokens - 1) // config.seq_len
+        skipped = ranks.pop("skipped")
+        read = planned(job.tokens(), stages(config), skipped=skipped)
+        held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
+        size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
             "stored_parameters": architecture.parameters(),
             "executed_parameters": architecture.executed_parameters(),
             "tokens": config.tokens,
-            "epochs": config.steps * config.global_batch_size / windows,
+            "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
+            "mixture": {**read, "skipped": skipped},
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             "validation_curve": validation,
@@ -244,15 +251,19 @@ class TorchTitanPretrain(Trainer):
                 ]
             ),
             "validation_loss": validation_loss,
-            "unigram_loss": meta.unigram_loss,
-            "bits_per_byte": _bits_per_byte(validation_loss, meta),
+            "unigram_loss": held_out.unigram_loss,
+            "bits_per_byte": held_out.bits_per_byte(validation_loss),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
-            "flops": config.tokens * architecture.flops_per_token(config.seq_len),
+            "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config)),
             "seconds": seconds,
             "world_size": config.nproc,
             "verification": verification,
             **ranks,
-            "notes": [*ranks["notes"], *rising([record["loss"] for record in steps], config.learning_rate)],
+            "notes": [
+                *ranks["notes"],
+                *read["notes"],
+                *rising([record["loss"] for record in steps], config.learning_rate),
+            ],
         }
 
 
@@ -300,12 +311,6 @@ def _by_step(folder: Path) -> list[Path]:
 def _finished_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
     return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
-
-
-def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:
-    if loss is None or meta.validation_bytes == 0:
-        return None
-    return loss / math.log(2) * meta.validation_tokens / meta.validation_bytes
 
 
 def _thin(curve: list[list[float]]) -> list[list[float]]:

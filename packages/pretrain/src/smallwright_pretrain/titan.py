@@ -3,12 +3,11 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchtitan.components.checkpointer.base import OPTIMIZER
 from torchtitan.components.loss import CrossEntropyLoss
 from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersContainer, default_adamw
 from torchtitan.components.tokenizer import BaseTokenizer
@@ -71,6 +70,7 @@ def trainer_config(
     work: Path | None = None,
     segment: Segment | None = None,
     begin: Path | None = None,
+    left_out: Sequence[str] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -83,6 +83,7 @@ def trainer_config(
         work: Where the speeds go; None: beside the metrics.
         segment: What these ranks train; None: the whole run, which then has one.
         begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
+        left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -134,8 +135,7 @@ def trainer_config(
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),
             initial_load_model_only=False,
-            # Also of what a killed run left: set only where there is nothing of this training yet.
-            exclude_from_loading=[OPTIMIZER] if begin is not None and not settings.branch_optimizer else [],
+            exclude_from_loading=list(left_out),
         ),
         activation_checkpoint=recompute[settings.activation_checkpoint],
         compile=CompileConfig(enable=settings.compile),
