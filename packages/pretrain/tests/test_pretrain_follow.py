@@ -1,9 +1,13 @@
 """Settings that nobody gives follow the model: its size, as published, and whether it is trained already."""
 
 import pytest
-from core import compose, discovery, graph
+import yaml
+from core import compose, discovery, graph, show_config
 from core.architecture import Architecture
+from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.follow import defaults
+from smallwright_pretrain.stage import TorchTitanPretrain
+from smallwright_pretrain.stage_config import StageConfig
 
 RECIPE = {
     "learning_rate": 4e-4,
@@ -104,3 +108,21 @@ def test_planning_takes_the_published_settings_of_a_size(arch, size, rate, batch
     assert (planned["learning_rate"], planned["batch_tokens"]) == (rate, batch)
     assert all(found.source for found in spec.followed.values())
     assert bool(spec.followed) == (size != "nano")
+
+
+def test_all_settings_are_shown_as_the_plan_will_have_them():
+    registry = discovery.load()
+    config = compose.compose(["+arch=gqa", "arch.size=smollm2-135m", "pretrain.seq_len=1024"], registry)
+    shown = yaml.safe_load(show_config.render(config, registry))["pretrain"]
+    keys = ("seq_len", "global_batch_size", "learning_rate", "micro_batch_size")
+    assert [shown[key] for key in keys] == [1024, 1024, 3e-3, 8]
+
+
+@pytest.mark.parametrize("ranks", [1, 8, 64, 256])
+def test_a_forward_pass_takes_at_most_the_share_of_one_of_many_ranks(ranks):
+    stages = {"one": StageConfig(tokens=10**9), "two": StageConfig(tokens=10**9, global_batch_size=1024)}
+    for more in ({}, {"stages": stages}):
+        config = TorchTitanConfig(seq_len=2048, global_batch_size=512, micro_batch_size=8, **more)
+        planned = TorchTitanPretrain(config).on(ranks, "cuda").config
+        assert planned.micro_batch_size == min(8, 512 // ranks)
+        assert planned.tokens == config.tokens

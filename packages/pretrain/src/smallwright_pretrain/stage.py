@@ -73,10 +73,14 @@ class TorchTitanPretrain(Trainer):
         Raises:
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
-        other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
-        if self.config.micro_batch_size is not None:  # what fits fewer ranks may be more than the share of one of many
-            share = self.config.global_batch_size // other["nproc"]
-            other["micro_batch_size"] = math.gcd(share, self.config.micro_batch_size) or None
+        other: dict[str, Any] = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        # What one of few ranks computes at once may be more than the share of one of many.
+        other["micro_batch_size"] = _fitting(self.config, other["nproc"])
+        if self.config.stages is not None:
+            other["stages"] = {
+                name: dataclasses.replace(stage, micro_batch_size=_fitting(stage, other["nproc"]))
+                for name, stage in self.config.stages.items()
+            }
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def trained(self, architecture: Architecture) -> Architecture:
@@ -266,6 +270,13 @@ class TorchTitanPretrain(Trainer):
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
+
+
+def _fitting(settings: Any, ranks: int) -> int | None:
+    """Return the sequences of a forward pass, where they must divide the share of one of so many ranks."""
+    if settings.micro_batch_size is None:
+        return None
+    return math.gcd(settings.global_batch_size // ranks, settings.micro_batch_size) or None
 
 
 def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
