@@ -1,4 +1,4 @@
-"""Every architecture, step, post-training method, evaluator and launcher of this repository runs its kit."""
+"""Every architecture, step, post-training method, evaluator, launcher and tracker of this repository runs its kit."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ from core import discovery
 from core.kinds import KINDS as ALL_KINDS
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers")
+KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers")
 
 
 def conforming() -> set[tuple[str, str]]:

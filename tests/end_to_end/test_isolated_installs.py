@@ -48,6 +48,7 @@ CHOICES = {
     "smallwright-launchers": "+launcher=local",
     "smallwright-posttrain": "+posttrain=[sft,dpo]",
     "smallwright-pretrain": "pretrain=torchtitan",
+    "smallwright-trackers": "+tracker=tensorboard",
 }
 """An option of each package that brings one of its own; the others bring steps, or options below ``data``."""
 

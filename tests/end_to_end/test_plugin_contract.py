@@ -21,6 +21,7 @@ from smallwright_testing import (
     LauncherConformance,
     PosttrainConformance,
     StepConformance,
+    TrackerConformance,
 )
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,7 +31,14 @@ HOOKS = {
     for name, function in vars(hooks).items()
     if inspect.isfunction(function) and hasattr(function, "smallwright_spec")
 }
-KIT = (ArchitectureConformance, EvaluatorConformance, LauncherConformance, PosttrainConformance, StepConformance)
+KIT = (
+    ArchitectureConformance,
+    EvaluatorConformance,
+    LauncherConformance,
+    PosttrainConformance,
+    StepConformance,
+    TrackerConformance,
+)
 HEADER = "from core.hooks import Register, RegisterPackage, hookimpl\n\nPLUGIN_API_VERSION = 1\n\n\n"
 
 
@@ -201,6 +209,10 @@ def test_register_launchers(documented):
     assert issubclass(documented("register_launchers", "launchers", "local").load(), interfaces.Launcher)
 
 
+def test_register_trackers(documented):
+    assert issubclass(documented("register_trackers", "trackers", "tensorboard").load(), interfaces.Tracker)
+
+
 def test_register_evaluators(documented):
     assert callable(documented("register_evaluators", "evaluators", "lm_eval").load().run)
 
@@ -215,6 +227,7 @@ class Nothing:
     def run(self, job):
         if (job.output.parents[2] / "fail").exists():
             raise KeyError("a mistake")
+        (job.output / "metrics.jsonl").write_text('{"step": 1, "loss": 2.5}\\n{"step": 2, "loss": 1.5}\\n')
         return {}
 
 
@@ -243,6 +256,20 @@ def observed(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_run_started(observed):
     assert observed("run_started") == (0, "started nothing\n")
+
+
+@pytest.mark.slow
+def test_stage_started(observed, tmp_path):
+    (tmp_path / "fail").touch()
+    assert observed("stage_started", name="failing") == (1, "data begins\n")
+    (tmp_path / "fail").unlink()
+    assert observed("stage_started") == (0, "data begins again\n")
+
+
+@pytest.mark.slow
+def test_metrics_logged(observed):
+    told = "data step 1: 2.5\ndata step 2: 1.5\n"
+    assert observed("stage_started", "metrics_logged", "stage_finished") == (0, f"data begins\n{told}data ran\n")
 
 
 @pytest.mark.slow

@@ -117,9 +117,40 @@ def test_a_training_is_told_beside_its_plan(registry, composed):
     assert found["used"]["money"] == pytest.approx(2 * found["price"])
     assert found["planned"]["tokens"] == 500
     assert set(found["planned"]) == set(found["used"])
-    assert receipt.of_training(spec, {"device": "cuda", "device_name": "Unheard 9000"}, 1.0) is None
-    assert receipt._device("cuda", "NVIDIA A100-SXM4-80GB") == "a100-80gb"
-    assert receipt._device("cuda", "NVIDIA GeForce RTX 4090") == "rtx4090"
+    assert found["missing"] == ["the speed: the trainer did not say"]
+    assert receipt.of_name("cuda", "NVIDIA A100-SXM4-80GB") == "a100-80gb"
+    assert receipt.of_name("cuda", "NVIDIA GeForce RTX 4090") == "rtx4090"
+
+
+@pytest.mark.parametrize(
+    ("name", "went_on", "missing"),
+    [
+        ("Unheard 9000", False, ["time and money: Unheard 9000 is not in the planner's table"]),
+        ("NVIDIA H100 80GB HBM3", True, ["time and money before the training was interrupted: these are of its last"]),
+        ("NVIDIA H100 80GB HBM3", False, []),
+    ],
+)
+def test_a_receipt_says_what_it_lacks_and_why(registry, composed, name, went_on, missing):
+    spec = next(spec for spec in graph.build(composed(), registry) if spec.name == "pretrain")
+    summary = {"device": "cuda", "device_name": name, "tokens": 50, "peak_memory_bytes": 5, "tokens_per_second": 1e6}
+    found = receipt.of_training(spec, summary, 3600.0, went_on)
+    assert found is not None
+    assert [line[: len(begin)] for line, begin in zip(found["missing"], missing, strict=True)] == missing
+    assert found["planned"]["memory_bytes"] > 0
+    is_known = not name.startswith("Unheard")
+    assert (found["used"]["money"] is not None, found["used"]["mfu"] is not None) == (is_known, is_known)
+
+
+def test_the_meter_counts_money_where_a_price_is_known_and_it_is_a_cent_or_more(registry, composed):
+    def said(device, steps):
+        config = composed(f"pretrain.steps={steps}")
+        spec = next(spec for spec in graph.build(config, registry) if spec.name == "pretrain")
+        return receipt.Meter(spec)(device, 2, 1800.0)
+
+    many = 10**15
+    assert said("NVIDIA H100 80GB HBM3", many).startswith("$3.00 of $"), "two for half an hour at 3 dollars"
+    assert said("NVIDIA H100 80GB HBM3", 1) == ""
+    assert said("Unheard 9000", many) == ""
 
 
 def test_the_circumstances_can_be_typed_again():

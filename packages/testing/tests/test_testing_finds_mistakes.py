@@ -1,6 +1,7 @@
 """The conformance kit fails where a plugin is wrong: each test of the kit is shown a mistake that it must find."""
 
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import smallwright_testing
-from smallwright_testing import launchers
+from smallwright_testing import launchers, trackers
 
 HERE = Path(__file__).parent
 ARCHITECTURES = {
@@ -56,6 +57,14 @@ LAUNCHERS = {
     "forgets": ["every_task_runs_once_behind_those_that_it_is_after", "what_a_task_prints_is_in_its_log"],
     "loses": ["what_a_task_prints_is_in_its_log"],
     "leavesrunning": ["when_it_is_interrupted_tasks_end_or_are_watched_again"],
+}
+TRACKERS = {
+    "sound": [],
+    "holds": ["what_was_told_survives_a_kill_and_the_same_folder_goes_on"],
+    "empties": ["what_was_told_survives_a_kill_and_the_same_folder_goes_on"],
+    "chokes": ["any_record_can_be_told"],
+    "strays": ["it_writes_below_the_runs_folder_alone"],
+    "unready": ["a_stage_that_logs_nothing_is_no_trouble"],
 }
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
@@ -151,6 +160,30 @@ def test_mistakes_of_launchers_are_found(launcher, fails, tmp_path, monkeypatch)
             with found:
                 getattr(tests, f"test_{test}")(launchers.Sweep(folder / launchers.FOLDER))
             (folder / launchers.FOLDER / "go").touch()  # what was left running ends
+
+
+@pytest.mark.parametrize(("tracker", "fails"), TRACKERS.items())
+def test_mistakes_of_trackers_are_found(tracker, fails, tmp_path, monkeypatch):
+    class Held(smallwright_testing.TrackerConformance):
+        plugin = f"track_{tracker}"
+        plugin_files = (str(HERE / "broken_trackers.py"),)
+
+        def curves(self, run, stage):
+            curves = {}
+            for line in (run.directory / "numbers.jsonl").read_text().splitlines():
+                step, *numbers = json.loads(line).items()
+                for name, value in numbers:
+                    if isinstance(value, int | float):
+                        curves.setdefault(name, []).append((step[1], value))
+            return curves
+
+    monkeypatch.setattr(trackers, "PATIENCE_SECONDS", 0.1)
+    for number, test in enumerate(sorted({test for tests in TRACKERS.values() for test in tests})):
+        (folder := tmp_path / str(number)).mkdir()
+        more = ("reused",) if test.startswith("a_stage") else ()
+        if test in fails or tracker == "sound":
+            with pytest.raises((AssertionError, AttributeError)) if test in fails else contextlib.nullcontext():
+                getattr(Held(), f"test_{test}")(trackers.Followed(folder, Held.tracker()), *more)
 
 
 def check_contract(kit: str, plugin: str) -> None:

@@ -1,6 +1,7 @@
 """What an architecture must answer: a decoder-only language model in four faces, and its counts without torch."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from core.weights import ModelFolder
@@ -56,6 +57,15 @@ class Architecture(ABC):
         """Training FLOPs per token, forward and backward: 6 per executed parameter, and causal attention once
         (6 * layers * seq_len * query width)."""
         return 6.0 * self.executed_parameters() + 6.0 * self.attention_width() * seq_len
+
+    def training(self) -> Mapping[str, Any] | None:
+        """Return how a model of exactly this size was trained by who published it; None: nobody said.
+
+        Returns:
+            ``learning_rate`` (the peak), ``batch_tokens`` (an optimizer step's), ``seq_len``, ``warmup_steps``,
+            ``micro_batch_size`` (sequences in one forward pass) and ``source``, one line that names the publication.
+        """
+        return None
 
     def check_training(self, seq_len: int) -> None:
         """Refuse, while planning and without torch, what cannot be trained on sequences of ``seq_len`` tokens.

@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from core import choices, effect, local_options
 from core.choices import key_of, root_settings
 from core.errors import ConfigError, MissingPluginError, nearest
-from core.kinds import GROUPS, RUN_GROUPS
+from core.kinds import GROUPS, NAMED_GROUPS, RUN_GROUPS
 from core.overrides import home_written_out, readable
 from core.registry import Registry
 
@@ -204,14 +204,15 @@ def _check_choices(
             raise MissingPluginError(f"{given[0]}: no installed plugin offers {group!r}. See python -m core.plugins.")
         if not has_settings and group in composed and composed[group] is not None:
             raise MissingPluginError(f"{group}={composed[group]}: taken for a plain value, which {group} never is.")
-        if has_settings and not given and group != "posttrain":
+        if has_settings and not given and group not in NAMED_GROUPS:
             _refuse_settings_of_nothing(group, node, overrides, chosen, options, registry)
-    for name, node in (OmegaConf.select(composed, "posttrain") or {}).items():
-        if not isinstance(node, DictConfig) or "name" not in node:
-            key = _given_below(f"posttrain.{name}", overrides) or f"posttrain.{name}"
-            known = options.get("posttrain", {})
-            guess = "" if name in known else nearest(str(name), known)
-            raise ConfigError(f"{key}: {name} is no method of this run.{guess} Add it: '+posttrain=[{name}]'.")
+    for group, called in NAMED_GROUPS.items():
+        for name, node in (OmegaConf.select(composed, group) or {}).items():
+            if not isinstance(node, DictConfig) or "name" not in node:
+                key = _given_below(f"{group}.{name}", overrides) or f"{group}.{name}"
+                known = options.get(group, {})
+                guess = "" if name in known else nearest(str(name), known)
+                raise ConfigError(f"{key}: {name} is no {called} of this run.{guess} Add it: '+{group}=[{name}]'.")
 
 
 def _refuse_settings_of_nothing(

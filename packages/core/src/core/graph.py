@@ -164,7 +164,7 @@ class _Builder(CorpusStages):
     ) -> entries.Model:
         if entered is not None:
             choice = entries.to_train_on(entered, self.registry)
-            return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec})
+            return self._train("pretrain", choice, tokenizer, {**given, "init": entered.spec}, continues=True)
         arch = self._node("arch", "arch")
         initializer = arch.pop("initializer", None)
         if initializer is None:
@@ -173,11 +173,20 @@ class _Builder(CorpusStages):
         return self._train("pretrain", architecture, tokenizer, {**given, "init": init})
 
     def _train(
-        self, name: str, architecture: ArchitectureChoice, tokenizer: TokenizerChoice, inputs: Mapping[str, StageSpec]
+        self,
+        name: str,
+        architecture: ArchitectureChoice,
+        tokenizer: TokenizerChoice,
+        inputs: Mapping[str, StageSpec],
+        continues: bool = False,
     ) -> entries.Model:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
-        config = self._settings(entry, settings, "pretrain")
+        built = architecture.build()
+        defaults = getattr(entry.load(), "defaults", None)
+        followed = dict(defaults(settings, built, continues)) if callable(defaults) else {}
+        chosen = {key: default.value for key, default in followed.items()}
+        config = self._settings(entry, {**settings, **chosen}, "pretrain")
         trainer: Trainer = entry.build(config)
         content = content_identity(config, self.registry, "pretrain")
         try:
@@ -188,9 +197,15 @@ class _Builder(CorpusStages):
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
         stage = self._new(
-            name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture, content=content
+            name,
+            entry,
+            config,
+            folder="pretrain",
+            inputs=inputs,
+            architecture=architecture,
+            content=content,
+            followed=followed,
         )
-        built = architecture.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)
         trainer.reads(stage.finished("tokens", Path(self.run.store)))

@@ -14,14 +14,14 @@ one argument, the built configuration. A plugin module states ``PLUGIN_API_VERSI
 Plugin API version 1. Adding a hook, or an argument to one, is not a breaking change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
-    from core.run import Run, StageOutcome
+    from core.run import Run, StageOutcome, StageWork
 
 hookspec = pluggy.HookspecMarker("smallwright")
 hookimpl = pluggy.HookimplMarker("smallwright")
@@ -164,10 +164,36 @@ def register_launchers(register: Register) -> None:
 
 
 @hookspec
+def register_trackers(register: Register) -> None:
+    """Name places where people follow runs (TensorBoard, Weights & Biases, MLflow); chosen by ``+tracker=<name>``.
+
+    Target: a :class:`core.interfaces.Tracker`. Its settings never change the outcome.
+    """
+
+
+@hookspec
 def run_started(run: "Run") -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 
     ``run`` is a :class:`core.run.Run`: ``name``, ``directory``, ``config``, ``stages``.
+    """
+
+
+@hookspec
+def stage_started(run: "Run", stage: "StageWork") -> None:
+    """Fire when the work of a stage begins; not for a stage that is reused.
+
+    ``stage`` is a :class:`core.run.StageWork`: ``name``, ``folder``, ``artifact``, ``began``.
+    """
+
+
+@hookspec
+def metrics_logged(run: "Run", stage: "StageWork", records: Sequence[Mapping[str, Any]]) -> None:
+    """Fire while a stage works, with what it has logged since the last call, in order, and once more at its end.
+
+    ``stage`` is that of ``stage_started``. A record has ``step`` and what the stage measured at it (``loss``, ``lr``,
+    ``validation_loss``, ``tokens_per_second``, ...). None is told twice to a run's folder, also when the training goes
+    on there after it was killed.
     """
 
 

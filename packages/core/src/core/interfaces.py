@@ -31,9 +31,11 @@ from typing import TYPE_CHECKING, Any
 
 from core import travel
 from core.architecture import Architecture as Architecture
+from core.defaults import Default
 from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.tokens_meta import TokensMeta as TokensMeta
+from core.tracker import Tracker as Tracker
 from core.weights import ModelFolder
 from core.writing import write_json
 
@@ -267,6 +269,19 @@ class Trainer(Stage):
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
     pair of engines, in nats}).
     """
+
+    @classmethod
+    def defaults(cls, given: Mapping[str, Any], architecture: Architecture, continues: bool) -> Mapping[str, Default]:
+        """Return settings that follow the model or this machine where ``given`` does not have them.
+
+        Planning builds the settings with them, so that the identity of what is trained has what was chosen.
+
+        Args:
+            given: What options, experiments and the command line say, not checked yet.
+            architecture: The model that will be trained.
+            continues: Whether it is a trained one that the run starts from.
+        """
+        return {}
 
     @abstractmethod
     def plan(self, architecture: Architecture) -> dict[str, Any]:

@@ -112,6 +112,7 @@ KINDS = (
         ),
     ),
     Kind(name="launchers", group="launcher", base=interfaces.Launcher),
+    Kind(name="trackers", group="tracker", base=interfaces.Tracker),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}
@@ -125,7 +126,9 @@ COMMAND_GROUPS = {"study": "core.study"}
 """Groups whose options no run takes: each is for a command of its own."""
 APPENDED_GROUPS = (*(group for group, kind in GROUPS.items() if kind.default is None), *RUN_GROUPS)
 """Groups that a user appends."""
-SEVERAL_GROUPS = ("data", "posttrain", *RUN_GROUPS)
+NAMED_GROUPS = {"posttrain": "method", "tracker": "tracker"}
+"""Groups whose options have their settings under their own name, ``posttrain.sft``, and what one of them is called."""
+SEVERAL_GROUPS = ("data", *NAMED_GROUPS, *RUN_GROUPS)
 """Groups of which a run takes several options."""
 TEMPLATES = {kind.template.name: kind.template for kind in KINDS if kind.template is not None}
 """The templates, by what ``core.plugins new`` calls them."""

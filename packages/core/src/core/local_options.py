@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from core.kinds import BY_NAME
+from core.kinds import BY_NAME, NAMED_GROUPS
 from core.registry import Entry, Registry
 
 
@@ -25,4 +25,5 @@ def add(registry: Registry, options: dict[str, dict[str, str]]) -> None:
 def _node(entry: Entry) -> dict[str, Any]:
     if entry.kind == "corpora":
         return {"name": entry.name, "corpus": entry.name}
-    return {entry.name: {"name": entry.name}} if entry.kind == "posttrainers" else {"name": entry.name}
+    node = {"name": entry.name}
+    return {entry.name: node} if BY_NAME[entry.kind].group in NAMED_GROUPS else node

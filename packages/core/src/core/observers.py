@@ -1,14 +1,16 @@
-"""Tell the plugins that observe what a run does. Whatever they do, the run goes on."""
+"""Tell the plugins that observe, and the trackers of a run, what it does. Whatever they do, the run goes on."""
 
+import functools
 import pkgutil
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from core import typed
 from core.errors import ConfigError, MissingPluginError, nearest
+from core.interfaces import Tracker
 from core.registry import Registry
 
 LOG = "logs/observers.log"
@@ -52,28 +54,74 @@ def settings(given: Mapping[str, Any] | None, registry: Registry) -> dict[str, A
     return built
 
 
-def notify(registry: Registry, directory: Path, hook: str, **arguments: Any) -> None:
-    """Call a hook of every plugin that has it, one after another.
+def trackers(config: Mapping[str, Any], registry: Registry) -> dict[str, Tracker]:
+    """Return the trackers that a run chooses, by name, after their own look that they can work here.
 
-    An exception in one, or ``sys.exit``, is a warning that names the plugin; its traceback goes to the run's folder.
+    Args:
+        config: The composed configuration.
+
+    Raises:
+        core.errors.UserError: a wrong setting, or what stands in a tracker's way.
+    """
+    built = {}
+    for name, node in (config.get("tracker") or {}).items():
+        where, values = f"tracker.{name}", dict(node)
+        entry = registry.get("trackers", str(values.pop("name", name)))
+        built[str(name)] = tracker = entry.build(entry.settings(values, where))
+        tracker.check(where)
+    return built
+
+
+def notify(registry: Registry, directory: Path, hook: str, **arguments: Any) -> None:
+    """Call a hook of every plugin that has it, and of every tracker of the run, one after another.
+
+    An exception in one, or ``sys.exit``, is a warning that names the plugin; its traceback goes to the run's folder. Of
+    further ones of the same hook only the number is kept, for :func:`conclude`.
 
     Args:
         registry: What is installed.
         directory: The run's folder.
-        hook: ``run_started``, ``stage_finished`` or ``run_finished``.
+        hook: ``run_started``, ``stage_started``, ``metrics_logged``, ``stage_finished`` or ``run_finished``.
     """
-    plugins = [implementation.plugin for implementation in getattr(registry.hooks, hook).get_hookimpls()]
+    run = arguments.get("run")
+    failures: dict[tuple[str, str], int] = getattr(run, "failures", {})
+    # What several runs share is done for none of them, and has no report; but its curves are worth following.
+    plugins = (
+        []
+        if getattr(run, "is_shared", False)
+        else [implementation.plugin for implementation in getattr(registry.hooks, hook).get_hookimpls()]
+    )
     for plugin in reversed(plugins):  # as pluggy has it: the plugin that was loaded last comes first
         others = [other for other in plugins if other is not plugin]
-        try:
-            registry.manager.subset_hook_caller(hook, others)(**arguments)
-        except (Exception, SystemExit) as error:
-            said = str(error).strip().splitlines()
-            reason = ": ".join([type(error).__name__, *said[:1]])
-            who = registry.origin(registry.manager.get_name(plugin))
-            log = directory / LOG
-            print(f"warning: {who} failed in {hook}: {reason}. The run goes on; see {log}.", file=sys.stderr)
-            _write(log, f"{who}, {hook}\n{traceback.format_exc()}\n")
+        who = registry.origin(registry.manager.get_name(plugin))
+        call = functools.partial(registry.manager.subset_hook_caller(hook, others), **arguments)
+        _guarded(call, who, hook, directory / LOG, failures)
+    for name, tracker in getattr(run, "trackers", {}).items():
+        call = functools.partial(getattr(tracker, hook), **arguments)
+        _guarded(call, f"tracker.{name}", hook, directory / LOG, failures)
+
+
+def conclude(failures: Mapping[tuple[str, str], int]) -> None:
+    """Say how often an observer or a tracker failed, where the first warning was not the last one."""
+    for (who, hook), count in failures.items():
+        if count > 1:
+            print(
+                f"warning: {who} failed in {hook} {count:,} times; what it shows of this run is not whole.",
+                file=sys.stderr,
+            )
+
+
+def _guarded(call: Callable[[], Any], who: str, hook: str, log: Path, failures: dict[tuple[str, str], int]) -> None:
+    try:
+        call()
+    except (Exception, SystemExit) as error:
+        failures[who, hook] = failures.get((who, hook), 0) + 1
+        if failures[who, hook] > 1:
+            return
+        said = str(error).strip().splitlines()
+        reason = ": ".join([type(error).__name__, *said[:1]])
+        print(f"warning: {who} failed in {hook}: {reason}. The run goes on; see {log}.", file=sys.stderr)
+        _write(log, f"{who}, {hook}\n{traceback.format_exc()}\n")
 
 
 def _write(log: Path, text: str) -> None:

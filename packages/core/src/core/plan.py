@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, compose, discovery, graph, sweep
+from core import cli, completion, compose, discovery, graph, observers, sweep
 from core.errors import ConfigError
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
@@ -68,6 +68,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     config = compose.compose(options.overrides, registry)
     sweep.refuse_launcher_alone(config)
     specs = graph.build(config, registry, without_corpus=True)
+    observers.trackers(config, registry)
     planned = stages.plan(specs, Path(str(config["store"])), registry, _hardware(options))
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))
     return 0

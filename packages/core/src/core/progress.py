@@ -4,9 +4,13 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
+
+from core.headline import duration
 
 PROGRESS_FILE_VARIABLE = "SMALLWRIGHT_PROGRESS_FILE"
 
@@ -18,14 +22,22 @@ class ProgressWriter:
         self._path = path or os.environ.get(PROGRESS_FILE_VARIABLE)
         self._last = 0.0
 
-    def __call__(self, done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
-        """Report ``done`` of ``total`` units; at most ten events a second are written, the last one always."""
+    def __call__(
+        self, done: float, total: float | None = None, unit: str = "", note: str = "", device: str = "", count: int = 1
+    ) -> None:
+        """Report ``done`` of ``total`` units; at most ten events a second are written, the last one always.
+
+        Args:
+            device: What the work runs on, ``cpu`` or the name of a GPU, for the cost so far; empty: none is counted.
+            count: How many of them.
+        """
         now = time.monotonic()
         if self._path is None or (now - self._last < 0.1 and done != total):
             return
         self._last = now
         with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"done": done, "total": total, "unit": unit, "note": note}) + "\n")
+            event = {"done": done, "total": total, "unit": unit, "note": note, "device": device, "count": count}
+            file.write(json.dumps(event) + "\n")
 
 
 class ProgressBar:
@@ -33,8 +45,16 @@ class ProgressBar:
 
     LINE_EVERY_SECONDS = 10.0
 
-    def __init__(self, path: Path, label: str) -> None:
-        self._label = label
+    def __init__(self, path: Path, label: str, cost: Callable[[str, int, float], str] | None = None) -> None:
+        """Follow a file that is there.
+
+        Args:
+            cost: Says the money so far, of a device, how many there are, and the seconds since the work began.
+        """
+        self._label, self._cost = label, cost
+        self._began = time.monotonic()
+        self._first: tuple[float, float] | None = None
+        """When the first event came, and what was done then: by an earlier process, where a training goes on."""
         self._file = open(path, encoding="utf-8")  # noqa: SIM115 - closed in close()
         self._bar: tqdm | None = None
         self._partial = ""
@@ -48,17 +68,33 @@ class ProgressBar:
         if not lines:
             return
         event = json.loads(lines[-1])
+        now, done, total = time.monotonic(), event["done"], event["total"]
+        self._first = self._first or (now, done)
+        note = ", ".join(filter(None, [event["note"], self._spent(event, now)]))
         if self._tty:
             if self._bar is None:
-                self._bar = tqdm(desc=self._label, unit=f" {event['unit']}", leave=False, dynamic_ncols=True)
-            self._bar.total = event["total"]
-            self._bar.n = event["done"]
-            self._bar.set_postfix_str(event["note"], refresh=True)
-        elif time.monotonic() - self._last_line > self.LINE_EVERY_SECONDS:
-            self._last_line = time.monotonic()
-            of = f" of {event['total']:,.10g}" if event["total"] else ""
-            done = f"{event['done']:,.10g}{of}"
-            print(f"  {self._label}: {done} {event['unit']} {event['note']}".rstrip(), file=sys.stderr)
+                unit = f" {event['unit']}"
+                self._bar = tqdm(desc=self._label, unit=unit, leave=False, dynamic_ncols=True, initial=done)
+            self._bar.total = total
+            self._bar.n = done
+            self._bar.set_postfix_str(note, refresh=True)
+        elif now - self._last_line > self.LINE_EVERY_SECONDS:
+            self._last_line = now
+            of = f" of {total:,.10g}" if total else ""
+            said = ", ".join(filter(None, [note, self._left(done, total, now)]))
+            print(f"  {self._label}: {done:,.10g}{of} {event['unit']} {said}".rstrip(), file=sys.stderr)
+
+    def _spent(self, event: Mapping[str, Any], now: float) -> str:
+        device = event.get("device")
+        return self._cost(device, event.get("count", 1), now - self._began) if self._cost and device else ""
+
+    def _left(self, done: float, total: float | None, now: float) -> str:
+        """Say how long the rest takes at the speed so far."""
+        assert self._first is not None
+        began, before = self._first
+        if not total or done <= before or done >= total:
+            return ""
+        return f"{duration((total - done) * (now - began) / (done - before))} left"
 
     def close(self) -> None:
         """Stop following and remove the bar."""

@@ -153,7 +153,7 @@ class Registry:
         """Hooks of a run that a plugin observes."""
         module = self.manager.get_plugin(plugin) if self.manager is not None else None
         callers = (self.manager.get_hookcallers(module) or ()) if module is not None else ()
-        return sorted(caller.name for caller in callers if caller.name.startswith(("run_", "stage_")))
+        return sorted(caller.name for caller in callers if caller.name.startswith(("run_", "stage_", "metrics_")))
 
     def clashes(self) -> list[tuple[list[Entry], str]]:
         """Return the entries of each name that several plugins offer, and the line that names them and the fix."""

@@ -127,8 +127,10 @@ def _show(
     if spec.folder in CURVED:
         report["curves"][spec.name] = curves.of_stage(artifact, summary, per_token=spec.folder == "pretrain")
         report["model"] = _relative(artifact / "hf", root)
-    if spec.folder == "pretrain" and (costs := receipt.of_training(spec, summary, manifest.get("seconds"))):
-        report["costs"][spec.name] = costs
+    if spec.folder == "pretrain":
+        went_on = manifest.get("began") != manifest.get("run")
+        if costs := receipt.of_training(spec, summary, manifest.get("seconds"), went_on):
+            report["costs"][spec.name] = costs
     if spec.folder == "data":
         report["samples"]["documents"][spec.label] = _documents(artifact)
     if spec.folder == "eval":

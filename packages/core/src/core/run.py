@@ -19,11 +19,11 @@ import sys
 from collections.abc import Sequence
 
 from core import alignment, cli, completion, compose, discovery, graph, pages, show_config, sweep
-from core.running import Ended, Run, StageOutcome, perform
+from core.running import Ended, Run, StageOutcome, StageWork, perform
 from core.sweep import command
 from core.workers import Workers
 
-__all__ = ["Run", "StageOutcome", "main"]
+__all__ = ["Run", "StageOutcome", "StageWork", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import names, observers, report, store
+from core import names, observers, receipt, report, store, writing
 from core.data.recipe import several
 from core.entries import FinishedSpec
 from core.errors import ArtifactError, InputError, UserError, cannot_write
+from core.following import Following
 from core.graph import StageSpec
+from core.interfaces import Job, Tracker
 from core.registry import Registry
 from core.workers import StageFailed, Workers
 
@@ -32,6 +34,24 @@ class StageOutcome:
     error: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageWork:
+    """The work of a stage that makes its artifact now."""
+
+    name: str
+    """Name of the stage in this run, such as ``pretrain``."""
+    folder: str
+    """What it makes, as the folder of the store: ``data``, ``tokenizer``, ``pretrain``, ``posttrain``, ``eval``, ..."""
+    artifact: Path
+    began: str
+    """Id of the run that began the artifact: another than this run's where it goes on with what a killed one left."""
+
+    @property
+    def key(self) -> str:
+        """Names this making of this artifact and no other, also in a run that goes on with it."""
+        return "-".join([self.name, self.artifact.name.rpartition("-")[2], self.began.rpartition("-")[2]])
+
+
 @dataclasses.dataclass
 class Run:
     """A run: what observers get."""
@@ -44,6 +64,12 @@ class Run:
     """Names this run and no other, also beside runs of the same name and folder: ``20260101-120000-1a2b3c4d``."""
     observers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of each plugin that observes and has some, by its name: built, as its dataclass."""
+    trackers: Mapping[str, Tracker] = dataclasses.field(default_factory=dict)
+    """Those that the run chose, by name."""
+    is_shared: bool = False
+    """Whether it does only stages that several runs of a sweep share: trackers are told of it, observers are not."""
+    failures: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
+    """How often an observer or a tracker failed, by its name and the hook."""
     pages: list[Path] = dataclasses.field(default_factory=list)
     """Pages that plugins made of the run."""
 
@@ -99,12 +125,13 @@ def perform(
         core.errors.UserError: the run's folder cannot be used.
     """
     settings = observers.settings(config.get("observers"), registry)
+    trackers = observers.trackers(config, registry)
     name = "-".join(filter(None, name_parts(config, stages)))
     root = Path(str(config["store"])).resolve()
     with contextlib.ExitStack() as held:
         try:
             directory = _run_directory(config["run_dir"], name)
-            run = Run(name=name, directory=directory, config=config, observers=settings)
+            run = Run(name=name, directory=directory, config=config, observers=settings, trackers=trackers)
             # Logs and report have the same names in every run: a second one in the same folder would mix them.
             held.enter_context(store.lock(directory, used="written to", setting="run_dir", run=run.id))
             (directory / "logs").mkdir(exist_ok=True)
@@ -153,6 +180,7 @@ def _carry_out(run: Run, stages: list[StageSpec], work: Work, arguments: tuple[s
         ended = dataclasses.replace(ended, trouble=f"no report: {cannot_write(error, run.directory)}")
     finally:
         observers.notify(work.registry, run.directory, "run_finished", run=run)
+        observers.conclude(run.failures)
     return ended
 
 
@@ -190,8 +218,7 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
                 manifest = store.read_manifest(artifact)  # another run may have finished it a moment ago
                 if manifest is None:
                     job = spec.job(work.root, work.plugin_files, work.registry.versions())
-                    job = dataclasses.replace(job, record={**job.record, "run": run.id})
-                    work.workers.do(job, run.directory / "logs")
+                    _make(job, spec, run, work)
     except BrokenPipeError:
         raise
     except (StageFailed, UserError, OSError) as error:
@@ -206,6 +233,37 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
     seconds = time.monotonic() - started
     print(f"{spec.name:16} {seconds:6.1f} s {artifact}{_outcome(artifact)}")
     return StageOutcome(name=spec.name, status="ran", seconds=round(seconds, 3), artifact=str(artifact))
+
+
+def _make(job: Job, spec: StageSpec, run: Run, work: Work) -> None:
+    """Make an artifact, and tell those who follow the run what it logs."""
+    stage = StageWork(name=spec.name, folder=spec.folder, artifact=job.output, began=_began(job.output, run.id))
+    job = dataclasses.replace(job, record={**job.record, "run": run.id, "began": stage.began})
+    for key, found in spec.followed.items():
+        print(f"{spec.name:16} {key}={found.value}: {found.source}")
+    observers.notify(work.registry, run.directory, "stage_started", run=run, stage=stage)
+    logs = run.directory / "logs"
+    logged = Following(job.output, logs / f"{spec.name}.told.json")
+
+    def look() -> None:
+        if records := logged.new():
+            observers.notify(work.registry, run.directory, "metrics_logged", run=run, stage=stage, records=records)
+            logged.remember()
+
+    with contextlib.closing(logged):
+        work.workers.do(job, logs, look, receipt.Meter(spec) if spec.folder == "pretrain" else None)
+    if logged.unreadable:
+        print(f"{spec.name:16} {logged.unreadable:,} lines of metrics could not be read, and nobody was told of them")
+
+
+def _began(artifact: Path, run: str) -> str:
+    """Return the id of the run that began an unfinished artifact; the note goes with its unfinished work."""
+    note = artifact / store.WORK / "began.json"
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["run"])
+    except (OSError, ValueError, LookupError, TypeError):
+        writing.write_json(note, {"run": run})
+        return run
 
 
 def _held(spec: StageSpec, artifact: Path, *, waits: bool) -> contextlib.AbstractContextManager[None]:

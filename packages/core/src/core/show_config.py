@@ -12,7 +12,7 @@ from typing import Any
 
 from core import seeds, settings_help, typed
 from core.data.recipe import RecipeConfig, several, step_settings
-from core.kinds import GROUPS
+from core.kinds import GROUPS, NAMED_GROUPS
 from core.registry import Registry
 from core.run_config import RunConfig
 
@@ -33,19 +33,38 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
     own = {key: value for key, value in config.items() if key not in GROUPS}
     lines = ["# @package _global_", *_settings(RunConfig, typed.build(RunConfig, own, ""), 0)]
     for group, kind in GROUPS.items():
-        node = config.get(group)
+        node = _followed(config, registry) if group == "pretrain" else config.get(group)
         if not isinstance(node, Mapping):
             lines += ["", f"{group}: null  # left out of the run"] if group in config else []
             continue
         lines += ["", f"{group}:"]
         if group == "data":
             lines += _corpora(node, registry)
-        elif group == "posttrain":
+        elif group in NAMED_GROUPS:
             for name, settings in node.items():
                 lines += [f"  {name}:", *_part(kind.name, settings, registry, f"{group}.{name}", 4)]
         else:
             lines += _part(kind.name, node, registry, group, 2)
     return "\n".join(lines)
+
+
+def _followed(config: Mapping[str, Any], registry: Registry) -> Any:
+    """Return the settings of pretraining with those that follow the chosen architecture, as the plan will have them."""
+    node, arch = config.get("pretrain"), config.get("arch")
+    if not isinstance(node, Mapping) or not isinstance(arch, Mapping):
+        return node
+    names = {"trainers": str(node.get("name", "")), "architectures": str(arch.get("name", ""))}
+    if any(name not in registry.names(kind) for kind, name in names.items()):
+        return node
+    entry = registry.get("architectures", names["architectures"])
+    settings = {key: value for key, value in arch.items() if key not in ("name", "initializer")}
+    if "vocab_size" in typed.unset(entry.load_config(), settings):
+        settings["vocab_size"] = 1 << 16
+    defaults = getattr(registry.get("trainers", names["trainers"]).load(), "defaults", None)
+    if not callable(defaults):
+        return node
+    found = defaults(node, entry.build(entry.settings(settings, "arch")), False)
+    return {**node, **{key: default.value for key, default in found.items()}}
 
 
 def _part(kind: str, node: Mapping[str, Any], registry: Registry, where: str, indent: int) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import names, seeds
+from core.defaults import Default
 from core.errors import ConfigError, MissingPluginError
 from core.fingerprint import identity as content_identity
 from core.fingerprint import named_files
@@ -52,6 +53,7 @@ class StageBuilder:
         content: Any = None,
         parts: tuple[Entry, ...] = (),
         external_files: tuple[str, ...] = (),
+        followed: Mapping[str, Default] | None = None,
     ) -> StageSpec:
         """Add a stage; its content is that of its settings, at ``where`` in the configuration, unless given."""
         spec = StageSpec(
@@ -67,6 +69,7 @@ class StageBuilder:
             parts=parts,
             external_files=(*external_files, *named_files(config)),
             seed=self.seeds.of(where or name),
+            followed=followed or {},
         )
         return self._add(spec)
 

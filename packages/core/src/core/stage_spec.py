@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store, typed
+from core.defaults import Default
 from core.errors import ArtifactError
 from core.fingerprint import source_digest
 from core.interfaces import Architecture, Job, Tokenizer
@@ -75,6 +76,8 @@ class StageSpec:
     external_files: tuple[str, ...] = ()
     """Files from outside the store that the stage reads."""
     seed: int = 0
+    followed: Mapping[str, Default] = dataclasses.field(default_factory=dict)
+    """Settings that nobody gave and that follow the model or the machine, with their values, which ``config`` has."""
 
     def identity(self) -> dict[str, Any]:
         """Everything that changes the content of the artifact, and nothing else."""
@@ -143,6 +146,7 @@ class StageSpec:
                 "folder": self.folder,
                 "identity": self.identity(),
                 "config": dataclasses.asdict(self.config) if self.config is not None else None,
+                "followed": {key: found.source for key, found in self.followed.items()},
                 "external_files": list(self.external_files),
                 "plugins": dict(plugins),
                 "sources": self.sources(),

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,12 +69,20 @@ class Workers:
         if kept is not None:
             kept.end(at_once=at_once)
 
-    def do(self, job: Job, logs: Path) -> None:
+    def do(
+        self,
+        job: Job,
+        logs: Path,
+        look: Callable[[], None] = lambda: None,
+        cost: Callable[[str, int, float], str] | None = None,
+    ) -> None:
         """Do a job and return when its artifact is finished.
 
         Args:
             job: What is to be done.
             logs: Folder for its description, its log and its progress.
+            look: Called ten times a second while the job is done, and once when it has ended.
+            cost: Says the money so far; see :class:`core.progress.ProgressBar`.
 
         Raises:
             StageFailed: it ended without its artifact.
@@ -88,12 +97,13 @@ class Workers:
         environment = job.stage.environment()
         held = None if shared is None else (_class(job.stage), shared, environment, job.plugin_files)
         process = self._take(held)
-        bar = ProgressBar(files.progress, job.name)
+        bar = ProgressBar(files.progress, job.name, cost)
         try:
             if process is None or not process.begin(files):
                 process = _Process(files, environment, held)
             while not process.has_ended(files):
                 bar.update()
+                look()
                 time.sleep(0.1)
         except BaseException:
             if process is not None:
@@ -101,6 +111,7 @@ class Workers:
             raise
         finally:
             bar.close()
+            look()
         code = process.popen.poll()
         if code is None:
             files.ended.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ class Recorder(TrainerCallback):
     def __init__(self, job: Job) -> None:
         self._job = job
         self._path = job.output / "metrics.jsonl"
+        self._speed = job.scratch("speed") / "speed.jsonl"
         self._note = ""
+        self._logged = (0, 0.0)
+        """Step of the last line, and when it was written."""
         self.rows: list[dict[str, Any]] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.rows = [_row(entry) for entry in state.log_history if "loss" in entry]
         self._path.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+        self._logged = (state.global_step, time.perf_counter())
 
     def take_finished(self, trainer: Any, last: Path) -> bool:
         """Take over the model and the lines of a checkpoint that is of the last step; return whether it is.
@@ -61,9 +66,23 @@ class Recorder(TrainerCallback):
         row = _row({"step": state.global_step, **logs})
         require_finite(row["loss"], row["step"], self._job.name)
         self.rows.append(row)
-        self._note = f"loss {row['loss']:.3f}"
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        rate = self._rate(args, row["step"])
+        self._note = f"loss {row['loss']:.3f}, {rate:,.1f} examples/s"
+        _append(self._path, row)
+        # Times are no part of the artifact: the same training would give other bytes.
+        _append(self._speed, {"step": row["step"], "examples_per_second": round(rate, 2)})
+
+    def _rate(self, args: Any, step: int) -> float:
+        """Return the examples a second since the last line."""
+        (before, began), now = self._logged, time.perf_counter()
+        self._logged = (step, now)
+        each = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return (step - before) * each / (now - began)
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def require_finite(loss: float, step: int, job_name: str) -> None:

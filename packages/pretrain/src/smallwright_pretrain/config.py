@@ -72,8 +72,9 @@ class TorchTitanConfig:
     eps: float = setting(1e-8, gt=0)
     max_norm: float = setting(1.0, gt=0)
     """Gradients are clipped to this global norm."""
-    precision: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products and activations; weights, reductions and optimizer states are always float32."""
+    precision: Literal["auto", "bfloat16", "float32"] = "float32"
+    """Precision of matrix products and activations; weights, reductions and optimizer states are always float32.
+    ``auto``: what is faster on this machine for a model of this size, by measurement; the plan says what it is."""
     export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = setting(256, ge=1)

@@ -94,9 +94,26 @@ class FileMetrics(MetricsProcessor):
             tokens=tokens_at(self.config.settings, step),
         )
         if self._writes:
-            append(self._speed, {"step": step, "tokens_per_second": round(rate, 1)})
-            self._progress(step, self._steps, "steps", f"loss {global_avg_loss:.3f}, {rate:,.0f} tokens/s")
+            mfu = self._utilisation(rate)
+            append(self._speed, {"step": step, "tokens_per_second": round(rate, 1), **mfu})
+            note = "".join(f", MFU {share:.0%}" for share in mfu.values())
+            self._progress(
+                step,
+                self._steps,
+                "steps",
+                f"loss {global_avg_loss:.3f}, {rate:,.0f} tokens/s{note}",
+                device=self.device_memory_monitor.device_name,
+                count=torch.distributed.get_world_size(),
+            )
         super().log(step, global_avg_loss, global_max_loss, grad_norm, extra_metrics=extra_metrics)
+
+    def _utilisation(self, rate: float) -> dict[str, float]:
+        """Return the share of the devices' peak that ``rate`` tokens a second are, as ``mfu``; empty where it is not
+        known, or another precision than the peak's computes."""
+        if self._peak is None or self.config.settings.precision != "bfloat16":
+            return {}
+        peak = self._peak * torch.distributed.get_world_size()
+        return {"mfu": round(rate * self.num_flops_per_token / peak, 4)}
 
     def log_validation(self, loss: float, step: int, extra_metrics: dict[str, Any] | None = None) -> None:
         """Record a validation loss, and what else is known of it (``validation_stderr``, losses by source)."""

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoints
+from core.defaults import Default
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
@@ -19,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, revisions
+from smallwright_pretrain import branch, follow, revisions
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -55,6 +57,11 @@ class TorchTitanPretrain(Trainer):
         a CPU, where every step would otherwise map and unmap its activations)."""
         return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
 
+    @classmethod
+    def defaults(cls, given: Mapping[str, Any], architecture: Architecture, continues: bool) -> dict[str, Default]:
+        """Return what follows the model; see :mod:`smallwright_pretrain.follow`."""
+        return follow.defaults(given, architecture, continues)
+
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
         return plan(self.config, architecture)
@@ -73,7 +80,14 @@ class TorchTitanPretrain(Trainer):
         Raises:
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
-        other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        other: dict[str, Any] = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        # What one of few ranks computes at once may be more than the share of one of many.
+        other["micro_batch_size"] = _fitting(self.config, other["nproc"])
+        if self.config.stages is not None:
+            other["stages"] = {
+                name: dataclasses.replace(stage, micro_batch_size=_fitting(stage, other["nproc"]))
+                for name, stage in self.config.stages.items()
+            }
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def trained(self, architecture: Architecture) -> Architecture:
@@ -274,6 +288,13 @@ class TorchTitanPretrain(Trainer):
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
+
+
+def _fitting(settings: Any, ranks: int) -> int | None:
+    """Return the sequences of a forward pass, where they must divide the share of one of so many ranks."""
+    if settings.micro_batch_size is None:
+        return None
+    return math.gcd(settings.global_batch_size // ranks, settings.micro_batch_size) or None
 
 
 def rising(losses: Sequence[float], learning_rate: float) -> list[str]:

@@ -24,7 +24,10 @@ def costs(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = [{"kind": "table", "table": table, "folded": ""}]
     for stage, cost in report["costs"].items():
         made.append({"kind": "table", "table": _against_plan(stage, cost), "folded": ""})
-        made.append({"kind": "text", "text": f"The plan assumes {cost['assumptions']}.", "mood": "muted"})
+        said = [f"The plan assumes {cost['assumptions']}."] if cost["assumptions"] else []
+        if missing := cost.get("missing"):
+            said.append(f"Missing: {'; '.join(missing)}.")
+        made.append({"kind": "text", "text": " ".join(said), "mood": "muted"})
     return made
 
 
@@ -33,12 +36,15 @@ def _against_plan(stage: str, cost: Mapping[str, Any]) -> dict[str, Any]:
         "tokens": ("tokens", numbers.count),
         "seconds": ("time", numbers.duration),
         "tokens_per_second": ("tokens per second", lambda value: f"{value:,.0f}"),
+        "mfu": ("model FLOPs utilisation", lambda value: f"{value:.0%}"),
         "memory_bytes": ("memory", numbers.memory),
         "money": ("US dollars", lambda value: f"{value:.4f}" if value < 1 else f"{value:,.2f}"),
     }
     rows = []
     for key, (name, write) in shown.items():
         planned, used = cost["planned"].get(key), cost["used"].get(key)
+        if key == "mfu" and planned is None:  # of a CPU no peak is known
+            continue
         texts = ["" if value is None else write(value) for value in (planned, used)]
         rows.append([name, *texts, f"{used / planned:.2f} ×" if planned and used is not None else ""])
     columns = [f"{stage} on {cost['devices']} {cost['device']}", "planned", "used", "used of planned"]

@@ -25,7 +25,7 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"smallwright_testing.{module}"
-        for module in ("base", "architecture", "launchers", "learning", "steps", "stages")
+        for module in ("base", "architecture", "launchers", "learning", "steps", "stages", "trackers")
     )
 )
 
@@ -34,6 +34,7 @@ from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
+from smallwright_testing.trackers import TrackerConformance  # noqa: E402
 
 __all__ = [
     "ArchitectureConformance",
@@ -43,4 +44,5 @@ __all__ = [
     "PosttrainConformance",
     "StageConformance",
     "StepConformance",
+    "TrackerConformance",
 ]

@@ -22,6 +22,7 @@ from smallwright_testing import (
     LauncherConformance,
     PosttrainConformance,
     StepConformance,
+    TrackerConformance,
 )
 
 CLASSES: dict[str, type[Conformance]] = {
@@ -32,6 +33,7 @@ CLASSES: dict[str, type[Conformance]] = {
         PosttrainConformance,
         EvaluatorConformance,
         LauncherConformance,
+        TrackerConformance,
     )
 }
 PYTEST_INI = """[pytest]
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = cli.command_parser("smallwright_testing", __doc__)
-    parser.add_argument("name", help="a registered architecture, step, post-training method, evaluator or launcher")
+    parser.add_argument("name", help="a registered architecture, step, method, evaluator, launcher or tracker")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the kit's")
     parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     parser.add_argument("--quick", action="store_true", help="without vLLM, two ranks and training stages")

@@ -1,5 +1,6 @@
 """The counts of a decoder, and its four faces; plugins subclass this with a configuration of their own."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.errors import ConfigError
@@ -8,6 +9,7 @@ from core.weights import ModelFolder, compare
 
 from smallwright_decoder.config import DecoderConfig, check_activation
 from smallwright_decoder.from_hf import settings_of
+from smallwright_decoder.training import of_size
 from smallwright_decoder.weight_shapes import weight_shapes
 
 
@@ -20,6 +22,10 @@ class DecoderArchitecture(Architecture):
     def settings_of(cls, model: ModelFolder) -> dict[str, Any] | None:
         """Return the settings that make exactly a model of the Llama kind; see :mod:`smallwright_decoder.from_hf`."""
         return settings_of(model)
+
+    def training(self) -> Mapping[str, Any] | None:
+        """Return how the size was trained; see :mod:`smallwright_decoder.training`."""
+        return of_size(self.config)
 
     def check_weights(self, model: ModelFolder) -> None:
         """Compare the headers of the weights; those of a mixture of experts have too many forms, and are not looked at.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.training import training
 
 SMOLLM2: Mapping[str, Any] = {
     "vocab_size": 49152,
@@ -18,11 +19,23 @@ SMOLLM2: Mapping[str, Any] = {
 # How these were initialised is not published in full: config.json has the deviation, and no scaling by depth.
 OTHERS: Mapping[str, Any] = {"tie_word_embeddings": True, "initializer_range": 0.02, "init_scheme": "constant"}
 
+SOURCE = "SmolLM2, arXiv 2502.02737"
+"""Sections 4.1 and 6; batches and warm-up are those of its released training configurations."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GQAConfig(DecoderConfig):
     """A decoder with RMSNorm, RoPE, SwiGLU and grouped-query attention, unless other parts are chosen."""
 
+    TRAINING: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smollm2-135m": training(3e-3, 512, 8, SOURCE),
+        "smollm2-360m": training(3e-3, 768, 6, SOURCE),
+        "smollm2-1.7b": training(5e-4, 1024, 4, SOURCE),
+        "llama-3.2-1b": training(5e-4, 1024, 4, f"not published; SmolLM2-1.7B's, the nearest: {SOURCE}"),
+        "qwen2.5-0.5b": training(3e-3, 768, 6, f"not published; SmolLM2-360M's, the nearest: {SOURCE}"),
+        "qwen3-0.6b": training(3e-3, 768, 6, f"not published; SmolLM2-360M's, the nearest: {SOURCE}"),
+    }
+    """How each size was trained, for settings of pretraining that nobody gives."""
     SIZES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # Deep and narrow like SmolLM2-135M (3 FFN widths, few KV heads), for minutes on two CPU cores.
         "nano": {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.training import training
 
 # What the released configuration gives (configs/LLM1B.py): sequences of 2,048, epsilon 1e-5, a Llama 2 block with a key
 # head for every query head, an output head of its own; heads are 128 wide in all sizes.
@@ -25,6 +26,15 @@ PANGU_PI: Mapping[str, Any] = {
 class PanguPiConfig(DecoderConfig):
     """A decoder with series-informed activation and augmented shortcuts, unless they are switched off."""
 
+    TRAINING: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "pangu-pi-1b": training(3e-4, 2048, 4, "PanGu-pi, arXiv 2312.17276", warmup_steps=4000),
+        # Its warm-up is published as 3 % of the steps, in a sample of the repository.
+        **dict.fromkeys(
+            ("pangu-pi-1b-pro", "pangu-pi-1.5b-pro"),
+            training(2e-4, 1024, 4, "PanGu-pi Pro, arXiv 2402.02791; the warm-up is ours"),
+        ),
+    }
+    """How each size was trained, for settings of pretraining that nobody gives."""
     SIZES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "nano": {
             "hidden_size": 128,

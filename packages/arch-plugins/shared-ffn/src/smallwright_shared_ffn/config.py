@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from smallwright_decoder.config import DecoderConfig
+from smallwright_decoder.training import training
 
 # Where the paper, its repository and the released models contradict each other:
 # - Key/value heads. The released configurations say 4, but their attention ignores it: keys and values are full width.
@@ -32,6 +33,12 @@ UNSHARED: Mapping[str, str] = {}
 class SharedFFNConfig(DecoderConfig):
     """A Llama whose layers all use the same SwiGLU feed-forward, unless ``ffn_groups`` says which do."""
 
+    TRAINING: ClassVar[Mapping[str, Mapping[str, Any]]] = dict.fromkeys(
+        ("mobillama-0.5b", "mobillama-0.8b", "mobillama-1.2b", "mobillama-baseline1", "mobillama-baseline2"),
+        # The repository's script of the 0.5B has 3e-5; the paper, and the script of the large model, 3e-4.
+        training(3e-4, 800, 5, "MobiLlama, arXiv 2402.16840"),
+    )
+    """How each size was trained, for settings of pretraining that nobody gives."""
     SIZES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "nano": {
             "hidden_size": 128,

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.kinds import GROUPS
 
-NOT_COMPARED = ("store", "run_dir", "name", "observers", "executor", "launcher")
+NOT_COMPARED = ("store", "run_dir", "name", "observers", "executor", "launcher", "tracker")
 """Settings of a run that change nothing of what it makes."""
 _OF_THE_ENTRY = ("implementation", "plugin", "artifact_version")
 """What an identity has of an architecture beside its settings."""

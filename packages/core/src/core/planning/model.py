@@ -68,6 +68,7 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
         "kv_cache": _kv_cache(architecture, context),
         "memory_bytes": estimate["memory_bytes"],
         "estimate": estimate,
+        "followed": {key: {"value": found.value, "source": found.source} for key, found in training.followed.items()},
         "scaling": _scaling(stored, executed, estimate["tokens"]),
         "learning_rate": _learning_rate(estimate, hardware),
         "hardware": [
@@ -179,6 +180,9 @@ def render(model: Mapping[str, Any]) -> list[str]:
     of = f", {ranks} rank{'s' if ranks > 1 else ''}" if ranks else ""
     lines.append(f"memory               {_memory(model['memory_bytes'])} per rank{of}; an estimate, of:")
     lines += [f"  {name:19}{_memory(size)}" for name, size in parts.items()]
+    if model["followed"]:
+        lines.append("set by the plan      where nobody gave another value:")
+    lines += [f"  pretrain.{key}={row['value']}  ({row['source']})" for key, row in model["followed"].items()]
     return [
         *lines,
         *_render_learning_rate(model["learning_rate"]),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, discovery
+from core import cli, discovery, observers
 from core.errors import InputError, UserError
 from core.registry import Registry
 from core.running import Run, Work, do_stage
@@ -106,11 +106,27 @@ class _Part:
             waits=True,
         )
         (directory / "logs").mkdir(parents=True, exist_ok=True)
-        run = Run(name="-".join(self.options.stages), directory=directory, config=planned.config)
+        trackers = observers.trackers(planned.config, self.registry)
+        run = Run(
+            name="-".join(self.options.stages),
+            directory=directory,
+            config=planned.config,
+            trackers=trackers,
+            is_shared=True,
+        )
+        observers.notify(self.registry, directory, "run_started", run=run)
+        try:
+            return self._shared(planned, run, work)
+        finally:
+            observers.notify(self.registry, directory, "run_finished", run=run)
+            observers.conclude(run.failures)
+
+    def _shared(self, planned: Planned, run: Run, work: Work) -> int:
         for spec, artifact in zip(planned.stages, planned.artifacts, strict=True):
             if spec.name not in self.options.stages:
                 continue
             outcome = do_stage(spec, run, work)
+            observers.notify(self.registry, run.directory, "stage_finished", run=run, stage=outcome)
             if outcome.status == "failed":
                 self.failures.add(artifact, f"stage {outcome.name} failed: {outcome.error}")
                 raise InputError(f"stage {outcome.name} failed: {outcome.error}")

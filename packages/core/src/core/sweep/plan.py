@@ -64,6 +64,7 @@ def plan(points: Sequence[Point], registry: Registry, folder: Path | None = None
             kind = next(one for one in type(error).__mro__ if one.__module__ == UserError.__module__)
             raise kind(f"{error}{of}") from error
     observers.settings(planned[0].config.get("observers"), registry)
+    observers.trackers(planned[0].config, registry)
     _refuse_same(planned)
     folder = folder or _folder(planned)
     return [dataclasses.replace(run, directory=folder / run.directory) for run in planned]

@@ -1,0 +1,1 @@
+"""Trackers: curves of runs in TensorBoard, Weights & Biases and MLflow, while they grow."""
