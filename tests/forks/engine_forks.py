@@ -5,7 +5,8 @@ each stage; so do the imports of a command that curates a toy. Here a server imp
 curates data, once for all tests. A process that a test, a run or a launcher starts with ``python -m`` as ever asks the
 server for a fork of itself with the same arguments, environment, folder, import path and open streams, waits for its
 end and ends with the same code. Where the one is killed, so is the other; a signal that asks it to end goes on to the
-other. The program that runs is the same, from ``__main__`` on; only its imports are there already.
+other. The program that runs is the same, from ``__main__`` on; only its imports are there already. What a server of
+vLLM starts in turn, its engine and that one's worker, are forks of it.
 
 So is a process of ``python -c`` that finds the name of its engine in ``ENGINE_OF_CODE``.
 
