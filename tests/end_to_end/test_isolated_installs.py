@@ -12,9 +12,7 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
-import venv
 import zipfile
 from pathlib import Path
 
@@ -56,33 +54,18 @@ def project(name):
     return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())["project"]
 
 
-def pip(*arguments):
-    quiet = ["-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True, timeout=300)
+@pytest.fixture(scope="module")
+def wheels(build_wheel):
+    return {name: build_wheel(folder) for name, folder in PACKAGES.items()}
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    pytest.importorskip("hatchling", reason="wheels are built without isolation")
-    folder = tmp_path_factory.mktemp("wheels")
-    pip("wheel", "--no-build-isolation", "-w", str(folder), *map(str, PACKAGES.values()))
-    return {name: next(folder.glob(f"{name.replace('-', '_')}-*.whl")) for name in PACKAGES}
-
-
-@pytest.fixture(scope="module")
-def site(wheels, tmp_path_factory):
+def site(wheels, empty_python, unpack, tmp_path_factory):
     """A Python with core and third-party packages, and a folder for each plugin's wheel."""
     root = tmp_path_factory.mktemp("isolated")
-    venv.create(root / "venv", symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(root / "venv"), "platbase": str(root / "venv")}))
-    for item in Path(sysconfig.get_path("purelib")).iterdir():
-        if item.suffix != ".pth" and "smallwright" not in item.name:
-            (packages / item.name).symlink_to(item)
-    pip("install", "--target", str(packages), str(wheels["smallwright-core"]))
+    core = empty_python(root / "venv")
     for name, wheel in wheels.items():
-        if name != "smallwright-core":
-            # What pip does with a wheel of Python alone, without the seconds that it takes to start for each.
-            zipfile.ZipFile(wheel).extractall(root / name)
+        unpack(wheel, core if name == "smallwright-core" else root / name)
     return root
 
 
