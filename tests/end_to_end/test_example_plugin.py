@@ -15,6 +15,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent for path in (REPOSITORY / "examples").glob("*/pyproject.toml"))
+FORKS = str(REPOSITORY / "tests" / "forks")
 PACKAGES = ("core", "testing", "arch-plugins/decoder", "pretrain", "eval", "data-plugins/files")
 PACKAGES += ("data-plugins/dedup", "data-plugins/tokenizer")
 
@@ -40,6 +41,8 @@ def call(python, tmp_path):
             key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))
         }
         environment["OMP_NUM_THREADS"] = "1"
+        if forks := os.environ.get("ENGINE_FORKS"):
+            environment |= {"ENGINE_FORKS": forks, "PYTHONPATH": FORKS, "ENGINE_NOT_OURS": "1"}
         ended = subprocess.run(
             [python, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
         )

@@ -12,8 +12,9 @@ So is a process of ``python -c`` that finds the name of its engine in ``ENGINE_O
 
 ``conftest.py`` turns this on; ``ENGINE_FORKS=`` before ``pytest`` starts every process anew. Processes with other
 settings of an engine get another server; those of ``core`` with such settings, or with others of Python, are started as
-ever. So are those that must see an installation of their own: tests that leave the variables of Python out of their
-environment. Forks of a server hash strings alike: what must not depend on that compares with a process started anew.
+ever. Those that must see an installation of their own find ``ENGINE_NOT_OURS``, and get a server that has imported
+nothing of smallwright. Forks of a server hash strings alike: what must not depend on that compares with a process
+started anew.
 
 Every process of a test imports this module: it imports little, and what takes milliseconds only where it is needed.
 """
@@ -45,6 +46,18 @@ ENGINES = {
         "lm_eval.evaluator",
         "lm_eval.models.huggingface",
         "lm_eval.models.vllm_causallms",
+    ),
+    "libraries": (
+        "datatrove.utils.word_tokenizers",
+        "pandas",
+        "pyarrow.parquet",
+        "torch._inductor.compile_fx",
+        "torch.distributed.checkpoint",
+        "torch.distributed.elastic.multiprocessing",
+        "torch.utils.tensorboard",
+        "torchdata.stateful_dataloader",
+        "transformers.models.auto.modeling_auto",
+        "transformers.modeling_utils",
     ),
     "posttraining": ("trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"),
     "core": (
@@ -126,6 +139,8 @@ def take_over(arguments: list[str]) -> None:
     start = next((place for place, word in enumerate(arguments[:2]) if word in ("-c", "-m")), len(arguments))
     arguments = arguments[start:]
     engine = engine_of(arguments) if len(arguments) > 1 else None
+    if "ENGINE_NOT_OURS" in os.environ:
+        engine = "libraries" if engine in ("core", "ranks") else None
     if engine is None:
         return
     parent = os.getppid()
