@@ -43,6 +43,13 @@ KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator)Conformance\)")
 FAULTS = Path(__file__).parent / "packages/core/tests/faults.py"
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of tests see: what takes seconds to make is made there once, behind a lock."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture
 def faults() -> Any:
     """The module ``faults``: ends work, or fills the disk, at each change that the work makes to files.

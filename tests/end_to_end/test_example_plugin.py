@@ -8,42 +8,27 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import sysconfig
 import tomllib
-import venv
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent for path in (REPOSITORY / "examples").glob("*/pyproject.toml"))
+FORKS = str(REPOSITORY / "tests" / "forks")
 PACKAGES = ("core", "testing", "arch-plugins/decoder", "pretrain", "eval", "data-plugins/files")
 PACKAGES += ("data-plugins/dedup", "data-plugins/tokenizer")
 
 pytestmark = pytest.mark.slow
 
 
-def pip(*arguments):
-    quiet = ["-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True, timeout=300)
-
-
 @pytest.fixture(scope="module")
-def python(tmp_path_factory):
+def python(build_wheel, empty_python, unpack, tmp_path_factory):
     """A Python with the wheels, and nothing of this repository."""
-    pytest.importorskip("hatchling", reason="wheels are built without isolation")
     root = tmp_path_factory.mktemp("wheels_only")
-    sources = [*(REPOSITORY / "packages" / name for name in PACKAGES), *EXAMPLES]
-    pip("wheel", "--no-build-isolation", "-w", str(root / "wheels"), *map(str, sources))
-    wheels = sorted((root / "wheels").glob("*.whl"))
-    assert len(wheels) == len(sources)
-    venv.create(root / "venv", symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(root / "venv"), "platbase": str(root / "venv")}))
-    for item in Path(sysconfig.get_path("purelib")).iterdir():
-        if item.suffix != ".pth" and "smallwright" not in item.name:
-            (packages / item.name).symlink_to(item)
-    pip("install", "--target", str(packages), *map(str, wheels))
+    packages = empty_python(root / "venv")
+    for source in (*(REPOSITORY / "packages" / name for name in PACKAGES), *EXAMPLES):
+        unpack(build_wheel(source), packages)
     return root / "venv" / "bin" / "python"
 
 
@@ -56,6 +41,8 @@ def call(python, tmp_path):
             key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))
         }
         environment["OMP_NUM_THREADS"] = "1"
+        if forks := os.environ.get("ENGINE_FORKS"):
+            environment |= {"ENGINE_FORKS": forks, "PYTHONPATH": FORKS, "ENGINE_NOT_OURS": "1"}
         ended = subprocess.run(
             [python, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
         )

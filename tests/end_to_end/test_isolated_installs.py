@@ -1,7 +1,7 @@
 """Each plugin can be installed beside core and its libraries alone, from wheels, and says which package is missing.
 
 The environment has core's wheel, links to everything third-party, and none of the workspace's editable installs; each
-other wheel is installed in a folder of its own, which PYTHONPATH adds.
+other wheel is installed in a folder of its own, which is added where a command needs it.
 """
 
 import ast
@@ -12,9 +12,7 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
-import venv
 import zipfile
 from pathlib import Path
 
@@ -53,59 +51,68 @@ CHOICES = {
 """An option of each package that brings one of its own; the others bring steps, or options below ``data``."""
 
 
+ANSWER = """
+import importlib, json, os, sys
+from core import plugins, run
+
+for line in sys.stdin:
+    folder, paths, name, arguments = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        for number, file in ((1, "said"), (2, "errors")):
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.path[:0] = paths
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+        importlib.invalidate_caches()
+        sys.exit(importlib.import_module(f"core.{name}").main(arguments))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Answers a command after the other, each where only these folders of packages were added."""
+
+
 def project(name):
     return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())["project"]
 
 
-def pip(*arguments):
-    quiet = ["-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    subprocess.run([sys.executable, "-m", "pip", *arguments, *quiet], check=True, timeout=300)
+@pytest.fixture(scope="module")
+def wheels(build_wheel):
+    return {name: build_wheel(folder) for name, folder in PACKAGES.items()}
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    pytest.importorskip("hatchling", reason="wheels are built without isolation")
-    folder = tmp_path_factory.mktemp("wheels")
-    pip("wheel", "--no-build-isolation", "-w", str(folder), *map(str, PACKAGES.values()))
-    return {name: next(folder.glob(f"{name.replace('-', '_')}-*.whl")) for name in PACKAGES}
-
-
-@pytest.fixture(scope="module")
-def site(wheels, tmp_path_factory):
+def site(wheels, empty_python, unpack, tmp_path_factory):
     """A Python with core and third-party packages, and a folder for each plugin's wheel."""
     root = tmp_path_factory.mktemp("isolated")
-    venv.create(root / "venv", symlinks=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(root / "venv"), "platbase": str(root / "venv")}))
-    for item in Path(sysconfig.get_path("purelib")).iterdir():
-        if item.suffix != ".pth" and "smallwright" not in item.name:
-            (packages / item.name).symlink_to(item)
-    pip("install", "--target", str(packages), str(wheels["smallwright-core"]))
+    core = empty_python(root / "venv")
     for name, wheel in wheels.items():
-        if name != "smallwright-core":
-            # What pip does with a wheel of Python alone, without the seconds that it takes to start for each.
-            zipfile.ZipFile(wheel).extractall(root / name)
+        unpack(wheel, core if name == "smallwright-core" else root / name)
     return root
 
 
+@pytest.fixture(scope="module")
+def isolated(site):
+    """A process of that Python which has imported core's commands, and answers by forks of itself."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([site / "venv" / "bin" / "python", "-c", ANSWER], env=environment, **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.fixture
-def command(site, tmp_path):
+def command(isolated, site, tmp_path):
     def call(name, *arguments, plugin=None):
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("SMALLWRIGHT_", "PYTHON"))
-        }
+        paths = []
         if plugin is not None:
             needed = {re.match(r"[\w-]+", line)[0] for line in project(plugin).get("dependencies", [])}
             libraries = sorted(needed & (PACKAGES.keys() - {"smallwright-core"}))
-            environment["PYTHONPATH"] = os.pathsep.join(str(site / name) for name in (plugin, *libraries))
-        python = site / "venv" / "bin" / "python"
-        return subprocess.run(
-            [python, "-m", f"core.{name}", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+            paths = [str(site / name) for name in (plugin, *libraries)]
+        isolated.stdin.write(json.dumps([str(tmp_path), paths, name, arguments]) + "\n")
+        isolated.stdin.flush()
+        code = int(isolated.stdout.readline())
+        said, errors = ((tmp_path / name).read_text() for name in ("said", "errors"))
+        return subprocess.CompletedProcess(arguments, code, said, errors)
 
     return call
 

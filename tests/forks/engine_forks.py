@@ -5,14 +5,16 @@ each stage; so do the imports of a command that curates a toy. Here a server imp
 curates data, once for all tests. A process that a test, a run or a launcher starts with ``python -m`` as ever asks the
 server for a fork of itself with the same arguments, environment, folder, import path and open streams, waits for its
 end and ends with the same code. Where the one is killed, so is the other; a signal that asks it to end goes on to the
-other. The program that runs is the same, from ``__main__`` on; only its imports are there already.
+other. The program that runs is the same, from ``__main__`` on; only its imports are there already. What a server of
+vLLM starts in turn, its engine and that one's worker, are forks of it.
 
 So is a process of ``python -c`` that finds the name of its engine in ``ENGINE_OF_CODE``.
 
 ``conftest.py`` turns this on; ``ENGINE_FORKS=`` before ``pytest`` starts every process anew. Processes with other
 settings of an engine get another server; those of ``core`` with such settings, or with others of Python, are started as
-ever. So are those that must see an installation of their own: tests that leave the variables of Python out of their
-environment. Forks of a server hash strings alike: what must not depend on that compares with a process started anew.
+ever. Those that must see an installation of their own find ``ENGINE_NOT_OURS``, and get a server that has imported
+nothing of smallwright. Forks of a server hash strings alike: what must not depend on that compares with a process
+started anew.
 
 Every process of a test imports this module: it imports little, and what takes milliseconds only where it is needed.
 """
@@ -44,6 +46,18 @@ ENGINES = {
         "lm_eval.evaluator",
         "lm_eval.models.huggingface",
         "lm_eval.models.vllm_causallms",
+    ),
+    "libraries": (
+        "datatrove.utils.word_tokenizers",
+        "pandas",
+        "pyarrow.parquet",
+        "torch._inductor.compile_fx",
+        "torch.distributed.checkpoint",
+        "torch.distributed.elastic.multiprocessing",
+        "torch.utils.tensorboard",
+        "torchdata.stateful_dataloader",
+        "transformers.models.auto.modeling_auto",
+        "transformers.modeling_utils",
     ),
     "posttraining": ("trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"),
     "core": (
@@ -127,6 +141,8 @@ def take_over(arguments: list[str]) -> None:
     start = next((place for place, word in enumerate(arguments[:2]) if word in ("-c", "-m")), len(arguments))
     arguments = arguments[start:]
     engine = engine_of(arguments) if len(arguments) > 1 else None
+    if "ENGINE_NOT_OURS" in os.environ:
+        engine = "libraries" if engine in ("core", "ranks") else None
     if engine is None:
         return
     parent = os.getppid()

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import importlib
 import marshal
+import multiprocessing
 import os
 import runpy
 import select
@@ -34,6 +35,9 @@ def main(engine: str, place: Path) -> None:
     for module in ENGINES[engine]:
         with contextlib.suppress(ModuleNotFoundError):  # of a package that is not installed
             importlib.import_module(module)
+    if engine == "vllm":
+        # What a server of vLLM starts, its engine and that one's worker, would each import vLLM again.
+        multiprocessing.context._concrete_contexts["spawn"] = multiprocessing.get_context("fork")
     gc.freeze()
     gc.enable()
     listener = socket.socket(socket.AF_UNIX)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -52,8 +53,16 @@ def tokens(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def trained_weights():
+def trained_weights(shared_folder):
     """Weights of the source after 300 steps on the toy language, with parts that were dead from the beginning."""
+    file = shared_folder / "trained_source.pt"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            torch.save(train_source(), file)
+    return torch.load(file)
+
+
+def train_source():
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**SOURCE))
     plant_dead_parts(model)  # they have no gradient, so they stay
@@ -65,7 +74,7 @@ def trained_weights():
         loss.backward()
         optimizer.step()
     assert loss < 3.0  # a token of the language says much of the next, log(96) is 4.6
-    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    return model.state_dict()
 
 
 @pytest.fixture
