@@ -90,12 +90,19 @@ def test_the_flat_table_has_numbers_where_all_values_are(sweep, workdir):
 
 def test_the_same_command_does_nothing_again_and_another_only_what_is_missing(sweep, jobs, workdir):
     assert sweep("seed=0,1").returncode == 0
-    first = table(workdir)["runs"]
+    before = table(workdir)
+    first = before["runs"]
+    (workdir / "s" / "sweep.json").write_text(
+        json.dumps({**before, "started": "2026-01-01T00:00:00+00:00", "seconds": 99})
+    )
     jobs.clear()
     again = sweep("seed=0,1")
     assert "2 of 2 runs are finished" in again.stdout
     assert jobs == []
-    assert [row["seconds"] for row in table(workdir)["runs"]] == [row["seconds"] for row in first]
+    after = table(workdir)
+    assert [row["seconds"] for row in after["runs"]] == [row["seconds"] for row in first]
+    assert after["started"] == "2026-01-01T00:00:00+00:00", "when the first command began"
+    assert 0 < before["seconds"] < 99 < after["seconds"], "of both commands"
     assert sweep("seed=1,2,0").returncode == 0
     assert counted(jobs)["eval"] == 1
     assert [row["values"]["seed"] for row in table(workdir)["runs"]] == ["1", "2", "0"]
@@ -359,7 +366,10 @@ def test_a_damaged_file_of_a_sweep_is_made_anew(sweep, jobs, workdir, name, dama
     path.write_text(damage(good))
     jobs.clear()
     done = sweep("seed=0,1")
-    assert (done.returncode, done.stderr, jobs) == (0, "", [])
+    no_json = damage(good) == "{"
+    assert (done.returncode, jobs) == (0, [])
+    assert done.stderr.startswith(f"warning: {path} is damaged (JSONDecodeError: ") == no_json
+    assert done.stderr.count("\n") == no_json
     assert done.stdout.count("[1/2]") == made_again, "a report of what is there takes no work"
     assert json.loads(path.read_text()).keys() == good.keys()
     assert [row["metrics"].keys() for row in table(workdir)["runs"]] == [row["metrics"].keys() for row in first["runs"]]
@@ -370,7 +380,7 @@ def test_a_part_says_when_what_it_is_of_cannot_be_read(workdir, capsys, text):
     (workdir / "plan.json").write_text(text)
     assert part.main([str(workdir), "--run", "1"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"error: {workdir}/plan.json: cannot be read (")
+    assert said.startswith(f"error: {workdir}/plan.json is damaged (")
     assert said.endswith("Run the sweep's command again.\n")
 
 

@@ -145,6 +145,7 @@ def test_a_finished_run_gets_its_page_and_a_place_in_the_list(report, tmp_path):
     text = Page((tmp_path / "runs" / "index.html").read_text())
     assert text.text.index("newer") < text.text.index("older")
     assert "Old & good." in text.text
+    assert "c/report.json is damaged (JSONDecodeError: " in text.text
     assert text.links[1:] == ["b/report.html", "a/report.html", "c/report.json"]
     (tmp_path / "runs" / "a" / "report.json").unlink()
     index.write(tmp_path / "runs")

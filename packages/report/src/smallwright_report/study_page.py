@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
+from core.headline import duration
 
 from smallwright_report import numbers, page, study_charts
 
@@ -109,6 +110,7 @@ def _made(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("began", made["started"].replace("T", " ").replace("Z", " UTC")),
         ("ended", made["ended"].replace("T", " ").replace("Z", " UTC")),
+        ("work", duration(made["seconds"]) if made.get("seconds") else ""),
         ("machine", f"{machine.get('processor', machine['system'])}, {machine['cores']} cores"),
         ("Python", made["python"]),
         ("engines", ", ".join(f"{name} {version}" for name, version in made["engines"].items())),
