@@ -1,5 +1,6 @@
 """Jobs of Slurm: what is submitted, which jobs wait for which, and what is told of those that end badly."""
 
+import contextlib
 import json
 import os
 import re
@@ -110,6 +111,22 @@ def test_jobs_of_an_earlier_command_for_other_tasks_are_waited_for(stand_in, tmp
     tasks = [task(tmp_path, "a", until_the_third), task(tmp_path, "b", "echo another command")]
     assert launch(tmp_path, tasks) == {"a": None, "b": None}
     assert dependencies(stand_in) == {1: "", 2: "", 3: "afterany:2"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "said"),
+    [
+        ({"cpus": 2}, "cpu", "pretrain.nproc=4: a job has launcher.cpus=2. Give launcher.cpus=4."),
+        ({"gpus": 1}, "auto", "pretrain.nproc=4: a job has launcher.gpus=1. Give launcher.gpus=4."),
+        ({"cpus": 4}, "cpu", None),
+        ({"cpus": 2}, "auto", None),
+        ({"cpus": 2, "sbatch_args": {"exclusive": True}}, "cpu", None),
+    ],
+)
+def test_more_ranks_than_a_job_asks_for_are_refused_in_one_line(settings, device, said):
+    refused = contextlib.nullcontext() if said is None else pytest.raises(ConfigError, match=re.escape(said))
+    with refused:
+        SlurmLauncher(SlurmConfig(**settings)).check_training("launcher", 4, device, alone=False)
 
 
 def watched(folder):

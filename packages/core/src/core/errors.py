@@ -44,11 +44,12 @@ def reading(
     Raises:
         UserError: of the class ``refusal``; what is one already stays as it is.
     """
+    met: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
     try:
         yield
     except UserError:
         raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, *also) as error:
+    except met + also as error:
         said = (str(error).strip() or "no reason is known").splitlines()[0]
         raise refusal(damaged(path, f"{type(error).__name__}: {said}", fix)) from error
 

@@ -243,7 +243,7 @@ class Trainer(Stage):
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step) and ``learning_rate``.
+        per optimizer step), ``learning_rate`` and ``device`` (``"cpu"``, ``"cuda"``, or what it takes by itself).
         """
 
     def on(self, ranks: int | None, device: str | None) -> "Trainer":
@@ -290,6 +290,20 @@ class Launcher(ABC):
 
         Raises:
             core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
+    def check_training(self, where: str, ranks: int, device: str | None, *, alone: bool) -> None:
+        """Refuse, while planning, a training of more ranks than a task has cores or GPUs for.
+
+        Args:
+            where: Place of the settings in the configuration: ``launcher``.
+            ranks: Of the training.
+            device: As the trainer's plan says it.
+            alone: No other task runs beside it, for all the others need what it makes.
+
+        Raises:
+            core.errors.UserError: in one line, with what to give instead.
         """
         return
 

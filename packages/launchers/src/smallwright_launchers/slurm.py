@@ -46,6 +46,14 @@ class SlurmLauncher(Launcher):
                     f"choose +{where}=local."
                 )
 
+    def check_training(self, where: str, ranks: int, device: str | None, *, alone: bool) -> None:
+        """See :meth:`core.interfaces.Launcher.check_training`."""
+        name = "cpus" if device == "cpu" else "gpus"
+        have = getattr(self.config, name)
+        if self.config.sbatch_args or not 0 < have < ranks:  # those can ask for more, and give GPUs by another name
+            return
+        raise ConfigError(f"pretrain.nproc={ranks}: a job has {where}.{name}={have}. Give {where}.{name}={ranks}.")
+
     def launch(self, tasks: Sequence[Task], folder: Path, ended: Callable[[Task, str | None], None]) -> None:
         """See :meth:`core.interfaces.Launcher.launch`.
 

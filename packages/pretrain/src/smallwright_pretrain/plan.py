@@ -22,6 +22,7 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "batch_tokens": config.global_batch_size * config.seq_len,
         "learning_rate": config.learning_rate,
         "precision": config.precision,
+        "device": config.device,
     }
 
 
