@@ -154,6 +154,6 @@ def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
 
 
 def test_a_write_that_finds_the_disk_full_names_the_file(tmp_path):
-    with pytest.raises(OSError) as full, replacing(tmp_path / "table.json"):
+    with pytest.raises(OSError, match="No space left") as full, replacing(tmp_path / "table.json"):
         raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it, without a name
     assert full.value.filename == str(tmp_path / "table.json")

@@ -30,14 +30,20 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _charts(curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> list[dict[str, Any]]:
-    losses = [curve for curve in curves if curve["key"] in TOGETHER and curve["points"]]
-    made = [_chart("Loss", losses, rules)] if losses else []
-    made += [
-        _chart(curve["name"].capitalize(), [curve], {})
-        for curve in curves
-        if curve["key"] not in TOGETHER and len(curve["points"]) > 1
-    ]
-    return [{"kind": "charts", "charts": made}] if made else []
+    known = [curve for curve in curves if curve["points"]]
+    losses = [curve for curve in known if curve["key"] in TOGETHER]
+    groups = [("Loss", losses, rules)] if losses else []
+    groups += [(curve["name"].capitalize(), [curve], {}) for curve in known if curve["key"] not in TOGETHER]
+    made, said = [], []
+    for title, group, levels in groups:
+        name = group[0]["name"].capitalize() if len(group) == 1 else title
+        words = charts.in_words(name, {curve["name"]: curve["points"] for curve in group}, group[0]["unit"])
+        if words is None:
+            made.append(_chart(title, group, levels))
+        else:
+            said.append(words)
+    text = [{"kind": "text", "text": " ".join(said), "mood": ""}] if said else []
+    return [*([{"kind": "charts", "charts": made}] if made else []), *text]
 
 
 def _chart(title: str, curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> charts.Chart:
