@@ -1,6 +1,10 @@
 """Finding plugins: one broken plugin is reported and the others work."""
 
+import faulthandler
 import json
+import os
+import resource
+import signal
 import subprocess
 import sys
 import textwrap
@@ -108,6 +112,54 @@ def test_a_plugin_that_does_not_end_its_loading_is_named_and_the_others_work(sit
         "SMALLWRIGHT_PLUGIN_SECONDS=0.2 waits longer"
     )
     assert registry.get("steps", "shout").origin == "sw_good 1.0"
+
+
+def in_a_fork(work):
+    """Do work that ends the process in a fork of this one; return its exit code and what came out on stderr."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        os.dup2(writer, 2)
+        os.close(writer)
+        try:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            faulthandler.disable()  # pytest's
+            work()
+        finally:
+            os.kill(os.getpid(), signal.SIGABRT)
+    os.close(writer)
+    with open(reader) as said:
+        text = said.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("import ctypes\nctypes.CDLL(None)._exit(0)", 0),
+        ("import ctypes\nctypes.string_at(0)", -signal.SIGSEGV),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+    ],
+)
+def test_a_plugin_that_ends_the_process_where_python_cannot_see_it_is_named(site, body, code):
+    install(site, "sw_good", GOOD.format(name="sw_good"))
+    install(site, "sw_fatal", body)
+    assert in_a_fork(discovery.load) == (
+        code,
+        "error: the process ended while plugin sw_fatal 1.0 was loaded: by a crash or an exit in C code, or it was "
+        "killed. SMALLWRIGHT_DISABLE_PLUGINS=sw_fatal leaves it out; PYTHONFAULTHANDLER=1 shows where it crashes.\n",
+    )
+
+
+def test_a_plugin_that_cannot_be_interrupted_is_named_and_ended(site, monkeypatch):
+    monkeypatch.setenv("SMALLWRIGHT_PLUGIN_SECONDS", "0.1")
+    install(site, "sw_deaf", "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\nwhile 1: pass")
+    assert in_a_fork(discovery.load) == (
+        -signal.SIGKILL,
+        "error: plugin sw_deaf 1.0 is not loaded after 0.3 seconds and does not let itself be interrupted: the command "
+        "is ended. SMALLWRIGHT_DISABLE_PLUGINS=sw_deaf leaves it out.\n",
+    )
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])

@@ -95,6 +95,12 @@ def test_a_model_counts_by_its_content_and_not_its_place(registry, model, known)
         (lambda m: None, ["corpus=given"], "corpus=given: no artifact, and it has no file that ends in .parquet or"),
         (lambda m: None, ["corpus=nowhere"], "corpus=nowhere: no such folder. Give an artifact of data, or a folder"),
         (lambda m: two_kinds(m), ["corpus=given"], "corpus=given: has files of two kinds, as given/a.jsonl.gz and"),
+        (
+            lambda m: (m / "x.parquet").write_text(""),
+            ["corpus=given"],
+            "corpus=given: no installed plugin offers steps "
+            "'read_parquet'. Installed: read_lines. Install it: pip install smallwright-data-files$",
+        ),
         (lambda m: describe(m, quantization_config={"bits": 4}), [], "quantization_config: the model is quantised"),
         (lambda m: describe(m, architectures=["LlamaModel"]), [], "architectures=LlamaModel: has no head of a lang"),
         (lambda m: describe(m, architectures=["LlamaForSequenceClassification"]), [], "Classification: has no head"),

@@ -1,11 +1,12 @@
-"""A full disk is called that, however a library says it."""
+"""A full disk and a damaged file are called that, however a library says it."""
 
 import errno
+import json
 import shutil
 from types import SimpleNamespace
 
 import pytest
-from core.errors import cannot_write, full_disk
+from core.errors import ConfigError, InputError, cannot_write, full_disk, reading
 
 
 class TorchsException(BaseException):
@@ -64,3 +65,30 @@ def test_other_errors_are_not_a_full_disk(tmp_path):
     looped.__cause__ = wrapped(looped)
     for error in (looped, KeyError("x"), OSError(errno.EACCES, "Permission denied"), TorchsException(EOFError())):
         assert full_disk(error, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "FileNotFoundError: [Errno 2] No such file or directory"),
+        ("{", "JSONDecodeError: Expecting property name"),
+        ("[" * 200_000, "RecursionError: maximum recursion depth exceeded"),
+        ("[]", "TypeError: list indices must be integers"),
+        ("{}", "KeyError: 'name'"),
+        ('{"name": null}', "AttributeError: 'NoneType' object has no attribute 'upper'"),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_one_line_with_the_fix(tmp_path, content, said):
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError) as refused, reading(path, "Run it again."):
+        json.loads(path.read_text())["name"].upper()
+    assert str(refused.value).startswith(f"{path} is damaged ({said}")
+    assert str(refused.value).endswith("). Run it again.")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_a_line_for_users_already_stays_as_it_is(tmp_path):
+    with pytest.raises(ConfigError, match=r"^version 3$"), reading(tmp_path, "Run it again."):
+        raise ConfigError("version 3")

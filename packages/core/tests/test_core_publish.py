@@ -109,6 +109,8 @@ def test_what_stands_in_the_way_is_one_line(model, tmp_path, capsys, monkeypatch
     assert "set HF_TOKEN" in _said(capsys, model, "--to", "me/m")
     assert "no such folder" in _said(capsys, tmp_path / "nothing", "--to", "me/m")
     assert "no model: no config.json" in _said(capsys, tmp_path, "--to", "me/m")
+    (tmp_path / "report.json").write_text("{")
+    assert f"{tmp_path}/report.json is damaged (JSONDecodeError" in _said(capsys, tmp_path, "--to", "me/m")
     assert "--to is not given" in _said(capsys, model)
     assert "there is something already" in _said(capsys, model, "--to-folder", tmp_path)
 

@@ -95,8 +95,17 @@ def test_garbage_is_what_no_run_needs_and_goes_only_when_asked(root, capsys):
     ]
 
 
+def test_a_damaged_report_of_a_run_is_named_before_anything_that_it_needs_goes(root, capsys, tmp_path):
+    report = tmp_path / "runs" / "one" / "report.json"
+    report.write_text("{")
+    code, out, err = run(capsys, "gc", "--delete", "--older-than", "0")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {report.relative_to(tmp_path)} is damaged (JSONDecodeError: ")
+    assert (root / "tokenizer" / "toy-tokenizer-0123456789ab").exists()
+
+
 def test_without_any_run_nothing_finished_is_garbage(root, capsys, tmp_path):
-    (tmp_path / "runs" / "one" / "report.json").write_text("damaged")
+    (tmp_path / "runs" / "one" / "report.json").write_text("[]")
     _, out, _ = run(capsys, "gc", "--older-than", "0")
     assert "tokenizer" not in out
     assert "finished artifacts stay: give --runs" in out

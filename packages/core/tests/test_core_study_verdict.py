@@ -60,13 +60,13 @@ NOISY = [1.7, 2.3, 1.7, 2.2]
 @pytest.mark.parametrize(
     ("new", "changes", "expected", "word"),
     [
-        (BETTER, {}, "holds", "new is better than old by 0.4875"),
+        (BETTER, {}, "holds", "new is better than old by 0.487"),
         (BETTER, {"direction": "higher"}, "does not hold", "new is worse than old"),
         (BETTER, {"test": "permutation"}, "undecided", "5 seeds would decide"),
         (NOISY, {}, "undecided", "seeds would decide it with a probability of 80%"),
         (OLD, {}, "does not hold", "the same pretrain.loss at each of 4 seeds"),
         ([value + 1 for value in OLD], {}, "undecided", "5 seeds would decide"),  # no spread: t is not defined
-        ([value - 0.001 for value in BETTER], {"smallest": 0.3}, "holds", "by 0.4885"),
+        ([value - 0.001 for value in BETTER], {"smallest": 0.3}, "holds", "by 0.488"),
         (BETTER, {"smallest": 0.9}, "does not hold", "no difference of 0.9 or more"),
         ([2.0, "it died", 1.9, "it died too"], {}, "does not hold", "the same pretrain.loss at each of 2 seeds"),
         (["a", "b", 1.0, "c"], {}, "undecided", "only 1 seed has a value for both"),
@@ -157,9 +157,9 @@ def test_the_terminal_has_arms_figures_and_the_verdict():
     for words in (
         "claim    New is better.",
         "pretrain.loss, lower is better; 4 seeds, paired t-test, one-sided, alpha 0.05",
-        "control  old  2.0125 ± 0.0854 (n = 4)",
-        "new - old  -0.4875, 95 % -0.535 to -0.44, effect size -11.81",
+        "control  old  2.013 ± 0.085 (n = 4)",
+        "new - old  -0.487, 95 % -0.535 to -0.440, effect size -11.81",
         "p < 0.001",
-        "verdict  Holds: new is better than old by 0.4875 in pretrain.loss (95 % interval",
+        "verdict  Holds: new is better than old by 0.487 in pretrain.loss (95 % interval of the difference -0.535 to",
     ):
         assert words in said, said

@@ -3,47 +3,19 @@
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from core import entries, store, worker, workers
+from core import entries, store, workers
+from core.local_files import import_file
 from core.sweep import part, tasks
 from core.sweep.plan import in_order, plan, process_key
 from core.sweep.points import expand
 
+made = import_file(Path(__file__).with_name("sweeps.py"))
+table, statuses = made.table, made.statuses
+
 TRAINED = ["pretrain.steps=3,4", "eval.steps=5,6"]
-
-
-@pytest.fixture
-def jobs(monkeypatch):
-    """The jobs that were done, each in this process: none of the toy stages needs one of its own."""
-    done = []
-
-    def do(self, job, logs):
-        done.append((job.name, job.output.name))
-        if job.name in ("crawl", "data"):  # a pass of DataTrove takes a second
-            store.finish(job.output, {**job.record, "stage": job.name, "inputs": {}, "summary": {}})
-            return
-        try:
-            worker._run(job)
-        except Exception as error:
-            raise workers.StageFailed(str(error)) from error
-
-    monkeypatch.setattr(workers.Workers, "do", do)
-    return done
-
-
-@pytest.fixture
-def sweep(call, toy, jobs, workdir):
-    """Call ``core.run -m`` for toy runs in the folder ``s``; return the finished command."""
-    return lambda *overrides: call("run", "-m", *toy, "run_dir=s", *overrides)
-
-
-def table(workdir):
-    return json.loads((workdir / "s" / "sweep.json").read_text())
-
-
-def statuses(workdir):
-    return [row["status"] for row in table(workdir)["runs"]]
 
 
 def counted(jobs):
@@ -79,23 +51,21 @@ def test_a_sweep_makes_what_runs_share_once_and_has_one_table(sweep, jobs, workd
     assert len(done.stdout.splitlines()) == 8
 
 
-def test_the_flat_table_has_numbers_where_all_values_are(sweep, workdir):
-    pyarrow = pytest.importorskip("pyarrow.parquet")
-    assert sweep("pretrain.steps=3,4", "pretrain.path=x,y").returncode == 0
-    rows = pyarrow.read_table(workdir / "s" / "sweep.parquet").to_pylist()
-    assert [(row["pretrain.steps"], row["pretrain.path"]) for row in rows] == [(3, "x"), (3, "y"), (4, "x"), (4, "y")]
-    assert [row["pretrain.tokens"] for row in rows] == [300, 300, 400, 400]
-    assert {row["status"] for row in rows} == {"finished"}
-
-
 def test_the_same_command_does_nothing_again_and_another_only_what_is_missing(sweep, jobs, workdir):
     assert sweep("seed=0,1").returncode == 0
-    first = table(workdir)["runs"]
+    before = table(workdir)
+    first = before["runs"]
+    (workdir / "s" / "sweep.json").write_text(
+        json.dumps({**before, "started": "2026-01-01T00:00:00+00:00", "seconds": 99})
+    )
     jobs.clear()
     again = sweep("seed=0,1")
     assert "2 of 2 runs are finished" in again.stdout
     assert jobs == []
-    assert [row["seconds"] for row in table(workdir)["runs"]] == [row["seconds"] for row in first]
+    after = table(workdir)
+    assert [row["seconds"] for row in after["runs"]] == [row["seconds"] for row in first]
+    assert after["started"] == "2026-01-01T00:00:00+00:00", "when the first command began"
+    assert 0 < before["seconds"] < 99 < after["seconds"], "of both commands"
     assert sweep("seed=1,2,0").returncode == 0
     assert counted(jobs)["eval"] == 1
     assert [row["values"]["seed"] for row in table(workdir)["runs"]] == ["1", "2", "0"]
@@ -237,6 +207,10 @@ class InTurn(Launcher):
         if self.config.machine == "none":
             raise ConfigError(f"{where}.machine=none: there is none.")
 
+    def check_training(self, where, ranks, device, *, alone):
+        if ranks > 1:
+            raise ConfigError(f"{where}: {ranks} ranks on {device}{' alone' * alone}.")
+
     def launch(self, tasks, folder, ended):
         from core.sweep import part
         for task in tasks:
@@ -309,6 +283,14 @@ def test_a_launcher_refuses_while_planning_and_without_m(launched, call, toy, jo
     assert jobs == []
 
 
+def test_a_launcher_is_asked_for_the_ranks_of_each_training_before_any_work(launched, jobs, workdir):
+    toy = workdir / "toy_plugin.py"
+    toy.write_text(toy.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 4, "device": "cpu",'))
+    assert "launcher: 4 ranks on cpu.\n" in launched("seed=0,1").stderr
+    assert "launcher: 4 ranks on cpu alone.\n" in launched("eval.steps=5,6").stderr
+    assert jobs == []
+
+
 def test_runs_that_can_use_one_process_are_one_task(planned, monkeypatch, workdir):
     monkeypatch.setattr(tasks, "process_key", lambda spec, run: "engine" if spec.name == "eval" else None)
     runs = planned("eval.steps=5,6,7")
@@ -332,55 +314,6 @@ def test_runs_can_start_from_what_a_store_has(planned, tmp_path):
     store.finish(made, {"stage": "data", "folder": "data", "identity": {}, "inputs": {}, "external_files": []})
     spec = entries.finished(made, "data", "corpus=toy")
     assert process_key(spec, planned("pretrain.steps=3,4")[0]) is None
-
-
-def _with(**changes):
-    return lambda content: json.dumps({**content, **changes})
-
-
-@pytest.mark.parametrize(
-    ("name", "damage", "made_again"),
-    [
-        ("sweep.json", lambda content: "{", 0),
-        ("sweep.json", _with(version=99), 0),
-        *(("sweep.json", _with(runs=rows), 0) for rows in (None, 3, [None], [1], {"a": 1}, [{"directory": ["x"]}])),
-        ("sweep.json", lambda content: json.dumps(content).replace('"metrics": {', '"metrics": 3, "other": {'), 0),
-        ("report.json", lambda content: "{", 1),
-        *(("report.json", _with(**change), 1) for change in (
-            {"version": 99}, {"stages": None}, {"stages": [1]}, {"headline": None}, {"eval": [{}]}, {"posttrain": 3},
-        )),
-    ],
-)  # fmt: skip
-def test_a_damaged_file_of_a_sweep_is_made_anew(sweep, jobs, workdir, name, damage, made_again):
-    assert sweep("seed=0,1").returncode == 0
-    first = table(workdir)
-    path = next((workdir / "s").glob(name if name == "sweep.json" else f"seed-0-*/{name}"))
-    good = json.loads(path.read_text())
-    path.write_text(damage(good))
-    jobs.clear()
-    done = sweep("seed=0,1")
-    assert (done.returncode, done.stderr, jobs) == (0, "", [])
-    assert done.stdout.count("[1/2]") == made_again, "a report of what is there takes no work"
-    assert json.loads(path.read_text()).keys() == good.keys()
-    assert [row["metrics"].keys() for row in table(workdir)["runs"]] == [row["metrics"].keys() for row in first["runs"]]
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"plugin_files": [], "runs": {"1": {"overrides": 3}}}'])
-def test_a_part_says_when_what_it_is_of_cannot_be_read(workdir, capsys, text):
-    (workdir / "plan.json").write_text(text)
-    assert part.main([str(workdir), "--run", "1"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: {workdir}/plan.json: cannot be read (")
-    assert said.endswith("Run the sweep's command again.\n")
-
-
-def test_files_for_people_that_cannot_be_written_cost_no_run(sweep, workdir):
-    (workdir / "s" / "sweep.parquet").mkdir(parents=True)
-    done = sweep("seed=0,1")
-    assert done.returncode == 0
-    assert done.stderr.startswith("warning: no sweep.parquet: ")
-    assert done.stderr.count("\n") == 1
-    assert statuses(workdir) == ["finished", "finished"]
 
 
 def test_the_folder_of_a_run_has_a_name_that_file_systems_take(planned):

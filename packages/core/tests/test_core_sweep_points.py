@@ -101,6 +101,13 @@ def test_the_seed_of_a_command_line(given, seed):
         ("a=range(x,y)", "a=range(x,y): cannot be read as a sweep"),
         ("a=choice()", "a=choice(): cannot be read as a sweep: empty choice"),
         ("a=1,,2", "a=1,,2: of the values one is empty"),
+        (
+            "a=x[1,y",
+            "a=x[1,y: the [ is not closed. Mend it, or put quotes where it belongs to one value: 'a=\"x[1,y\"'.",
+        ),
+        ("a=x[1],y{2,z", "a=x[1],y{2,z: the { is not closed. Mend it"),
+        ("a=choice(1,2", "a=choice(1,2: the ( is not closed. Mend it"),
+        ("a=x],y", "a=x],y: the ] closes nothing. Mend it"),
         ("a=range(0,3),7", "a=range(0,3),7: of the values range(0,3) is a sweep itself"),
         ("arch=glob(x*)", "arch=glob(x*): no option of arch matches. Installed: tiny."),
         ("seed=glob(*)", "seed=glob(*): seed is no group of options"),

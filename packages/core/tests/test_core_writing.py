@@ -1,5 +1,6 @@
 """Files and folders are the old or the whole new ones, whatever ends the writer."""
 
+import errno
 import json
 import os
 import signal
@@ -150,3 +151,9 @@ def test_a_file_does_not_take_the_place_of_a_folder(tmp_path):
         writing.write_text(tmp_path / "store", "new")
     assert (tmp_path / "store" / "artifact").read_text() == "kept"
     assert names(tmp_path) == ["store"]
+
+
+def test_a_write_that_finds_the_disk_full_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as full, replacing(tmp_path / "table.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it, without a name
+    assert full.value.filename == str(tmp_path / "table.json")

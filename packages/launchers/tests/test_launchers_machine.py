@@ -1,9 +1,13 @@
 """How a machine is divided among tasks."""
 
+import re
+from contextlib import nullcontext
+
 import pytest
 from core.errors import ConfigError
 from smallwright_launchers import machine
 from smallwright_launchers.config import LocalConfig
+from smallwright_launchers.local import LocalLauncher
 from smallwright_launchers.machine import Share
 
 
@@ -59,6 +63,33 @@ def test_more_gpus_than_there_are_is_refused_in_one_line(has, gpus, settings, sa
     has(8, gpus)
     with pytest.raises(ConfigError, match=said):
         machine.divide(LocalConfig(**settings))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "training", "said"),
+    [
+        (0, {"jobs": 2}, (5, "cpu", False), "5: a task of launcher=local has 4 cores. Use at most as many. Or give "
+         "launcher.jobs=1, for more each."),
+        (0, {"jobs": 3}, (3, "cpu", False), "3: a task of launcher=local has 2 cores. Use at most as many. Or give "
+         "launcher.jobs=2, for more each."),
+        (0, {"jobs": 2}, (9, "cpu", True), "9: a task of launcher=local has 8 cores. Use at most as many."),
+        (2, {}, (2, "auto", False), "2: a task of launcher=local has 1 GPU. Use at most as many. Or give "
+         "launcher.jobs=1, for more each."),
+        (2, {}, (2, "cuda", True), "2: a task of launcher=local has 1 GPU. Use at most as many. Or give "
+         "launcher.jobs=1, for more each."),
+        (0, {"jobs": 2}, (4, "cpu", False), None),
+        (0, {"jobs": 2}, (8, "cpu", True), None),
+        (0, {"jobs": 2}, (5, "auto", False), None),
+        (4, {"jobs": 2}, (2, "auto", False), None),
+        (2, {"gpus_per_job": 0}, (2, "auto", False), None),
+    ],
+)  # fmt: skip
+def test_more_ranks_than_a_task_can_have_are_refused_in_one_line(has, gpus, settings, training, said):
+    has(8, gpus)
+    ranks, device, alone = training
+    refused = nullcontext() if said is None else pytest.raises(ConfigError, match=re.escape(f"pretrain.nproc={said}"))
+    with refused:
+        LocalLauncher(LocalConfig(**settings)).check_training("launcher", ranks, device, alone=alone)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Jobs of Slurm: what is submitted, which jobs wait for which, and what is told of those that end badly."""
 
+import contextlib
 import json
 import os
 import re
@@ -112,6 +113,22 @@ def test_jobs_of_an_earlier_command_for_other_tasks_are_waited_for(stand_in, tmp
     assert dependencies(stand_in) == {1: "", 2: "", 3: "afterany:2"}
 
 
+@pytest.mark.parametrize(
+    ("settings", "device", "said"),
+    [
+        ({"cpus": 2}, "cpu", "pretrain.nproc=4: a job has launcher.cpus=2. Give launcher.cpus=4."),
+        ({"gpus": 1}, "auto", "pretrain.nproc=4: a job has launcher.gpus=1. Give launcher.gpus=4."),
+        ({"cpus": 4}, "cpu", None),
+        ({"cpus": 2}, "auto", None),
+        ({"cpus": 2, "sbatch_args": {"exclusive": True}}, "cpu", None),
+    ],
+)
+def test_more_ranks_than_a_job_asks_for_are_refused_in_one_line(settings, device, said):
+    refused = contextlib.nullcontext() if said is None else pytest.raises(ConfigError, match=re.escape(said))
+    with refused:
+        SlurmLauncher(SlurmConfig(**settings)).check_training("launcher", 4, device, alone=False)
+
+
 def watched(folder):
     (folder / "launcher").mkdir()
     return folder / "launcher", SlurmConfig(**QUICK)
@@ -169,13 +186,21 @@ def test_without_slurms_commands_the_sweep_ends_before_any_work(stand_in, missin
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", '{"7": null}', '{"7": {"command": "x"}}', '{"x": {"command": ["a"]}}']
-)
-def test_a_damaged_record_of_jobs_names_none(tmp_path, text):
-    (tmp_path / "jobs.json").write_text(text)
-    assert _read(tmp_path / "jobs.json") == {}
+    "text",
+    ["", "{", "[]", "3", '{"7": null}', '{"7": {"command": "x"}}', '{"x": {"command": ["a"]}}',
+     '{"7": {"task": "run-1", "command": ["a"]}, "8": 3}', '{"7": {"task": "run-1", "comm'],
+)  # fmt: skip
+def test_a_damaged_record_of_jobs_that_may_be_live_is_named_and_nothing_is_submitted(stand_in, tmp_path, text):
+    (tmp_path / "launcher").mkdir()
+    (tmp_path / "launcher/jobs.json").write_text(text)
+    with pytest.raises(InputError) as refused:
+        launch(tmp_path, [task(tmp_path, "a")])
+    assert str(refused.value).startswith(f"{tmp_path}/launcher/jobs.json is damaged (")
+    assert re.search(
+        r"\. squeue --name=smallwright-\S+ shows jobs that may go on; when there are none", str(refused.value)
+    )
+    assert not dependencies(stand_in)
 
 
-def test_a_damaged_entry_costs_no_other_job(tmp_path):
-    (tmp_path / "jobs.json").write_text('{"7": {"task": "run-1", "command": ["a"]}, "8": 3}')
-    assert _read(tmp_path / "jobs.json") == {"7": {"task": "run-1", "command": ["a"]}}
+def test_a_sweep_without_a_record_has_no_jobs_of_earlier_commands(tmp_path):
+    assert _read(tmp_path / "jobs.json", "smallwright-s") == {}

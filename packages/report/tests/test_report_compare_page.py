@@ -54,6 +54,16 @@ def test_a_difference_that_is_not_significant_is_a_hollow_point(page):
     assert '"test": "datum.verdict != \'not significant\'"' in json.dumps(json.loads(found[0]))
 
 
+def test_losses_that_were_measured_once_are_said_and_not_drawn(comparison):
+    found = copy.deepcopy(comparison)
+    for side in found["curves"]["pretrain.loss"]["sides"]:
+        side["points"] = side["points"][:1]
+    shown = compare_page.render(found)
+    said = "Pretrain: training loss, measured once: base 8 nats per token at step 1, rate=&lt;0.1&gt; 7 nats per token"
+    assert said in shown
+    assert "training loss by training step" not in shown
+
+
 def test_two_sides_without_tests_or_curves_are_a_page_without_scripts(comparison, tmp_path):
     found = copy.deepcopy(comparison) | {"curves": {}, "published": [], "differences": []}
     found["sides"].pop()

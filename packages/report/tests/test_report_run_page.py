@@ -111,6 +111,22 @@ def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
             assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
 
 
+def test_a_curve_of_one_measurement_is_said_and_not_drawn(report):
+    curves = report["curves"]["pretrain"]
+    for curve in curves:
+        if curve["key"] != "lr":
+            curve["points"] = curve["points"][-1:]
+    curves[:] = [curve for curve in curves if curve["key"] != "loss"]
+    blocks = training.blocks(report)
+    assert [chart.title for chart in next(block["charts"] for block in blocks if "charts" in block)] == [
+        "Learning rate"
+    ]
+    assert next(block["text"] for block in blocks if block["kind"] == "text") == (
+        "Validation loss, measured once: 1.22 nats per token at step 99. Gradient norm, measured once: 3 at step 99. "
+        "Throughput, measured once: 4898 tokens per second at step 99."
+    )
+
+
 def test_a_reason_to_reject_and_to_fail_is_counted_as_both():
     step = {"step": "read", "in": 9, "kept": 4, "rejected": {"empty": 2, "short": 1}, "failed": {"empty": 2}}
     (rows,) = documents.funnel([step]).spec["datasets"].values()
@@ -148,6 +164,7 @@ def test_a_finished_run_gets_its_page_and_a_place_in_the_list(report, tmp_path):
     text = Page((tmp_path / "runs" / "index.html").read_text())
     assert text.text.index("newer") < text.text.index("older")
     assert "Old & good." in text.text
+    assert "c/report.json is damaged (JSONDecodeError: " in text.text
     assert text.links[1:] == ["b/report.html", "a/report.html", "c/report.json"]
     (tmp_path / "runs" / "a" / "report.json").unlink()
     index.write(tmp_path / "runs")

@@ -23,7 +23,7 @@ def test_the_page_says_what_was_found_and_how_to_make_it_again(html):
         "pretrain.loss ↓, lower is better. Paired t-test, one-sided, paired by pretrain.seed, alpha 0.05.",
         "new at seed 2 is left out, and its pair with it: it &lt;died&gt;.",
         "new - old -0.500 -0.600 -0.400 0.250 0.250 2 undecided 5",
-        "old (control) 2.00 0.100 3 0 1,000",
+        "old (control) 2.000 0.100 3 0 1,000",
         "what sets it apart +arch=b",
         "seed 2: it &lt;died&gt;",
         "python -m core.study new_against_old",

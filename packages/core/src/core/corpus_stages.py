@@ -22,7 +22,7 @@ class CorpusStages(StageBuilder):
             owner = f"corpus={self.run.corpus}"
             if "data" in self.config:
                 raise ConfigError(f"{owner}: with +data there would be two corpora. Leave one out.")
-            if (recipe := entered_corpus.recipe(self.run.corpus)) is not None:
+            if (recipe := entered_corpus.recipe(self.run.corpus, self.registry)) is not None:
                 return {"corpus": self._data("data", recipe, self._executor())}
             return {"corpus": self._add(entries.finished(Path(self.run.corpus), "data", owner))}
         if "data" not in self.config:

@@ -29,6 +29,7 @@ from core.kinds import KINDS
 from core.local_files import NameTaken, import_file
 from core.process import exit_call, nobody_leaves
 from core.registry import LOCAL_VERSION, Entry, PluginRecord, Registry
+from core.witness import LOOKS, Announce, watched
 
 GROUP = "smallwright"
 OWN = "core.builtin"
@@ -44,7 +45,7 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
     Raises:
         ConfigError: a plugin file is missing or broken, or (strict mode) any plugin is, or two register a name.
     """
-    _seconds()  # refuses a wrong value before it is a plugin's failure
+    seconds = _seconds()  # refuses a wrong value before it is a plugin's failure
     registry = Registry()
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
@@ -52,6 +53,19 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
     if os.environ.get("SMALLWRIGHT_TRACE_HOOKS"):
         manager.trace.root.setwriter(lambda text: print(text, end="", file=sys.stderr))
         manager.enable_tracing()
+    with watched(seconds) as loading:
+        _load_installed(registry, manager, loading)
+        _load_files(registry, manager, loading, plugin_files)
+    if os.environ.get("SMALLWRIGHT_STRICT"):
+        for record in registry.plugins:
+            if record.status == "failed":
+                raise ConfigError(f"plugin {record.distribution} {record.version} failed to load: {record.reason}")
+        for _, message in registry.clashes():
+            raise ConfigError(message)
+    return registry
+
+
+def _load_installed(registry: Registry, manager: pluggy.PluginManager, loading: Announce) -> None:
     allowed = _names("SMALLWRIGHT_PLUGINS")
     denied = _names("SMALLWRIGHT_DISABLE_PLUGINS") or set()
     points = sorted(
@@ -65,14 +79,19 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         version = point.dist.version if point.dist else "?"
         described = {"name": point.name, "distribution": distribution, "version": version, "module": point.value}
         if point.value == OWN:
-            _load_one(registry, manager, point.load, described)
+            _load_one(registry, manager, loading, point.load, described)
         elif (allowed is not None and point.name not in allowed) or point.name in denied:
             registry.plugins.append(PluginRecord(status="disabled", reason="by environment variable", **described))
         elif len(owners[point.name]) > 1:  # loading one of them could be the wrong choice
             reason = f"{point.name} is the name of several plugins: {' and '.join(owners[point.name])}. Uninstall one."
             registry.plugins.append(PluginRecord(status="failed", reason=reason, **described))
         else:
-            _load_one(registry, manager, point.load, described)
+            _load_one(registry, manager, loading, point.load, described)
+
+
+def _load_files(
+    registry: Registry, manager: pluggy.PluginManager, loading: Announce, plugin_files: Iterable[str | Path]
+) -> None:
     for path in {Path(file).resolve(): Path(file) for file in plugin_files}.values():
         if path.is_dir():
             raise ConfigError(f"--plugin {path}: is a folder. Give a .py file; a package is installed with pip.")
@@ -83,23 +102,30 @@ def load(plugin_files: Iterable[str | Path] = ()) -> Registry:
         # The content is the version, so that an edited file makes another artifact.
         version = f"{LOCAL_VERSION} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
         described = {"name": path.stem, "distribution": path.name, "version": version, "module": str(path)}
-        _load_one(registry, manager, functools.partial(_import_local, path), {**described, "local": True})
+        _load_one(registry, manager, loading, functools.partial(_import_local, path), {**described, "local": True})
         if registry.plugins[-1].status == "failed":
             raise ConfigError(f"--plugin {path}: {registry.plugins[-1].reason}")
-    if os.environ.get("SMALLWRIGHT_STRICT"):
-        for record in registry.plugins:
-            if record.status == "failed":
-                raise ConfigError(f"plugin {record.distribution} {record.version} failed to load: {record.reason}")
-        for _, message in registry.clashes():
-            raise ConfigError(message)
-    return registry
 
 
 def _load_one(
-    registry: Registry, manager: pluggy.PluginManager, load_module: Callable[[], Any], described: dict[str, Any]
+    registry: Registry,
+    manager: pluggy.PluginManager,
+    loading: Announce,
+    load_module: Callable[[], Any],
+    described: dict[str, Any],
 ) -> None:
     api_version = None
     module = None
+    plugin = f"plugin {described['distribution']} {described['version']}"
+    fix = f"SMALLWRIGHT_DISABLE_PLUGINS={described['name']} leaves it out"
+    if described.get("local"):
+        fix = "leave out its --plugin"
+    loading(
+        f"the process ended while {plugin} was loaded: by a crash or an exit in C code, or it was killed. {fix}; "
+        "PYTHONFAULTHANDLER=1 shows where it crashes.",
+        f"{plugin} is not loaded after {LOOKS * _seconds():g} seconds and does not let itself be interrupted: the "
+        f"command is ended. {fix}.",
+    )
     try:
         _check_name(registry, described)
         with _time_limit(described["name"]), nobody_leaves():

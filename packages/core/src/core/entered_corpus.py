@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from core import store
-from core.errors import InputError
+from core.errors import InputError, MissingPluginError
+from core.registry import Registry
 
 READERS = {"read_parquet": (".parquet",), "read_jsonl": (".jsonl", ".ndjson")}
 """The step that reads files of an ending."""
 COMPRESSIONS = (".gz", ".zst", ".xz", ".bz2")
 
 
-def recipe(named: str) -> dict[str, Any] | None:
+def recipe(named: str, registry: Registry) -> dict[str, Any] | None:
     """Return the settings of a recipe with nothing but a reader; None: it is an artifact, or none that is whole.
 
     Raises:
         InputError: there is no such folder, or no file in it, or files of two kinds.
+        MissingPluginError: nothing installed reads them.
     """
     place, owner = Path(named), f"corpus={named}"
     if (place / store.MANIFEST).exists() or (place / "documents").is_dir():
@@ -38,6 +40,9 @@ def recipe(named: str) -> dict[str, Any] | None:
         first, other = (files[0] for files in found.values())
         raise InputError(f"{owner}: has files of two kinds, as {first} and {other}. Give a folder for each.")
     [(use, files)] = found.items()
+    if use not in registry.names("steps"):
+        readers = [name for name in registry.names("steps") if name.startswith("read_")]
+        raise MissingPluginError(f"{owner}: {registry.missing_message('steps', use, readers)}")
     label = re.sub(r"[^A-Za-z0-9_-]", "_", place.resolve().name.partition(".")[0]) or "corpus"
     return {"name": label, "paths": files, "steps": {"read": {"use": use}}}
 

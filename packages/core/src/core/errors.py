@@ -1,5 +1,6 @@
 """Errors a user can mend. Each message names the key, the value and the fix, and is shown as one line."""
 
+import contextlib
 import difflib
 import errno
 import re
@@ -26,6 +27,36 @@ class InputError(UserError):
 
 class ArtifactError(UserError):
     """An artifact is locked, incomplete or damaged."""
+
+
+@contextlib.contextmanager
+def reading(
+    path: Path, fix: str, refusal: type[UserError] = InputError, also: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn what a reader meets in a damaged file, or in one of another shape, into one line.
+
+    Args:
+        path: The file, which the line names.
+        fix: A sentence that says how to come by a whole one.
+        refusal: The class of what is raised.
+        also: What the reader's library raises for a damaged file beside Python's own errors.
+
+    Raises:
+        UserError: of the class ``refusal``; what is one already stays as it is.
+    """
+    met: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+    try:
+        yield
+    except UserError:
+        raise
+    except met + also as error:
+        said = (str(error).strip() or "no reason is known").splitlines()[0]
+        raise refusal(damaged(path, f"{type(error).__name__}: {said}", fix)) from error
+
+
+def damaged(path: Path, reason: str, fix: str) -> str:
+    """Return the line for a file that is not what it should be."""
+    return f"{path} is damaged ({reason}). {fix}"
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -1,9 +1,12 @@
 """The one sentence that a reader of a report needs: what model, from what, how good, at what cost."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.alignment import HELD_OUT
+
+MOST_DECIMALS = 6
 
 
 def sentence(report: Mapping[str, Any]) -> str:
@@ -67,6 +70,15 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.2f} h"
+
+
+def decimals(values: Iterable[Any], digits: int = 3) -> int:
+    """Return the decimals with which the median of the values' magnitudes has so many digits."""
+    sizes = sorted(abs(value) for value in values if isinstance(value, float) and math.isfinite(value) and value)
+    if not sizes:
+        return 0
+    middle = sizes[len(sizes) // 2]
+    return min(MOST_DECIMALS, max(0, digits - 1 - math.floor(math.log10(middle))))
 
 
 def count(value: float) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import cli, pages
-from core.errors import InputError
+from core.errors import InputError, reading
 
 if TYPE_CHECKING:  # reading documents needs the extra [data]
     from core.data.samples import Findings, Sample
@@ -122,11 +122,8 @@ def _corpora_of_report(report: Any) -> list[Path]:
 
 def _read(path: Path, what: Callable[[Any], Any]) -> Any:
     """Return what a function finds in a JSON file, and say so where the file is not what it should be."""
-    try:
+    with reading(path, "Give a folder store/data/<name> instead."):
         return what(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path} is damaged ({said}). Give a folder store/data/<name> instead.") from error
 
 
 def render(findings: "Findings", width: int) -> str:

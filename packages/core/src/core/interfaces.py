@@ -288,8 +288,8 @@ class Trainer(Stage):
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step) and ``learning_rate``; ``stages``, a list of what ``core.planning.schedule`` shows as a
-        table, and ``notes`` (lines) on them.
+        per optimizer step), ``learning_rate`` and ``device`` (``"cpu"``, ``"cuda"``, or what it takes by itself);
+        ``stages``, a list of what ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
         """
 
     def reads(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Any] | None:
@@ -375,6 +375,20 @@ class Launcher(ABC):
 
         Raises:
             core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
+    def check_training(self, where: str, ranks: int, device: str | None, *, alone: bool) -> None:
+        """Refuse, while planning, a training of more ranks than a task has cores or GPUs for.
+
+        Args:
+            where: Place of the settings in the configuration: ``launcher``.
+            ranks: Of the training.
+            device: As the trainer's plan says it.
+            alone: No other task runs beside it, for all the others need what it makes.
+
+        Raises:
+            core.errors.UserError: in one line, with what to give instead.
         """
         return
 

@@ -163,6 +163,19 @@ def _closing_quote(text: str, place: int) -> int | None:
     return None if found is None else found.start()
 
 
+def unmatched(text: str) -> str | None:
+    """Return the first bracket that keeps a comma from parting values though it is not closed, or closes none."""
+    opened: list[int] = []
+    for place, _ in _depths(text):
+        if text[place] in CLOSES:
+            opened.append(place)
+        elif text[place] in CLOSES.values():
+            if not opened and "," in text[place:]:
+                return text[place]
+            opened = opened[:-1]
+    return text[opened[0]] if opened and "," in text[opened[0] :] else None
+
+
 def refuse_open(key: str, value: str) -> None:
     """Refuse a list or mapping that is not closed, and a value that begins with a quote and does not end with it."""
     if value[0] in "[{" and all(depth > 0 for _, depth in _depths(value)):

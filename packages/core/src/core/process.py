@@ -60,7 +60,7 @@ def nobody_leaves() -> Iterator[None]:
     """Let ``os._exit``, which ends a process without a word, raise :class:`ExitCalled` in this thread of this process.
 
     Child processes that are forked meanwhile, and other threads, leave as ever. Who leaves by C or by a signal is not
-    held: only a process of its own for each plugin could tell its name, and that would cost every command a second.
+    held; :mod:`core.witness` tells its name.
     """
     leave, holder, held = os._exit, (os.getpid(), threading.get_ident()), True
 

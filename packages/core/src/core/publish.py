@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core import answers, card, cli, lineage, store, writing
-from core.errors import ArtifactError, ConfigError, InputError, MissingPluginError, UserError
+from core.errors import ArtifactError, ConfigError, InputError, MissingPluginError, UserError, reading
 
 NEVER = ("checkpoint", store.WORK)
 """Folders of an artifact that are not published, and so not compared."""
@@ -66,7 +66,7 @@ def find(place: Path) -> Path:
     """Return the Hugging Face folder of a model: of an artifact, of a run's last model, or the folder itself.
 
     Raises:
-        InputError: there is no model.
+        InputError: there is no model, or the report of the run is damaged.
     """
     if not place.is_dir():
         raise InputError(f"{place}: no such folder. Give a model's artifact, a run's folder, or a Hugging Face folder.")
@@ -78,11 +78,11 @@ def find(place: Path) -> Path:
 
 def _models_of_run(place: Path) -> Iterator[Path]:
     """Yield the folders of the models of a run, the last first."""
-    try:
-        report = json.loads((place / "report.json").read_text(encoding="utf-8"))
-        stages = [Path(stage["artifact"]) for stage in report["stages"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    path = place / "report.json"
+    if not path.is_file():
         return
+    with reading(path, "Run its command again, or give the model's artifact."):
+        stages = [Path(stage["artifact"]) for stage in json.loads(path.read_text(encoding="utf-8"))["stages"]]
     yield from (artifact / "hf" for artifact in reversed(stages) if (artifact / store.MANIFEST).is_file())
 
 

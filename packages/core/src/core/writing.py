@@ -30,7 +30,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         commit(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # of a write that finds the disk full
+            error.filename = str(path)
         with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
             remove(partial)
         raise

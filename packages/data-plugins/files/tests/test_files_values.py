@@ -203,3 +203,30 @@ def test_files_and_folders_with_signs_in_their_names_are_read(tmp_path):
     assert [document.id for document in run(ReadJsonl(ReadJsonlConfig()), path)[0]] == ["[v]*?.jsonl.gz:0"]
     pq.write_table(pa.table({"text": ["x"]}), folder / "00000.parquet")
     assert artifact_files(str(tmp_path / "set [2024]"), "documents") == (str(folder / "00000.parquet"),)
+
+
+def damaged(folder, kind):
+    """Write a whole file and a damaged one; the damaged one is first."""
+    rows = [{"text": f"text {number} of many"} for number in range(200)]
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), folder / "b.parquet")
+        (folder / "a.parquet").write_bytes((folder / "b.parquet").read_bytes()[:-9])
+        return ReadParquetConfig(), folder / "a.parquet", folder / "b.parquet", "broken Parquet: "
+    content = gzip.compress("\n".join(map(json.dumps, rows)).encode())
+    (folder / "b.jsonl.gz").write_bytes(content)
+    (folder / "a.jsonl.gz").write_bytes(content[:40] + bytes(byte ^ 255 for byte in content[40:60]) + content[60:])
+    return ReadJsonlConfig(), folder / "a.jsonl.gz", folder / "b.jsonl.gz", "corrupt compressed stream: "
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_a_damaged_file_is_named_while_planning_and_refused_where_none_is_whole(tmp_path, capsys, kind):
+    config, bad, good, reason = damaged(tmp_path, kind)
+    for _ in range(2):  # as the runs of a sweep
+        config.check_files([str(bad), str(good)], "data.steps.read")
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {bad} is damaged ({reason}")
+    assert said.count("\n") == 1
+    with pytest.raises(InputError) as refused:
+        config.check_files([str(bad)], "data.steps.read")
+    assert str(refused.value).startswith(f"data.steps.read: {bad} is damaged ({reason}")
+    assert str(refused.value).endswith("there is nothing to read. Give other files.")

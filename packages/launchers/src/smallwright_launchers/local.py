@@ -13,7 +13,7 @@ from core.interfaces import Launcher
 from core.sweep.tasks import Task
 
 from smallwright_launchers.endings import reason
-from smallwright_launchers.machine import Share, divide, together
+from smallwright_launchers.machine import Share, check_ranks, divide, together
 from smallwright_launchers.signals import held_back
 
 LOOK_SECONDS = 0.05
@@ -31,6 +31,10 @@ class LocalLauncher(Launcher):
     def check(self, where: str) -> None:
         """See :meth:`core.interfaces.Launcher.check`."""
         divide(self.config, where)
+
+    def check_training(self, where: str, ranks: int, device: str | None, *, alone: bool) -> None:
+        """See :meth:`core.interfaces.Launcher.check_training`."""
+        check_ranks(divide(self.config, where), where, ranks, device, alone=alone)
 
     def launch(self, tasks: Sequence[Task], folder: Path, ended: Callable[[Task, str | None], None]) -> None:
         """See :meth:`core.interfaces.Launcher.launch`."""

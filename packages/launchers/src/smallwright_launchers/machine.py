@@ -113,6 +113,23 @@ def divide(config: LocalConfig, where: str = "launcher") -> list[Share]:
     ]
 
 
+def check_ranks(shares: Sequence[Share], where: str, ranks: int, device: str | None, *, alone: bool) -> None:
+    """Refuse what :meth:`core.interfaces.Launcher.check_training` is to refuse.
+
+    Raises:
+        ConfigError: a task has fewer GPUs, or with ``device="cpu"`` fewer cores, than the training has ranks.
+    """
+    on_cpu = device == "cpu"
+    least = together(shares) if alone else min(shares, key=lambda share: len(share.cores))
+    have = len(least.cores) if on_cpu else len(least.gpus or ())
+    if ranks <= have or not (on_cpu or have):  # a trainer that finds no GPU takes the cores as they are
+        return
+    machine = sum(len(share.cores if on_cpu else share.gpus or ()) for share in shares)
+    fewer = f" Or give {where}.jobs={machine // ranks}, for more each." if machine >= ranks else ""
+    what = f"{have} {'core' if on_cpu else 'GPU'}{'s' if have > 1 else ''}"
+    raise ConfigError(f"pretrain.nproc={ranks}: a task of {where}=local has {what}. Use at most as many.{fewer}")
+
+
 def together(shares: Sequence[Share]) -> Share:
     """Return the share of a task with the cores of several and the GPUs of one: more could change what it does."""
     return Share(cores=tuple(sorted({core for share in shares for core in share.cores})), gpus=shares[0].gpus)

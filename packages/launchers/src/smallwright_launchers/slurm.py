@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, reading
 from core.interfaces import Launcher
 from core.sweep.tasks import Task
 from core.writing import write_json
@@ -46,12 +46,20 @@ class SlurmLauncher(Launcher):
                     f"choose +{where}=local."
                 )
 
+    def check_training(self, where: str, ranks: int, device: str | None, *, alone: bool) -> None:
+        """See :meth:`core.interfaces.Launcher.check_training`."""
+        name = "cpus" if device == "cpu" else "gpus"
+        have = getattr(self.config, name)
+        if self.config.sbatch_args or not 0 < have < ranks:  # those can ask for more, and give GPUs by another name
+            return
+        raise ConfigError(f"pretrain.nproc={ranks}: a job has {where}.{name}={have}. Give {where}.{name}={ranks}.")
+
     def launch(self, tasks: Sequence[Task], folder: Path, ended: Callable[[Task, str | None], None]) -> None:
         """See :meth:`core.interfaces.Launcher.launch`.
 
         Raises:
             ConfigError: Slurm refuses a job while none of this sweep is in the queue.
-            InputError: Slurm does not answer.
+            InputError: Slurm does not answer, or what earlier commands submitted cannot be read.
         """
         watch = _Watch(tasks, _own_folder(folder / "launcher"), self.config)
         try:
@@ -78,7 +86,7 @@ class _Watch:
         self.changed = False
         """Whether a job ended at the last look."""
         self._queue = Queue()
-        self._record = _read(folder / FILE)
+        self._record = _read(folder / FILE, self.name)
         self._said = ""
         self._find_earlier()
 
@@ -215,18 +223,21 @@ def _own_folder(folder: Path) -> Path:
     return folder
 
 
-def _read(file: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the jobs that earlier commands submitted: number to task and command."""
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def _read(file: Path, name: str) -> dict[str, Mapping[str, Any]]:
+    """Return the jobs that earlier commands submitted: number to task and command.
+
+    Raises:
+        InputError: the file is damaged. Jobs that it named may be live, and to submit them again would do work twice.
+    """
+    if not file.exists():
         return {}
-    entries = known.items() if isinstance(known, dict) else ()
-    return {
-        number: entry
-        for number, entry in entries
-        if number.isdecimal() and isinstance(entry, dict) and isinstance(entry.get("command"), list)
-    }
+    fix = f"squeue --name={name} shows jobs that may go on; when there are none (scancel --name={name}), delete it."
+    with reading(file, fix):
+        known: dict[str, Mapping[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        for number, entry in known.items():
+            if not number.isdecimal() or not isinstance(entry["command"], list):
+                raise ValueError(f"job {number} has no command")
+    return known
 
 
 def _cancel(job: str) -> None:

@@ -68,6 +68,24 @@ def _columns(names: Sequence[str]) -> int:
     return 2 if max(map(len, names), default=0) <= 22 else 1
 
 
+def in_words(title: str, curves: Mapping[str, Sequence[Sequence[float]]], unit: str) -> str | None:
+    """Return a sentence in the place of :func:`lines` for curves of one point each; None: there is a line to draw.
+
+    Args:
+        title: What the curves show.
+        curves: Name to points (step, value); a single one goes without its name.
+        unit: Of the values.
+    """
+    if any(len(curve) > 1 for curve in curves.values()):
+        return None
+    said = [
+        f"{f'{name} ' if len(curves) > 1 else ''}{y:.4g}{f' {unit}' if unit else ''} at step {int(x):,}"
+        for name, curve in curves.items()
+        for x, y in curve
+    ]
+    return f"{title}, measured once: {', '.join(said)}."
+
+
 def lines(
     title: str,
     about: str,

@@ -107,16 +107,20 @@ def _forest(kind: tuple[str, bool], rows: Sequence[Mapping[str, Any]], found: Ma
 
 
 def _losses(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    drawn = []
+    drawn, said = [], []
     for curve in found["curves"].values():
         named = {one["side"]: one["points"] for one in curve["sides"]}
-        ends = "; ".join(f"{name} ends at {points[-1][1]:.4g}" for name, points in named.items())
         title = f"{curve['name'][:1].upper()}{curve['name'][1:]}"
+        if (words := charts.in_words(title, named, curve["unit"])) is not None:
+            said.append(words)
+            continue
+        ends = "; ".join(f"{name} ends at {points[-1][1]:.4g}" for name, points in named.items())
         rows = [[name, int(x), float(y)] for name, points in named.items() for x, y in _some(points)]
         table = numbers.table(["side", "step", curve["unit"] or "value"], rows, f"{title} by step.")
         about = f"{title} by training step: {ends}."
         drawn.append(charts.lines(title, about, named, curve["unit"], table, named=True))
-    return [{"kind": "charts", "charts": drawn}] if drawn else []
+    text = [{"kind": "text", "text": " ".join(said), "mood": ""}] if said else []
+    return [*([{"kind": "charts", "charts": drawn}] if drawn else []), *text]
 
 
 def _some(points: Sequence[Sequence[float]]) -> list[Sequence[float]]:

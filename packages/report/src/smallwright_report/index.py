@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core import writing
+from core.errors import InputError, reading
 
 from smallwright_report import page, run_page, sweep_page
 
@@ -56,7 +57,12 @@ def _link(folder: Path, name: str) -> str:
 
 
 def _entry(path: Path, stamp: int) -> dict[str, Any]:
-    report = _read(path) or {}
+    try:
+        with reading(Path(path.parent.name, path.name), "Run its command again."):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except InputError as error:
+        return {"stamp": stamp, "name": path.parent.name, "headline": str(error), "started": "", "failed": ""}
+    report = content if isinstance(content, dict) else {}
     if path.name == SWEEP:
         return _sweep(path, stamp, report)
     if path.name in OTHERS:

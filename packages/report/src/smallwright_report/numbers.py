@@ -1,14 +1,11 @@
 """How numbers are written: one format for all of a column, chosen from its values."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.headline import count, duration
+from core.headline import count, decimals, duration
 
-__all__ = ["count", "duration", "memory", "number", "p_value", "percent", "table"]
-
-MOST_DECIMALS = 6
+__all__ = ["count", "decimals", "duration", "memory", "number", "p_value", "percent", "table"]
 
 
 def number(value: Any) -> str:
@@ -39,17 +36,11 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def decimals(values: Iterable[Any], digits: int = 3) -> int:
-    """Return the decimals with which the median of the values' magnitudes has so many digits."""
-    sizes = sorted(abs(value) for value in values if isinstance(value, float) and math.isfinite(value) and value)
-    if not sizes:
-        return 0
-    middle = sizes[len(sizes) // 2]
-    return min(MOST_DECIMALS, max(0, digits - 1 - math.floor(math.log10(middle))))
-
-
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", formats: Mapping[str, str] | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    caption: str = "",
+    formats: Mapping[str, str | int] | None = None,
 ) -> dict[str, Any]:
     """Return a table for the templates: every number of a column is written with the same decimals.
 
@@ -57,8 +48,8 @@ def table(
         columns: Names of the columns.
         rows: Values: numbers, text, or None for an empty cell.
         caption: Read out before the table.
-        formats: Of single columns: ``percent``, ``memory``, ``p``, or ``right`` for text that stands as numbers do;
-            others are chosen from the values.
+        formats: Of single columns: ``percent``, ``memory``, ``p``, a number of decimals, or ``right`` for text that
+            stands as numbers do; others are chosen from the values.
     """
     kinds = [(formats or {}).get(name) for name in columns]
     cells = [_column(kind, [row[i] for row in rows]) for i, kind in enumerate(kinds)]
@@ -70,14 +61,14 @@ def table(
     }
 
 
-def _column(kind: str | None, values: list[Any]) -> list[str]:
+def _column(kind: str | int | None, values: list[Any]) -> list[str]:
     if kind == "percent":
         return [percent(value) for value in values]
     if kind == "p":
         return [p_value(value) for value in values]
     if kind == "memory":
         return ["" if value is None else f"{value / 2**30:.2f}" for value in values]
-    places = decimals(values)
+    places = kind if isinstance(kind, int) else decimals(values)
     if any(isinstance(value, float) for value in values):
         return [f"{value:,.{places}f}" if _is_number(value) else number(value) for value in values]
     return [number(value) for value in values]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core import alignment
-from core.errors import InputError
+from core.errors import InputError, reading
 
 from smallwright_report import documents, evaluation, numbers, origin, page, said, starting, training
 
@@ -47,11 +47,9 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is damaged, or of a version that this package does not know.
     """
-    try:
+    with reading(path, "Run its command again."):
         report = json.loads(path.read_text(encoding="utf-8"))
         version = report["version"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}). Run its command again.") from error
     if version != 2:
         raise InputError(f"{path} has version {version}, and this smallwright-report reads version 2. Install another.")
     return report

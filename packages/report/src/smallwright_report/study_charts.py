@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
+from core.study.verdict import difference_places, value_places
 
 from smallwright_report import numbers
 from smallwright_report.charts import KEPT, LOST, ROW, Chart, _spec, _values
@@ -34,7 +35,8 @@ def pairs(study: Mapping[str, Any]) -> list[Chart]:
         base.mark_point(filled=True, size=70, opacity=1, color=KEPT),
     )
     columns = ["arm", "seed", study["metric"]]
-    table = numbers.table(columns, [[row["arm"], row["seed"], row["value"]] for row in rows], "A row for each run.")
+    cells = [[row["arm"], row["seed"], row["value"]] for row in rows]
+    table = numbers.table(columns, cells, "A row for each run.", {study["metric"]: value_places(study["arms"])})
     about = "A point for each run; a line joins the runs of one seed."
     return [Chart(title="By seed", about=about, spec=_spec(layers, HEIGHT), table=table)]
 
@@ -66,7 +68,9 @@ def differences(study: Mapping[str, Any]) -> list[Chart]:
         .encode(x=x, y=y, tooltip=[alt.Tooltip("arm:N"), alt.Tooltip("difference:Q", format=".4~g")]),
     )
     rows = [[row["arm"], row["mean_difference"], row["low"], row["high"]] for row in known]
-    table = numbers.table(["arm", "mean difference", "95 % from", "95 % to"], rows, f"Against {study['control']}.")
+    columns = ["arm", "mean difference", "95 % from", "95 % to"]
+    formats = dict.fromkeys(columns[1:], difference_places(study["comparisons"]))
+    table = numbers.table(columns, rows, f"Against {study['control']}.", formats)
     about = "The mean difference with its 95 % interval, a tick for each seed, and a line at no difference."
     about += " The dashed line is the smallest difference worth having." if worth else ""
     height = 3 * ROW * len(known) + 60

@@ -5,6 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
+from core.headline import duration
+from core.study.verdict import difference_places, value_places
 
 from smallwright_report import numbers, page, study_charts
 
@@ -28,7 +30,7 @@ def render(study: Mapping[str, Any]) -> str:
         "arms": _arms(study),
         "comparisons": _comparisons(study["comparisons"]),
         "shown": [_arm(arm) for arm in study["arms"]],
-        "runs": [_runs(arm) for arm in study["arms"]],
+        "runs": [_runs(arm, value_places(study["arms"])) for arm in study["arms"]],
         "made": _made(study),
         "command": study["made"]["command"],
         "yaml": yaml.safe_dump(dict(study["study"]), sort_keys=False, allow_unicode=True, width=100),
@@ -60,7 +62,8 @@ def _arms(study: Mapping[str, Any]) -> dict[str, Any]:
         ]
         for arm in study["arms"]
     ]
-    return numbers.table(columns, rows, study["metric"])
+    places = value_places(study["arms"])
+    return numbers.table(columns, rows, study["metric"], dict.fromkeys(columns[1:3], places))
 
 
 def _whole(value: float | None) -> float | None:
@@ -79,7 +82,8 @@ def _comparisons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ]
         for row in rows
     ]
-    return numbers.table(columns, shown, "Each arm against the control.", {"p": "p", "adjusted p": "p"})
+    formats = {**dict.fromkeys(columns[1:4], difference_places(rows)), "p": "p", "adjusted p": "p"}
+    return numbers.table(columns, shown, "Each arm against the control.", formats)
 
 
 def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,13 +94,13 @@ def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _runs(arm: Mapping[str, Any]) -> dict[str, Any]:
+def _runs(arm: Mapping[str, Any], places: int) -> dict[str, Any]:
     """Return the links of an arm's runs; a run that was not started has none."""
     runs = [
         {
             "seed": run["seed"],
             "link": f"{quote(run['directory'])}/report.html" if run["directory"] else None,
-            "said": run["error"] if run["error"] else f"{run['value']:.6g}",
+            "said": run["error"] if run["error"] else f"{run['value']:,.{places}f}",
         }
         for run in arm["runs"]
     ]
@@ -109,6 +113,7 @@ def _made(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("began", made["started"].replace("T", " ").replace("Z", " UTC")),
         ("ended", made["ended"].replace("T", " ").replace("Z", " UTC")),
+        ("work", duration(made["seconds"]) if made.get("seconds") else ""),
         ("machine", f"{machine.get('processor', machine['system'])}, {machine['cores']} cores"),
         ("Python", made["python"]),
         ("engines", ", ".join(f"{name} {version}" for name, version in made["engines"].items())),

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.headline import duration
+
 from smallwright_report import measures, numbers, page, sweep_charts
 from smallwright_report.measures import Measures
 
@@ -130,8 +132,14 @@ def _constant(data: Mapping[str, Any], found: Measures) -> list[tuple[str, str]]
 
 
 def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [("begun", _time(data["started"])), ("ended", _time(data["ended"])), ("store", data["store"])]
-    return [(name, text) for name, text in [*rows, ("folder", data["directory"])] if text]
+    rows = [
+        ("begun", _time(data["started"])),
+        ("ended", _time(data["ended"])),
+        ("work", duration(data["seconds"]) if data.get("seconds") else ""),
+        ("store", data["store"]),
+        ("folder", data["directory"]),
+    ]
+    return [(name, text) for name, text in rows if text]
 
 
 def _time(text: str | None) -> str:

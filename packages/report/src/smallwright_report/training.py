@@ -31,16 +31,26 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _charts(curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> list[dict[str, Any]]:
-    losses = [curve for curve in curves if curve["key"] in TOGETHER and curve["points"]]
-    made = [_chart("Loss", losses, rules)] if losses else []
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for curve in curves:
-        if curve["key"] not in TOGETHER and len(curve["points"]) > 1:
-            groups.setdefault(curve["key"].partition(".")[0], []).append(curve)
-    for group, found in groups.items():
-        several = group != found[0]["key"]  # a curve for each corpus, say
-        made.append(_chart((group.replace("_", " ") if several else found[0]["name"]).capitalize(), found, {}))
-    return [{"kind": "charts", "charts": made}] if made else []
+    known = [curve for curve in curves if curve["points"]]
+    losses = [curve for curve in known if curve["key"] in TOGETHER]
+    groups = [("Loss", losses, rules)] if losses else []
+    others: dict[str, list[Mapping[str, Any]]] = {}
+    for curve in known:
+        if curve["key"] not in TOGETHER:
+            others.setdefault(curve["key"].partition(".")[0], []).append(curve)
+    for key, found in others.items():
+        several = key != found[0]["key"]  # a curve for each corpus, say
+        groups.append(((key.replace("_", " ") if several else found[0]["name"]).capitalize(), found, {}))
+    made, said = [], []
+    for title, group, levels in groups:
+        name = group[0]["name"].capitalize() if len(group) == 1 else title
+        words = charts.in_words(name, {curve["name"]: curve["points"] for curve in group}, group[0]["unit"])
+        if words is None:
+            made.append(_chart(title, group, levels))
+        else:
+            said.append(words)
+    text = [{"kind": "text", "text": " ".join(said), "mood": ""}] if said else []
+    return [*([{"kind": "charts", "charts": made}] if made else []), *text]
 
 
 def _chart(title: str, curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> charts.Chart:

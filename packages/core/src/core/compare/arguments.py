@@ -10,7 +10,7 @@ from typing import Any
 from core import store
 from core.compare import model_side, run_side, settings
 from core.compare.sides import Side
-from core.errors import InputError
+from core.errors import InputError, reading
 from core.sweep.table import FINISHED
 from core.sweep.table import VERSION as SWEEP_VERSION
 
@@ -98,7 +98,7 @@ def _of_sweep(
     argument: str, place: Path, number: int | None, model: str | None, root: Path | None, notes: list[str]
 ) -> list[Side]:
     path = place / "sweep.json"
-    try:
+    with reading(path, "Run the sweep's command again."):
         table = json.loads(path.read_text(encoding="utf-8"))
         runs = [
             (int(run["number"]), _fate(run), place / str(run.get("directory") or ""), dict(run["values"]))
@@ -109,12 +109,6 @@ def _of_sweep(
                 f"{argument}: {path} has version {version}, this core reads {SWEEP_VERSION}. Run the sweep's command "
                 "again."
             )
-    except InputError:
-        raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{argument}: {path} is damaged ({type(error).__name__}: {error}). Run the sweep's command again."
-        ) from error
     known = [one for one, *_ in runs]
     if number is not None and number not in known:
         raise InputError(f"{argument}: no run {number} in this sweep: it has {', '.join(map(str, known))}.")

@@ -11,7 +11,7 @@ from core import store
 from core.compare import settings
 from core.compare import sides as sides_of
 from core.compare.sides import Side
-from core.errors import ArtifactError, InputError
+from core.errors import ArtifactError, InputError, reading
 
 
 def sides(argument: str, folder: Path, model: str | None, root: Path | None, *, every: bool) -> list[Side]:
@@ -28,7 +28,7 @@ def sides(argument: str, folder: Path, model: str | None, root: Path | None, *, 
         InputError: the report is damaged or of another version, or has no evaluation of the model.
     """
     path = folder / reports.NAME
-    try:
+    with reading(path, "Run its command again."):
         report = json.loads(path.read_text(encoding="utf-8"))
         version = report.get("version", 1)
         if version != reports.VERSION:
@@ -52,12 +52,6 @@ def sides(argument: str, folder: Path, model: str | None, root: Path | None, *, 
                 for side in [run.side(name)]
             ]
         return [run.side(name) for name in wanted]
-    except InputError:
-        raise
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{argument}: {path} is damaged ({type(error).__name__}: {error}). Run its command again."
-        ) from error
 
 
 class _Run:

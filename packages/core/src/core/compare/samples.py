@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store
-from core.errors import ArtifactError
+from core.errors import ArtifactError, reading
 
 Key = tuple[str, str, str | None]
 """An item: its task, its id, and the hash of its question; None of an evaluation that kept none."""
@@ -93,18 +93,15 @@ def read(artifact: Path) -> Samples:
     repeated = set()
     if manifest is None or NAME not in manifest["files"]:
         return Samples(metrics={}, repeated=frozenset())
-    try:
-        with open(artifact / NAME, encoding="utf-8") as file:
-            for line in file:
-                sample = json.loads(line)
-                task, suffix = str(sample["task"]), f",{sample['filter']}" if sample.get("filter") else ""
-                key = (task, json.dumps(sample["id"], default=str), sample.get("hash"))
-                for name, value in (sample.get("metrics") or {}).items():
-                    known = metrics.setdefault((task, f"{name}{suffix}"), {})
-                    if key in known:
-                        repeated.add(task)
-                    known.setdefault(key, float(value))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise ArtifactError(f"{artifact / NAME} is damaged ({said}). Delete {artifact} to make it again.") from error
+    fix = f"Delete {artifact} to make it again."
+    with reading(artifact / NAME, fix, ArtifactError), open(artifact / NAME, encoding="utf-8") as file:
+        for line in file:
+            sample = json.loads(line)
+            task, suffix = str(sample["task"]), f",{sample['filter']}" if sample.get("filter") else ""
+            key = (task, json.dumps(sample["id"], default=str), sample.get("hash"))
+            for name, value in (sample.get("metrics") or {}).items():
+                known = metrics.setdefault((task, f"{name}{suffix}"), {})
+                if key in known:
+                    repeated.add(task)
+                known.setdefault(key, float(value))
     return Samples(metrics=metrics, repeated=frozenset(repeated))

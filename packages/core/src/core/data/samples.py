@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core import store
-from core.errors import InputError, nearest
+from core.errors import InputError, nearest, reading
 
 KEPT = "kept"
 BINS = 20
@@ -238,14 +238,9 @@ def _rows(path: Path, aside: bool, every: int) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
 
 
-@contextlib.contextmanager
-def _named(path: Path, artifact: Path) -> Iterator[None]:
+def _named(path: Path, artifact: Path) -> contextlib.AbstractContextManager[None]:
     """Name the file that something is wrong with: what reads it says what, and not where."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} is damaged ({said}). Delete {artifact}, and the next run makes it again.") from error
+    return reading(path, f"Delete {artifact}, and the next run makes it again.", also=(pa.ArrowException,))
 
 
 def _funnel(artifact: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import ArtifactError
+from core.errors import ArtifactError, damaged
 from core.writing import ENDING, remove, sync, sync_names, write_json
 
 MANIFEST = "manifest.json"
@@ -158,7 +158,7 @@ def _own_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _damaged(manifest: Path, reason: str) -> ArtifactError:
-    return ArtifactError(f"{manifest} is damaged ({reason}). Delete {manifest.parent} to make it again.")
+    return ArtifactError(damaged(manifest, reason, f"Delete {manifest.parent} to make it again."))
 
 
 def _changed(artifact: Path, name: str) -> ArtifactError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store
-from core.errors import ArtifactError, InputError
+from core.errors import ArtifactError, InputError, reading
 
 NAME = re.compile(r".+-[0-9a-f]{12}")
 """Name of an artifact's folder: a label, and the digest of its identity."""
@@ -71,7 +71,7 @@ def scan(root: Path, runs: Iterable[Path] = ()) -> list[Artifact]:
         runs: Folders of runs, or folders that hold such folders.
 
     Raises:
-        InputError: there is no such store.
+        InputError: there is no such store, or the report or a job of a run is damaged.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. Say where the store is: --store <dir>.")
@@ -190,10 +190,10 @@ def _named_by_runs(runs: Iterable[Path]) -> Iterator[tuple[Path, set[str]]]:
         folders = [place, *place.glob("*/"), *(run for sweep in sweeps for run in sweep.glob("*/"))]
         for run in sorted(set(folders)):
             report, jobs = run / "report.json", sorted((run / "logs").glob("*.job.json"))
-            stages = (_read(report) or {}).get("stages") if report.is_file() else None
+            stages = _read(report).get("stages") if report.is_file() else None
             named = {name_of(row["artifact"]) for row in stages or () if isinstance(row, dict) and "artifact" in row}
             for job in jobs:  # also of stages that the report of a later run in the same folder does not name
-                named |= {name_of(str(path)) for path in _places(_read(job) or {})}
+                named |= {name_of(str(path)) for path in _places(_read(job))}
             if named:
                 yield run, named
 
@@ -203,9 +203,7 @@ def _places(job: Mapping[str, Any]) -> list[Any]:
     return [*(inputs.values() if isinstance(inputs, dict) else ()), *([job["output"]] if "output" in job else [])]
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
+def _read(path: Path) -> dict[str, Any]:
+    with reading(path, "What it needs could be taken for garbage: run its command again, or delete the file."):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # a damaged report names nothing
-        return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}  # somebody else's file of this name

@@ -15,8 +15,8 @@ runs.
 import argparse
 import dataclasses
 import sys
-import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     if options.plan:
         print(describe.render(describe.describe(planned, Hardware())))
         return 0
-    said, started = tuple(sys.argv[1:] if arguments is None else arguments), time.time()
+    said = tuple(sys.argv[1:] if arguments is None else arguments)
     sweep = carry_out.carry_out(
         planned,
         folder,
@@ -71,7 +71,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         module="core.study",
     )
     found = verdict.judge(name, study, shared, sweep) | {"sweep": str(folder / carry_out.NAME)}
-    found["made"] = circumstances.describe(said, started, registry.versions(), "core.study")
+    began = datetime.fromisoformat(sweep["started"]).timestamp()  # of the first command, where this one went on
+    found["made"] = circumstances.describe(said, began, registry.versions(), "core.study")
+    found["made"]["seconds"] = sweep["seconds"]
     writing.write_json(folder / verdict.NAME, found)
     print()
     for line in say.lines(found):

@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from core.errors import ConfigError, InputError, nearest
+from core.headline import decimals
 from core.significance import holm
 from core.study import plan, statistics
 from core.study.config import StudyConfig
@@ -52,15 +53,16 @@ def judge(name: str, study: StudyConfig, shared: Sequence[str], sweep: Mapping[s
     }
     adjusted = dict(zip(found, holm([paired.p for paired in found.values()]), strict=True))
     opposite = dict(zip(found, holm([paired.p_opposite for paired in found.values()]), strict=True))
-    comparisons = []
+    comparisons: list[dict[str, Any]] = []
     for arm in study.others:
         row: dict[str, Any] = {"arm": arm, "control": study.control, "seeds": [seed for seed, *_ in pairs[arm]]}
         row["differences"] = [a - b for _, a, b in pairs[arm]]
-        paired = found.get(arm)
-        row |= _numbers(study, paired)
+        row |= _numbers(study, found.get(arm))
         row |= {"p_adjusted": adjusted.get(arm), "p_opposite_adjusted": opposite.get(arm)}
-        row |= _decide(study, arm, row, paired, unfair)
         comparisons.append(row)
+    places = difference_places(comparisons)
+    for row in comparisons:
+        row |= _decide(study, row, found.get(row["arm"]), unfair, places)
     return {
         "version": VERSION,
         "name": name,
@@ -140,11 +142,21 @@ def _numbers(study: StudyConfig, paired: Paired | None) -> dict[str, Any]:
     )
 
 
+def difference_places(comparisons: Sequence[Mapping[str, Any]]) -> int:
+    """Return the decimals with which all differences of a study and their limits are written."""
+    return decimals(row[key] for row in comparisons for key in ("mean_difference", "low", "high"))
+
+
+def value_places(arms: Sequence[Mapping[str, Any]]) -> int:
+    """Return the decimals with which all values of a study's arms and their deviations are written."""
+    return max(decimals(arm[key] for arm in arms) for key in ("mean", "std"))
+
+
 def _decide(
-    study: StudyConfig, arm: str, row: Mapping[str, Any], paired: Paired | None, unfair: str | None
+    study: StudyConfig, row: Mapping[str, Any], paired: Paired | None, unfair: str | None, places: int
 ) -> dict[str, Any]:
     """Return ``verdict``, ``sentence`` and ``seeds_needed`` of one comparison."""
-    seeds = len(row["differences"])
+    arm, seeds = row["arm"], len(row["differences"])
     pair = f"{arm} against {study.control}"
     if paired is None:
         had = f"only {seeds} seed has" if seeds == 1 else "no seed has"
@@ -152,8 +164,9 @@ def _decide(
         return _said(UNDECIDED, f"Undecided: {pair}: {reason}.")
     if unfair is not None:
         return _said(UNDECIDED, f"Undecided: {pair}: {unfair}.")
-    figures = f"({_interval(row)}, {p_text(row['p_adjusted'])}, {seeds} seeds)"
-    size = f"{abs(row['mean_difference']):.4g}"
+    interval = f"95 % interval of the difference {row['low']:.{places}f} to {row['high']:.{places}f}"
+    figures = f"({interval}, {p_text(row['p_adjusted'])}, {seeds} seeds)"
+    size = f"{abs(row['mean_difference']):.{places}f}"
     if not any(row["differences"]):
         return _said(DOES_NOT_HOLD, f"Does not hold: {pair}: the same {study.metric} at each of {seeds} seeds.")
     if study.smallest is not None and paired.high < study.smallest:
@@ -186,10 +199,6 @@ def _needed(study: StudyConfig, differences: Sequence[float], paired: Paired) ->
 
 def _said(verdict: str, sentence: str, needed: int | None = None) -> dict[str, Any]:
     return {"verdict": verdict, "sentence": sentence, "seeds_needed": needed}
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"95 % interval of the difference {row['low']:.4g} to {row['high']:.4g}"
 
 
 def p_text(p: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core import writing
+from core.errors import reading
 
 
 class Failures:
@@ -25,7 +26,10 @@ class Failures:
     def reason(self, artifacts: Iterable[Path]) -> str | None:
         """Return why one of the artifacts could not be made; None: none of them has failed."""
         found = next((file for file in map(self._file, artifacts) if file.is_file()), None)
-        return str(json.loads(found.read_text(encoding="utf-8"))) if found is not None else None
+        if found is None:
+            return None
+        with reading(found, "Run the sweep's command again."):
+            return str(json.loads(found.read_text(encoding="utf-8")))
 
     def _file(self, artifact: Path) -> Path:
         return self._folder / f"{artifact.parent.name}-{artifact.name}.json"

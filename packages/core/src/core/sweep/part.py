@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core import cli, discovery, observers
-from core.errors import InputError, UserError
+from core.errors import InputError, UserError, reading
 from core.registry import Registry
 from core.running import Run, Work, do_stage
 from core.sweep.carry_out import PLAN, do_run, note_failure
@@ -46,16 +46,12 @@ def _described(path: Path, numbers: Sequence[int]) -> tuple[dict[str, Any], tupl
     Raises:
         InputError: the file is not there, is damaged, or has no such run.
     """
-    try:
+    with reading(path, "Run the sweep's command again."):
         described = json.loads(path.read_text(encoding="utf-8"))
         for number in numbers:
             about = described["runs"][str(number)]
             _ = list(about["overrides"]), dict(about["values"]), str(about["directory"])
         return described, tuple(described["plugin_files"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({type(error).__name__}: {error}). Run the sweep's command again."
-        ) from error
 
 
 class _Part:

@@ -97,7 +97,23 @@ def launcher_of(planned: Sequence[Planned], registry: Registry) -> Launcher | No
     entry = registry.get("launchers", str(settings.pop("name", "")))
     launcher: Launcher = entry.build(entry.settings(settings, "launcher"))
     launcher.check("launcher")
+    _check_trainings(planned, launcher)
     return launcher
+
+
+def _check_trainings(planned: Sequence[Planned], launcher: Launcher) -> None:
+    """Ask a launcher whether its tasks can have the ranks of the trainings that are not finished."""
+    users: dict[Path, list[StageSpec]] = defaultdict(list)
+    for run in planned:
+        for spec, artifact in zip(run.stages, run.artifacts, strict=True):
+            if spec.folder == "pretrain" and spec.architecture is not None:
+                users[artifact].append(spec)
+    for artifact, (spec, *others) in users.items():
+        assert spec.architecture is not None
+        estimate = spec.build().plan(spec.architecture.build())
+        if (ranks := estimate.get("ranks", 1)) > 1 and not is_finished(artifact, {}):
+            alone = len(others) + 1 == len(planned)
+            launcher.check_training("launcher", ranks, estimate.get("device"), alone=alone)
 
 
 def in_order(planned: Sequence[Planned]) -> list[Planned]:

@@ -26,7 +26,7 @@ from hydra.errors import HydraException
 
 from core import compose
 from core.errors import ConfigError
-from core.overrides import OVERRIDE, refuse_open, split
+from core.overrides import CLOSES, OVERRIDE, refuse_open, split, unmatched
 from core.registry import Registry
 
 MOST = 1000
@@ -147,6 +147,10 @@ def _axis(override: str, registry: Registry, seed: int, most: int) -> _Axis:
     key = match["key"]
     fixed = _Axis(written=override, key=key)
     refuse_open(key, value)
+    if (sign := unmatched(value)) is not None:
+        wrong = f"the {sign} is not closed" if sign in CLOSES else f"the {sign} closes nothing"
+        alone = f"'{key}=\"{value}\"'"
+        raise ConfigError(f"{override}: {wrong}. Mend it, or put quotes where it belongs to one value: {alone}.")
     pieces = [piece.strip() for piece in split(value, ",")]
     if len(pieces) == 1 and CALL.fullmatch(value) is None:
         return fixed

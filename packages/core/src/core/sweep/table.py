@@ -4,13 +4,15 @@ import itertools
 import json
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core import pages, writing
+from core import cli, pages, writing
 from core import report as report_of_run
+from core.errors import InputError, reading
 from core.registry import Registry
 from core.sweep import metrics
 from core.sweep.plan import Planned
@@ -28,15 +30,19 @@ class Table:
         self, planned: Sequence[Planned], folder: Path, name: str, module: str, arguments: Sequence[str]
     ) -> None:
         self._folder = folder
-        self._earlier = {row["directory"]: row for row in _whole_rows(_read(folder / NAME))}
+        earlier = _read(folder / NAME)
+        self._earlier = {row["directory"]: row for row in _whole_rows(earlier)}
+        began, self._seconds = _work_before(earlier, {run.directory.name for run in planned})
+        self._began = time.monotonic()
         self._rows = {run.number: self._row(run) for run in planned}
         keys = dict.fromkeys(itertools.chain.from_iterable(run.point.values for run in planned))
         self._about = {
             "version": VERSION,
             "name": name,
             "command": shlex.join(["python", "-m", module, *arguments]),
-            "started": _now(),
+            "started": began or _now(),
             "ended": None,
+            "seconds": self._seconds,
             "store": str(Path(str(planned[0].config["store"])).resolve()),
             "directory": str(folder),
             "keys": list(keys),
@@ -99,6 +105,7 @@ class Table:
 
     def write(self) -> dict[str, Any]:
         """Write ``sweep.json`` and return what is in it."""
+        self._about["seconds"] = self._seconds + time.monotonic() - self._began
         content = self.content()
         writing.write_json(self._folder / NAME, content)
         return content
@@ -162,6 +169,16 @@ def _whole_rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for row in rows if _is_whole(row)] if isinstance(rows, list) else []
 
 
+def _work_before(content: Mapping[str, Any], directories: set[str]) -> tuple[str | None, float]:
+    """Return when the first command on these runs began, and how long all worked; None and 0 where there was none."""
+    rows = content.get("runs") if content.get("version") == VERSION else None
+    known = {str(row.get("directory")) for row in rows if isinstance(row, dict)} if isinstance(rows, list) else set()
+    began, seconds = content.get("started"), content.get("seconds", 0.0)
+    if not directories & known or not isinstance(began, str) or not metrics.is_number(seconds):
+        return None, 0.0
+    return began, seconds
+
+
 def _is_whole(row: Any) -> bool:
     if not isinstance(row, dict) or row.get("status") != FINISHED or not isinstance(row.get("directory"), str):
         return False
@@ -171,9 +188,14 @@ def _is_whole(row: Any) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Return what an earlier command left; a damaged file is made anew."""
+    if not path.exists():
+        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with reading(path, "It is made anew."):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except InputError as error:
+        print(cli.printable(f"warning: {error}"), file=sys.stderr)
         return {}
     return content if isinstance(content, dict) else {}
 

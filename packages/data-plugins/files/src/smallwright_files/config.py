@@ -18,11 +18,12 @@ class LookedInto(RowsConfig):
     """Settings of a step whose files are looked into while planning."""
 
     def check_files(self, files: Sequence[str], where: str) -> None:
-        """Refuse a field of the text that the first file does not have; files behind a network are not asked here."""
-        from smallwright_files.heads import check_heads  # imports the engines of the formats
+        """Refuse a field of the text that the first whole file does not have, and files that are all damaged; warn of
+        some. Files behind a network are not asked here."""
+        from smallwright_files.heads import check_heads, whole  # imports the engines of the formats
 
-        if files and "://" not in files[0]:
-            check_heads(self, files[:1], where)
+        local = [file for file in files if "://" not in file]
+        check_heads(self, whole(self, local, where)[:1], where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,25 @@
-"""A look at the first rows of files, before any work: whether they have the field that is set as the text."""
+"""A look into files before any work: whether they are whole, and have the field that is set as the text."""
 
+import functools
 import itertools
+import sys
+import time
 from collections.abc import Sequence
 
+import pyarrow.parquet as pq
+from core import cli
 from core.errors import InputError
 
 from smallwright_files import formats
 from smallwright_files.endings import kind_of
 from smallwright_files.rows import Row, check_text
 from smallwright_files.rows_config import RowsConfig
-from smallwright_files.streams import open_storage
+from smallwright_files.streams import BrokenStream, chunks, open_storage
 
 FIRST_ROWS = 50
 FIRST_BYTES = 1 << 22
+LOOKING_SECONDS = 2.0
+"""For whether files are whole, while planning."""
 
 
 def reader_of(config: RowsConfig, file: str) -> formats.Reader:
@@ -35,6 +42,50 @@ def check_heads(config: RowsConfig, files: Sequence[str], where: str) -> None:
     """
     if config.without_text == "fail":
         check_text({file: _first_rows(config, file, where) for file in files}, config.text, where)
+
+
+def whole(config: RowsConfig, files: Sequence[str], where: str) -> list[str]:
+    """Return the files whose footer or first block can be read, and warn of the others.
+
+    Those that are not looked into within :data:`LOOKING_SECONDS` count as whole.
+
+    Raises:
+        InputError: none can be read.
+    """
+    end = time.monotonic() + LOOKING_SECONDS
+    found = {file: _damage(config, file) if time.monotonic() < end else None for file in files}
+    damaged = {file: reason for file, reason in found.items() if reason is not None}
+    if damaged:
+        first, reason = next(iter(damaged.items()))
+        others = f", and so are {len(damaged) - 1:,} others" if len(damaged) > 1 else ""
+        said = f"{first} is damaged ({reason}){others}"
+        if len(damaged) == len(files):
+            raise InputError(f"{where}: {said}: there is nothing to read. Give other files.")
+        _warn(f"{said}; what can be read of {len(files):,} files is read, and the rest is counted as failed.")
+    return [file for file in files if file not in damaged]
+
+
+@functools.cache
+def _warn(line: str) -> None:
+    """Print a warning, once in a process: the runs of a sweep are planned one by one."""
+    print(cli.printable(f"warning: {line}"), file=sys.stderr)
+
+
+def _damage(config: RowsConfig, file: str) -> str | None:
+    """Return what is wrong with the footer of Parquet, or with the first block of another file."""
+    try:
+        with open_storage(file) as storage:
+            if reader_of(config, file) is formats.read_parquet:
+                pq.ParquetFile(storage, pre_buffer=False).close()
+            else:
+                next(chunks(storage), b"")
+    except InputError:  # a storage that fails: reading will say so
+        return None
+    except BrokenStream as broken:
+        return f"{broken.reason}: {broken}"
+    except Exception as error:
+        return f"{formats.BROKEN_PARQUET}: {str(error).splitlines()[0]}"
+    return None
 
 
 def _first_rows(config: RowsConfig, file: str, where: str) -> list[Row]:
