@@ -54,6 +54,7 @@ class TinyConfig:
     num_attention_heads: int = 2
     num_key_value_heads: int = 1
     tie_word_embeddings: bool = False
+    rope_theta: float = 10000.0
     break_adapter: bool = False
 
 
@@ -87,7 +88,7 @@ class Tiny(Architecture):
             num_attention_heads=c.num_attention_heads,
             num_key_value_heads=c.num_key_value_heads,
             rms_norm_eps=1e-5,
-            rope_theta=10000.0,
+            rope_theta=c.rope_theta,
             max_position_embeddings=128,
             tie_word_embeddings=False,
         )
@@ -106,7 +107,7 @@ class Tiny(Architecture):
         c = self.config
         normal = {"weight": partial(nn.init.normal_, std=0.1)}
         norm = RMSNorm.Config(normalized_shape=c.hidden_size, eps=1e-5, param_init={"weight": nn.init.ones_})
-        rope = ComplexRoPE.Config(dim=c.hidden_size // c.num_attention_heads, max_seq_len=128, theta=10000.0)
+        rope = ComplexRoPE.Config(dim=c.hidden_size // c.num_attention_heads, max_seq_len=128, theta=c.rope_theta)
 
         def block() -> Llama3TransformerBlock.Config:
             return Llama3TransformerBlock.Config(

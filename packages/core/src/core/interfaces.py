@@ -229,6 +229,14 @@ class Initializer(Stage):
         return
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A checkpoint of a finished training that another training goes on from."""
+
+    artifact: Path
+    step: int
+
+
 class Trainer(Stage):
     """A stage that pretrains ``job.architecture`` on the ``tokens`` input, from the ``init`` input when given.
 
@@ -243,8 +251,31 @@ class Trainer(Stage):
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step) and ``learning_rate``.
+        per optimizer step) and ``learning_rate``; ``stages``, a list of what ``core.planning.schedule`` shows as a
+        table, and ``notes`` (lines) on them.
         """
+
+    def trained(self, architecture: Architecture) -> Architecture:
+        """Return the architecture of the model that comes out: another one where the training changes it, as a last
+        stage with another base of its position embedding does."""
+        return architecture
+
+    def branch(self) -> Branch | None:
+        """Return the finished training that the settings go on from, which becomes the input ``branch``; None: none.
+
+        Raises:
+            core.errors.UserError: there is none, or it kept no such checkpoint; the message starts with the key.
+        """
+        return None
+
+    def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
+        """Return a finished training that did the first steps of this one; the trainer goes on from it by itself.
+
+        Args:
+            identity: Of the artifact that is to be made.
+            folder: Of the store, with the finished trainings.
+        """
+        return None
 
     def on(self, ranks: int | None, device: str | None) -> "Trainer":
         """Return the same training on that many ranks of ``"cuda"`` or ``"cpu"``; None: as the settings have it.

@@ -12,6 +12,9 @@ from core.errors import InputError, UserError, full_line, nearly_full
 from core.process import die_with_parent
 
 JOB_FILE = "job.json"
+TURN_FILE = "turn.json"
+"""What the ranks do of the job: the number of the ``segment``, and the checkpoint to ``begin`` with where the training
+has none of its own."""
 ERROR_FILE = "error.json"
 SUMMARY_FILE = "summary.json"
 REFERENCE_FILE = "reference.json"

@@ -4,6 +4,7 @@ Trains, or resumes, then writes the model as ``hf.partial/`` with reference log-
 compares engines and renames it.
 """
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -19,7 +20,8 @@ from core.process import die_with_parent
 from core.writing import write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE
+from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
+from smallwright_pretrain.segments import Segment, segments, with_theta
 
 
 def main(job_file: Path) -> None:
@@ -60,6 +62,7 @@ def _report(work: Path, kind: str, message: str, **more: str) -> None:
 def _run(job: Job, work: Path) -> None:
     from smallwright_pretrain.cpu import peak_memory_bytes, use_device
 
+    job, segment, begin = _turn(job, work)
     assert job.stage is not None
     assert job.architecture is not None
     settings: TorchTitanConfig = job.stage.config
@@ -95,10 +98,12 @@ def _run(job: Job, work: Path) -> None:
         output=job.output,
         work=work,
         seed=job.seed,
+        segment=segment,
+        begin=begin,
     )
     trainer = config.build()
     adapter = architecture.state_dict_adapter()(model_config, None)
-    if trainer.checkpointer._find_load_step() == -1:
+    if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
             load_starting_weights(trainer.model_parts[0], adapter, job.inputs["init"] / "hf")
         elif device == "cpu":
@@ -119,18 +124,41 @@ def _run(job: Job, work: Path) -> None:
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * settings.nproc
     torch.distributed.all_gather_object(peaks, peak)
-    state = full_state_dict(trainer.model_parts[0])
+    last = segment.last == settings.steps
+    state = full_state_dict(trainer.model_parts[0]) if last else {}
     trainer.close()
     torch.distributed.destroy_process_group()
     del trainer
     if rank != 0:
         return
-    export(job, state, meta, work / REFERENCE_FILE)
-    summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
+    if last:
+        export(job, state, meta, work / REFERENCE_FILE)
+    peak = max(*peaks, _peak_of_earlier_segments(work))
+    summary = {"peak_memory_bytes": peak, "device": device, "torch": torch.__version__}
     if device == "cuda":
         summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     write_json(work / SUMMARY_FILE, summary)
+
+
+def _turn(job: Job, work: Path) -> tuple[Job, Segment, Path | None]:
+    """Return the job with the settings and the architecture of the segment that is to be trained, the segment, and the
+    checkpoint of another training to begin with."""
+    assert job.stage is not None
+    assert job.architecture is not None
+    turn = json.loads((work / TURN_FILE).read_text(encoding="utf-8"))
+    segment = segments(job.stage.config)[turn["segment"]]
+    job = dataclasses.replace(
+        job,
+        stage=type(job.stage)(segment.settings(job.stage.config)),
+        architecture=with_theta(job.architecture, segment.stages[-1]),
+    )
+    return job, segment, None if turn["begin"] is None else Path(turn["begin"])
+
+
+def _peak_of_earlier_segments(work: Path) -> int:
+    file = work / SUMMARY_FILE
+    return json.loads(file.read_text(encoding="utf-8"))["peak_memory_bytes"] if file.exists() else 0
 
 
 if __name__ == "__main__":

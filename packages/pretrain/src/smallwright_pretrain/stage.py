@@ -8,34 +8,36 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
+from core.interfaces import Architecture, Branch, Job, Tokenizer, TokensMeta, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove
+from core.writing import ENDING, commit, remove, write_json
 
+from smallwright_pretrain import branch
+from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
     SUMMARY_FILE,
+    TURN_FILE,
     DamagedCheckpoint,
     run_child,
     run_ranks,
 )
 from smallwright_pretrain.plan import plan
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records
+from smallwright_pretrain.segments import Segment, segments, stages, with_theta
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
-CHECKPOINTS = "checkpoint"
-"""Folder in the artifact, as TorchTitan names it."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -60,6 +62,22 @@ class TorchTitanPretrain(Trainer):
         """
         other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+
+    def trained(self, architecture: Architecture) -> Architecture:
+        """Return the architecture with the RoPE theta of the last stage."""
+        return with_theta(architecture, stages(self.config)[-1])
+
+    def branch(self) -> Branch | None:
+        """Return what ``branch_from`` names."""
+        if self.config.branch_from is None:
+            return None
+        found = branch.find(self.config.branch_from)
+        branch.check(self.config, found)
+        return found
+
+    def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
+        """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
+        return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
         """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
@@ -90,23 +108,43 @@ class TorchTitanPretrain(Trainer):
         return self._summary(job, meta, summary, verification, time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
-        """Run the ranks, from the newest whole checkpoint; return what there is to say of those that are not whole."""
+        """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
         notes: list[str] = []
-        while True:
-            _, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
+        begin = self._begin(job, notes)
+        row = segments(self.config)
+        turn = 0
+        while turn < len(row):
+            newest, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
             notes += damaged
             for note in damaged:
                 print(note, file=sys.stderr)
                 job.progress(0, self.config.steps, "steps", note)
+            if newest is None and begin is not None:
+                branch.take_records(begin, job.output)
+            done = _step(newest) if newest is not None else begin.step if begin is not None else 0
+            turn = _turn(row, done, read_records(job.output / METRICS), turn)
+            first = branch.checkpoint(begin) if newest is None and begin is not None else None
+            write_json(work / TURN_FILE, {"segment": turn, "begin": None if first is None else str(first.resolve())})
             try:
                 run_ranks(work / JOB_FILE, self.config.nproc, environment)
             except DamagedCheckpoint as error:
                 checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
                 print(notes[-1], file=sys.stderr)
+                turn = 0
                 continue
-            self._remove_old(job.output / CHECKPOINTS)
-            return notes
+            turn += 1
+        self._remove_old(job.output / CHECKPOINTS)
+        return notes
+
+    def _begin(self, job: Job, notes: list[str]) -> Branch | None:
+        """Return the checkpoint of another training that this one begins with."""
+        if "branch" in job.inputs:
+            return branch.find(str(self.config.branch_from), job.inputs["branch"])
+        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        if found is not None:
+            notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
+        return found
 
     def _remove_old(self, folder: Path) -> None:
         """Remove what a run that was killed while it removed old checkpoints left of them; TorchTitan does so only
@@ -223,6 +261,25 @@ def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
         f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
         f"pretrain.learning_rate (now {learning_rate:g})."
     ]
+
+
+def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
+    """Return which segment is next after ``done`` steps.
+
+    One that was ended between its last checkpoint and its last validation is gone through again, to measure.
+
+    Args:
+        at_least: Number of a segment; those before it have nothing left to measure.
+    """
+    measured = any(record["step"] == done and "validation_loss" in record for record in records)
+    for number, segment in enumerate(row):
+        if done < segment.last or (done == segment.last and number >= at_least and not measured):
+            return number
+    return len(row) - 1
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def _by_step(folder: Path) -> list[Path]:
