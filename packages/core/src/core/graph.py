@@ -10,7 +10,7 @@ from typing import Any
 
 from core import advice, entered_corpus, entries, names, seeds, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
-from core.errors import ConfigError, MissingPluginError, UserError
+from core.errors import ConfigError, MissingPluginError, NotAtHand, UserError
 from core.fingerprint import fingerprint, named_files
 from core.fingerprint import identity as content_identity
 from core.interfaces import Initializer, Tokenizer
@@ -251,7 +251,7 @@ class _Builder:
             crawl, at = stage.replace("data", "crawl", 1), f"{where}.source"
             inputs["crawl"] = self._new(crawl, source, config, where=at, folder="crawl")
         else:
-            raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
+            raise NotAtHand(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
         if recipe.shards is not None:
             content["shards"] = recipe.shards
         return self._new(

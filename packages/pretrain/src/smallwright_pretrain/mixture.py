@@ -15,7 +15,7 @@ VIEWS = ("all", "long")
 """Windows of a corpus: of all its text, or only those that lie inside one document."""
 TOLERANCE = Fraction(1, 1_000_000)
 """Shares that sum to 1 within this are scaled to sum to 1 exactly: 0.3333333 is taken for a third."""
-KEYS = ("share", "of", "view")
+KEYS = ("share", "of", "view", "corpus")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,8 @@ def source_name(corpus: str, view: str) -> str:
 def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...]:
     """Return the corpora of a mixture, groups resolved: ``{web: {share: 0.6, of: {a: 0.5, b: 0.5}}, code: 0.4}``.
 
-    A share is a number or text such as ``1/3``. The shares of the mixture, and those within each group, sum to 1.
+    A share is a number or text such as ``1/3``. A corpus may stand twice, all of it and its long documents: then one has
+    another name, ``{dclm: 0.9, dclm_long: {share: 0.1, corpus: dclm, view: long}}``. The shares of the mixture, and those within each group, sum to 1.
 
     Args:
         where: Place of the mixture in the configuration, for messages.
@@ -52,7 +53,7 @@ def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...
             is named twice.
     """
     found = tuple(_parts(mixture, where, Fraction(1), "all"))
-    names = [part.corpus for part in found]
+    names = [part.source for part in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{where}: names {', '.join(twice)} more than once. Name each corpus once.")
@@ -78,7 +79,7 @@ def _parts(entries: Mapping[str, Any], where: str, whole: Fraction, view: str) -
         if "of" in entry:
             yield from _parts(entry["of"], f"{where}.{name}.of", share, inner)
         else:
-            yield Part(corpus=name, share=share, view=inner)
+            yield Part(corpus=str(entry.get("corpus", name)), share=share, view=inner)
 
 
 def _entry(value: Any, where: str) -> Mapping[str, Any]:
