@@ -74,6 +74,24 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
     return [f"{prefix}{group}{at}={listed}"]
 
 
+def of_scale(overrides: Sequence[str], options: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return what a scale says of the chosen experiments beside what it says of every one.
+
+    ``+experiment=smollm2_1_7b +scale=nano`` reads ``scale/nano.yaml``, and ``scale/nano/smollm2_1_7b.yaml`` where there
+    is one, such as for the corpora that stand for the published ones.
+
+    Args:
+        overrides: After :func:`normalise`.
+        options: The options of every group.
+    """
+    chosen: dict[str, list[str]] = {}
+    for override in overrides:
+        group, _, value = override.lstrip("+").partition("=")
+        chosen[group] = value.strip("[]").split(",")
+    pairs = [(scale, name) for scale in chosen.get("scale", ()) for name in chosen.get("experiment", ())]
+    return [f"+scale/{scale}={name}" for scale, name in pairs if name in options.get(f"scale/{scale}", {})]
+
+
 def _exists_already(value: str, options: Mapping[str, str]) -> bool:
     """Whether a value is no option's name but a folder's or, as it seems, a hub id."""
     return value not in options and (Path(value).is_dir() or "/" in value)

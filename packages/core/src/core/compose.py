@@ -105,6 +105,7 @@ def compose(overrides: Sequence[str], registry: Registry) -> dict[str, Any]:
     normalised = [part for override in overrides for part in choices.normalise(override, options, registry)]
     choices.refuse_chosen_twice(overrides)
     choices.refuse_dropped(overrides)
+    normalised += choices.of_scale(normalised, options)
     _install_search_path(registry)
     GlobalHydra.instance().clear()
     _store_root()

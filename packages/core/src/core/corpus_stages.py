@@ -7,7 +7,7 @@ from typing import Any
 
 from core import entered_corpus, entries, names, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
-from core.errors import ConfigError
+from core.errors import ConfigError, NotAtHand
 from core.fingerprint import fingerprint, named_files
 from core.stage_builder import StageBuilder
 from core.stage_spec import ExecutorChoice, StageSpec
@@ -72,7 +72,7 @@ class CorpusStages(StageBuilder):
             crawl, at = stage.replace("data", "crawl", 1), f"{where}.source"
             inputs["crawl"] = self._new(crawl, source, config, where=at, folder="crawl")
         else:
-            raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
+            raise NotAtHand(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
         if recipe.shards is not None:
             content["shards"] = recipe.shards
         return self._new(

@@ -25,6 +25,13 @@ class InputError(UserError):
     """An input file or directory is missing, empty or not what it should be."""
 
 
+class NotAtHand(InputError):
+    """What an input names cannot be looked at from here: it lies on a hub that cannot be reached, or has no path yet.
+
+    A run ends with it; planning says it, and plans what does not depend on that input.
+    """
+
+
 class ArtifactError(UserError):
     """An artifact is locked, incomplete or damaged."""
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import InputError, MissingPluginError
+from core.errors import InputError, MissingPluginError, NotAtHand
 
 DESCRIPTION = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 """What says what a model is: its configuration and its tokenizer. Some megabytes."""
@@ -25,7 +25,8 @@ def snapshot(name: str, revision: str | None, patterns: Sequence[str], where: st
         A folder of the hub's cache; it is named by the commit.
 
     Raises:
-        InputError: the hub has no such repository or revision, wants a token, or cannot be reached.
+        InputError: the hub has no such repository or revision, or wants a token.
+        NotAtHand: it cannot be reached.
     """
     try:
         from huggingface_hub import constants, snapshot_download
@@ -61,7 +62,7 @@ def snapshot(name: str, revision: str | None, patterns: Sequence[str], where: st
         raise InputError(f"{said}: the hub has no revision {revision} of it.") from None
     except LocalEntryNotFoundError as error:
         offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
-        raise InputError(
+        raise NotAtHand(
             f"{said}: there is no such folder, it is not in the hub's cache here, and {offline}."
         ) from error
     except (HfHubHTTPError, OSError) as error:

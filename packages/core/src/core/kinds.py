@@ -120,7 +120,7 @@ GROUPS = {kind.group: kind for kind in KINDS if kind.group is not None}
 """The kind that each config group chooses among."""
 DEFAULT_GROUPS = tuple(kind.group for kind in KINDS if kind.group is not None and kind.default is not None)
 """Groups in the root's defaults list: an override replaces the option."""
-RUN_GROUPS = ("experiment", "hardware")
+RUN_GROUPS = ("experiment", "hardware", "scale")
 """Groups of settings of a whole run; their options choose nothing that is registered."""
 COMMAND_GROUPS = {"study": "core.study"}
 """Groups whose options no run takes: each is for a command of its own."""

@@ -20,15 +20,17 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import cli, completion, compose, discovery, graph, observers, sweep
-from core.errors import ConfigError
+from core.errors import ConfigError, NotAtHand
+from core.kinds import GROUPS
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
 from core.registry import Registry
+from core.stage_spec import StageSpec
 from core.sweep import command, describe
 
 SPACE_OPTIONS = tuple(grid.Space.__dataclass_fields__)
@@ -67,11 +69,26 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     config = compose.compose(options.overrides, registry)
     sweep.refuse_launcher_alone(config)
-    specs = graph.build(config, registry, without_corpus=True)
+    specs, note = _specs(config, registry)
     observers.trackers(config, registry)
     planned = stages.plan(specs, Path(str(config["store"])), registry, _hardware(options))
+    if note is not None:
+        planned["note"] = note
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))
     return 0
+
+
+def _specs(config: Mapping[str, Any], registry: Registry) -> tuple[list[StageSpec], str | None]:
+    """Return the stages; of a training whose corpora or tokenizer are not at hand only itself, and a note about them."""
+    try:
+        return graph.build(config, registry, without_corpus=True), None
+    except NotAtHand as error:
+        if "arch" not in config:
+            raise
+        tokenizer = {**config["tokenizer"], str(GROUPS["tokenizer"].entry): None}
+        rest = {key: value for key, value in config.items() if key not in ("data", "corpus")}
+        specs = graph.build({**rest, "tokenizer": tokenizer}, registry, without_corpus=True)
+        return specs, f"{error} The training is planned without its corpora."
 
 
 def _parser() -> argparse.ArgumentParser:

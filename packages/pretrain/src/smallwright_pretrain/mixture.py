@@ -15,7 +15,7 @@ VIEWS = ("all", "long")
 """Windows of a corpus: of all its text, or only those that lie inside one document."""
 TOLERANCE = Fraction(1, 1_000_000)
 """Shares that sum to 1 within this are scaled to sum to 1 exactly: 0.3333333 is taken for a third."""
-KEYS = ("share", "of", "view", "wrap")
+KEYS = ("share", "of", "view", "wrap", "corpus")
 
 
 class StageData(Protocol):
@@ -65,7 +65,9 @@ def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...
     """Return the corpora of a mixture, groups resolved: ``{web: {share: 0.6, of: {a: 0.5, b: 0.5}}, code: 0.4}``.
 
     A share is a number or text such as ``1/3``. The shares of the mixture, and those within each group, sum to 1. The
-    keys ``view`` and ``wrap`` of a group are those of its corpora that do not say otherwise.
+    keys ``view`` and ``wrap`` of a group are those of its corpora that do not say otherwise. A corpus may stand twice,
+    all of it and its long documents, under another name: ``{dclm: 0.9, dclm_long: {share: 0.1, corpus: dclm, view:
+    long}}``.
 
     Args:
         where: Place of the mixture in the configuration, for messages.
@@ -75,7 +77,7 @@ def parts(mixture: Mapping[str, Any], where: str = "mixture") -> tuple[Part, ...
             is named twice.
     """
     found = tuple(_parts(mixture, where, Fraction(1), {"view": "all", "wrap": True}))
-    names = [part.corpus for part in found]
+    names = [part.source for part in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{where}: names {', '.join(twice)} more than once. Name each corpus once.")
@@ -103,7 +105,7 @@ def _parts(entries: Mapping[str, Any], where: str, whole: Fraction, above: Mappi
         if "of" in entry:
             yield from _parts(entry["of"], f"{where}.{name}.of", share, own)
         else:
-            yield Part(corpus=name, share=share, **own)
+            yield Part(corpus=str(entry.get("corpus", name)), share=share, **own)
 
 
 def _entry(value: Any, where: str) -> Mapping[str, Any]:

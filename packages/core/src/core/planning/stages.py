@@ -68,6 +68,8 @@ def _goes_on(spec: StageSpec, root: Path) -> str:
 def render(result: dict[str, Any]) -> str:
     """Show a plan on a terminal."""
     lines = [f"{row['name']:16} {row['status']:8} {row['reason']}" for row in result["stages"]]
+    if "note" in result:
+        lines = [f"note: {result['note']}"]
     lines = lines or ["no corpus is chosen: this is the model and its training. To run it, add +data=<recipe>."]
     for row in result["data"]:
         lines += ["", *data.render(row)]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import InputError, MissingPluginError, nearest
+from core.errors import InputError, MissingPluginError, NotAtHand, nearest
 
 from smallwright_files.endings import ROWS, kind_of
 
@@ -19,8 +19,9 @@ def list_files(dataset: str, name: str | None, split: str, revision: str | None)
     """Return the data files of a split, in order: ``hf://datasets/<id>@<commit>/<path>``, or local paths.
 
     Raises:
-        InputError: there is no such dataset, configuration, split or revision; it cannot be reached; its files are of
-            a kind that cannot be streamed.
+        InputError: there is no such dataset, configuration, split or revision; its files are of a kind that cannot be
+            streamed.
+        NotAtHand: the hub cannot be reached.
     """
     try:
         import datasets
@@ -91,7 +92,7 @@ def _commit(dataset: str, revision: str | None) -> str:
     try:
         info = HfApi().dataset_info(dataset, revision=revision, timeout=SECONDS)
     except OfflineModeIsEnabled as error:
-        raise InputError(
+        raise NotAtHand(
             f"{where}: HF_HUB_OFFLINE is set, and a hub dataset is streamed from {constants.ENDPOINT}. Unset it, or "
             "give a local folder."
         ) from error
@@ -107,7 +108,7 @@ def _commit(dataset: str, revision: str | None) -> str:
     except RevisionNotFoundError as error:
         raise InputError(f"data.steps.read.revision={revision}: {dataset} has no such revision.") from error
     except Exception as error:  # httpx, or what replaces it
-        raise InputError(f"{where}: {constants.ENDPOINT} cannot be reached ({type(error).__name__}).") from error
+        raise NotAtHand(f"{where}: {constants.ENDPOINT} cannot be reached ({type(error).__name__}).") from error
     return str(info.sha)
 
 
