@@ -25,7 +25,7 @@ class CorpusStages(StageBuilder):
             if (recipe := entered_corpus.recipe(self.run.corpus, self.registry)) is not None:
                 return {"corpus": self._data("data", recipe, self._executor())}
             return {"corpus": self._add(entries.finished(Path(self.run.corpus), "data", owner))}
-        if "data" not in self.config:
+        if "data" not in self.config or not self.at_hand:
             return {}
         node = self._node("data", "data")
         executor = self._executor()
@@ -99,7 +99,9 @@ class CorpusStages(StageBuilder):
         entry = self.registry.get("packers", str(settings.pop("name", "tokens")))
         config = self._settings(entry, settings, "tokens")
         if not corpora:  # a question about a model, and no stage can be started
-            return {"tokens": self._new("tokens", entry, config, inputs={"tokenizer": tokenizer})}
+            data = self.config.get("data") or {}
+            roles = [f"tokens-{label}" for label in data] if several(data) else ["tokens"]
+            return {role: self._new(role, entry, config, inputs={"tokenizer": tokenizer}) for role in roles}
         executor = self._executor()
         return {
             (role := corpus_role.replace("corpus", "tokens", 1)): self._new(

@@ -22,11 +22,14 @@ __all__ = ["ArchitectureChoice", "ExecutorChoice", "StageSpec", "build"]
 SOURCE_ARCH = "arch.initializer.source_arch"
 
 
-def build(config: Mapping[str, Any], registry: Registry, *, without_corpus: bool = False) -> list[StageSpec]:
+def build(
+    config: Mapping[str, Any], registry: Registry, *, without_corpus: bool = False, at_hand: bool = True
+) -> list[StageSpec]:
     """Return the stages that a composed configuration asks for, checked, in the order of work.
 
     Args:
         without_corpus: Let a training be described for which no corpus is chosen yet; it cannot be run.
+        at_hand: Whether the corpora can be looked at; else they are known by their labels only, and nothing can be run.
 
     Raises:
         core.errors.UserError: whatever is wrong with the configuration.
@@ -34,14 +37,16 @@ def build(config: Mapping[str, Any], registry: Registry, *, without_corpus: bool
     top = {key: value for key, value in config.items() if key not in GROUPS}
     run = typed.build(RunConfig, top, "")
     try:
-        return _Builder(config, registry, run, without_corpus).build()
+        return _Builder(config, registry, run, without_corpus, at_hand).build()
     except UserError as error:
         raise advice.of_entries(error, run.model, run.corpus) from error
 
 
 class _Builder(CorpusStages):
-    def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig, without_corpus: bool) -> None:
-        super().__init__(config, registry, run)
+    def __init__(
+        self, config: Mapping[str, Any], registry: Registry, run: RunConfig, without_corpus: bool, at_hand: bool
+    ) -> None:
+        super().__init__(config, registry, run, at_hand)
         self.without_corpus = without_corpus
 
     def build(self) -> list[StageSpec]:

@@ -79,15 +79,14 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _specs(config: Mapping[str, Any], registry: Registry) -> tuple[list[StageSpec], str | None]:
-    """Return the stages; of a training whose corpora or tokenizer are not at hand only itself, and a note about them."""
+    """Return the stages; where the corpora or the tokenizer are not at hand, the training alone and a note on them."""
     try:
         return graph.build(config, registry, without_corpus=True), None
     except NotAtHand as error:
         if "arch" not in config:
             raise
         tokenizer = {**config["tokenizer"], str(GROUPS["tokenizer"].entry): None}
-        rest = {key: value for key, value in config.items() if key not in ("data", "corpus")}
-        specs = graph.build({**rest, "tokenizer": tokenizer}, registry, without_corpus=True)
+        specs = graph.build({**config, "tokenizer": tokenizer}, registry, without_corpus=True, at_hand=False)
         return specs, f"{error} The training is planned without its corpora."
 
 

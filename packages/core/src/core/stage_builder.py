@@ -17,10 +17,11 @@ from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec
 class StageBuilder:
     """The stages of a run as far as they are added, in the order of work."""
 
-    def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig) -> None:
+    def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig, at_hand: bool) -> None:
         self.config, self.seeds = seeds.split(config, registry)
         self.registry = registry
         self.run = run
+        self.at_hand = at_hand
         self.stages: list[StageSpec] = []
 
     def _add(self, spec: StageSpec) -> StageSpec:

@@ -7,7 +7,7 @@ from typing import Any
 from core import store
 from core.errors import ArtifactError
 from core.graph import StageSpec
-from core.interfaces import Trainer
+from core.interfaces import Trainer, is_tokens
 from core.planning import data, mixture, model, reasons
 from core.planning.model import Hardware
 from core.registry import Registry
@@ -23,7 +23,7 @@ def plan(
         see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
     """
     # Without a corpus it is a question about a model, and no stage can be started.
-    chosen = not any(spec.name == "tokens" and set(spec.inputs) == {"tokenizer"} for spec in stages)
+    chosen = not any(is_tokens(spec.name) and set(spec.inputs) == {"tokenizer"} for spec in stages)
     result: dict[str, Any] = {
         "stages": [_stage(spec, root) for spec in stages] if chosen else [],
         "data": [data.describe(spec, registry) for spec in stages if spec.folder == "data"],
