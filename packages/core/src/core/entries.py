@@ -230,6 +230,23 @@ def given_tokens(specs: Mapping[str, FinishedSpec]) -> str:
     return f"{role.replace('-', f'.{ARTIFACT}.', 1)}={spec.place}"
 
 
+def check_beside(specs: Mapping[str, FinishedSpec], corpora: Mapping[str, StageSpec]) -> None:
+    """Refuse finished tokens and corpora of the same name in a run.
+
+    Raises:
+        ConfigError: naming the artifact.
+    """
+    if "tokens" in specs and corpora:
+        raise ConfigError(
+            f"{given_tokens(specs)}: a corpus stands beside it. Leave one out, or name the artifact to train on both: "
+            "'tokens={<name>: <artifact>}'."
+        )
+    for role in specs:
+        label = role.removeprefix("tokens-")
+        if f"corpus-{label}" in corpora or (label == "corpus" in corpora):
+            raise ConfigError(f"{given_tokens({role: specs[role]})}: the run has a corpus {label}. Name one otherwise.")
+
+
 def _tokens_artifact(place: str, role: str, owner: str) -> FinishedSpec:
     spec = dataclasses.replace(finished(Path(place), "tokens", owner), name=role)
     try:

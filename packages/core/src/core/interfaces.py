@@ -192,6 +192,14 @@ class Tokenizer(Stage):
     def vocab_size(self) -> int:
         """Number of ids, specials included, known before any work: the embedding gets this many rows."""
 
+    def reads_corpora(self) -> bool:
+        """Whether the corpora of the run are among the inputs.
+
+        A tokenizer that does not depend on them is the same in a run with one more, which then reuses the tokens of
+        the others.
+        """
+        return True
+
     def check_corpora(self, names: Sequence[str]) -> None:
         """Refuse, while planning, settings that do not fit the corpora of the run.
 
