@@ -15,6 +15,7 @@ from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, Pa
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
 from torchtitan.protocols.model_spec import ModelSpec
 
+from smallwright_pretrain.beats import BEATS
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
@@ -154,6 +155,7 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
+        beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torchtitan.tools.logging import logger
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
+from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
@@ -31,6 +33,8 @@ class PackedTrainer(Trainer):
     @dataclass(kw_only=True, slots=True)
     class Config(Trainer.Config):
         spikes: SpikeConfig = field(default_factory=SpikeConfig)
+        beats: str = ""
+        """Folder in which each rank says where it is; none: it does not."""
 
     ntokens_seen: int
 
@@ -38,6 +42,7 @@ class PackedTrainer(Trainer):
         self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
         self._loss: torch.Tensor | None = None
         super().__init__(config)
+        self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
@@ -60,6 +65,7 @@ class PackedTrainer(Trainer):
         With context parallelism, of this rank's part of the sequences.
         """
         (model,) = self.model_parts
+        self._beat(self.step, "measuring")
         seen = self.ntokens_seen
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
         tokens_BL, labels_BL, kwargs = self.post_dataloading_process(inputs, labels_BL.to(self.device))
@@ -87,6 +93,7 @@ class PackedTrainer(Trainer):
 
     def forward_backward_step(self, **batch: Any) -> torch.Tensor:
         """Compute gradients of a micro-batch, and remember its loss where the rule about spikes needs it."""
+        self._beat(self.step, "computing")
         loss = super().forward_backward_step(**batch)
         if self._spikes:
             self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
@@ -102,8 +109,10 @@ class PackedTrainer(Trainer):
             self._judge(float(norm))
             return norm
 
+        self._beat(self.step, "reading a batch")
         with _replaced(dist_utils, "clip_grad_norm_", clip_and_judge):
             super().train_step(data_iterator)
+        self._beat(self.step, "saving")
 
     def _judge(self, grad_norm: float) -> None:
         if not math.isfinite(grad_norm):
