@@ -26,7 +26,7 @@ from core.weights import ModelFolder
 CORE = "smallwright-core"
 MODEL = "model"
 """Name of the stage of the model that a run starts from."""
-_WORDS = {"pretrain": "branch", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
+_WORDS = {"pretrain": "pretraining", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
 
 ARTIFACT = str(GROUPS["tokens"].entry)

@@ -80,6 +80,11 @@ class TorchTitanConfig:
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
     spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
+    skip: tuple[tuple[int, ...], ...] = ()
+    """Batches that are left out, as ``[[121,125],[300,300]]``, numbered as the steps of a run that skips none. A run
+    that is as this one until there gives its checkpoint, finished or not."""
+    rewind_to: int | None = setting(None, ge=1, identity=False)
+    """Go on from the checkpoint of this step; what an unfinished training did behind it is moved aside."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
@@ -95,7 +100,8 @@ class TorchTitanConfig:
     checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, ge=0, identity=False)
-    """Checkpoints kept to resume from, at least 2; 0 keeps all."""
+    """Checkpoints kept to resume from, at least 2; 0 keeps all. The one before the decay of ``wsd`` stays with them:
+    from it another decay branches, and a longer run goes on."""
     keep_every: int | None = setting(None, ge=1, identity=False)
     """Also save and keep for good the checkpoint of every so many steps; to branch from, and as a revision."""
     keep_every_tokens: int | None = setting(None, ge=1, identity=False)
@@ -119,6 +125,11 @@ class TorchTitanConfig:
             raise ConfigError(
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
             )
+        for pair in self.skip:
+            if len(pair) != 2 or not 1 <= pair[0] <= pair[1]:
+                raise ConfigError(
+                    f"skip={list(pair)}: must be a first and a last batch, from 1 on, such as [[121,125]]."
+                )
         if self.warmup_steps > self.steps:
             raise ConfigError(
                 f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
@@ -191,9 +202,25 @@ class TorchTitanConfig:
         return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
 
     @property
+    def decay_steps(self) -> int:
+        """Steps over which the rate decays, the last ones of the run."""
+        after_warmup = self.steps - self.warmup_steps
+        if self.schedule == "constant":
+            return 0
+        if self.schedule == "wsd" and self.decay_ratio is not None:
+            return min(round(self.steps * self.decay_ratio), after_warmup)
+        return after_warmup
+
+    @property
+    def last_at_peak(self) -> int:
+        """The last step before the rate decays: up to it, a longer run with the same peak has the same rates."""
+        return self.steps - self.decay_steps
+
+    @property
     def retention(self) -> Retention:
         """Which checkpoints are kept for good."""
-        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps)
+        before_decay = (self.last_at_peak,) if self.schedule == "wsd" and 0 < self.decay_steps < self.steps else ()
+        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps, spared=before_decay)
 
 
 def _check_batch(place: str, batch: int, micro: int | None, ranks: int) -> None:

@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, UserError, full_line, nearly_full
 from core.process import die_with_parent
+from core.writing import remove
 
+from smallwright_pretrain.beats import BEATS, DIED_FILE, PHASES, behind, read
+
+RANK_MODULE = "smallwright_pretrain.rank"
 JOB_FILE = "job.json"
 TURN_FILE = "turn.json"
 """What the ranks do of the job: the number of the ``segment``; ``begin``, where the training has no checkpoint of its
@@ -41,26 +46,52 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
     """
     error_path = job_file.parent / ERROR_FILE
     error_path.unlink(missing_ok=True)
-    module = ["-m", "smallwright_pretrain.rank", str(job_file)]
+    forget_ranks(job_file.parent)
+    module = ["-m", RANK_MODULE, str(job_file)]
     if nproc > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+        launcher = ["-m", "smallwright_pretrain.elastic", "--standalone", "--local-addr=127.0.0.1"]
         module = [*launcher, f"--nproc-per-node={nproc}", *module]
     code = run_child([sys.executable, *module], environment)
     if code == 0:
         return
-    if error := _reported(error_path):
+    error = _reported(error_path)
+    killed = died(job_file.parent)
+    if killed and (error is None or error["kind"] == "error"):  # what other ranks report then follows from it
+        raise RuntimeError(killed)
+    if error:
         print(error["traceback"], file=sys.stderr)
         if error["kind"] == "checkpoint":
             raise DamagedCheckpoint(error["checkpoint"], error["message"])
         if error["kind"] == "user":
             raise UserError(error["message"])
-        raise RuntimeError(f"pretraining failed: {error['message']}")
+        late = behind(read(job_file.parent / BEATS), time.time())
+        raise RuntimeError(f"pretraining failed: {error['message']}" + (f"; {late}" if late else ""))
     if nearly_full(job_file.parent):  # too little for a rank to say so itself
         raise InputError(full_line(job_file.parent))
     if code < 0:
         hint = " The machine may have run out of memory: lower pretrain.micro_batch_size." if code == -9 else ""
         raise RuntimeError(f"pretraining was ended by signal {-code}.{hint} Run again to resume.")
     raise RuntimeError(f"pretraining ended with exit code {code}; see the log.")
+
+
+def forget_ranks(work: Path) -> None:
+    """Remove what the ranks of an earlier start left."""
+    remove(work / DIED_FILE)
+    remove(work / BEATS)
+
+
+def died(work: Path) -> str | None:
+    """Say which rank was ended by a signal, where that is why the others failed."""
+    said = _reported(work / DIED_FILE)
+    if said is None or said["code"] >= 0:
+        return None
+    beat = read(work / BEATS).get(said["rank"])
+    where = "before its first step" if beat is None else f"while it was {PHASES[beat['phase']]} in step {beat['step']}"
+    hint = " Its machine may have run out of memory: lower pretrain.micro_batch_size." if said["code"] == -9 else ""
+    return (
+        f"pretraining ended because rank {said['rank']} (process {said['pid']} on {said['host']}) was ended by signal "
+        f"{-said['code']}, {where}.{hint} Run again to resume."
+    )
 
 
 def _reported(path: Path) -> dict[str, Any] | None:

@@ -19,8 +19,9 @@ from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
+from smallwright_pretrain import revisions
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
+from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.segments import Segment, segments, with_theta
 
 
@@ -101,6 +102,7 @@ def _run(job: Job, work: Path) -> None:
         segment=segment,
         begin=None if begin is None else Path(begin["checkpoint"]),
         left_out=_left_out(settings, begin),
+        revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
     )
     trainer = config.build()
     if begin is not None and begin["place"] is not None:

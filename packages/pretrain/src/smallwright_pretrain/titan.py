@@ -15,6 +15,7 @@ from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, Pa
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
 from torchtitan.protocols.model_spec import ModelSpec
 
+from smallwright_pretrain.beats import BEATS
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
@@ -23,6 +24,7 @@ from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.segments import Segment, segments, stages
+from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -71,6 +73,7 @@ def trainer_config(
     segment: Segment | None = None,
     begin: Path | None = None,
     left_out: Sequence[str] = (),
+    revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -84,6 +87,7 @@ def trainer_config(
         segment: What these ranks train; None: the whole run, which then has one.
         begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
+        revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -105,6 +109,7 @@ def trainer_config(
             stages=[StageRows.of(stage) for stage in stages(settings)],
             seed=seed,
             global_batch_size=settings.global_batch_size,
+            skipped=skipped_sequences(settings),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
@@ -131,6 +136,8 @@ def trainer_config(
             enable=True,
             interval=settings.checkpoint_interval,
             keep_latest_k=settings.keep_latest,
+            settings=settings,
+            export=revisions,
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),
@@ -148,6 +155,7 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
+        beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
