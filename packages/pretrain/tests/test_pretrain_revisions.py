@@ -7,6 +7,7 @@ from core import checkpoints
 from core.interfaces import Job
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain import revisions
+from smallwright_pretrain.background import Background
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.cpu import use_device
 from smallwright_pretrain.stage import TorchTitanPretrain
@@ -79,9 +80,7 @@ def test_kept_checkpoints_that_are_whole_wait_until_they_have_a_revision(job):
 
 def test_what_is_asked_for_while_a_revision_is_written_is_done_after_it(tmp_path):
     started, log = tmp_path / "started", tmp_path / "log"
-    worker = revisions.Background(
-        ["sh", "-c", f"touch {started}; while [ ! -e {log} ]; do sleep 0.01; done; echo x >> {log}"]
-    )
+    worker = Background(["sh", "-c", f"touch {started}; while [ ! -e {log} ]; do sleep 0.01; done; echo x >> {log}"])
     worker.start()
     while not started.exists():
         pass

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from core.errors import ConfigError
-from core.typed import build
+from core.interfaces import Job
+from core.typed import build, identity
+from smallwright_pretrain import branch
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.feed import Feed, FeedStage, SourceSize
 from smallwright_pretrain.segments import stages
 from smallwright_pretrain.skipping import batch_of, same_skips, skipped_sequences
+from smallwright_pretrain.stage import TorchTitanPretrain
 
 STAGES = {
     "first": {"tokens": 10 * 4 * 16, "global_batch_size": 4, "seq_len": 16},
@@ -71,3 +74,23 @@ def test_two_runs_are_the_same_until_one_leaves_out_what_the_other_has(one, othe
 def test_a_range_that_is_none_is_refused(pair):
     with pytest.raises(ConfigError, match=r"pretrain\.skip=.*must be a first and a last batch"):
         config([pair])
+
+
+@pytest.mark.parametrize(
+    ("skip", "begin"), [([[7, 9]], 6), ([[6, 6]], 3), ([[13, 20]], 12), ([[1, 1]], None), ([[99, 99]], 12)]
+)
+def test_a_run_that_leaves_out_batches_begins_with_what_an_unfinished_one_did_before_them(tmp_path, skip, begin):
+    """The run that halted at its thirteenth step, say, with checkpoints of every third step."""
+    halted, other = config([], steps=30), config(skip, steps=30)
+    output = tmp_path / "pretrain-halted"
+    record = {"identity": {"pretrain": identity(halted), "seed": 7}}
+    (output / "work" / "pretrain").mkdir(parents=True)
+    job = Job(name="x", output=output, inputs={}, seed=7, stage=TorchTitanPretrain(halted), record=record)
+    job.write(output / "work" / "pretrain" / "job.json")
+    for step in (3, 6, 9, 12):
+        (output / "checkpoint" / f"step-{step}").mkdir(parents=True)
+        (output / "checkpoint" / f"step-{step}" / ".metadata").touch()
+    found = branch.shorter({"pretrain": identity(other), "seed": 7}, other, tmp_path)
+    assert (found and found.step) == begin
+    assert branch.shorter({"pretrain": identity(other), "seed": 8}, other, tmp_path) is None
+    assert branch.shorter(record["identity"], halted, tmp_path) is None, "itself"

@@ -12,9 +12,7 @@ POINTS = 1000
 NAMES = {
     "loss": ("training loss", "nats per token"),
     "validation_loss": ("validation loss", "nats per token"),
-    "validation_stderr": ("standard error of the validation loss", "nats per token"),
     "validation_loss_by_source": ("validation loss by corpus", "nats per token"),
-    "validation_stderr_by_source": ("its standard error by corpus", "nats per token"),
     "lr": ("learning rate", ""),
     "learning_rate": ("learning rate", ""),
     "grad_norm": ("gradient norm", ""),
@@ -25,6 +23,8 @@ NAMES = {
 A mapping of numbers gives a curve for each, ``<key>.<name>``, named by the name."""
 NOT_SHOWN = ("step", "tokens", "epoch", "num_tokens", "num_input_tokens_seen", "total_flos")
 """Keys that count what was done: a line at a slant says nothing."""
+NOT_SHOWN += ("validation_stderr", "validation_stderr_by_source")
+"""An error is no curve of its own."""
 SUMMARY = {"throughput_curve": "tokens_per_second"}
 """Curves that a stage puts into its summary, since no two runs have them alike."""
 
@@ -43,7 +43,7 @@ def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = Tr
         if not _finite(step):
             continue
         for key, value in _flat(record):
-            if key not in NOT_SHOWN and _finite(value):
+            if key.partition(".")[0] not in NOT_SHOWN and _finite(value):
                 curves.setdefault(key, []).append((step, value))
     for name, key in SUMMARY.items():
         points = summary.get(name) or []

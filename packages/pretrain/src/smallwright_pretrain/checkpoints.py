@@ -25,8 +25,8 @@ from torch.distributed.checkpoint.planner import ReadItem
 from torchtitan.components.checkpointer import MODEL, AsyncMode, CheckpointManager
 from torchtitan.tools.utils import GarbageCollection
 
+from smallwright_pretrain.background import Background
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.revisions import Background
 from smallwright_pretrain.segments import tokens_at
 
 STEP = re.compile(r"step-(\d+)")

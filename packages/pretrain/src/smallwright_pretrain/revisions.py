@@ -9,10 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import subprocess
 import sys
-import threading
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,34 +52,6 @@ def pending(output: Path, settings: TorchTitanConfig) -> list[Path]:
 def place(output: Path, step: int) -> Path:
     """Return the folder of a step's revision."""
     return output / REVISIONS / f"step-{step:06d}"
-
-
-class Background:
-    """Runs the command that writes revisions, one at a time, beside the training."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = list(command)
-        self._thread: threading.Thread | None = None
-        self._again = threading.Event()
-
-    def start(self) -> None:
-        """Have what is missing written, now or when the command that runs has ended."""
-        self._again.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, daemon=True)
-            self._thread.start()
-
-    def join(self) -> None:
-        """Wait until what was asked for is written."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        # One rank among several has variables of torchrun, and a GPU that the process must not take memory of.
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-        while self._again.is_set():
-            self._again.clear()
-            subprocess.run(self._command, env=environment, check=False)  # it dies with this process by itself
 
 
 def write(job: Job, checkpoint: Path) -> Path:

@@ -40,6 +40,7 @@ from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_r
 from smallwright_pretrain.segments import Segment, segments, stages, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
+from smallwright_pretrain.spikes import notes as spike_notes
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
@@ -251,7 +252,7 @@ class TorchTitanPretrain(Trainer):
         assert architecture is not None
         records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
-        measured = validation(records)
+        measured, spikes = validation(records), read_records(job.output / SPIKES)
         skipped = ranks.pop("skipped")
         read = planned(job.tokens(), stages(config), skipped=skipped)
         held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
@@ -265,7 +266,7 @@ class TorchTitanPretrain(Trainer):
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
-            "spikes": read_records(job.output / SPIKES),
+            "spikes": spikes,
             "skipped": [list(pair) for pair in config.skip],
             "throughput_curve": _thin(
                 [
@@ -285,6 +286,7 @@ class TorchTitanPretrain(Trainer):
             "notes": [
                 *ranks["notes"],
                 *read["notes"],
+                *spike_notes(spikes),
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }

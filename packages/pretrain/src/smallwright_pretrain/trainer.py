@@ -21,6 +21,7 @@ from torchtitan.trainer import Trainer
 from smallwright_pretrain.attention import DocumentAttention, document_mask
 from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
+from smallwright_pretrain.segments import stage_at
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 
@@ -120,6 +121,9 @@ class PackedTrainer(Trainer):
             raise RuntimeError(f"Loss is not finite, or its gradient (norm {grad_norm}), at step {self.step}.")
         if self._spikes is None:
             return
+        settings = self.config.metrics.settings
+        if self.step == stage_at(settings, self.step).first:
+            self._spikes.restore("")  # another mixture or length has another level
         verdict = self._spikes.see(loss=self._global_loss(), grad_norm=grad_norm)
         if verdict is None:
             return
@@ -128,7 +132,6 @@ class PackedTrainer(Trainer):
         self.metrics_processor.log_spike(self.step, verdict)
         if verdict.action == "halt":
             many = f", and {rule.limit} steps in a row were skipped before" if rule.action == "skip" else ""
-            settings = self.config.metrics.settings
             batch = batch_of(settings, self.step)
             skip = [*map(list, settings.skip), [batch, batch]]
             raise UserError(
