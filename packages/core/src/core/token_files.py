@@ -280,7 +280,8 @@ def _mapped(path: str, dtype: str, count: int, offset: int, opened: object) -> "
 def _map(path: str, dtype: str, count: int, offset: int, *_: Any) -> "np.ndarray":
     import numpy as np
 
-    mapped = np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r", shape=(count,), offset=offset)
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if hasattr(mmap, "MADV_RANDOM"):  # windows lie anywhere: what is read ahead of one would be for nothing
-        mapped._mmap.madvise(mmap.MADV_RANDOM)
-    return mapped
+        mapped.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(mapped, np.dtype(dtype).newbyteorder("<"), count, offset)
