@@ -141,7 +141,7 @@ class _Assembler:
         ends = [np.cumsum(aside["tokens"], dtype=np.int64) for aside in self.asides]
         firsts = np.cumsum([0, *map(len, self.asides)])
         ids = [
-            np.memmap(folder / "aside.bin", dtype=self.dtype, mode="r") if len(aside) else None
+            np.memmap(folder / "aside.bin", dtype=self.dtype, mode="r") if len(aside) else np.zeros(0, self.dtype)
             for folder, aside in zip(self.folders, self.asides, strict=True)
         ]
         for document in chosen:

@@ -106,8 +106,8 @@ class FilesWriter:
         if self._file is None:
             self._file = open(self._folder / self._name(), "wb")  # noqa: SIM115 - closed by close()
         content = np.ascontiguousarray(ids, dtype=self._dtype)
-        self._file.write(content)
-        self._hash.update(content)
+        self._file.write(content.data)
+        self._hash.update(content.data)
         self._starts.extend(itertools.accumulate(lengths[:-1], initial=self._size))
         self._size += len(ids)
 
@@ -212,7 +212,7 @@ class PackPieces(PipelineStep):
                     ids = np.fromiter(itertools.chain.from_iterable(some), dtype, sum(lengths))
                     counts[place] += np.bincount(ids, minlength=self.vocab_size)
                     if place:
-                        aside_file.write(ids)
+                        aside_file.write(ids.data)
                     else:
                         writer.add(ids, lengths)
         writer.close()
