@@ -134,7 +134,9 @@ class _Assembler:
         if len(chosen) == len(candidates) and not others:
             chosen = chosen[:-1]
         self._write("validation", chosen)
-        self._write("train", sorted(set(range(len(candidates))) - set(chosen)))
+        others_too = np.ones(len(candidates), dtype=bool)
+        others_too[chosen] = False
+        self._write("train", np.flatnonzero(others_too).tolist())
         return int(candidates["bytes"][chosen].sum(dtype=np.int64))
 
     def _write(self, split: str, chosen: Sequence[int]) -> None:

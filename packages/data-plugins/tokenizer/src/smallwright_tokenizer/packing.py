@@ -36,7 +36,7 @@ ASIDE = np.dtype([("hash", "<u8"), ("tokens", "<u4"), ("bytes", "<u4")])
 
 
 SAMPLED = 2000
-"""Documents of a piece whose words are counted."""
+"""Documents whose words are counted."""
 AHEAD = 2
 """Batches of documents that are tokenized while the one before them is written."""
 
@@ -58,7 +58,7 @@ class PieceRecord:
     """UTF-8 bytes of its text."""
     sampled_tokens: int = 0
     sampled_words: int = 0
-    """Of the piece's first documents: how many tokens the tokenizer makes of a word."""
+    """Of the first documents of the first piece: how many tokens the tokenizer makes of a word."""
 
     @classmethod
     def load(cls, folder: Path) -> "PieceRecord":
@@ -188,7 +188,7 @@ class PackPieces(PipelineStep):
             for names, texts, rows in self._tokenized(piece):
                 train_rows: list[list[int]] = []
                 aside_rows: list[list[int]] = []
-                if record.documents < SAMPLED:
+                if piece is self.pieces[0] and record.documents < SAMPLED:
                     record.sampled_tokens += sum(map(len, rows))
                     record.sampled_words += sum(len(text.split()) for text in texts)
                 for name, text, row in zip(names, texts, rows, strict=True):
