@@ -1,8 +1,10 @@
 """What an architecture must answer: a decoder-only language model in four faces, and its counts without torch."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
+from core.errors import ConfigError
 from core.weights import ModelFolder
 
 
@@ -64,6 +66,44 @@ class Architecture(ABC):
             core.errors.ConfigError: names the setting of ``arch``, its value and the fix.
         """
         return
+
+    def check_split(self, *, tensor: int = 1, context: int = 1, pipeline: int = 1) -> None:
+        """Refuse, while planning and without torch, ranks that this model cannot be split over.
+
+        Read from Hugging Face's keys; an architecture with parts that cannot be split says so in its own.
+
+        Args:
+            tensor: Ranks that split every matrix.
+            context: Ranks that split each sequence.
+            pipeline: Ranks that split the layers.
+
+        Raises:
+            core.errors.ConfigError: the message begins with ``tensor_parallel``, ``context_parallel`` or
+                ``pipeline_parallel``.
+        """
+        heads = getattr(self.config, "num_attention_heads", None) or 1
+        kv_heads = getattr(self.config, "num_key_value_heads", None) or heads
+        if heads % tensor or kv_heads % tensor:
+            common = math.gcd(heads, kv_heads)
+            fits = ", ".join(str(ranks) for ranks in range(1, common + 1) if common % ranks == 0)
+            raise ConfigError(
+                f"tensor_parallel={tensor}: must divide the {heads} heads and the {kv_heads} key/value heads of the "
+                f"model. These do: {fits}."
+            )
+        if context > 1 and self.mask_kinds() > 1:
+            raise ConfigError(
+                f"context_parallel={context}: layers with a sliding window are not split along the sequence. Set it "
+                "to 1."
+            )
+        if pipeline > 1 and getattr(self.config, "tie_word_embeddings", True):
+            raise ConfigError(
+                f"pipeline_parallel={pipeline}: the first and the last rank would share the tied embedding. Set it to "
+                "1, or arch.tie_word_embeddings=false."
+            )
+        if pipeline > 1 and self.shared_parameters():
+            raise ConfigError(f"pipeline_parallel={pipeline}: ranks would share a feed-forward. Set it to 1.")
+        if pipeline > self.layers():
+            raise ConfigError(f"pipeline_parallel={pipeline}: the model has {self.layers()} layers. Use at most as many.")
 
     @abstractmethod
     def attention_width(self) -> int:

@@ -41,9 +41,9 @@ class TorchTitanConfig:
     validation_sequences: int | None = setting(None, ge=1)
     """Sequences of the validation file to measure the loss on; None: all."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
-    """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
+    """Ranks on a machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
-    """Sequences per rank in one forward pass; the rest accumulates. None: all of the rank's share at once."""
+    """Sequences per rank in one forward pass, at most; the rest accumulates. None: all of the rank's share at once."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", identity=False)
     """``auto``: CUDA where there is a GPU."""
     compile: bool = setting(False, identity=False)
@@ -62,6 +62,14 @@ class TorchTitanConfig:
     """Steps between measurements of the validation loss; it is always measured at the end."""
     verify_vllm: bool = setting(True, identity=False)
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
+    nodes: int = setting(1, ge=1, le=65_536, identity=False)
+    """Machines, each with ``nproc`` ranks. More than one needs ``+launcher=slurm`` or ``+launcher=allocation``."""
+    tensor_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split every matrix of the model: for models that do not fit otherwise. Must divide the heads."""
+    context_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split each sequence: for long ones."""
+    pipeline_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split the layers, of models with untied embeddings and no shared feed-forward."""
 
     def __post_init__(self) -> None:
         if self.warmup_steps is None:
@@ -77,28 +85,65 @@ class TorchTitanConfig:
                 f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
                 "null, which follows the steps."
             )
-        if self.nproc % self.replicate:
-            raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")
-        if self.global_batch_size % self.nproc:
+        if self.ranks % (self.tensor_parallel * self.context_parallel * self.pipeline_parallel):
             raise ConfigError(
-                f"global_batch_size={self.global_batch_size}: not divisible by nproc={self.nproc}. "
-                f"Use {math.ceil(self.global_batch_size / self.nproc) * self.nproc}."
+                f"tensor_parallel={self.tensor_parallel}, context_parallel={self.context_parallel}, "
+                f"pipeline_parallel={self.pipeline_parallel}: their product must divide the ranks, "
+                f"nproc * nodes = {self.ranks}."
             )
-        if self.share_of_rank % self.rows_per_forward:
+        if self.data_ranks % self.replicate:
+            raise ConfigError(f"replicate={self.replicate}: must divide {self._data_ranks_in_words}.")
+        if self.global_batch_size < self.data_ranks:
             raise ConfigError(
-                f"micro_batch_size={self.micro_batch_size}: must divide the share of a rank, "
-                f"global_batch_size / nproc = {self.share_of_rank}."
+                f"global_batch_size={self.global_batch_size}: fewer sequences than ranks that share them, "
+                f"{self._data_ranks_in_words}. Use at most {self.global_batch_size} such ranks, or raise tensor_parallel "
+                "or context_parallel."
             )
+        pieces = (self.tensor_parallel if self.tensor_parallel > 1 else 1) * (
+            2 * self.context_parallel if self.context_parallel > 1 else 1
+        )
+        if self.seq_len % pieces:
+            raise ConfigError(
+                f"seq_len={self.seq_len}: tensor_parallel={self.tensor_parallel} and "
+                f"context_parallel={self.context_parallel} cut sequences into {pieces} pieces. "
+                f"Use {math.ceil(self.seq_len / pieces) * pieces}."
+            )
+
+    @property
+    def _data_ranks_in_words(self) -> str:
+        split = self.ranks // self.data_ranks
+        return f"nproc * nodes = {self.ranks}" + (f" / {split} = {self.data_ranks}" if split > 1 else "")
+
+    @property
+    def ranks(self) -> int:
+        """Ranks on all machines."""
+        return self.nproc * self.nodes
+
+    @property
+    def data_ranks(self) -> int:
+        """Parts that a global batch is shared out to: ranks that split a model or a sequence have one together."""
+        return self.ranks // (self.tensor_parallel * self.context_parallel * self.pipeline_parallel)
 
     @property
     def share_of_rank(self) -> int:
-        """Sequences of a global batch that one rank computes."""
-        return self.global_batch_size // self.nproc
+        """Sequences of a global batch that one rank computes, the largest share."""
+        return math.ceil(self.global_batch_size / self.data_ranks)
 
     @property
     def rows_per_forward(self) -> int:
-        """Sequences in one forward pass of a rank."""
-        return self.micro_batch_size or self.share_of_rank
+        """Sequences in one forward pass of a rank: as many as ``micro_batch_size`` lets, or down to half as many where
+        fewer rows are then computed for nothing."""
+        most = min(self.micro_batch_size or self.share_of_rank, self.share_of_rank)
+        return min(range(most, math.ceil(most / 2) - 1, -1), key=lambda rows: rows * self._passes(rows))
+
+    def _passes(self, rows: int) -> int:
+        return math.ceil(self.global_batch_size / (self.data_ranks * rows))
+
+    @property
+    def padded_batch_size(self) -> int:
+        """Rows that all ranks compute in a step: the global batch, and empty ones where it cannot be shared out
+        evenly."""
+        return self.data_ranks * self.rows_per_forward * self._passes(self.rows_per_forward)
 
     @property
     def tokens(self) -> int:

@@ -80,6 +80,11 @@ class TokenFile:
         positions_L[:length] = place_L - starts[np.searchsorted(starts, place_L, side="right") - 1]
         return inputs_L, positions_L, labels_L
 
+    def empty(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return a window without labels, of one-token documents."""
+        zeros_L = np.zeros(self.seq_len, dtype=np.int64)
+        return zeros_L, zeros_L, np.full(self.seq_len, IGNORED, dtype=np.int64)
+
 
 def batch(windows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Stack windows into TorchTitan's form: ({"input", "positions"}, labels), each of shape (B, L)."""
@@ -113,6 +118,8 @@ class TokenDataLoader(BaseDataLoader):
         """The tokens artifact."""
         seed: int = 0
         global_batch_size: int = 1
+        padded_batch_size: int | None = None
+        """Rows that all ranks compute in a step; those behind the global batch are empty. None: there are none."""
 
     def __init__(
         self,
@@ -131,7 +138,9 @@ class TokenDataLoader(BaseDataLoader):
                 f"sequence takes {seq_len + 1}. Use a shorter seq_len or more data."
             )
         self._order = WindowOrder(self._file.full_windows, config.seed, config.global_batch_size)
-        self._accumulation = config.global_batch_size // (dp_world_size * local_batch_size)
+        rows = config.padded_batch_size or config.global_batch_size
+        self._accumulation = rows // (dp_world_size * local_batch_size)
+        self._global_batch_size = config.global_batch_size
         self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
         self._global_batch = 0
 
@@ -141,9 +150,15 @@ class TokenDataLoader(BaseDataLoader):
             # Before the yield: a checkpoint is saved when the batch has been consumed.
             self._global_batch += 1
             for part in range(self._accumulation):
-                first = (part * self._ranks + self._rank) * self._rows
-                rows = range(first, first + self._rows)
-                yield batch([self._file.window(self._order(global_batch, row)) for row in rows])
+                # Ranks take rows in turn, so that none has only empty ones.
+                first = part * self._rows * self._ranks + self._rank
+                rows = range(first, first + self._rows * self._ranks, self._ranks)
+                yield batch([self._row(global_batch, row) for row in rows])
+
+    def _row(self, global_batch: int, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if row < self._global_batch_size:
+            return self._file.window(self._order(global_batch, row))
+        return self._file.empty()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of global batches consumed: valid for any number of ranks."""

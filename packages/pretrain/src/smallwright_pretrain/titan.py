@@ -12,8 +12,10 @@ from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
 from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, ParallelismConfig, TrainingConfig
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
+from torchtitan.distributed.pipeline_parallel import pipeline_llm
 from torchtitan.protocols.model_spec import ModelSpec
 
+from smallwright_pretrain.attention import DocumentAttention
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import TokenDataLoader
@@ -43,6 +45,21 @@ class NoTokenizer(BaseTokenizer):
         raise NotImplementedError("training reads token files")
 
 
+def parallelism(settings: TorchTitanConfig, model: Any) -> ParallelismConfig:
+    """Return how the ranks split the work."""
+    documents = isinstance(model.first_attention.inner_attention, DocumentAttention.Config)
+    return ParallelismConfig(
+        spmd_backend="partial_dtensor",  # the default, "spmd_types", does not run on a CPU
+        data_parallel_replicate_degree=settings.replicate,
+        tensor_parallel_degree=settings.tensor_parallel,
+        context_parallel_degree=settings.context_parallel,
+        # A mask that is added costs as much in every row: there is nothing to balance.
+        context_parallel_load_balancer=None if documents else "ptrr",
+        pipeline_parallel_degree=settings.pipeline_parallel,
+        pipeline_parallel_schedule="1F1B",
+    )
+
+
 def trainer_config(
     settings: TorchTitanConfig,
     *,
@@ -69,13 +86,18 @@ def trainer_config(
             flavor="",
             model=model,
             parallelize_fn=parallelize,
-            pipelining_fn=None,
+            pipelining_fn=pipeline_llm,
             post_optimizer_build_fn=None,
             state_dict_adapter=None,
         ),
         dump_folder=str(output),
         tokenizer=NoTokenizer.Config(),
-        dataloader=TokenDataLoader.Config(folder=str(tokens), seed=seed, global_batch_size=settings.global_batch_size),
+        dataloader=TokenDataLoader.Config(
+            folder=str(tokens),
+            seed=seed,
+            global_batch_size=settings.global_batch_size,
+            padded_batch_size=settings.padded_batch_size,
+        ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
             lr=settings.learning_rate,
@@ -91,17 +113,14 @@ def trainer_config(
         ),
         training=TrainingConfig(
             local_batch_size=settings.rows_per_forward,
-            global_batch_size=settings.global_batch_size,
+            global_batch_size=settings.padded_batch_size,
             seq_len=settings.seq_len,
             steps=settings.steps,
             max_norm=settings.max_norm,
             mixed_precision_param=settings.precision,
             disable_cuda_graphs=True,
         ),
-        # The default backend, "spmd_types", does not run on a CPU.
-        parallelism=ParallelismConfig(
-            spmd_backend="partial_dtensor", data_parallel_replicate_degree=settings.replicate
-        ),
+        parallelism=parallelism(settings, model),
         checkpoint=Checkpoints.Config(
             enable=True,
             interval=settings.checkpoint_interval,

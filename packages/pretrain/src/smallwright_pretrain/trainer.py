@@ -42,7 +42,11 @@ class PackedTrainer(Trainer):
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]
-            kwargs["attention_masks"] = document_mask(input_dict["positions"], dtype)
+            mask_B1LL = document_mask(input_dict["positions"], dtype)
+            if self.parallel_dims.cp_enabled:  # this rank's queries, and the keys of all
+                ranks = self.parallel_dims.get_mesh("cp")
+                mask_B1LL = mask_B1LL.chunk(ranks.size(), dim=2)[ranks.get_local_rank()]
+            kwargs["attention_masks"] = mask_B1LL
         return inputs, labels, kwargs
 
     def batch_generator(self, data_iterable: Iterable[Any]) -> Iterator[Any]:

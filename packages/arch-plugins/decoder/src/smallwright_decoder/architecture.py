@@ -146,6 +146,20 @@ class DecoderArchitecture(Architecture):
             )
         check_activation(c.activation)
 
+    def check_split(self, *, tensor: int = 1, context: int = 1, pipeline: int = 1) -> None:
+        """Refuse, beside what cannot be split in any model, experts, and shortcuts and activations of PanGu-pi."""
+        c = self.config
+        degrees = {"tensor_parallel": tensor, "context_parallel": context, "pipeline_parallel": pipeline}
+        for key, degree in degrees.items():
+            if degree > 1 and c.num_experts is not None:
+                raise ConfigError(f"{key}={degree}: experts are split by FSDP only. Set it to 1.")
+        if tensor > 1 and (c.augmented_shortcuts or c.series_activation > 1 or c.activation != "silu"):
+            raise ConfigError(
+                f"tensor_parallel={tensor}: shortcuts and activations of PanGu-pi, and other activations than silu, are "
+                "not split over ranks. Set it to 1 and use FSDP."
+            )
+        super().check_split(tensor=tensor, context=context, pipeline=pipeline)
+
     def attention_width(self) -> int:
         """Layers times query heads times head dimension."""
         c = self.config
