@@ -1,7 +1,7 @@
 """Peak memory of a training process on a CPU against what the plan said of it, a process for each case.
 
-    python benchmarks/memory.py                     # all cases
-    python benchmarks/memory.py nano 135m --compile no
+python benchmarks/memory.py                     # all cases
+python benchmarks/memory.py nano 135m --compile no
 """
 
 import argparse
@@ -73,13 +73,16 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     stage = TorchTitanPretrain(settings)
     output = folder / "output"
     output.mkdir()
-    job = Job(
-        name="pretrain", output=output, inputs={"tokens": folder / "tokens"}, seed=0, architecture=architecture
-    )
+    job = Job(name="pretrain", output=output, inputs={"tokens": folder / "tokens"}, seed=0, architecture=architecture)
     os.environ.update({name: value for name, value in stage.environment().items() if name not in os.environ})
     planned = stage.plan(architecture)
     summary = stage.run(dataclasses.replace(job, stage=stage))
-    return {**case, "planned": planned["memory_bytes"], "parts": planned["memory"], "used": summary["peak_memory_bytes"]}
+    return {
+        **case,
+        "planned": planned["memory_bytes"],
+        "parts": planned["memory"],
+        "used": summary["peak_memory_bytes"],
+    }
 
 
 def main() -> None:
@@ -103,7 +106,9 @@ def main() -> None:
         for precision in options.precision or ("float32", "bfloat16")
     ]
     print(f"torch {importlib.metadata.version('torch')}, Python {platform.python_version()}")
-    print(f"{'shape':6} {'seq_len':>7} {'rows':>5} {'precision':10} {'compile':8} {'planned':>9} {'used MiB':>9} {'ratio':>6}")
+    print(
+        f"{'shape':6} {'seq_len':>7} {'rows':>5} {'precision':10} {'compile':8} {'planned':>9} {'used MiB':>9}  ratio"
+    )
     for case in cases:
         done = subprocess.run(
             [sys.executable, __file__, "--case", json.dumps(case)], capture_output=True, text=True, check=False

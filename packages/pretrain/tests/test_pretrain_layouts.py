@@ -1,4 +1,4 @@
-"""Splitting the model, the sequence or the layers over ranks changes nothing but rounding: two gloo ranks against one."""
+"""Splitting the model, the sequence or the layers over ranks changes nothing but rounding."""
 
 import json
 import subprocess

@@ -103,7 +103,9 @@ class Architecture(ABC):
         if pipeline > 1 and self.shared_parameters():
             raise ConfigError(f"pipeline_parallel={pipeline}: ranks would share a feed-forward. Set it to 1.")
         if pipeline > self.layers():
-            raise ConfigError(f"pipeline_parallel={pipeline}: the model has {self.layers()} layers. Use at most as many.")
+            raise ConfigError(
+                f"pipeline_parallel={pipeline}: the model has {self.layers()} layers. Use at most as many."
+            )
 
     @abstractmethod
     def attention_width(self) -> int:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import travel
 from core.architecture import Architecture as Architecture
+from core.errors import UserError
 from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.tokens_meta import TokensMeta as TokensMeta
@@ -166,6 +167,19 @@ class Stage(ABC):
         """
         return
 
+    def check_here(self, where: str) -> None:
+        """Refuse, before the first stage of a run, what this machine or this allocation cannot do; imports no engine.
+
+        Planning, which may be about other machines, does not ask.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``pretrain``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
 
 class Tokenizer(Stage):
     """A stage that builds a tokenizer."""
@@ -253,6 +267,16 @@ class Trainer(Stage):
         """
         return self
 
+    def follow(self, job: Job) -> None:
+        """Do this machine's part of a training that another machine leads, and return when its artifact is finished.
+
+        Called on machines of rank 1 and up by ``+launcher=allocation`` outside of Slurm.
+
+        Raises:
+            core.errors.UserError: the trainer cannot, which is the default, or the other machine gave up.
+        """
+        raise UserError(f"{type(self).__name__} does not train on several machines. Leave launcher out.")
+
 
 class StepConfig:
     """Base of the settings of a data step: a frozen dataclass that also answers what planning asks."""
@@ -276,6 +300,18 @@ class StepConfig:
         return None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OneRun:
+    """How a launcher does a single run."""
+
+    settings: Mapping[str, Any]
+    """Settings that follow from the launcher's, such as ``{"pretrain.nodes": 4}``, where the user gave none."""
+    here: bool = False
+    """Whether the run is done in this process; else it is a task, whose command is launched."""
+    follows: bool = False
+    """Whether another machine does the run, and this one only its part of the training."""
+
+
 class Launcher(ABC):
     """A way to put the runs of a sweep side by side: on this machine, as the jobs of a cluster."""
 
@@ -292,6 +328,13 @@ class Launcher(ABC):
             core.errors.UserError: the message starts with ``where`` and the key.
         """
         return
+
+    def of_one_run(self) -> "OneRun | None":
+        """Return how a run that is no sweep (no ``-m``) is done; None, the default: this launcher is for sweeps only.
+
+        Called after :meth:`check`.
+        """
+        return None
 
     @abstractmethod
     def launch(self, tasks: "Sequence[Task]", folder: Path, ended: "Callable[[Task, str | None], None]") -> None:

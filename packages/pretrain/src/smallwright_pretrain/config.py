@@ -64,6 +64,9 @@ class TorchTitanConfig:
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
     nodes: int = setting(1, ge=1, le=65_536, identity=False)
     """Machines, each with ``nproc`` ranks. More than one needs ``+launcher=slurm`` or ``+launcher=allocation``."""
+    rendezvous: str | None = setting(None, min_length=1, identity=False)
+    """``host`` or ``host:port`` at which the ranks of several machines meet. None: in a job of Slurm its first machine.
+    """
     tensor_parallel: int = setting(1, ge=1, identity=False)
     """Ranks that split every matrix of the model: for models that do not fit otherwise. Must divide the heads."""
     context_parallel: int = setting(1, ge=1, identity=False)
@@ -96,8 +99,7 @@ class TorchTitanConfig:
         if self.global_batch_size < self.data_ranks:
             raise ConfigError(
                 f"global_batch_size={self.global_batch_size}: fewer sequences than ranks that share them, "
-                f"{self._data_ranks_in_words}. Use at most {self.global_batch_size} such ranks, or raise tensor_parallel "
-                "or context_parallel."
+                f"{self._data_ranks_in_words}. Use at most {self.global_batch_size} of them."
             )
         pieces = (self.tensor_parallel if self.tensor_parallel > 1 else 1) * (
             2 * self.context_parallel if self.context_parallel > 1 else 1

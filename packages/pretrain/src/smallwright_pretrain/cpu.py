@@ -1,7 +1,7 @@
 """Everything that TorchTitan 0.3 lacks to run on a CPU or with torch 2.13, in one place.
 
-Each entry of ``SHIMS``, and each override in :func:`use_device`, has a test that fails once an upgrade makes it unneeded. Call :func:`use_device` before
-any other TorchTitan module is imported: they copy the device at import.
+Each entry of ``SHIMS``, and each override in :func:`use_device`, has a test that fails once an upgrade makes it
+unneeded. Call :func:`use_device` before any other TorchTitan module is imported: they copy the device at import.
 """
 
 import functools

@@ -150,9 +150,8 @@ class TokenDataLoader(BaseDataLoader):
             # Before the yield: a checkpoint is saved when the batch has been consumed.
             self._global_batch += 1
             for part in range(self._accumulation):
-                # Ranks take rows in turn, so that none has only empty ones.
-                first = part * self._rows * self._ranks + self._rank
-                rows = range(first, first + self._rows * self._ranks, self._ranks)
+                first = (part * self._ranks + self._rank) * self._rows
+                rows = range(first, first + self._rows)
                 yield batch([self._row(global_batch, row) for row in rows])
 
     def _row(self, global_batch: int, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,15 +1,19 @@
 """How the stage starts its ranks, and the files by which they answer."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from core.errors import InputError, UserError, full_line, nearly_full
 from core.process import die_with_parent
+
+from smallwright_pretrain import nodes
+from smallwright_pretrain.config import TorchTitanConfig
 
 JOB_FILE = "job.json"
 ERROR_FILE = "error.json"
@@ -25,8 +29,8 @@ class DamagedCheckpoint(Exception):
         self.name = name
 
 
-def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> None:
-    """Train with ``nproc`` ranks on this machine, and raise what the first failing rank reported.
+def run_ranks(job_file: Path, config: TorchTitanConfig, environment: Mapping[str, str]) -> None:
+    """Train with the ranks of all machines, and raise what the first failing rank reported.
 
     Args:
         job_file: What :meth:`core.interfaces.Job.write` wrote; the ranks answer in its folder.
@@ -38,13 +42,26 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
     """
     error_path = job_file.parent / ERROR_FILE
     error_path.unlink(missing_ok=True)
-    module = ["-m", "smallwright_pretrain.rank", str(job_file)]
-    if nproc > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
-        module = [*launcher, f"--nproc-per-node={nproc}", *module]
-    code = run_child([sys.executable, *module], environment)
-    if code == 0:
+    with _command(job_file, config) as command:
+        code = run_child(command, environment)
+        if code != 0:
+            _raise_what_was_reported(code, job_file, error_path)
+
+
+@contextlib.contextmanager
+def _command(job_file: Path, config: TorchTitanConfig) -> Iterator[list[str]]:
+    if config.nodes > 1:
+        with nodes.command(config, job_file) as command:
+            yield command
         return
+    rank = ["-m", "smallwright_pretrain.rank", str(job_file)]
+    if config.nproc > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+        rank = [*launcher, f"--nproc-per-node={config.nproc}", *rank]
+    yield [sys.executable, *rank]
+
+
+def _raise_what_was_reported(code: int, job_file: Path, error_path: Path) -> NoReturn:
     if error := _reported(error_path):
         print(error["traceback"], file=sys.stderr)
         if error["kind"] == "checkpoint":

@@ -14,12 +14,13 @@ from typing import Any
 
 from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
-from core.errors import InputError, UserError
+from core.errors import ConfigError, InputError, UserError
 from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove
 
+from smallwright_pretrain import nodes
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import (
     JOB_FILE,
@@ -46,7 +47,10 @@ class TorchTitanPretrain(Trainer):
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
-        return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+        found = {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+        if self.config.nodes > 1:  # the machines talk over the interface between them, not over their own
+            found.pop("GLOO_SOCKET_IFNAME", None)
+        return found
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
@@ -58,13 +62,16 @@ class TorchTitanPretrain(Trainer):
         Raises:
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
-        other = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
+        other = {"device": device or self.config.device}
+        if ranks is not None:
+            other |= {"nproc": ranks, "nodes": 1}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
-        compared, cannot serve here."""
+        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
+        vLLM, with which the checkpoint will be compared, cannot serve here."""
         self._check_ranks()
+        self._check_split(where, architecture)
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
@@ -99,7 +106,7 @@ class TorchTitanPretrain(Trainer):
                 print(note, file=sys.stderr)
                 job.progress(0, self.config.steps, "steps", note)
             try:
-                run_ranks(work / JOB_FILE, self.config.nproc, environment)
+                run_ranks(work / JOB_FILE, self.config, environment)
             except DamagedCheckpoint as error:
                 checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
@@ -127,9 +134,31 @@ class TorchTitanPretrain(Trainer):
         self._check_ranks()
         return meta
 
+    def check_here(self, where: str) -> None:
+        """Refuse several machines where nothing would start the others' ranks."""
+        nodes.check_here(self.config, where)
+
+    def follow(self, job: Job) -> None:
+        """Run this machine's ranks of a training that another machine leads; see :mod:`smallwright_pretrain.nodes`."""
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        nodes.follow(self.config, job.output, job.output / "work" / "pretrain" / JOB_FILE, environment)
+
+    def _check_split(self, where: str, architecture: Architecture) -> None:
+        c = self.config
+        try:
+            architecture.check_split(tensor=c.tensor_parallel, context=c.context_parallel, pipeline=c.pipeline_parallel)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error}") from error
+        if c.padded_batch_size > c.global_batch_size and getattr(architecture.config, "num_experts", None):
+            raise ConfigError(
+                f"{where}.global_batch_size={c.global_batch_size}: {c.data_ranks} ranks in passes of "
+                f"{c.rows_per_forward} sequences compute {c.padded_batch_size}, and empty ones would count in the "
+                "balance of the experts. Make it a multiple of the ranks and of micro_batch_size."
+            )
+
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
-        if self.config.device == "cpu" and ranks > cores():
+        if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -202,7 +231,7 @@ class TorchTitanPretrain(Trainer):
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": config.tokens * architecture.flops_per_token(config.seq_len),
             "seconds": seconds,
-            "world_size": config.nproc,
+            "world_size": config.ranks,
             "verification": verification,
             **ranks,
             "notes": [*ranks["notes"], *rising([record["loss"] for record in steps], config.learning_rate)],

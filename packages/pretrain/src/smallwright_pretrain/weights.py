@@ -30,9 +30,7 @@ def full_state_dict(model: torch.nn.Module, pipeline: ProcessGroup | None = None
     return state
 
 
-def load_starting_weights(
-    model: torch.nn.Module, adapter: Any, folder: Path, *, in_a_pipeline: bool = False
-) -> None:
+def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path, *, in_a_pipeline: bool = False) -> None:
     """Fill a sharded model from the safetensors of a Hugging Face directory.
 
     Args:

@@ -155,8 +155,8 @@ class DecoderArchitecture(Architecture):
                 raise ConfigError(f"{key}={degree}: experts are split by FSDP only. Set it to 1.")
         if tensor > 1 and (c.augmented_shortcuts or c.series_activation > 1 or c.activation != "silu"):
             raise ConfigError(
-                f"tensor_parallel={tensor}: shortcuts and activations of PanGu-pi, and other activations than silu, are "
-                "not split over ranks. Set it to 1 and use FSDP."
+                f"tensor_parallel={tensor}: shortcuts, series and activations other than silu are not "
+                "split over ranks. Set it to 1 and use FSDP."
             )
         super().check_split(tensor=tensor, context=context, pipeline=pipeline)
 
