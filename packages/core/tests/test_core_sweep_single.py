@@ -39,6 +39,7 @@ class Led(Work, Trainer):
             raise UserError(f"{where}.fail=here: this machine is too small.")
 
     def follow(self, job):
+        job.output.mkdir(parents=True)
         (job.output.parent / "followed").write_text(job.output.name)
 
 
@@ -99,8 +100,8 @@ def test_a_machine_that_follows_does_the_trainings_that_are_not_finished(run, wo
     (followed,) = (workdir / "store").rglob("followed")
     trained = followed.parent / followed.read_text()
     assert not (trained / "steps.txt").exists()
-    trained.mkdir()
-    store.finish(trained, {"stage": "pretrain"})
+    whole = {"stage": "pretrain", "folder": "pretrain", "identity": {}, "inputs": {}, "external_files": []}
+    store.finish(trained, whole)
     followed.unlink()
     assert run("launcher.follows=true").returncode == 0
     assert not followed.exists()
