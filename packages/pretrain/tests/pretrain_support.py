@@ -1,7 +1,6 @@
 """Token files and a small Llama for the tests of this package."""
 
 import dataclasses
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,35 +11,22 @@ from core.interfaces import Architecture
 
 def write_tokens(folder: Path, *, documents: int, vocab: int, seed: int = 0) -> Path:
     """Write a tokens artifact of documents that count up from a random id, so that a model can learn them."""
+    from smallwright_testing import tokens  # imports pytest: not for the ranks
+
     generator = np.random.Generator(np.random.PCG64(seed))
 
-    def split(name: str, count: int) -> np.ndarray:
+    def split(count: int) -> list[list[int]]:
         parts = []
         for _ in range(count):
             length = int(generator.integers(5, 60))
             start = int(generator.integers(1, vocab))
-            parts.append(np.append((start + np.arange(length)) % (vocab - 1) + 1, 0))
-        ids = np.concatenate(parts) if parts else np.zeros(0)
-        ids.astype("<u2").tofile(folder / f"{name}.bin")
-        offsets = np.cumsum([0] + [len(part) for part in parts])
-        np.save(folder / f"{name}.offsets.npy", offsets.astype(np.int64))
-        return ids.astype(np.int64)
+            parts.append([*((start + np.arange(length)) % (vocab - 1) + 1).tolist(), 0])
+        return parts
 
-    train, validation = split("train", documents), split("validation", max(2, documents // 10))
-    counts = np.bincount(train, minlength=vocab) + 1
-    meta = {
-        "dtype": "uint16",
-        "vocab_size": vocab,
-        "eos_token_id": 0,
-        "train_tokens": len(train),
-        "validation_tokens": len(validation),
-        "train_documents": documents,
-        "validation_documents": max(2, documents // 10),
-        "validation_bytes": 3 * len(validation),
-        "unigram_loss": float(-np.log(counts / counts.sum())[validation].mean()),
-    }
-    (folder / "meta.json").write_text(json.dumps(meta))
-    return folder
+    train, validation = split(documents), split(max(2, documents // 10))
+    counts = np.bincount(np.concatenate(train), minlength=vocab) + 1
+    unigram = float(-np.log(counts / counts.sum())[np.concatenate(validation)].mean())
+    return tokens.write_tokens(folder, train, validation, vocab_size=vocab, unigram_loss=unigram)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +40,7 @@ class TinyConfig:
     num_attention_heads: int = 2
     num_key_value_heads: int = 1
     tie_word_embeddings: bool = False
+    rope_theta: float = 10000.0
     break_adapter: bool = False
 
 
@@ -87,7 +74,7 @@ class Tiny(Architecture):
             num_attention_heads=c.num_attention_heads,
             num_key_value_heads=c.num_key_value_heads,
             rms_norm_eps=1e-5,
-            rope_theta=10000.0,
+            rope_theta=c.rope_theta,
             max_position_embeddings=128,
             tie_word_embeddings=False,
         )
@@ -109,7 +96,7 @@ class Tiny(Architecture):
         def norm() -> RMSNorm.Config:  # each its own: TorchTitan writes into it how it is sharded
             return RMSNorm.Config(normalized_shape=c.hidden_size, eps=1e-5, param_init={"weight": nn.init.ones_})
 
-        rope = ComplexRoPE.Config(dim=c.hidden_size // c.num_attention_heads, max_seq_len=128, theta=10000.0)
+        rope = ComplexRoPE.Config(dim=c.hidden_size // c.num_attention_heads, max_seq_len=128, theta=c.rope_theta)
 
         def block() -> Llama3TransformerBlock.Config:
             return Llama3TransformerBlock.Config(

@@ -203,7 +203,7 @@ def test_a_plan_for_other_hardware_changes_ranks_and_device_only():
 def test_a_sequence_longer_than_the_file_is_refused_before_any_process_starts(tmp_path):
     tokens = write_tokens(tmp_path, documents=3, vocab=64)
     job = Job(name="pretrain", output=tmp_path, inputs={"tokens": tokens}, seed=0, architecture=Tiny(TinyConfig()))
-    with pytest.raises(UserError, match=r"pretrain\.seq_len=4096: the training file has \d+ tokens"):
+    with pytest.raises(UserError, match=r"pretrain\.seq_len=4096: a sequence takes 4097 tokens, and no corpus"):
         TorchTitanPretrain(TorchTitanConfig(seq_len=4096)).run(job)
 
 

@@ -44,7 +44,7 @@ def normalise(override: str, options: dict[str, dict[str, str]], registry: Regis
             prefix = "++"
         return [f"{prefix}{override.lstrip('+~')}"]
     entry = GROUPS[group].entry if group in GROUPS else None
-    if entry is not None and _exists_already(value.strip(" '\""), options.get(group, {})):
+    if entry is not None and (value[0] == "{" or _exists_already(value.strip(" '\""), options.get(group, {}))):
         return [f"++{group}.{entry}={value}"]
     chosen = [part.strip(" '\"") for part in value.strip("[] ").split(",") if part.strip()]
     if not chosen:

@@ -20,13 +20,17 @@ from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.stage_spec import ArchitectureChoice, StageSpec
 from core.stock import StockArchitecture, StockConfig
+from core.token_files import SPLITS, TokenIndex, TokenShards, tokenizer_digest
 from core.weights import ModelFolder
 
 CORE = "smallwright-core"
 MODEL = "model"
 """Name of the stage of the model that a run starts from."""
-_WORDS = {"model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
+_WORDS = {"pretrain": "branch", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
+
+ARTIFACT = str(GROUPS["tokens"].entry)
+"""Setting of the group ``tokens`` that names what exists."""
 
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """How Transformers' names end of classes that write text."""
@@ -168,7 +172,7 @@ def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
     """Return a finished artifact as an input of this run.
 
     Args:
-        folder: What it must be: ``model``, ``data``, ``tokens`` or ``tokenizer``.
+        folder: What it must be: ``pretrain``, ``model``, ``data``, ``tokens`` or ``tokenizer``.
         owner: Begins messages, as ``corpus=store/data/x``.
 
     Raises:
@@ -197,14 +201,62 @@ def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
     )
 
 
-def tokens(settings: Mapping[str, Any] | None) -> FinishedSpec | None:
-    """Return the tokens artifact that the settings of the group ``tokens`` name; None: they name none.
+def tokens(settings: Mapping[str, Any] | None) -> dict[str, FinishedSpec]:
+    """Return the tokens artifacts that the settings of the group ``tokens`` name, by role; empty: they name none.
 
     Raises:
-        InputError: it is no finished artifact of tokens.
+        InputError: one is no finished artifact of tokens, or its files are not those of its index.
     """
-    place = (settings or {}).get(str(GROUPS["tokens"].entry))
-    return None if place is None else finished(Path(str(place)), "tokens", f"tokens={place}")
+    places = (settings or {}).get(ARTIFACT)
+    if places is None:
+        return {}
+    if not isinstance(places, Mapping):
+        return {"tokens": _tokens_artifact(str(places), "tokens", f"tokens={places}")}
+    if not places:
+        raise ConfigError(
+            f"tokens.{ARTIFACT}={{}}: names no artifact. Write 'tokens={{web: <artifact>, code: <artifact>}}'."
+        )
+    return {
+        f"tokens-{names.check(str(label), f'a corpus of tokens.{ARTIFACT}')}": _tokens_artifact(
+            str(place), f"tokens-{label}", f"tokens.{ARTIFACT}.{label}={place}"
+        )
+        for label, place in places.items()
+    }
+
+
+def given_tokens(specs: Mapping[str, FinishedSpec]) -> str:
+    """Return what a user wrote to name finished tokens, for messages: ``tokens=<place>``, of several the first."""
+    role, spec = next(iter(specs.items()))
+    return f"{role.replace('-', f'.{ARTIFACT}.', 1)}={spec.place}"
+
+
+def _tokens_artifact(place: str, role: str, owner: str) -> FinishedSpec:
+    spec = dataclasses.replace(finished(Path(place), "tokens", owner), name=role)
+    try:
+        for split in SPLITS:
+            TokenShards(spec.place, split)
+    except InputError as error:
+        raise InputError(f"{owner}: {error}") from error
+    return spec
+
+
+def tokenizer_of(specs: Mapping[str, FinishedSpec]) -> FinishedSpec:
+    """Return the tokenizer that made all of some tokens artifacts.
+
+    Raises:
+        InputError: two were made by others, or the tokenizer is not there any more.
+    """
+    made = {role: input_of(spec, "tokenizer", "tokenizer", given_tokens({role: spec})) for role, spec in specs.items()}
+    first = next(iter(specs))
+    digest = tokenizer_digest(made[first].place)
+    for role, spec in specs.items():
+        if TokenIndex.load(spec.place).tokenizer != digest:
+            raise InputError(
+                f"{given_tokens({role: spec})}: made by the tokenizer {made[role].place}, and "
+                f"{given_tokens({first: specs[first]})} by {made[first].place}, which gives other ids. Make one of "
+                "them anew with the other's: tokenizer=<its folder>."
+            )
+    return made[first]
 
 
 def input_of(spec: FinishedSpec, role: str, folder: str, owner: str) -> FinishedSpec:
@@ -228,20 +280,12 @@ def check_same_tokens(one: Path, other: Path, owner: str) -> None:
     Raises:
         InputError: they differ, or one folder has no ``tokenizer.json``.
     """
-    for folder in (one, other):
-        if not (folder / "tokenizer.json").is_file():
-            raise InputError(f"{owner}: {folder} has no tokenizer.json. Save it with Transformers' save_pretrained.")
-    if _tokens(one) != _tokens(other):
-        raise InputError(f"{owner}: made with another tokenizer than {other}. Leave one out, or take those that fit.")
-
-
-def _tokens(folder: Path) -> Any:
-    content = ModelFolder(folder).read_json("tokenizer.json")
     try:
-        added = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-        return content.get("model"), content.get("normalizer"), content.get("pre_tokenizer"), added
-    except (AttributeError, TypeError, KeyError) as error:
-        raise InputError(f"{folder / 'tokenizer.json'}: is no tokenizer's. Save it with save_pretrained.") from error
+        same = tokenizer_digest(one) == tokenizer_digest(other)
+    except InputError as error:
+        raise InputError(f"{owner}: {error}") from error
+    if not same:
+        raise InputError(f"{owner}: made with another tokenizer than {other}. Leave one out, or take those that fit.")
 
 
 def _artifact_of(place: Path) -> Path | None:

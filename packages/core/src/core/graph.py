@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, entered_corpus, entries, names, seeds, typed
-from core.data.recipe import RecipeConfig, expand, plan_steps, several
-from core.errors import ConfigError, MissingPluginError, UserError
-from core.fingerprint import fingerprint, named_files
+from core import advice, branching, entries, names, typed
+from core.corpus_stages import CorpusStages
+from core.errors import ConfigError, UserError
 from core.fingerprint import identity as content_identity
-from core.interfaces import Initializer, Tokenizer
+from core.interfaces import Initializer, Tokenizer, Trainer, is_tokens
 from core.kinds import GROUPS
-from core.registry import Entry, Registry
+from core.registry import Registry
 from core.run_config import RunConfig
 from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec, TokenizerChoice
 
@@ -40,23 +39,20 @@ def build(config: Mapping[str, Any], registry: Registry, *, without_corpus: bool
         raise advice.of_entries(error, run.model, run.corpus) from error
 
 
-class _Builder:
+class _Builder(CorpusStages):
     def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig, without_corpus: bool) -> None:
-        self.config, self.seeds = seeds.split(config, registry)
-        self.registry = registry
-        self.run = run
+        super().__init__(config, registry, run)
         self.without_corpus = without_corpus
-        self.stages: list[StageSpec] = []
 
     def build(self) -> list[StageSpec]:
         entered = self._entered()
         tokens = entries.tokens(self.config.get("tokens"))
-        if tokens is not None:
-            self._add(tokens)
+        for spec in tokens.values():
+            self._add(spec)
         corpora = self._corpora()
-        if tokens is not None and corpora:
-            raise ConfigError(f"tokens={tokens.place}: a corpus stands beside it. Leave one out.")
-        if not corpora and tokens is None and not (entered or (self.without_corpus and "arch" in self.config)):
+        if tokens and corpora:
+            raise ConfigError(f"{entries.given_tokens(tokens)}: a corpus stands beside it. Leave one out.")
+        if not corpora and not tokens and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
                 f"{asked}: add +data=<recipe> (and +arch=<architecture> to train), or model=<model>. See --help."
@@ -64,18 +60,18 @@ class _Builder:
         if entered is None and "arch" not in self.config:
             if "posttrain" in self.config:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
-            if tokens is not None:
+            if tokens:
                 raise ConfigError(
-                    f"tokens={tokens.place}: nothing uses them: add +arch=<architecture> or model=<model>."
+                    f"{entries.given_tokens(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
                 )
             return self.stages
-        training = bool(corpora) or tokens is not None or entered is None
+        training = bool(corpora or tokens) or entered is None
         tokenizer = self._tokenizer(corpora, tokens, entered, training)
         model = entered
         given: dict[str, StageSpec] = {}
         if training:
-            given["tokens"] = tokens or self._stage("tokens", "packers", {**corpora, "tokenizer": tokenizer.spec})
-            given["tokenizer"] = tokenizer.spec
+            assert tokenizer.spec is not None
+            given = {**(tokens or self._tokens(corpora, tokenizer.spec)), "tokenizer": tokenizer.spec}
             model = self._pretrain(tokenizer, given, entered)
         assert model is not None
         self._evaluate("eval", model, tokenizer, given)
@@ -100,7 +96,7 @@ class _Builder:
     def _tokenizer(
         self,
         corpora: Mapping[str, StageSpec],
-        tokens: entries.FinishedSpec | None,
+        tokens: Mapping[str, entries.FinishedSpec],
         entered: entries.Model | None,
         training: bool,
     ) -> TokenizerChoice:
@@ -111,12 +107,13 @@ class _Builder:
         given = settings.get(key)
         own = entered.folder.directory if entered is not None else None
         made, folder = None, own
-        if tokens is not None:
-            made = entries.input_of(tokens, "tokenizer", "tokenizer", f"tokens={tokens.place}")
+        if tokens:
+            made = entries.tokenizer_of(tokens)
             self._add(made)
             folder = made.place
             if entered is not None and own is not None:
-                entries.check_same_tokens(own, folder, f"{entered.folder.owner}: the tokens of {tokens.place}")
+                of = next(iter(tokens.values())).place
+                entries.check_same_tokens(own, folder, f"{entered.folder.owner}: the tokens of {of}")
         if folder is not None:
             self._settings(entry, settings, "tokenizer")  # a misspelt key is one here, too
             if given is not None and not Path(given).is_dir():
@@ -134,138 +131,6 @@ class _Builder:
         if spec is not None and made is None:
             stage.check_corpora([role.removeprefix("corpus-") for role in corpora])
         return TokenizerChoice(entry=entry, stage=stage, spec=spec)
-
-    def _add(self, spec: StageSpec) -> StageSpec:
-        for earlier in self.stages:
-            if earlier.identity() == spec.identity() and earlier.folder == spec.folder:
-                return earlier
-        self.stages.append(spec)
-        return spec
-
-    def _node(self, group: str, where: str) -> dict[str, Any]:
-        node = self.config.get(group)
-        if node is None:
-            raise MissingPluginError(self.registry.missing_message(group, GROUPS[group].default or group, []))
-        if not isinstance(node, Mapping):
-            raise ConfigError(f"{where}={node!r}: expected settings; choose an option with {group}=<option>.")
-        return dict(node)
-
-    def _new(
-        self,
-        name: str,
-        entry: Entry,
-        config: Any,
-        *,
-        where: str | None = None,
-        folder: str | None = None,
-        label: str | None = None,
-        inputs: Mapping[str, StageSpec] | None = None,
-        architecture: ArchitectureChoice | None = None,
-        executor: ExecutorChoice | None = None,
-        content: Any = None,
-        parts: tuple[Entry, ...] = (),
-        external_files: tuple[str, ...] = (),
-    ) -> StageSpec:
-        """Add a stage; its content is that of its settings, at ``where`` in the configuration, unless given."""
-        spec = StageSpec(
-            name=name,
-            folder=folder or name,
-            label=names.shorten(label or (architecture.label() if architecture else entry.name)),
-            entry=entry,
-            config=config,
-            inputs=inputs or {},
-            architecture=architecture,
-            executor=executor,
-            content=content_identity(config, self.registry, where or name) if content is None else content,
-            parts=parts,
-            external_files=(*external_files, *named_files(config)),
-            seed=self.seeds.of(where or name),
-        )
-        return self._add(spec)
-
-    def _stage(self, group: str, kind: str, inputs: Mapping[str, StageSpec]) -> StageSpec:
-        settings = self._node(group, group)
-        entry = self.registry.get(kind, str(settings.pop("name", group)))
-        return self._new(group, entry, self._settings(entry, settings, group), inputs=inputs)
-
-    def _settings(self, entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
-        """Build settings, and let them refuse what would end the run later."""
-        config = entry.settings(settings, where)
-        if callable(check := getattr(config, "check", None)):
-            check(self.registry, where)
-        return config
-
-    def _corpora(self) -> dict[str, StageSpec]:
-        """Return the data stages by role: ``corpus`` for one recipe, ``corpus-<recipe>`` for each of several."""
-        if self.run.corpus is not None:
-            owner = f"corpus={self.run.corpus}"
-            if "data" in self.config:
-                raise ConfigError(f"{owner}: with +data there would be two corpora. Leave one out.")
-            if (recipe := entered_corpus.recipe(self.run.corpus)) is not None:
-                return {"corpus": self._data("data", recipe, self._executor())}
-            return {"corpus": self._add(entries.finished(Path(self.run.corpus), "data", owner))}
-        if "data" not in self.config:
-            return {}
-        node = self._node("data", "data")
-        executor = self._executor()
-        if not several(node):
-            return {"corpus": self._data("data", node, executor)}
-        return {
-            f"corpus-{names.check(str(label), 'a recipe of data')}": self._data(f"data.{label}", part, executor)
-            for label, part in node.items()
-        }
-
-    def _executor(self) -> ExecutorChoice:
-        settings = self._node("executor", "executor")
-        entry = self.registry.get("executors", str(settings.pop("name", "")))
-        return ExecutorChoice(entry=entry, config=self._settings(entry, settings, "executor"))
-
-    def _data(self, where: str, node: Mapping[str, Any], executor: ExecutorChoice) -> StageSpec:
-        """Add the stage of the recipe at ``where``: ``data``, or ``data.<label>`` where there are several."""
-        node = dict(node)
-        name = names.check(str(node.get("name", "data")), f"{where}.name")
-        stage = where.replace(".", "-")
-        if "corpus" in node:
-            node.pop("name", None)
-            entry = self.registry.get("corpora", str(node.pop("corpus")))
-            config = self._settings(entry, node, where)
-            return self._new(stage, entry, config, where=where, folder="data", label=name, executor=executor)
-        recipe = typed.build(RecipeConfig, node, where)
-        steps = plan_steps(recipe, self.registry, where)
-        content: dict[str, Any] = {"steps": {step.label: step.identity(self.registry) for step in steps}}
-        inputs: dict[str, StageSpec] = {}
-        files = None
-        if recipe.paths is not None:
-            files = expand(recipe.paths, where)
-        elif recipe.source is None and steps[0].entry.config is not None:
-            files = steps[0].config.inputs()
-        if files is not None and steps[0].entry.config is not None:
-            steps[0].config.check_files(files, f"{where}.steps.{steps[0].label}")
-        recipe = dataclasses.replace(recipe, files=files)
-        if files is not None:
-            content["files"] = [fingerprint(file) for file in files]
-        elif recipe.source is not None:
-            settings = dict(recipe.source)
-            source = self.registry.get("sources", str(settings.pop("name", None)))
-            config = self._settings(source, settings, f"{where}.source")
-            crawl, at = stage.replace("data", "crawl", 1), f"{where}.source"
-            inputs["crawl"] = self._new(crawl, source, config, where=at, folder="crawl")
-        else:
-            raise ConfigError(f"{where}.paths is not set and the recipe has no source: give {where}.paths=[<files>].")
-        if recipe.shards is not None:
-            content["shards"] = recipe.shards
-        return self._new(
-            stage,
-            self.registry.get("corpora", "recipe"),
-            recipe,
-            folder="data",
-            label=name,
-            inputs=inputs,
-            executor=executor,
-            content=content,
-            parts=tuple(step.entry for step in steps),
-            external_files=(*(files or ()), *(file for step in steps for file in named_files(step.config))),
-        )
 
     def _architecture(
         self, settings: Mapping[str, Any], tokenizer: TokenizerChoice, where: str = "arch"
@@ -312,12 +177,26 @@ class _Builder:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
         config = self._settings(entry, settings, "pretrain")
-        stage = self._new(name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture)
+        trainer: Trainer = entry.build(config)
+        content = content_identity(config, self.registry, "pretrain")
+        try:
+            branch = trainer.branch()
+        except UserError as error:
+            raise type(error)(f"pretrain.{error}") from error
+        if branch is not None:
+            inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
+            content = {**content, "branch_step": branch.step}
+        stage = self._new(
+            name, entry, config, folder="pretrain", inputs=inputs, architecture=architecture, content=content
+        )
         built = architecture.build()
-        trainer = stage.build()
         built.check_training(trainer.plan(built)["seq_len"])
         trainer.check_plan("pretrain", built, tokenizer.stage)
-        return entries.Model(spec=stage, planned=built, choice=architecture)
+        trainer.reads(stage.finished("tokens", Path(self.run.store)))
+        trained = trainer.trained(built)
+        return entries.Model(
+            spec=stage, planned=trained, choice=dataclasses.replace(architecture, config=trained.config)
+        )
 
     def _initialize(
         self,
@@ -333,7 +212,7 @@ class _Builder:
         architecture = self._architecture({**self._of_source(initializer, arch), **arch}, tokenizer)
         inputs = {"tokenizer": given["tokenizer"]}
         if initializer.reads_tokens():
-            inputs["tokens"] = given["tokens"]
+            inputs |= _tokens_of(given)
         source = initializer.source_to_train()
         if source is not None:
             try:
@@ -373,7 +252,7 @@ class _Builder:
             config = self._settings(entry, node, where)
             entry.build(config).check_plan(where, base.planned, tokenizer.stage)
             label = f"{names.check(str(name), 'a method of posttrain')}-{base.spec.label}"
-            inputs = {"model": model.spec} | {role: spec for role, spec in given.items() if role == "tokens"}
+            inputs = {"model": model.spec, **_tokens_of(given)}
             spec = self._new(
                 name,
                 entry,
@@ -398,3 +277,7 @@ class _Builder:
         entry.build(config).check_plan("eval", model.planned, tokenizer.stage)
         inputs = {"model": model.spec, **given}
         self._new(name, entry, config, folder="eval", label=model.spec.label, inputs=inputs, architecture=model.choice)
+
+
+def _tokens_of(given: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
+    return {role: spec for role, spec in given.items() if is_tokens(role)}

@@ -1,6 +1,7 @@
 """What each kind of plugin must answer, and the layout of the artifacts they exchange.
 
-Artifacts are directories; a stage finds its inputs' directories in ``job.inputs`` by role.
+Artifacts are directories; a stage finds its inputs' directories in ``job.inputs`` by role. A run of several recipes has
+a ``corpus-<recipe>`` and a ``tokens-<recipe>`` of each, see :meth:`Job.corpora` and :meth:`Job.tokens`.
 
 =========== ==================== =====================================================================================
 role        made by              files
@@ -11,9 +12,9 @@ corpus      data                 ``documents/*.parquet`` (id, text, url, score, 
                                  ``rejected/*.parquet`` (the same and step, outcome, reason), ``funnel.json``,
                                  ``reports/<position>-<step>/`` what a step leaves beside documents
 tokenizer   tokenizer            ``tokenizer.json``, ``tokenizer_config.json`` with the chat template
-tokens      packer               ``train.bin`` and ``validation.bin`` (little-endian ids), ``train.offsets.npy`` and
-                                 ``validation.offsets.npy`` (int64 starts of documents, and the end),
-                                 ``meta.json`` (:class:`TokensMeta`)
+tokens      packer               ``train-00000.bin``, ..., ``validation-00000.bin``, ... (little-endian ids), beside
+                                 each ``train-00000.starts.npy`` (where in it documents start), ``index.json`` and
+                                 ``meta.json`` (:class:`TokensMeta`); read by :class:`core.token_files.TokenShards`
 model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer, model card),
             posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
 report      eval                 ``results.json``; for readers ``samples.jsonl`` and ``answers.jsonl``, see
@@ -114,10 +115,23 @@ class Job:
             if role == "corpus" or role.startswith("corpus-")
         }
 
+    def tokens(self) -> dict[str, Path]:
+        """Return the tokens artifacts of the run by recipe, as :meth:`corpora` does; empty: the stage gets none."""
+        return {
+            "corpus" if role == "tokens" else role.removeprefix("tokens-"): path
+            for role, path in self.inputs.items()
+            if is_tokens(role)
+        }
+
     def scratch(self, name: str) -> Path:
         """Return a directory for unfinished work inside the artifact; it is removed when the stage finishes."""
         (path := self.output / "work" / name).mkdir(parents=True, exist_ok=True)
         return path
+
+
+def is_tokens(role: str) -> bool:
+    """Whether a role is that of tokens: ``tokens``, or ``tokens-<recipe>`` of each of several corpora."""
+    return role == "tokens" or role.startswith("tokens-")
 
 
 class Stage(ABC):
@@ -208,7 +222,7 @@ class Initializer(Stage):
     """A stage that makes the weights that training starts from."""
 
     def reads_tokens(self) -> bool:
-        """Whether the run's tokens are among the inputs, as ``tokens``."""
+        """Whether the run's tokens are among the inputs, see :meth:`Job.tokens`."""
         return False
 
     def source_to_train(self) -> dict[str, Any] | None:
@@ -243,8 +257,16 @@ class Initializer(Stage):
         return
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A checkpoint of a finished training that another training goes on from."""
+
+    artifact: Path
+    step: int
+
+
 class Trainer(Stage):
-    """A stage that pretrains ``job.architecture`` on the ``tokens`` input, from the ``init`` input when given.
+    """A stage that pretrains ``job.architecture`` on :meth:`Job.tokens`, from the ``init`` input when given.
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
     ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
@@ -257,8 +279,48 @@ class Trainer(Stage):
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step) and ``learning_rate``.
+        per optimizer step) and ``learning_rate``; ``stages``, a list of what ``core.planning.schedule`` shows as a
+        table, and ``notes`` (lines) on them.
         """
+
+    def reads(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Any] | None:
+        """Return what the training reads of each corpus, without doing any work; None: the trainer cannot say.
+
+        Args:
+            tokens: Finished tokens artifacts by the label of their corpus; None: not made yet.
+
+        Returns:
+            ``unknown``: labels of corpora whose tokens are not made yet; ``corpora``: by label ``tokens`` (read, those
+            read again counted again), ``size`` (its tokens) and ``epochs``; ``stages``: a list of ``name``, ``tokens``
+            and ``sources``, by name ``declared`` and ``realised`` (shares; None: in proportion to the tokens, or not
+            known yet) and ``tokens``; ``notes``.
+
+        Raises:
+            core.errors.UserError: a mixture names no corpus of the run, or text would be read more often than allowed.
+        """
+        return None
+
+    def trained(self, architecture: Architecture) -> Architecture:
+        """Return the architecture of the model that comes out: another one where the training changes it, as a last
+        stage with another base of its position embedding does."""
+        return architecture
+
+    def branch(self) -> Branch | None:
+        """Return the finished training that the settings go on from, which becomes the input ``branch``; None: none.
+
+        Raises:
+            core.errors.UserError: there is none, or it kept no such checkpoint; the message starts with the key.
+        """
+        return None
+
+    def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
+        """Return a finished training that did the first steps of this one; the trainer goes on from it by itself.
+
+        Args:
+            identity: Of the artifact that is to be made.
+            folder: Of the store, with the finished trainings.
+        """
+        return None
 
     def on(self, ranks: int | None, device: str | None) -> "Trainer":
         """Return the same training on that many ranks of ``"cuda"`` or ``"cpu"``; None: as the settings have it.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core import store, typed
+from core.errors import ArtifactError
 from core.fingerprint import source_digest
 from core.interfaces import Architecture, Job, Tokenizer
 from core.registry import Entry
@@ -94,6 +95,17 @@ class StageSpec:
     def directory(self, root: Path) -> Path:
         return root / self.folder / f"{self.label}-{self.digest}"
 
+    def finished(self, kind: str, root: Path) -> dict[str, Path | None]:
+        """Return the inputs of a kind, such as ``tokens``, by the label of their corpus; None: not made yet.
+
+        A single one has no label of its own, and is ``corpus``.
+        """
+        return {
+            "corpus" if role == kind else role.removeprefix(f"{kind}-"): _if_finished(spec.directory(root))
+            for role, spec in self.inputs.items()
+            if role == kind or role.startswith(f"{kind}-")
+        }
+
     def build(self) -> Any:
         """Construct the stage; cheap by contract."""
         return self.entry.build(self.config)
@@ -136,6 +148,13 @@ class StageSpec:
                 "sources": self.sources(),
             },
         )
+
+
+def _if_finished(artifact: Path) -> Path | None:
+    try:
+        return artifact if store.read_manifest(artifact) is not None else None
+    except ArtifactError:  # damaged: it is made anew
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

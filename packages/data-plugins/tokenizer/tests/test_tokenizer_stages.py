@@ -1,70 +1,20 @@
-"""The tokenizer and the packer on a small corpus: what they write, whether it repeats, and what they refuse."""
+"""The tokenizer on a small corpus: what it writes, whether it repeats, and what it refuses."""
 
-import itertools
 import json
-import math
 import random
-import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
-from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from core.data.by_hash import id_hash
-from core.errors import ConfigError, InputError, UserError
-from core.interfaces import Job, TokensMeta
+from core.errors import InputError, UserError
+from core.interfaces import Job
 from core.typed import build
 from smallwright_tokenizer.bpe import LONGEST_WORD
-from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig, PackedConfig
+from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig
 from smallwright_tokenizer.files import end_of_text_id
-from smallwright_tokenizer.stage import Bpe, Packed
-
-VOCABULARY = 400
-HOSTILE = "A page that says <|endoftext|> and <|im_start|>system and 1234, naïve – 数学."
-
-
-def write_corpus(folder, texts, files=3):
-    (folder / "documents").mkdir(parents=True)
-    rows = [{"id": f"page-{number}", "text": text} for number, text in enumerate(texts)]
-    for index in range(files):
-        pq.write_table(pa.Table.from_pylist(rows[index::files]), folder / "documents" / f"{index:05d}.parquet")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def texts():
-    generator = random.Random(7)
-    words = ["".join(generator.choices("abcdefghij", k=generator.randrange(2, 9))) for _ in range(300)]
-    pages = [" ".join(generator.choices(words, k=60)) + f" = {generator.randrange(10**6)}\n" for _ in range(80)]
-    return [*pages, HOSTILE, ""]
-
-
-@pytest.fixture(scope="module")
-def corpus(texts, tmp_path_factory):
-    return write_corpus(tmp_path_factory.mktemp("corpus"), texts)
-
-
-def train(corpus, output, **settings):
-    config = build(BpeConfig, {"vocab_size": VOCABULARY, **settings}, "tokenizer")
-    return Bpe(config).run(Job(name="tokenizer", output=output, inputs={"corpus": corpus}, seed=1))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(corpus, tmp_path_factory):
-    output = tmp_path_factory.mktemp("tokenizer")
-    train(corpus, output)
-    return output
-
-
-def pack(corpus, tokenizer, output, **settings):
-    config = build(PackedConfig, settings, "tokens")
-    job = Job(name="tokens", output=output, inputs={"corpus": corpus, "tokenizer": tokenizer}, seed=1)
-    return Packed(config).run(job)
+from smallwright_tokenizer.stage import Bpe
+from tokenizer_support import VOCABULARY, train, write_corpus
 
 
 def test_transformers_loads_it_and_every_text_comes_back(tokenizer, texts):
@@ -140,11 +90,6 @@ def test_weights_share_the_training_text_among_recipes(texts, tmp_path):
     with pytest.raises(InputError, match=r"names a: .* this run has one"):
         Bpe(BpeConfig(weights={"a": 1.0})).check_corpora(["corpus"])
 
-    tokens = Job(name="t", output=tmp_path / "tokens", inputs={**inputs, "tokenizer": tmp_path / "out"}, seed=1)
-    packed = Packed(PackedConfig(validation_fraction=0.2)).run(tokens)
-    assert set(packed["tokens_by_corpus"]) == {"a", "b"}
-    assert sum(packed["tokens_by_corpus"].values()) == packed["train_tokens"] + packed["validation_tokens"]
-
 
 def test_too_large_vocabulary_names_the_size_that_fits(corpus, tmp_path):
     with pytest.raises(
@@ -189,60 +134,6 @@ def test_wrong_settings_are_refused(corpus, tmp_path, settings, message):
         train(corpus, tmp_path, **settings)
 
 
-def brought(tokenizer, folder, change):
-    """Copy a tokenizer's directory, and change what its tokenizer.json says."""
-    from tokenizers import Tokenizer
-
-    shutil.copytree(tokenizer, folder)
-    changed = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    change(changed)
-    changed.save(str(folder / "tokenizer.json"))
-    return folder
-
-
-def add_template(single):
-    from tokenizers import processors
-
-    tokens = [(token, SPECIAL_TOKENS.index(token)) for token in ("<|im_start|>", "<|endoftext|>")]
-    template = processors.TemplateProcessing(single=single, special_tokens=tokens)
-    return lambda tokenizer: setattr(tokenizer, "post_processor", template)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda tokenizer: tokenizer.enable_padding(pad_id=17, pad_token="<|pad|>"),
-        lambda tokenizer: tokenizer.enable_padding(pad_id=17, pad_token="<|pad|>", length=64, direction="left"),
-        lambda tokenizer: tokenizer.enable_truncation(5),
-        add_template("<|im_start|> $A <|endoftext|>"),
-    ],
-    ids=["padding", "padding to a length", "truncation", "template"],
-)
-def test_what_a_brought_tokenizer_does_to_batches_is_not_done_to_documents(corpus, tokenizer, tmp_path, change):
-    folder = brought(tokenizer, tmp_path / "brought", change)
-    expected = train(corpus, tmp_path / "plain", path=str(tokenizer))
-    summary = train(corpus, tmp_path / "taken", path=str(folder))
-    for figure in ("tokens_per_word", "bytes_per_token"):
-        assert summary[figure] == expected[figure]
-    assert pack(corpus, tmp_path / "taken", tmp_path / "out") == pack(corpus, tokenizer, tmp_path / "same")
-    for name in ("train.bin", "validation.bin", "meta.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "same" / name).read_bytes()
-
-
-@pytest.mark.parametrize("single", ["<|im_start|> $A", "<|im_start|> $A <|endoftext|>"])
-def test_what_the_template_adds_is_packed_when_asked_for(corpus, tokenizer, texts, tmp_path, single):
-    folder = brought(tokenizer, tmp_path / "brought", add_template(single))
-    plain = pack(corpus, tokenizer, tmp_path / "plain")
-    summary = pack(corpus, folder, tmp_path / "out", add_special_tokens=True)
-    assert summary["empty_documents"] == plain["empty_documents"] == texts.count("")
-    for side in ("train", "validation"):
-        assert summary[f"{side}_tokens"] == plain[f"{side}_tokens"] + plain[f"{side}_documents"]
-        ids = np.fromfile(tmp_path / "out" / f"{side}.bin", dtype="<u2")
-        offsets = np.load(tmp_path / "out" / f"{side}.offsets.npy")
-        assert set(ids[offsets[:-1]]) == {SPECIAL_TOKENS.index("<|im_start|>")}
-        assert set(ids[offsets[1:] - 1]) == {0}
-
-
 def test_training_cuts_what_no_token_is_as_long_as(texts, tmp_path):
     letters = random.Random(1).choices("acgt", k=150_000)
     long = write_corpus(tmp_path / "long", [*texts, "".join(letters), " " * 50_000, "é" * 20_000])
@@ -255,132 +146,3 @@ def test_training_cuts_what_no_token_is_as_long_as(texts, tmp_path):
     pieces = write_corpus(tmp_path / "pieces", [*texts, *cut, *[" " * LONGEST_WORD] * 50, *["é" * 500] * 40])
     train(pieces, tmp_path / "same")
     assert (tmp_path / "same" / "tokenizer.json").read_text() == trained
-
-
-def test_packed_files_hold_every_document_once(corpus, tokenizer, texts, tmp_path):
-    from tokenizers import Tokenizer
-
-    pack(corpus, tokenizer, tmp_path, validation_fraction=0.2)
-    meta = TokensMeta.load(tmp_path)
-    decoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
-    found = Counter()
-    for side, documents in (("train", meta.train_documents), ("validation", meta.validation_documents)):
-        ids = np.fromfile(tmp_path / f"{side}.bin", dtype=meta.dtype)
-        offsets = np.load(tmp_path / f"{side}.offsets.npy")
-        assert offsets.dtype == np.int64
-        assert (offsets[0], offsets[-1], len(offsets)) == (0, len(ids), documents + 1)
-        decoded = []
-        for start, end in itertools.pairwise(offsets):
-            assert ids[end - 1] == meta.eos_token_id
-            assert meta.eos_token_id not in ids[start : end - 1]
-            decoded.append(decoder.decode(ids[start : end - 1].tolist(), skip_special_tokens=False))
-        found.update(decoded)
-        if side == "validation":
-            assert meta.validation_bytes == sum(len(text.encode()) for text in decoded)
-            held_out = {
-                text for number, text in enumerate(texts) if id_hash(f"page-{number}", "validation") < 0.2 * 2**64
-            }
-            assert set(decoded) == held_out - {""}
-    assert found == Counter(text for text in texts if text)
-    assert meta.dtype == "uint16"
-
-
-def test_unigram_loss_is_that_of_add_one_counts(corpus, tokenizer, tmp_path):
-    summary = pack(corpus, tokenizer, tmp_path)
-    train_ids, validation_ids = (np.fromfile(tmp_path / f"{side}.bin", dtype="<u2") for side in ("train", "validation"))
-    counts = Counter(train_ids.tolist())
-    losses = [-math.log((counts[token] + 1) / (len(train_ids) + VOCABULARY)) for token in validation_ids.tolist()]
-    assert summary["unigram_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-12)
-
-
-def test_killed_packing_goes_on_and_gives_the_same_bytes(corpus, tokenizer, tmp_path):
-    class Killed(BaseException):
-        pass
-
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    pack(corpus, tokenizer, whole)
-    calls = []
-
-    def killing(done, total, **_):
-        calls.append(done)
-        if len(calls) == 6:  # in the middle of the second file
-            raise Killed
-
-    inputs = {"corpus": corpus, "tokenizer": tokenizer}
-    stage = Packed(PackedConfig(batch_documents=8))
-    with pytest.raises(Killed):
-        stage.run(Job(name="tokens", output=broken, inputs=inputs, seed=1, progress=killing))
-    resumed = []
-    stage.run(
-        Job(name="tokens", output=broken, inputs=inputs, seed=1, progress=lambda done, *_, **__: resumed.append(done))
-    )
-    assert resumed[0] > 20, "the first file was done again"
-    for name in ("train.bin", "validation.bin", "train.offsets.npy", "validation.offsets.npy", "meta.json"):
-        assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
-
-
-def test_packing_that_is_killed_at_its_end_moves_what_is_left(corpus, tokenizer, tmp_path, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    pack(corpus, tokenizer, tmp_path / "whole")
-    replace, done = Path.replace, []
-
-    def move(path, target):
-        done.append(path)
-        if len(done) == at:
-            raise Killed
-        return replace(path, target)
-
-    monkeypatch.setattr(Path, "replace", move)
-    for at in itertools.count(1):
-        done.clear()
-        output = tmp_path / str(at)
-        try:
-            pack(corpus, tokenizer, output)
-            break
-        except Killed:
-            at = 0  # and the next time nothing is in the way
-            pack(corpus, tokenizer, output)
-        for name in ("train.bin", "validation.bin", "train.offsets.npy", "validation.offsets.npy", "meta.json"):
-            assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert len(done) == 3 + 1 + 4 + 1, "three corpus files, the last journal, the moves, meta.json"
-
-
-def test_two_documents_give_one_to_each_side(tokenizer, tmp_path):
-    pack(write_corpus(tmp_path / "corpus", ["one page", "two pages"], files=1), tokenizer, tmp_path / "out")
-    meta = TokensMeta.load(tmp_path / "out")
-    assert (meta.train_documents, meta.validation_documents) == (1, 1)
-
-
-def test_one_document_is_not_enough(tokenizer, tmp_path):
-    with pytest.raises(UserError, match=r"nothing left .*data\.paths"):
-        pack(write_corpus(tmp_path / "corpus", ["one page"], files=1), tokenizer, tmp_path / "out")
-
-
-def test_empty_corpus_points_at_the_funnel(tokenizer, tmp_path):
-    (tmp_path / "documents").mkdir()
-    with pytest.raises(InputError, match=r"holds no documents.*funnel\.json.*rejected"):
-        pack(tmp_path, tokenizer, tmp_path / "out")
-
-
-def test_large_vocabularies_take_four_bytes(corpus, tokenizer, tmp_path):
-    wide = tmp_path / "wide"
-    wide.mkdir()
-    content = json.loads((tokenizer / "tokenizer.json").read_text())
-    content["added_tokens"].append({**content["added_tokens"][1], "content": "<far>", "id": 70_000})
-    (wide / "tokenizer.json").write_text(json.dumps(content))
-    (wide / "tokenizer_config.json").write_bytes((tokenizer / "tokenizer_config.json").read_bytes())
-    pack(corpus, wide, tmp_path / "out")
-    pack(corpus, tokenizer, tmp_path / "narrow")
-    assert TokensMeta.load(tmp_path / "out").dtype == "uint32"
-    assert (
-        np.fromfile(tmp_path / "out" / "train.bin", "<u4").tolist()
-        == np.fromfile(tmp_path / "narrow" / "train.bin", "<u2").tolist()
-    )
-
-
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -1.0])
-def test_fraction_must_leave_both_sides(fraction):
-    with pytest.raises(ConfigError, match="validation_fraction"):
-        build(PackedConfig, {"validation_fraction": fraction}, "tokens")

@@ -8,7 +8,9 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 
 import io
 import pickle
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,11 @@ from torch.distributed.checkpoint.planner import ReadItem
 from torchtitan.components.checkpointer import MODEL, AsyncMode, CheckpointManager
 from torchtitan.tools.utils import GarbageCollection
 
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.revisions import Background
+from smallwright_pretrain.segments import tokens_at
+
+STEP = re.compile(r"step-(\d+)")
 METADATA = "torch.distributed.checkpoint.metadata"
 ALLOWED = {
     *((METADATA, name) for name in ("Metadata", "MetadataIndex", "StorageMeta", "TensorProperties")),
@@ -50,7 +57,42 @@ class Checkpoints(CheckpointManager):
 
     @dataclass(kw_only=True, slots=True)
     class Config(CheckpointManager.Config):
-        pass
+        settings: TorchTitanConfig = field(default_factory=TorchTitanConfig)
+        """Of the whole run; which checkpoints are kept for good."""
+        export: tuple[str, ...] = ()
+        """Command that writes those as Hugging Face revisions; none: they are not written."""
+
+    def __init__(self, config: Config, **context: Any) -> None:
+        super().__init__(config, **context)
+        self._settings = config.settings
+        self._revisions = Background(config.export) if config.export and dist.get_rank() == 0 else None
+
+    def keeps(self, step: int) -> bool:
+        """Whether the checkpoint of ``step`` is kept for good."""
+        return self._settings.retention.keeps(step, partial(tokens_at, self._settings))
+
+    def _should_save(self, curr_step: int, last_step: bool = False) -> bool:
+        return super()._should_save(curr_step, last_step) or (not self.load_only and self.keeps(curr_step))
+
+    def _purge_stale_checkpoints(self) -> None:
+        """Have old checkpoints removed, but those that are kept for good, which TorchTitan does not know."""
+        if not self._should_purge():
+            return
+        steps = [int(found[1]) for path in Path(self.folder).iterdir() if (found := STEP.fullmatch(path.name))]
+        tokens = partial(tokens_at, self._settings)
+        for step in self._settings.retention.stale(steps, self.keep_latest_k, tokens):
+            self.purge_queue.put(self._create_checkpoint_id(step))
+
+    def _save(self, curr_step: int, last_step: bool = False) -> bool:
+        saved = super()._save(curr_step, last_step)
+        if saved and self._revisions is not None and self.keeps(curr_step):
+            self._revisions.start()
+        return saved
+
+    def _close(self) -> None:
+        super()._close()
+        if self._revisions is not None:
+            self._revisions.join()
 
     @torch.no_grad()
     def dcp_save(

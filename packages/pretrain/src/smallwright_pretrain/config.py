@@ -2,32 +2,67 @@
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import ConfigError
 from core.typed import setting
+
+from smallwright_pretrain.retention import Retention
+from smallwright_pretrain.sharing import padded, rows_of_a_pass
+from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
+from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
+
+if TYPE_CHECKING:
+    Filled = int
+else:
+    Filled = int | None
+"""A number that may be left out: ``__post_init__`` then writes it."""
+
+STEPS = 260
+DECAY_RATIO = 0.2
+"""Share of a WSD schedule that decays where nothing is said, as in SmolLM2's smaller models (arXiv 2502.02737)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TorchTitanConfig:
     """Length, batches and schedule of the training, and the hardware, which does not change the result."""
 
-    steps: int = setting(260, ge=1)
-    """Optimizer steps."""
+    steps: Filled = setting(None, ge=1)  # noqa: RUF009
+    """Optimizer steps; None: as many as ``stages`` have tokens for, and without stages 260. Beside ``stages`` it scales
+    all of them alike."""
     seq_len: int = setting(256, ge=1, le=2**31 - 1)
     """Tokens per training sequence; documents are packed into sequences and do not see each other."""
     global_batch_size: int = setting(4, ge=1)
     """Sequences per optimizer step, over all ranks; tokens per step are this times ``seq_len``."""
+    mixture: Mapping[str, Any] | None = None
+    """Share of the tokens that each corpus gives, as ``{web: 0.9, code: 0.1}``; a group is
+    ``{web: {share: 0.9, of: {fineweb_edu: 0.6, dclm: 0.4}}, code: 0.1}``. None: in proportion to their tokens."""
+    max_epochs: float | None = setting(None, gt=0, identity=False)
+    """Refuse a run that would read a corpus more often than this."""
+    stages: Mapping[str, StageConfig] | None = setting(None, min_length=1)
+    """Parts of the training in their order, by a name of yours, each with its ``tokens`` and what changes with it. The
+    schedule of the rate spans them all."""
+    branch_from: str | None = setting(None, identity=False)
+    """A finished training to go on from: ``<artifact>`` at its last checkpoint, ``<artifact>@<step>`` or
+    ``<artifact>@<tokens>B`` (or K, M, T) at the last one that is kept until there. These settings are then those of the
+    whole run, of which the artifact did the first steps."""
+    branch_optimizer: bool = True
+    """Whether a branch takes over the state of the optimizer; false: only the weights and the position in the data."""
     learning_rate: float = setting(4e-3, gt=0)
     """Peak of AdamW's learning rate."""
-    warmup_steps: int | None = setting(None, ge=0)
+    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    """What follows the warm-up: ``wsd`` holds the peak and decays at the end (arXiv 2404.06395), ``cosine`` and
+    ``linear`` decay from there on, ``constant`` holds the peak."""
+    warmup_steps: Filled = setting(None, ge=0)  # noqa: RUF009
     """Steps of linear warm-up; None: 10, in runs of fewer than 20 steps half of them."""
-    decay_ratio: float | None = setting(0.2, ge=0, le=1)
-    """Share of the steps at the end over which the rate decays (WSD); None: it decays from the warm-up on."""
-    decay_type: Literal["linear", "sqrt", "cosine"] = "linear"
-    """Shape of the decay."""
+    decay_ratio: float | None = setting(None, ge=0, le=1)
+    """Share of the steps at the end over which ``wsd`` decays; None: 0.2. The other schedules take none."""
+    decay_type: Literal["linear", "sqrt", "cosine"] | None = None
+    """Shape of the decay of ``wsd``, ``sqrt`` being 1-sqrt (arXiv 2405.18392); None: linear. The other schedules take
+    none."""
     min_lr_factor: float = setting(0.0, ge=0, le=1)
-    """The rate at the end, as a share of the peak."""
+    """The rate at the last step, as a share of the peak."""
     weight_decay: float = setting(0.1, ge=0)
     beta1: float = setting(0.9, ge=0, lt=1)
     beta2: float = setting(0.95, ge=0, lt=1)
@@ -38,8 +73,10 @@ class TorchTitanConfig:
     """Precision of matrix products and activations; weights, reductions and optimizer states are always float32."""
     export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights in ``hf/``."""
-    validation_sequences: int | None = setting(None, ge=1)
-    """Sequences of the validation file to measure the loss on; None: all."""
+    validation_sequences: int | None = setting(256, ge=1)
+    """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
+    spikes: SpikeConfig = NO_RULE
+    """When the loss or the gradient norm is out of line, and what is done then."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on a machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
@@ -55,7 +92,17 @@ class TorchTitanConfig:
     checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, ge=0, identity=False)
-    """Checkpoints kept, at least 2; 0 keeps all."""
+    """Checkpoints kept to resume from, at least 2; 0 keeps all."""
+    keep_every: int | None = setting(None, ge=1, identity=False)
+    """Also save and keep for good the checkpoint of every so many steps; to branch from, and as a revision."""
+    keep_every_tokens: int | None = setting(None, ge=1, identity=False)
+    """The same by tokens trained on: of the first step that reaches a multiple."""
+    keep_steps: tuple[int, ...] = setting((), ge=1, identity=False)
+    """Steps whose checkpoints are saved and kept for good."""
+    keep_last: bool = setting(True, identity=False)
+    """Leave the last checkpoints of the training in the finished artifact; False: only those kept for good."""
+    revisions: bool = setting(True, identity=False)
+    """Write each checkpoint that is kept for good as a Hugging Face folder too, ``revisions/step-<number>``."""
     log_interval: int = setting(1, ge=1, identity=False)
     """Steps between lines of ``metrics.jsonl``, and between checks that the loss is finite."""
     validation_interval: int = setting(130, ge=1, identity=False)
@@ -75,10 +122,7 @@ class TorchTitanConfig:
     """Ranks that split the layers, of models with untied embeddings and no shared feed-forward."""
 
     def __post_init__(self) -> None:
-        if self.warmup_steps is None:
-            # The number itself, so that the identity is the same whether it was given or not.
-            object.__setattr__(self, "warmup_steps", min(10, self.steps // 2))
-        assert self.warmup_steps is not None
+        self._fill()
         if self.keep_latest == 1:
             raise ConfigError(
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
@@ -96,19 +140,23 @@ class TorchTitanConfig:
             )
         if self.data_ranks % self.replicate:
             raise ConfigError(f"replicate={self.replicate}: must divide {self._data_ranks_in_words}.")
-        if self.global_batch_size < self.data_ranks:
+        for place, batch, seq_len in self._batches():
+            self._check_batch(place, batch, seq_len)
+        if self.branch_from is None and not self.branch_optimizer:
+            raise ConfigError("branch_optimizer=false: no branch_from beside it. Give branch_from=<artifact>.")
+
+    def _check_batch(self, place: str, batch: int, seq_len: int) -> None:
+        if batch < self.data_ranks:
             raise ConfigError(
-                f"global_batch_size={self.global_batch_size}: fewer sequences than ranks that share them, "
-                f"{self._data_ranks_in_words}. Use at most {self.global_batch_size} of them."
+                f"{place}global_batch_size={batch}: fewer sequences than ranks that share them, "
+                f"{self._data_ranks_in_words}. Use at most {batch} of them."
             )
-        pieces = (self.tensor_parallel if self.tensor_parallel > 1 else 1) * (
-            2 * self.context_parallel if self.context_parallel > 1 else 1
-        )
-        if self.seq_len % pieces:
+        pieces = self.tensor_parallel * (2 * self.context_parallel if self.context_parallel > 1 else 1)
+        if seq_len % pieces:
             raise ConfigError(
-                f"seq_len={self.seq_len}: tensor_parallel={self.tensor_parallel} and "
+                f"{place}seq_len={seq_len}: tensor_parallel={self.tensor_parallel} and "
                 f"context_parallel={self.context_parallel} cut sequences into {pieces} pieces. "
-                f"Use {math.ceil(self.seq_len / pieces) * pieces}."
+                f"Use {math.ceil(seq_len / pieces) * pieces}."
             )
 
     @property
@@ -126,6 +174,42 @@ class TorchTitanConfig:
         """Parts that a global batch is shared out to: ranks that split a model or a sequence have one together."""
         return self.ranks // (self.tensor_parallel * self.context_parallel * self.pipeline_parallel)
 
+    def _fill(self) -> None:
+        """Write the numbers themselves in place of None, so that the identity is the same whether they were given."""
+        values: dict[str, Any] = {}
+        if self.stages is not None:
+            shared = ("mixture", "seq_len", "global_batch_size", "micro_batch_size", "validation_interval")
+            values["stages"] = filled(self.stages, {key: getattr(self, key) for key in shared})
+        values["steps"] = self.steps or (steps_of(values["stages"]) if self.stages is not None else STEPS)
+        if self.stages is not None and values["steps"] < len(self.stages):
+            raise ConfigError(
+                f"steps={values['steps']}: fewer than the {len(self.stages)} stages. Use {len(self.stages)} or more."
+            )
+        if self.warmup_steps is None:
+            values["warmup_steps"] = min(10, values["steps"] // 2)
+        if self.schedule == "wsd":
+            values["decay_ratio"] = DECAY_RATIO if self.decay_ratio is None else self.decay_ratio
+            values["decay_type"] = self.decay_type or "linear"
+        else:
+            for key in ("decay_ratio", "decay_type"):
+                if (value := getattr(self, key)) is not None:
+                    raise ConfigError(f"{key}={value}: is of schedule=wsd, and schedule={self.schedule}. Leave it out.")
+        if self.schedule == "constant" and self.min_lr_factor not in (0.0, 1.0):
+            raise ConfigError(
+                f"min_lr_factor={self.min_lr_factor:g}: schedule=constant ends at the peak. Leave it out."
+            )
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    def _batches(self) -> list[tuple[str, int, int]]:
+        """Return where each global batch is set, the batch, and its sequence length."""
+        if self.stages is None:
+            return [("", self.global_batch_size, self.seq_len)]
+        return [
+            (f"stages.{name}.", int(stage.global_batch_size or 0), int(stage.seq_len or 0))
+            for name, stage in self.stages.items()
+        ]
+
     @property
     def share_of_rank(self) -> int:
         """Sequences of a global batch that one rank computes, the largest share."""
@@ -133,21 +217,24 @@ class TorchTitanConfig:
 
     @property
     def rows_per_forward(self) -> int:
-        """Sequences in one forward pass of a rank: as many as ``micro_batch_size`` lets, or down to half as many where
-        fewer rows are then computed for nothing."""
-        most = min(self.micro_batch_size or self.share_of_rank, self.share_of_rank)
-        return min(range(most, math.ceil(most / 2) - 1, -1), key=lambda rows: rows * self._passes(rows))
-
-    def _passes(self, rows: int) -> int:
-        return math.ceil(self.global_batch_size / (self.data_ranks * rows))
+        """Sequences in one forward pass of a rank."""
+        return rows_of_a_pass(self.global_batch_size, self.data_ranks, self.micro_batch_size)
 
     @property
     def padded_batch_size(self) -> int:
-        """Rows that all ranks compute in a step: the global batch, and empty ones where it cannot be shared out
-        evenly."""
-        return self.data_ranks * self.rows_per_forward * self._passes(self.rows_per_forward)
+        """Rows that all ranks compute in a step: the global batch, and empty ones."""
+        return padded(self.global_batch_size, self.data_ranks, self.rows_per_forward)
 
     @property
     def tokens(self) -> int:
         """Tokens trained on in the whole run."""
-        return self.steps * self.global_batch_size * self.seq_len
+        if self.stages is None:
+            return self.steps * self.global_batch_size * self.seq_len
+        ends = last_steps(self.stages, self.steps)
+        steps = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+        return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
+
+    @property
+    def retention(self) -> Retention:
+        """Which checkpoints are kept for good."""
+        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps)

@@ -1,125 +1,76 @@
-"""Packed token files as batches: a window of the file is a training sequence.
+"""The training data as batches: what the feed says that a sequence is, read from the token files.
 
-Row r of global batch i depends on the seed, i and r only: any number of ranks sees the same global batches, and a
+A sequence depends on the seed, the stage and its position only: any number of ranks sees the same global batches, and a
 resumed run goes on exactly.
 
 Letters of tensor names: docs/architectures.md.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from core.errors import InputError
-from core.interfaces import TokensMeta
 from torchtitan.components.dataloader import BaseDataLoader
 
-IGNORED = -100
-"""Label of tokens without loss; cross-entropy's default."""
+from smallwright_pretrain.feed import Located, joined
+from smallwright_pretrain.mixture import StageData
+from smallwright_pretrain.sources import Sources
+from smallwright_pretrain.windows import IGNORED as IGNORED
+from smallwright_pretrain.windows import TokenWindows as TokenWindows
+from smallwright_pretrain.windows import Window
+
+SOURCES = "sources"
+"""Key beside the input ids: the number of each row's source, of shape (B,). It is not for the model."""
+LOOK_AHEAD = 1024
+"""Positions that are located together; singly each would take a hundred times as long."""
+
+Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
 
 
-class TokenFile:
-    """One token file with its document starts, read through the page cache, never as a whole.
-
-    Args:
-        folder: A tokens artifact.
-        split: ``train`` or ``validation``.
-        seq_len: Length of a window in tokens.
-
-    Raises:
-        core.errors.InputError: a file is missing, or its size is not what ``meta.json`` says.
-    """
-
-    def __init__(self, folder: Path, split: str, seq_len: int) -> None:
-        meta = TokensMeta.load(folder)
-        path = folder / f"{split}.bin"
-        offsets_path = folder / f"{split}.offsets.npy"
-        for file in (path, offsets_path):
-            if not file.is_file():
-                raise InputError(f"{file}: missing. Delete this tokens artifact to make it anew.")
-        expected = meta.train_tokens if split == "train" else meta.validation_tokens
-        dtype = np.dtype(meta.dtype).newbyteorder("<")
-        if path.stat().st_size != expected * dtype.itemsize:
-            raise InputError(
-                f"{path}: {path.stat().st_size} bytes, but meta.json says {expected} tokens of {meta.dtype}. "
-                "Delete this tokens artifact to make it anew."
-            )
-        self.tokens = np.memmap(path, dtype=dtype, mode="r") if expected else np.zeros(0, dtype)
-        self.offsets = np.load(offsets_path, mmap_mode="r")
-        self.seq_len = seq_len
-
-    @property
-    def full_windows(self) -> int:
-        """Windows with a label for every token."""
-        return max(0, (len(self.tokens) - 1) // self.seq_len)
-
-    @property
-    def windows(self) -> int:
-        """Windows, the last possibly shorter."""
-        return -(-max(0, len(self.tokens) - 1) // self.seq_len)
-
-    def window(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return input ids, positions and labels of window ``index``, each of shape (L,).
-
-        Positions restart at each document; a document cut by the window's edge goes on from 0. A short last window
-        is filled up with one-token documents without labels.
-        """
-        start = index * self.seq_len
-        ids = np.asarray(self.tokens[start : start + self.seq_len + 1], dtype=np.int64)
-        length = len(ids) - 1
-        inputs_L = np.zeros(self.seq_len, dtype=np.int64)
-        labels_L = np.full(self.seq_len, IGNORED, dtype=np.int64)
-        positions_L = np.zeros(self.seq_len, dtype=np.int64)
-        inputs_L[:length], labels_L[:length] = ids[:-1], ids[1:]
-        first, last = np.searchsorted(self.offsets, [start, start + length])
-        starts = np.concatenate([[0], np.asarray(self.offsets[first:last]) - start])
-        place_L = np.arange(length)
-        positions_L[:length] = place_L - starts[np.searchsorted(starts, place_L, side="right") - 1]
-        return inputs_L, positions_L, labels_L
-
-    def empty(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return a window without labels, of one-token documents."""
-        zeros_L = np.zeros(self.seq_len, dtype=np.int64)
-        return zeros_L, zeros_L, np.full(self.seq_len, IGNORED, dtype=np.int64)
-
-
-def batch(windows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def batch(windows: Sequence[Window]) -> Batch:
     """Stack windows into TorchTitan's form: ({"input", "positions"}, labels), each of shape (B, L)."""
     inputs_BL, positions_BL, labels_BL = (torch.from_numpy(np.stack(part)) for part in zip(*windows, strict=True))
     return {"input": inputs_BL, "positions": positions_BL}, labels_BL
 
 
-class WindowOrder:
-    """Which window row r of global batch i is: every epoch visits all windows once, in an order of its own."""
+@dataclass(kw_only=True, slots=True)
+class StageRows:
+    """What a stage of training is to the loader: see :class:`smallwright_pretrain.mixture.StageData`."""
 
-    def __init__(self, windows: int, seed: int, global_batch_size: int) -> None:
-        self._windows, self._seed, self._rows = windows, seed, global_batch_size
-        self._epoch = -1
-        self._order: np.ndarray = np.zeros(0, dtype=np.int64)
+    name: str = ""
+    mixture: dict[str, Any] | None = None
+    seq_len: int = 1
+    sequences: int = 1
 
-    def __call__(self, global_batch: int, row: int) -> int:
-        """Return the index of a window."""
-        epoch, place = divmod(global_batch * self._rows + row, self._windows)
-        if epoch != self._epoch:
-            generator = np.random.Generator(np.random.PCG64([self._seed, epoch]))
-            self._epoch, self._order = epoch, generator.permutation(self._windows)
-        return int(self._order[place])
+    @classmethod
+    def of(cls, stage: StageData) -> "StageRows":
+        """Return what TorchTitan can write into its log."""
+        mixture = None if stage.mixture is None else dict(stage.mixture)
+        return cls(name=stage.name, mixture=mixture, seq_len=stage.seq_len, sequences=stage.sequences)
 
 
 class TokenDataLoader(BaseDataLoader):
-    """Endless micro-batches of one rank, with exact resume."""
+    """Micro-batches of one rank, with exact resume for any number of ranks.
+
+    It goes from stage to stage as their sequences have been read, as long as their length is the one it was built for.
+    """
 
     @dataclass(kw_only=True, slots=True)
     class Config(BaseDataLoader.Config):
-        folder: str = ""
-        """The tokens artifact."""
+        tokens: dict[str, str] = field(default_factory=dict)
+        """Tokens artifacts by the label of their corpus."""
+        stages: list[StageRows] = field(default_factory=list)
+        """All stages of the run."""
         seed: int = 0
         global_batch_size: int = 1
         padded_batch_size: int | None = None
         """Rows that all ranks compute in a step; those behind the global batch are empty. None: there are none."""
+        skipped: list[list[int]] = field(default_factory=list)
+        """Ranges of sequences that are not trained on, [from, up to], counted from the run's first one."""
 
     def __init__(
         self,
@@ -131,38 +82,84 @@ class TokenDataLoader(BaseDataLoader):
         local_batch_size: int,
         **_: Any,
     ) -> None:
-        self._file = TokenFile(Path(config.folder), "train", seq_len)
-        if self._file.full_windows == 0:
-            raise InputError(
-                f"pretrain.seq_len={seq_len}: the training file has only {len(self._file.tokens)} tokens, and a "
-                f"sequence takes {seq_len + 1}. Use a shorter seq_len or more data."
-            )
-        self._order = WindowOrder(self._file.full_windows, config.seed, config.global_batch_size)
-        rows = config.padded_batch_size or config.global_batch_size
-        self._accumulation = rows // (dp_world_size * local_batch_size)
-        self._global_batch_size = config.global_batch_size
-        self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
-        self._global_batch = 0
+        self._sources = Sources({label: Path(folder) for label, folder in config.tokens.items()}, config.stages)
+        self._seed, self._seq_len = config.seed, seq_len
+        self._batch, self._ranks = config.global_batch_size, dp_world_size
+        self._accumulation = (config.padded_batch_size or self._batch) // (dp_world_size * local_batch_size)
+        self._rows = local_batch_size
+        first_C = (np.arange(self._accumulation) * dp_world_size + dp_rank) * local_batch_size
+        self._own_R = (first_C[:, None] + np.arange(local_batch_size)).ravel()
+        """Places in a global batch of this rank's rows, micro-batch after micro-batch; those behind it are empty."""
+        self._stage, self._position = 0, 0
+        self._ahead: list[tuple[int, Located]] = []
+        self._wanted = joined([(first, last) for first, last in config.skipped])
+        self.feed = self._sources.feed(self._seed, self._wanted)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, in the order of their numbers."""
+        return self.feed.names
+
+    def __iter__(self) -> Iterator[Batch]:
         while True:
-            global_batch = self._global_batch
+            upto, located = self._next()
             # Before the yield: a checkpoint is saved when the batch has been consumed.
-            self._global_batch += 1
+            self._position = upto
             for part in range(self._accumulation):
-                first = (part * self._ranks + self._rank) * self._rows
-                rows = range(first, first + self._rows)
-                yield batch([self._row(global_batch, row) for row in rows])
+                yield self._read(located, slice(part * self._rows, (part + 1) * self._rows))
 
-    def _row(self, global_batch: int, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if row < self._global_batch_size:
-            return self._file.window(self._order(global_batch, row))
-        return self._file.empty()
+    def skip(self, first: int, last: int) -> None:
+        """Do not train on the sequences from ``first`` up to ``last``, counted from the run's first one.
+
+        What has been read already stays as it is; so the ranges that a checkpoint keeps are those that were left out.
+        """
+        first = max(first, self.feed.begin(self._stage) + self._position)
+        self.feed = self._sources.feed(self._seed, joined([*self.feed.skipped, (first, last)]))
+        self._ahead.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of global batches consumed: valid for any number of ranks."""
-        return {"global_batch": self._global_batch}
+        """Return the place behind the batches consumed: valid for any number of ranks and rows.
+
+        The ranges are text, for a checkpoint is read into a state of the same form.
+        """
+        return {"stage": self._stage, "position": self._position, "skipped": json.dumps(self.feed.skipped)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on after ``state_dict``'s global batches."""
-        self._global_batch = state_dict["global_batch"]
+        """Go on behind ``state_dict``'s batches, leaving out what the settings want to be left out from there on."""
+        self._stage, self._position = state_dict["stage"], state_dict["position"]
+        self.feed = self._sources.feed(self._seed, [tuple(pair) for pair in json.loads(state_dict["skipped"])])
+        self._ahead.clear()
+        for first, last in self._wanted:
+            self.skip(first, last)
+
+    def _next(self) -> tuple[int, Located]:
+        """Return the position behind the next global batch, and where this rank's rows of it are."""
+        if not self._ahead:
+            while not self.feed.left(self._stage, self._position) and self._stage + 1 < len(self.feed.stages):
+                self._stage, self._position = self._stage + 1, 0
+            self._look_ahead()
+        return self._ahead.pop()
+
+    def _look_ahead(self) -> None:
+        stage = self.feed.stages[self._stage]
+        assert stage.seq_len == self._seq_len, f"stage {stage.name} has another sequence length"
+        left = self.feed.left(self._stage, self._position)
+        batches = max(1, min(LOOK_AHEAD // len(self._own_R), -(-left // self._batch)))
+        positions_GB = self.feed.kept(self._stage, self._position, batches * self._batch).reshape(batches, self._batch)
+        # A row behind the batch is read as its last one, and then emptied.
+        own_R = np.minimum(self._own_R, self._batch - 1)
+        located = self.feed.locate(self._stage, positions_GB[:, own_R].ravel())
+        parts = zip(*(np.split(array, batches) for array in located), strict=True)
+        behind = [int(row[-1]) + 1 for row in positions_GB]
+        self._ahead = [(upto, Located(*part)) for upto, part in zip(behind, parts, strict=True)][::-1]
+
+    def _read(self, located: Located, rows: slice) -> Batch:
+        source_B, window_B = located.source_N[rows], located.window_N[rows]
+        windows = [
+            self._sources.windows(self.feed.names[source], self._seq_len).window(int(window))
+            for source, window in zip(source_B, window_B, strict=True)
+        ]
+        inputs, labels_BL = batch(windows)
+        labels_BL[self._own_R[rows] >= self._batch] = IGNORED
+        inputs[SOURCES] = torch.from_numpy(source_B.copy())
+        return inputs, labels_BL

@@ -27,6 +27,32 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
         state: Unsharded weights under TorchTitan's names.
         reference_path: File for the prompts, and their log-probabilities by TorchTitan and Transformers in float32.
     """
+    assert job.stage is not None
+    assert job.architecture is not None
+    architecture = job.architecture
+    settings: TorchTitanConfig = job.stage.config
+    folder = begin(job.output / "hf")
+    hf_class, state = write_model(job, state, meta, folder)
+    prompts = fixed_prompts(job.inputs["tokens"], meta, longest=min(64, settings.seq_len))
+    reference = {
+        "prompts": prompts,
+        "vllm_architecture": architecture.vllm_architecture(),
+        "log_probabilities": {
+            "TorchTitan": titan_log_probabilities(architecture, state, prompts, settings.seq_len),
+            "Transformers": hf_log_probabilities(hf_class, folder, prompts),
+        },
+    }
+    write_json(reference_path, reference)
+
+
+def write_model(
+    job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, folder: Path
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Write weights as a Hugging Face directory, with the tokenizer; return the model's class, and what was written.
+
+    Args:
+        state: Unsharded weights under TorchTitan's names.
+    """
     from transformers import PreTrainedModel
 
     assert job.stage is not None
@@ -35,7 +61,6 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
     settings: TorchTitanConfig = job.stage.config
     dtype = getattr(torch, settings.export_dtype)
     state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
-    folder = begin(job.output / "hf")
     hf_class = architecture.hf_model_class()
     assert issubclass(hf_class, PreTrainedModel)
     model = hf_class(architecture.hf_config()).to(dtype)
@@ -50,17 +75,7 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
     model.save_pretrained(folder)
     if tokenizer is not None:
         _copy_tokenizer(tokenizer, folder)
-    del model
-    prompts = fixed_prompts(job.inputs["tokens"], meta, longest=min(64, settings.seq_len))
-    reference = {
-        "prompts": prompts,
-        "vllm_architecture": architecture.vllm_architecture(),
-        "log_probabilities": {
-            "TorchTitan": titan_log_probabilities(architecture, state, prompts, settings.seq_len),
-            "Transformers": hf_log_probabilities(hf_class, folder, prompts),
-        },
-    }
-    write_json(reference_path, reference)
+    return hf_class, state
 
 
 def _set_special_tokens(model: Any, tokenizer: Path | None, meta: TokensMeta) -> None:

@@ -16,6 +16,9 @@ from smallwright_pretrain import nodes
 from smallwright_pretrain.config import TorchTitanConfig
 
 JOB_FILE = "job.json"
+TURN_FILE = "turn.json"
+"""What the ranks do of the job: the number of the ``segment``, and the checkpoint to ``begin`` with where the training
+has none of its own."""
 ERROR_FILE = "error.json"
 SUMMARY_FILE = "summary.json"
 REFERENCE_FILE = "reference.json"

@@ -5,6 +5,8 @@ from typing import Any
 from core.interfaces import Architecture
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.schedule import describe, learning_rate
+from smallwright_pretrain.segments import notes, segments, stages
 
 FLOAT32 = 4
 """Bytes of a float32: a parameter's weight, its gradient and each of AdamW's two moments take as many."""
@@ -12,16 +14,34 @@ FLOAT32 = 4
 
 def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]:
     """Return what :meth:`core.interfaces.Trainer.plan` asks for."""
-    memory = memory_parts(config, architecture)
+    parts = [memory_parts(segment.settings(config), architecture) for segment in segments(config)]
+    memory = max(parts, key=lambda part: sum(part.values()))
+    row = stages(config)
     return {
         "tokens": config.tokens,
-        "seq_len": config.seq_len,
+        "seq_len": max(stage.seq_len for stage in row),
         "memory_bytes": sum(memory.values()),
         "memory": memory,
         "ranks": config.nproc,
-        "batch_tokens": config.global_batch_size * config.seq_len,
+        "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
+        "schedule": describe(config),
         "precision": config.precision,
+        "stages": [
+            {
+                "name": stage.name,
+                "first_step": stage.first,
+                "last_step": stage.last,
+                "tokens": stage.tokens,
+                "seq_len": stage.seq_len,
+                "sequences": stage.global_batch_size,
+                "rope_theta": stage.rope_theta or getattr(architecture.config, "rope_theta", None),
+                "first_rate": learning_rate(config, stage.first),
+                "last_rate": learning_rate(config, stage.last),
+            }
+            for stage in row
+        ],
+        "notes": notes(config),
     }
 
 

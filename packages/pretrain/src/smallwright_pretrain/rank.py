@@ -4,6 +4,7 @@ Trains, or resumes, then writes the model as ``hf.partial/`` with reference log-
 compares engines and renames it.
 """
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -19,7 +20,8 @@ from core.process import die_with_parent
 from core.writing import write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE
+from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
+from smallwright_pretrain.segments import Segment, segments, with_theta
 
 
 def main(job_file: Path) -> None:
@@ -60,10 +62,11 @@ def _report(work: Path, kind: str, message: str, **more: str) -> None:
 def _run(job: Job, work: Path) -> None:
     from smallwright_pretrain.cpu import peak_memory_bytes, use_device
 
+    job, segment, begin = _turn(job, work)
     assert job.stage is not None
     assert job.architecture is not None
     settings: TorchTitanConfig = job.stage.config
-    architecture, tokens = job.architecture, job.inputs["tokens"]
+    architecture, tokens = job.architecture, job.tokens()
     device = use_device(settings.device)
 
     with importing():
@@ -80,7 +83,7 @@ def _run(job: Job, work: Path) -> None:
             f"pretrain.nproc={settings.nproc}: this machine has {torch.cuda.device_count()} GPUs. Use at most as many."
         )
     init_logger()
-    meta = TokensMeta.load(tokens)
+    meta = TokensMeta.load(next(iter(tokens.values())))  # all are of one tokenizer
     rows = architecture.hf_config().vocab_size
     if meta.vocab_size > rows:
         raise UserError(
@@ -95,10 +98,12 @@ def _run(job: Job, work: Path) -> None:
         output=job.output,
         work=work,
         seed=job.seed,
+        segment=segment,
+        begin=begin,
     )
     trainer = config.build()
     adapter = architecture.state_dict_adapter()(model_config, None)
-    if trainer.checkpointer._find_load_step() == -1:
+    if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
             split = settings.pipeline_parallel > 1
             load_starting_weights(trainer.model_parts[0], adapter, job.inputs["init"] / "hf", in_a_pipeline=split)
@@ -120,19 +125,44 @@ def _run(job: Job, work: Path) -> None:
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(peaks, peak)
+    skipped = [list(pair) for pair in trainer.dataloader.feed.skipped]
+    last = segment.last == settings.steps
     pipeline = trainer.parallel_dims.get_optional_mesh("pp")
-    state = full_state_dict(trainer.model_parts[0], None if pipeline is None else pipeline.get_group())
+    group = None if pipeline is None else pipeline.get_group()
+    state = full_state_dict(trainer.model_parts[0], group) if last else {}
     trainer.close()
     torch.distributed.destroy_process_group()
     del trainer
     if rank != 0:
         return
-    export(job, state, meta, work / REFERENCE_FILE)
-    summary = {"peak_memory_bytes": max(peaks), "device": device, "torch": torch.__version__}
+    if last:
+        export(job, state, meta, work / REFERENCE_FILE)
+    peak = max(*peaks, _peak_of_earlier_segments(work))
+    summary = {"peak_memory_bytes": peak, "device": device, "torch": torch.__version__, "skipped": skipped}
     if device == "cuda":
         summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     write_json(work / SUMMARY_FILE, summary)
+
+
+def _turn(job: Job, work: Path) -> tuple[Job, Segment, Path | None]:
+    """Return the job with the settings and the architecture of the segment that is to be trained, the segment, and the
+    checkpoint of another training to begin with."""
+    assert job.stage is not None
+    assert job.architecture is not None
+    turn = json.loads((work / TURN_FILE).read_text(encoding="utf-8"))
+    segment = segments(job.stage.config)[turn["segment"]]
+    job = dataclasses.replace(
+        job,
+        stage=type(job.stage)(segment.settings(job.stage.config)),
+        architecture=with_theta(job.architecture, segment.stages[-1]),
+    )
+    return job, segment, None if turn["begin"] is None else Path(turn["begin"])
+
+
+def _peak_of_earlier_segments(work: Path) -> int:
+    file = work / SUMMARY_FILE
+    return json.loads(file.read_text(encoding="utf-8"))["peak_memory_bytes"] if file.exists() else 0
 
 
 if __name__ == "__main__":

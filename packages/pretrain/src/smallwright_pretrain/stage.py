@@ -4,39 +4,41 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import ConfigError, InputError, UserError
-from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
+from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove
+from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import nodes
+from smallwright_pretrain import branch, nodes
+from smallwright_pretrain.account import planned
+from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.held_out import HeldOut
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
     SUMMARY_FILE,
+    TURN_FILE,
     DamagedCheckpoint,
     run_child,
     run_ranks,
 )
 from smallwright_pretrain.plan import plan
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records
+from smallwright_pretrain.segments import Segment, segments, stages, with_theta
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
-CHECKPOINTS = "checkpoint"
-"""Folder in the artifact, as TorchTitan names it."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -56,6 +58,10 @@ class TorchTitanPretrain(Trainer):
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
         return plan(self.config, architecture)
 
+    def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
+        """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
+        return planned(tokens, stages(self.config), max_epochs=self.config.max_epochs)
+
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
 
@@ -66,6 +72,22 @@ class TorchTitanPretrain(Trainer):
         if ranks is not None:
             other |= {"nproc": ranks, "nodes": 1}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+
+    def trained(self, architecture: Architecture) -> Architecture:
+        """Return the architecture with the RoPE theta of the last stage."""
+        return with_theta(architecture, stages(self.config)[-1])
+
+    def branch(self) -> Branch | None:
+        """Return what ``branch_from`` names."""
+        if self.config.branch_from is None:
+            return None
+        found = branch.find(self.config.branch_from)
+        branch.check(self.config, found)
+        return found
+
+    def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
+        """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
+        return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
         """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
@@ -85,7 +107,7 @@ class TorchTitanPretrain(Trainer):
         """
         started = time.monotonic()
         assert job.architecture is not None
-        meta = self._check(job)
+        self._check(job)
         work = job.scratch("pretrain")
         # The ranks work on no documents, and so need no executor.
         dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
@@ -94,26 +116,46 @@ class TorchTitanPretrain(Trainer):
         verification = self._verify(job.output, work / REFERENCE_FILE, environment)
         summary = json.loads((work / SUMMARY_FILE).read_text())
         summary["notes"] = notes
-        return self._summary(job, meta, summary, verification, time.monotonic() - started)
+        return self._summary(job, summary, verification, time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
-        """Run the ranks, from the newest whole checkpoint; return what there is to say of those that are not whole."""
+        """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
         notes: list[str] = []
-        while True:
-            _, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
+        begin = self._begin(job, notes)
+        row = segments(self.config)
+        turn = 0
+        while turn < len(row):
+            newest, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
             notes += damaged
             for note in damaged:
                 print(note, file=sys.stderr)
                 job.progress(0, self.config.steps, "steps", note)
+            if newest is None and begin is not None:
+                branch.take_records(begin, job.output)
+            done = _step(newest) if newest is not None else begin.step if begin is not None else 0
+            turn = _turn(row, done, read_records(job.output / METRICS), turn)
+            first = branch.checkpoint(begin) if newest is None and begin is not None else None
+            write_json(work / TURN_FILE, {"segment": turn, "begin": None if first is None else str(first.resolve())})
             try:
                 run_ranks(work / JOB_FILE, self.config, environment)
             except DamagedCheckpoint as error:
                 checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
                 print(notes[-1], file=sys.stderr)
+                turn = 0
                 continue
-            self._remove_old(job.output / CHECKPOINTS)
-            return notes
+            turn += 1
+        self._remove_old(job.output / CHECKPOINTS)
+        return notes
+
+    def _begin(self, job: Job, notes: list[str]) -> Branch | None:
+        """Return the checkpoint of another training that this one begins with."""
+        if "branch" in job.inputs:
+            return branch.find(str(self.config.branch_from), job.inputs["branch"])
+        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        if found is not None:
+            notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
+        return found
 
     def _remove_old(self, folder: Path) -> None:
         """Remove what a run that was killed while it removed old checkpoints left of them; TorchTitan does so only
@@ -121,18 +163,11 @@ class TorchTitanPretrain(Trainer):
         for path in _by_step(folder)[: -self.config.keep_latest] if self.config.keep_latest else ():
             remove(path)
 
-    def _check(self, job: Job) -> TokensMeta:
-        config = self.config
-        if "tokens" not in job.inputs:
+    def _check(self, job: Job) -> None:
+        if not job.tokens():
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        meta = TokensMeta.load(job.inputs["tokens"])
-        if meta.train_tokens < config.seq_len + 1:
-            raise UserError(
-                f"pretrain.seq_len={config.seq_len}: the training file has {meta.train_tokens} tokens and a sequence "
-                f"takes {config.seq_len + 1}. Use a shorter seq_len or more data."
-            )
+        self.reads(job.tokens())
         self._check_ranks()
-        return meta
 
     def check_here(self, where: str) -> None:
         """Refuse several machines where nothing would start the others' ranks."""
@@ -149,12 +184,14 @@ class TorchTitanPretrain(Trainer):
             architecture.check_split(tensor=c.tensor_parallel, context=c.context_parallel, pipeline=c.pipeline_parallel)
         except ConfigError as error:
             raise ConfigError(f"{where}.{error}") from error
-        if c.padded_batch_size > c.global_batch_size and getattr(architecture.config, "num_experts", None):
-            raise ConfigError(
-                f"{where}.global_batch_size={c.global_batch_size}: {c.data_ranks} ranks in passes of "
-                f"{c.rows_per_forward} sequences compute {c.padded_batch_size}, and empty ones would count in the "
-                "balance of the experts. Make it a multiple of the ranks and of micro_batch_size."
-            )
+        for segment in segments(c):
+            c = segment.settings(c)
+            if c.padded_batch_size > c.global_batch_size and getattr(architecture.config, "num_experts", None):
+                raise ConfigError(
+                    f"{where}.global_batch_size={c.global_batch_size}: {c.data_ranks} ranks in passes of "
+                    f"{c.rows_per_forward} sequences compute {c.padded_batch_size}, and empty ones would count in the "
+                    "balance of the experts. Make it a multiple of the ranks and of micro_batch_size."
+                )
 
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
@@ -200,21 +237,23 @@ class TorchTitanPretrain(Trainer):
         remove(output / "hf.rejected")
         (output / f"hf{ENDING}").rename(output / "hf.rejected")
 
-    def _summary(
-        self, job: Job, meta: TokensMeta, ranks: dict[str, Any], verification: dict[str, Any], seconds: float
-    ) -> dict[str, Any]:
+    def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
         records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
         validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
         validation_loss = validation[-1][1] if validation else None
-        windows = (meta.train_tokens - 1) // config.seq_len
+        skipped = ranks.pop("skipped")
+        read = planned(job.tokens(), stages(config), skipped=skipped)
+        held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
+        size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
             "stored_parameters": architecture.parameters(),
             "executed_parameters": architecture.executed_parameters(),
             "tokens": config.tokens,
-            "epochs": config.steps * config.global_batch_size / windows,
+            "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
+            "mixture": {**read, "skipped": skipped},
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             "validation_curve": validation,
@@ -226,15 +265,19 @@ class TorchTitanPretrain(Trainer):
                 ]
             ),
             "validation_loss": validation_loss,
-            "unigram_loss": meta.unigram_loss,
-            "bits_per_byte": _bits_per_byte(validation_loss, meta),
+            "unigram_loss": held_out.unigram_loss,
+            "bits_per_byte": held_out.bits_per_byte(validation_loss),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": config.tokens * architecture.flops_per_token(config.seq_len),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
             **ranks,
-            "notes": [*ranks["notes"], *rising([record["loss"] for record in steps], config.learning_rate)],
+            "notes": [
+                *ranks["notes"],
+                *read["notes"],
+                *rising([record["loss"] for record in steps], config.learning_rate),
+            ],
         }
 
 
@@ -254,6 +297,25 @@ def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
     ]
 
 
+def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
+    """Return which segment is next after ``done`` steps.
+
+    One that was ended between its last checkpoint and its last validation is gone through again, to measure.
+
+    Args:
+        at_least: Number of a segment; those before it have nothing left to measure.
+    """
+    measured = any(record["step"] == done and "validation_loss" in record for record in records)
+    for number, segment in enumerate(row):
+        if done < segment.last or (done == segment.last and number >= at_least and not measured):
+            return number
+    return len(row) - 1
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
+
+
 def _by_step(folder: Path) -> list[Path]:
     """Return the checkpoints, oldest first, whether or not they were written to their end."""
     steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
@@ -263,12 +325,6 @@ def _by_step(folder: Path) -> list[Path]:
 def _finished_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
     return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
-
-
-def _bits_per_byte(loss: float | None, meta: TokensMeta) -> float | None:
-    if loss is None or meta.validation_bytes == 0:
-        return None
-    return loss / math.log(2) * meta.validation_tokens / meta.validation_bytes
 
 
 def _thin(curve: list[list[float]]) -> list[list[float]]:

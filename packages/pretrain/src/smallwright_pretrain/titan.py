@@ -3,12 +3,14 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torchtitan.components.checkpointer.base import OPTIMIZER
 from torchtitan.components.loss import CrossEntropyLoss
-from torchtitan.components.optimizer import LRSchedulersContainer, default_adamw
+from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersContainer, default_adamw
 from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, ParallelismConfig, TrainingConfig
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
@@ -18,10 +20,12 @@ from torchtitan.protocols.model_spec import ModelSpec
 from smallwright_pretrain.attention import DocumentAttention
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.data import TokenDataLoader
+from smallwright_pretrain.data import StageRows, TokenDataLoader
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
+from smallwright_pretrain.schedule import factor
+from smallwright_pretrain.segments import Segment, segments, stages
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -60,25 +64,45 @@ def parallelism(settings: TorchTitanConfig, model: Any) -> ParallelismConfig:
     )
 
 
+class Schedule(LRSchedulersContainer):
+    """The rates of :mod:`smallwright_pretrain.schedule` in place of TorchTitan's."""
+
+    @dataclass(kw_only=True, slots=True)
+    class Config(LRSchedulersContainer.Config):
+        settings: TorchTitanConfig
+
+        def build(self, *, optimizers: OptimizersContainer, training_steps: int) -> LRSchedulersContainer:
+            """Return the schedulers; the length is that of the settings, of which ``training_steps`` may be a part."""
+            # PyTorch asks with the number of steps that are done.
+            return LRSchedulersContainer(optimizers, lambda done: factor(self.settings, done + 1))
+
+
 def trainer_config(
     settings: TorchTitanConfig,
     *,
     model: Any,
     name: str,
-    tokens: Path,
+    tokens: Mapping[str, Path],
     output: Path,
     seed: int,
     work: Path | None = None,
+    segment: Segment | None = None,
+    begin: Path | None = None,
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
     Args:
+        settings: Of the segment, see :meth:`smallwright_pretrain.segments.Segment.settings`.
         model: The architecture's ``Decoder.Config``.
         name: The architecture's name, for logs.
-        tokens: The tokens artifact.
+        tokens: The tokens artifacts by the label of their corpus.
         output: Where ``checkpoint/`` and ``metrics.jsonl`` go.
         work: Where the speeds go; None: beside the metrics.
+        segment: What these ranks train; None: the whole run, which then has one.
+        begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
     """
+    if segment is None:
+        (segment,) = segments(settings)
     recompute = {"none": None, "selective": SelectiveAC.Config(), "full": FullAC.Config()}
     return PackedTrainer.Config(
         model_spec=ModelSpec(
@@ -93,7 +117,8 @@ def trainer_config(
         dump_folder=str(output),
         tokenizer=NoTokenizer.Config(),
         dataloader=TokenDataLoader.Config(
-            folder=str(tokens),
+            tokens={label: str(folder) for label, folder in tokens.items()},
+            stages=[StageRows.of(stage) for stage in stages(settings)],
             seed=seed,
             global_batch_size=settings.global_batch_size,
             padded_batch_size=settings.padded_batch_size,
@@ -105,17 +130,12 @@ def trainer_config(
             eps=settings.eps,
             weight_decay=settings.weight_decay,
         ),
-        lr_scheduler=LRSchedulersContainer.Config(
-            warmup_steps=settings.warmup_steps,
-            decay_ratio=settings.decay_ratio,
-            decay_type=settings.decay_type,
-            min_lr_factor=settings.min_lr_factor,
-        ),
+        lr_scheduler=Schedule.Config(settings=settings, warmup_steps=settings.warmup_steps),
         training=TrainingConfig(
             local_batch_size=settings.rows_per_forward,
             global_batch_size=settings.padded_batch_size,
             seq_len=settings.seq_len,
-            steps=settings.steps,
+            steps=segment.last,
             max_norm=settings.max_norm,
             mixed_precision_param=settings.precision,
             disable_cuda_graphs=True,
@@ -127,6 +147,10 @@ def trainer_config(
             keep_latest_k=settings.keep_latest,
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
+            initial_load_path=None if begin is None else str(begin.resolve()),
+            initial_load_model_only=False,
+            # Also of what a killed run left: set only where there is nothing of this training yet.
+            exclude_from_loading=[OPTIMIZER] if begin is not None and not settings.branch_optimizer else [],
         ),
         activation_checkpoint=recompute[settings.activation_checkpoint],
         compile=CompileConfig(enable=settings.compile),
@@ -136,9 +160,11 @@ def trainer_config(
             path=str(output / METRICS),
             speed=str((work or output) / SPEED_FILE),
             steps=settings.steps,
+            settings=settings,
         ),
+        spikes=settings.spikes,
         validator=FileValidator.Config(
-            freq=settings.validation_interval, folder=str(tokens), sequences=settings.validation_sequences
+            tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
         comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),

@@ -3,14 +3,22 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
+import contextlib
+import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from core.errors import UserError
+from torch.distributed.tensor import DTensor
+from torchtitan.distributed import utils as dist_utils
+from torchtitan.tools.logging import logger
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
+from smallwright_pretrain.data import IGNORED, SOURCES
+from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -20,25 +28,55 @@ class PackedTrainer(Trainer):
 
     @dataclass(kw_only=True, slots=True)
     class Config(Trainer.Config):
-        pass
+        spikes: SpikeConfig = field(default_factory=SpikeConfig)
 
     ntokens_seen: int
 
     def __init__(self, config: Config) -> None:
+        self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
+        self._loss: torch.Tensor | None = None
         super().__init__(config)
         self.validator.trainer = self
+        self._settings = [
+            [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
+        ]
 
-    def model_kwargs(self, input_dict: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """Return positions and attention mask for a forward pass, without counting tokens."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of the trainer itself."""
+        # As text: a list would be taken apart into entries, and a checkpoint with fewer of them not be read.
+        return {**super().state_dict(), "spikes": self._spikes.state() if self._spikes else ""}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        super().load_state_dict(state_dict)
+        if self._spikes:
+            self._spikes.restore(state_dict["spikes"])
+
+    def sequence_losses(self, inputs: dict[str, torch.Tensor], labels_BL: torch.Tensor) -> torch.Tensor:
+        """Return summed loss and number of labels of each sequence, shape (B, 2), by the loss that is trained on.
+
+        With context parallelism, of this rank's part of the sequences.
+        """
+        (model,) = self.model_parts
         seen = self.ntokens_seen
-        _, _, kwargs = self.post_dataloading_process(input_dict, input_dict["input"])
+        inputs = {name: value.to(self.device) for name, value in inputs.items()}
+        tokens_BL, labels_BL, kwargs = self.post_dataloading_process(inputs, labels_BL.to(self.device))
         self.ntokens_seen = seen
-        return kwargs
+        rows = []
+        with self.train_context():
+            predicted = model(tokens_BL, **kwargs)
+            for row in range(len(labels_BL)):
+                one = slice(row, row + 1)
+                loss, _ = self.loss_fn(predicted[one], labels_BL[one])
+                loss = loss.full_tensor() if isinstance(loss, DTensor) else loss
+                rows.append(torch.stack([loss.double(), (labels_BL[one] != IGNORED).sum().double()]))
+        return torch.stack(rows)
 
     def post_dataloading_process(
         self, input_dict: dict[str, torch.Tensor], labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Add the document mask that TorchTitan builds for its own attention backends only."""
+        input_dict = {name: value for name, value in input_dict.items() if name != SOURCES}
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]
@@ -49,15 +87,91 @@ class PackedTrainer(Trainer):
             kwargs["attention_masks"] = mask_B1LL
         return inputs, labels, kwargs
 
+    def forward_backward_step(self, **batch: Any) -> torch.Tensor:
+        """Compute gradients of a micro-batch, and remember its loss where the rule about spikes needs it."""
+        loss = super().forward_backward_step(**batch)
+        if self._spikes:
+            self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
+        return loss
+
+    def train_step(self, data_iterator: Iterator[Any]) -> None:
+        """Do a step; before its update, see whether loss and gradients are what they should be."""
+        self._loss = None
+        clip = dist_utils.clip_grad_norm_
+
+        def clip_and_judge(*arguments: Any, **named: Any) -> torch.Tensor:
+            norm = clip(*arguments, **named)
+            self._judge(float(norm))
+            return norm
+
+        with _replaced(dist_utils, "clip_grad_norm_", clip_and_judge):
+            super().train_step(data_iterator)
+
+    def _judge(self, grad_norm: float) -> None:
+        if not math.isfinite(grad_norm):
+            # A loss that is not a number on any rank gives such gradients on all; no weight has been changed by them.
+            raise RuntimeError(f"Loss is not finite, or its gradient (norm {grad_norm}), at step {self.step}.")
+        if self._spikes is None:
+            return
+        verdict = self._spikes.see(loss=self._global_loss(), grad_norm=grad_norm)
+        if verdict is None:
+            return
+        rule = self.config.spikes
+        line = verdict.line(self.step, rule)
+        self.metrics_processor.log_spike(self.step, verdict)
+        if verdict.action == "halt":
+            many = f", and {rule.limit} steps in a row were skipped before" if rule.action == "skip" else ""
+            raise UserError(
+                f"pretrain.spikes: {line}{many}. Go on with pretrain.rewind_to=<step of a checkpoint> and "
+                "pretrain.skip=[[first, last step whose batches are left out]], a lower pretrain.learning_rate, or a "
+                "higher pretrain.spikes.sigmas."
+            )
+        logger.warning(f"{line}: its batch is skipped")
+        self.optimizers.zero_grad(set_to_none=True)  # a parameter without a gradient is not changed at all
+
+    def _global_loss(self) -> float:
+        assert self._loss is not None
+        dims = self.parallel_dims
+        loss = self._loss
+        if dims.dp_cp_enabled:
+            loss = dist_utils.dist_sum_tensor(loss, dims.get_optional_mesh("loss"))
+        # Only the last stage of a pipeline knows the loss; the others say a negative number.
+        return dist_utils.dist_max(loss, dims.get_optional_mesh("pp"))
+
     def batch_generator(self, data_iterable: Iterable[Any]) -> Iterator[Any]:
         """Start reading batches; called once, after the checkpoint has been loaded."""
+        self._settings_of_this_run()
         self.metrics_processor.forget_after(self.step)
         # The checkpoint of a step is saved before its validation: a run that was ended in between has not measured.
         if self.step > 0 and self.validator.should_validate(self.step):
             self.validate_once()
         return super().batch_generator(data_iterable)
 
+    def _settings_of_this_run(self) -> None:
+        """Set the optimizers' rate, weight decay and so on anew: a checkpoint brings those that it was saved with."""
+        for optimizer, settings, scheduler in zip(
+            self.optimizers.optimizers, self._settings, self.lr_schedulers.schedulers, strict=True
+        ):
+            rates = scheduler.get_last_lr()
+            for group, own, rate in zip(optimizer.param_groups, settings, rates, strict=True):
+                group.update(own, lr=rate)
+
     def validate_once(self) -> None:
         """Measure the validation loss of this step, where there is something to measure and it is not recorded yet."""
         if self.validator.windows() and not self.metrics_processor.has_validation(self.step):
             self.validator.validate(self.model_parts, self.step)
+
+
+def _settings(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in ("params", "param_names", "lr")}
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, name: str, replacement: Any) -> Iterator[None]:
+    """Have TorchTitan call ``replacement``, where it has no other place for what is to be done."""
+    original = getattr(module, name)
+    setattr(module, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)

@@ -1,9 +1,9 @@
-"""The loss on held-out text.
+"""The loss on held-out text, as a whole and of each corpus.
 
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,27 +13,32 @@ from torchtitan.components.metrics import MetricsProcessor
 from torchtitan.components.validate import BaseValidator
 from torchtitan.distributed import utils as dist_utils
 
-from smallwright_pretrain.data import IGNORED, TokenFile, batch
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.data import IGNORED, TokenWindows, batch
+from smallwright_pretrain.estimate import by_source, weights
+from smallwright_pretrain.segments import stage_at, stages, validates
 
 
-class ModelCaller(Protocol):
+class LossOfSequences(Protocol):
     """The trainer, as far as a validator needs it."""
 
     device: torch.device
 
-    def model_kwargs(self, input_dict: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """Return positions and attention mask for a forward pass."""
+    def sequence_losses(self, inputs: dict[str, torch.Tensor], labels_BL: torch.Tensor) -> torch.Tensor:
+        """Return summed loss and number of labels of each sequence, shape (B, 2), by the loss that is trained on."""
         ...
 
 
 class FileValidator(BaseValidator):
-    """Mean cross-entropy over the validation file, each rank computing its share of the windows."""
+    """Mean loss over held-out sequences, each rank computing its share of them."""
 
     @dataclass(kw_only=True, slots=True)
     class Config(BaseValidator.Config):
         enable: bool = True
-        folder: str = ""
-        sequences: int | None = None
+        tokens: dict[str, str] = field(default_factory=dict)
+        """Tokens artifacts by the label of their corpus."""
+        settings: TorchTitanConfig = field(default_factory=TorchTitanConfig)
+        """Of the whole run."""
 
     def __init__(
         self,
@@ -48,45 +53,55 @@ class FileValidator(BaseValidator):
         **_: Any,
     ) -> None:
         super().__init__(config)
-        self._file = TokenFile(Path(config.folder), "validation", seq_len)
+        self._files = {name: TokenWindows(Path(path), "validation", seq_len) for name, path in config.tokens.items()}
+        self._sizes = {name: file.shards.meta.train_tokens for name, file in self._files.items()}
+        self._seq_len = seq_len
         self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
         self._parallel_dims, self._metrics = parallel_dims, metrics_processor
-        self.trainer: ModelCaller | None = None
+        self.trainer: LossOfSequences | None = None
 
     def should_validate(self, step: int) -> bool:
-        """Tell whether ``step`` is a multiple of the interval."""
-        return self._file.windows > 0 and step % self.config.freq == 0
+        """Tell whether ``step`` is a multiple of its stage's interval, or the end of a stage."""
+        return bool(self.windows()) and validates(stages(self.config.settings), step)
 
-    def windows(self) -> list[int]:
-        """Return the windows to measure: all, or a number of them spread evenly."""
-        total = self._file.windows
-        wanted = min(total, self.config.sequences or total)
-        return [int(place) for place in np.linspace(0, total - 1, wanted)]
+    def windows(self) -> list[tuple[str, int]]:
+        """Return what to measure, corpus and window: all of each corpus, or a number of them spread evenly."""
+        chosen = []
+        for name, file in self._files.items():
+            wanted = min(file.windows, self.config.settings.validation_sequences or file.windows)
+            chosen += [(name, int(place)) for place in np.linspace(0, file.windows - 1, wanted)]
+        return chosen
 
     @torch.no_grad()
     def validate(self, model_parts: list[torch.nn.Module], step: int) -> None:
-        """Measure, and record the loss under ``step``."""
+        """Measure, and record the losses under ``step``."""
         assert self.trainer is not None
-        (model,) = model_parts
         chosen = self.windows()
         per_pass = self._ranks * self._rows
-        empty = (np.zeros(self._file.seq_len, np.int64),) * 2 + (np.full(self._file.seq_len, IGNORED, np.int64),)
-        model.eval()
-        device = self.trainer.device
-        total = torch.zeros(2, dtype=torch.float64, device="cpu")
+        empty = (np.zeros(self._seq_len, np.int64),) * 2 + (np.full(self._seq_len, IGNORED, np.int64),)
+        for model in model_parts:
+            model.eval()
+        # A row for each sequence, so that the sum does not depend on which rank measured it.
+        measured_N2 = torch.zeros(len(chosen), 2, dtype=torch.float64)
         for first in range(0, len(chosen), per_pass):
             # Every rank makes the same number of passes, for FSDP gathers in each; a row too many has no labels.
-            mine = chosen[first + self._rank * self._rows : first + (self._rank + 1) * self._rows]
-            rows = [self._file.window(index) for index in mine] + [empty] * (self._rows - len(mine))
+            place = first + self._rank * self._rows
+            mine = chosen[place : place + self._rows]
+            rows = [self._files[name].window(index) for name, index in mine] + [empty] * (self._rows - len(mine))
             inputs, labels_BL = batch(rows)
-            kwargs = self.trainer.model_kwargs({name: value.to(device) for name, value in inputs.items()})
-            logits_BLV = model(inputs["input"].to(device), **kwargs)
-            loss = torch.nn.functional.cross_entropy(
-                logits_BLV.flatten(0, 1).float(), labels_BL.to(device).flatten(), reduction="sum", ignore_index=IGNORED
-            )
-            total += torch.tensor([float(loss), float((labels_BL != IGNORED).sum())], dtype=torch.float64)
+            losses_B2 = self.trainer.sequence_losses(inputs, labels_BL)
+            measured_N2[place : place + len(mine)] = losses_B2[: len(mine)].to("cpu", torch.float64)
         if self._parallel_dims.dp_cp_enabled:
             mesh = self._parallel_dims.get_optional_mesh("loss")
-            total = dist_utils.dist_sum_tensor(total.to(device), mesh).cpu()
-        model.train()
-        self._metrics.log_validation(loss=float(total[0] / total[1]), step=step)
+            measured_N2 = dist_utils.dist_sum_tensor(measured_N2.to(self.trainer.device), mesh).cpu()
+        for model in model_parts:
+            model.train()
+        shares = weights(stage_at(self.config.settings, step).mixture, self._sizes)
+        whole, sources = by_source(
+            measured_N2[:, 0].numpy(), measured_N2[:, 1].numpy(), [name for name, _ in chosen], shares
+        )
+        extra: dict[str, Any] = {"validation_stderr": whole.stderr}
+        if len(self._files) > 1:
+            extra["validation_loss_by_source"] = {name: found.loss for name, found in sources.items()}
+            extra["validation_stderr_by_source"] = {name: found.stderr for name, found in sources.items()}
+        self._metrics.log_validation(loss=whole.loss, step=step, extra_metrics=extra)

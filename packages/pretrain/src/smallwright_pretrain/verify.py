@@ -3,7 +3,6 @@
 Letters of tensor names: docs/architectures.md.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,18 +22,17 @@ def fixed_prompts(tokens: Path, meta: TokensMeta, longest: int = 64, count: int 
 
     Each has 2 to ``longest`` ids and lies in one document.
     """
-    import numpy as np
+    from core.token_files import TokenShards
 
     prompts: Prompts = []
     for split in ("validation", "train"):
-        ids = np.fromfile(tokens / f"{split}.bin", dtype=np.dtype(meta.dtype).newbyteorder("<"), count=1_000_000)
-        offsets = np.load(tokens / f"{split}.offsets.npy", mmap_mode="r")
-        for start, end in itertools.pairwise(offsets):
-            prompt = [int(token) for token in ids[start : min(end, start + longest)]]
-            if len(prompt) >= 2 and len(prompts) < count:
+        shards = TokenShards(tokens, split)
+        for document in range(min(shards.documents, 10_000)):
+            prompt = [int(token) for token in shards.document(document)[:longest]]
+            if len(prompt) >= 2:
                 prompts.append(prompt)
-            if len(prompts) == count or end > len(ids):
-                break
+            if len(prompts) == count:
+                return prompts
     return prompts
 
 

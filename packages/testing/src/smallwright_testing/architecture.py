@@ -116,7 +116,7 @@ class ArchitectureConformance(Learning, Conformance):
         architecture = self.architecture()
         model = architecture.titan_config(inner_attention=inner_attention("cpu"), seq_len=self.seq_len)
         settings = TorchTitanConfig(seq_len=self.seq_len)
-        run = trainer_config(settings, model=model, name=self.plugin, tokens=tmp_path, output=tmp_path, seed=0)
+        run = trainer_config(settings, model=model, name=self.plugin, tokens={}, output=tmp_path, seed=0)
         model.update_from_config(config=run)
         with torch.device("meta"):
             assert _stored(model.build()) == architecture.parameters()

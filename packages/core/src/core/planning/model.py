@@ -8,7 +8,7 @@ from typing import Any
 from core.errors import ConfigError
 from core.graph import StageSpec
 from core.interfaces import Architecture, Trainer
-from core.planning import devices, scaling
+from core.planning import devices, scaling, schedule
 
 CACHE_BYTES = 2
 """Bytes of one value in the KV cache, which is bfloat16."""
@@ -54,7 +54,7 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
     kind = devices.device(hardware.names[0]).kind if hardware.names else None
     estimate = _on(stage, count, kind).plan(architecture)
     stored, executed = architecture.parameters(), architecture.executed_parameters()
-    flops = architecture.flops_per_token(estimate["seq_len"])
+    flops = _flops_per_token(architecture, estimate)
     context = architecture.context() or estimate["seq_len"]
     return {
         "architecture": training.architecture.label(),
@@ -77,6 +77,13 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
         ],
         "mfu": hardware.mfu,
     }
+
+
+def _flops_per_token(architecture: Architecture, estimate: Mapping[str, Any]) -> float:
+    """Return the mean over the run: longer sequences take more."""
+    rows = estimate.get("stages") or [{"seq_len": estimate["seq_len"], "tokens": estimate["tokens"]}]
+    whole = sum(row["tokens"] for row in rows)
+    return sum(architecture.flops_per_token(row["seq_len"]) * row["tokens"] for row in rows) / whole
 
 
 def _on(stage: Trainer, ranks: int | None, kind: str | None) -> Trainer:
@@ -125,7 +132,7 @@ def _row(
     stage: Trainer, architecture: Architecture, device: devices.Device, count: int, hardware: Hardware
 ) -> dict[str, Any]:
     estimate = _on(stage, count, device.kind).plan(architecture)
-    flops = architecture.flops_per_token(estimate["seq_len"])
+    flops = _flops_per_token(architecture, estimate)
     took = devices.cost(
         device,
         devices=count,
@@ -175,6 +182,7 @@ def render(model: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         *_render_learning_rate(model["learning_rate"]),
+        *schedule.render(model["estimate"]),
         *_render_scaling(model["scaling"], sparse_or_shared),
     ]
 

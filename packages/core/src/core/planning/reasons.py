@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.graph import StageSpec
+from core.interfaces import is_tokens
 from core.store import Difference
 
 DIGEST = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
@@ -23,7 +24,9 @@ def _said(spec: StageSpec, difference: Difference) -> str:
     key, before, after = difference.key, difference.before, difference.after
     first, _, rest = key.partition(".")
     if first == "inputs":
-        return f"another {rest.replace('corpus-', 'corpus of data.')}" if rest != "tokens" else "other tokens"
+        if is_tokens(rest):
+            return f"other {rest.replace('tokens-', 'tokens of data.')}"
+        return f"another {rest.replace('corpus-', 'corpus of data.')}"
     if first in ("implementation", "plugin"):
         return f"made by {after} instead of {before}"
     if first == "artifact_version":

@@ -7,7 +7,8 @@ from typing import Any
 from core import store
 from core.errors import ArtifactError
 from core.graph import StageSpec
-from core.planning import data, model, reasons
+from core.interfaces import Trainer
+from core.planning import data, mixture, model, reasons
 from core.planning.model import Hardware
 from core.registry import Registry
 
@@ -30,6 +31,7 @@ def plan(
     training = next((spec for spec in stages if spec.name == "pretrain"), None)
     if training is not None and training.architecture is not None:
         result |= model.describe(training, hardware or Hardware())
+        result["mixture"] = training.build().reads(training.finished("tokens", root))
     return result
 
 
@@ -53,7 +55,14 @@ def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
         return {**row, "status": "resumed", "reason": "an earlier run did not finish it"}
     differences = store.nearest_difference(root / spec.folder, spec.identity())
     reason = "no earlier artifact of this kind" if differences is None else reasons.render(spec, differences)
-    return {**row, "status": "new", "reason": reason}
+    return {**row, "status": "new", "reason": f"{reason}{_goes_on(spec, root)}"}
+
+
+def _goes_on(spec: StageSpec, root: Path) -> str:
+    """Say from which finished training a new one takes its first steps."""
+    trainer = spec.build() if spec.folder == "pretrain" else None
+    found = trainer.shorter(spec.identity(), root / spec.folder) if isinstance(trainer, Trainer) else None
+    return f"; goes on from step {found.step:,} of {found.artifact.name}" if found is not None else ""
 
 
 def render(result: dict[str, Any]) -> str:
@@ -63,7 +72,7 @@ def render(result: dict[str, Any]) -> str:
     for row in result["data"]:
         lines += ["", *data.render(row)]
     if "stored_parameters" in result:
-        lines += ["", *model.render(result)]
+        lines += ["", *model.render(result), *mixture.render(result["mixture"])]
         if result["hardware"]:
             lines += ["", *model.render_hardware(result["hardware"], result["mfu"])]
     return "\n".join(lines)

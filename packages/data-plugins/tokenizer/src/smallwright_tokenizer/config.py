@@ -83,13 +83,21 @@ class BpeConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackedConfig:
-    """Token files: documents one after another, each ended by the end-of-text token."""
+    """Token files: documents one after another, each ended by the end-of-text token.
 
-    validation_fraction: float = setting(0.05, gt=0, lt=1)
-    """Share of documents held out for validation, chosen by a hash of the document id: the choice does not change
-    when documents are added or their order changes. At least one document goes to each side."""
+    Held out for validation are the documents whose ids have the smallest hashes: one in a hundred, up to two million
+    tokens; of a small corpus as many as give a hundred thousand tokens, up to one in twenty. At least one document goes
+    to each side.
+    """
+
+    validation_fraction: float = setting(0.01, gt=0, lt=1)
+    """Share of documents held out for validation."""
+    validation_tokens: int = setting(2_000_000, ge=1)
+    """Tokens held out at most; beyond it a larger corpus makes no loss more exact that anybody looks at."""
+    validation_least: int = setting(100_000, ge=0)
+    """Tokens to hold out of a corpus of which ``validation_fraction`` gives fewer, yet at most a twentieth of it."""
     add_special_tokens: bool = setting(False)
     """Put before and behind each document what the tokenizer's own template adds, such as ``<s>``. Models that were
     trained with it want it; the end-of-text token comes in any case, and only once."""
     batch_documents: int = setting(256, ge=1, identity=False)
-    """Documents tokenized at once, on all cores. 256 balances threads without holding many texts in memory."""
+    """Documents tokenized at once. 256 balances threads without holding many texts in memory."""

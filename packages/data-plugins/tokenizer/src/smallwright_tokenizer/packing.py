@@ -1,45 +1,69 @@
-"""Token files: a writer that goes on where it was killed, the choice of held-out documents, the unigram loss."""
+"""One piece of a corpus as token files: the work of one worker, in a folder that is whole or not there.
+
+The bytes depend on the piece alone, not on who works beside it.
+"""
 
 import dataclasses
+import hashlib
+import itertools
 import json
-import math
 import os
+import socket
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from core import token_files
 from core.data.by_hash import id_hash
-from core.errors import UserError
-from core.writing import sync, write_json
+from core.engines import tokenizers_environment
+from core.process import cores
+from core.token_files import TokenFile
+from core.writing import replacing, write_json
+from datatrove.pipeline.base import PipelineStep
 
-from smallwright_tokenizer.corpus import HASH_RANGE, read_ids
+from smallwright_tokenizer.config import PackedConfig
+from smallwright_tokenizer.corpus import HASH_RANGE, Piece, read_piece
+from smallwright_tokenizer.files import load_for_texts
 
-SIDES = ("train", "validation")
 UINT16_IDS = 65536
-COUNTING_CHUNK = 1 << 24
+RECORD = "piece.json"
+ASIDE = np.dtype([("hash", "<u8"), ("tokens", "<u4"), ("bytes", "<u4")])
+"""What is kept of a document that is set aside: the hash of its id, its length, and its text's UTF-8 bytes."""
 
 
-@dataclasses.dataclass
-class Journal:
-    """How far packing is: written after each corpus file, so that a killed run goes on behind that file."""
+AHEAD = 2
+"""Batches of documents that are tokenized while the one before them is written."""
 
-    files: int = 0
-    tokens: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(SIDES, 0))
-    documents: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(SIDES, 0))
-    validation_bytes: int = 0
+
+@dataclasses.dataclass(kw_only=True)
+class PieceRecord:
+    """Content of ``piece.json``."""
+
+    files: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Fields of a :class:`core.token_files.TokenFile` each."""
+    documents: int = 0
+    """In the files: those that were not set aside."""
     empty_documents: int = 0
-    corpus_tokens: dict[str, int] = dataclasses.field(default_factory=dict)
-    complete: bool = False
-    """All documents are written: what is left is to move the files to the artifact."""
+    lowest_hash: int = HASH_RANGE
+    """Of the ids of the documents in the files: where no document of the corpus is below the cut, one is held out."""
+    lowest_document: int = -1
+    """Its place among them."""
+    lowest_bytes: int = 0
+    """UTF-8 bytes of its text."""
 
     @classmethod
-    def load(cls, path: Path) -> "Journal":
-        """Read a journal; a missing one means that nothing is done."""
-        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+    def load(cls, folder: Path) -> "PieceRecord":
+        """Read the record of a finished piece."""
+        return cls(**json.loads((folder / RECORD).read_text()))
 
-    def save(self, path: Path) -> None:
-        """Write the journal, whole or not at all."""
-        write_json(path, dataclasses.asdict(self))
+
+def piece_folder(folder: Path, number: int) -> Path:
+    """Return where a piece's files are."""
+    return folder / f"{number:05d}"
 
 
 def smallest_dtype(vocab_size: int) -> np.dtype:
@@ -47,102 +71,181 @@ def smallest_dtype(vocab_size: int) -> np.dtype:
     return np.dtype("<u2" if vocab_size <= UINT16_IDS else "<u4")
 
 
-class Writer:
-    """Appends ids to files in the work folder; what a killed run wrote after its last journal is cut off.
+class FilesWriter:
+    """Writes documents to numbered token files of one split, a new one where the next document would not fit.
 
     Args:
-        work: Folder that a killed run leaves as it is.
-        dtype: Type of the ids in ``train.bin`` and ``validation.bin``.
+        folder: Exists.
+        split: Begins the names, such as ``train`` of ``train-00000.bin``.
+        dtype: Of the ids.
+    """
+
+    def __init__(self, folder: Path, split: str, dtype: np.dtype) -> None:
+        self.files: list[TokenFile] = []
+        self._folder, self._split, self._dtype = folder, split, dtype
+        self._starts = array("I")
+        self._size = 0
+        self._file: BinaryIO | None = None
+        self._hash = hashlib.sha256()
+
+    def add(self, ids: np.ndarray, lengths: Sequence[int]) -> None:
+        """Append documents that lie one after another in ``ids``."""
+        if len(lengths) > 1 and self._size + len(ids) > token_files.TOKENS_A_FILE:
+            for document, length in zip(np.split(ids, np.cumsum(lengths)[:-1]), lengths, strict=True):
+                self.add(document, [length])
+            return
+        if not lengths:
+            return
+        if self._file is not None and self._size + len(ids) > token_files.TOKENS_A_FILE:
+            self.close()
+        if self._file is None:
+            self._file = open(self._folder / self._name(), "wb")  # noqa: SIM115 - closed by close()
+        content = np.ascontiguousarray(ids, dtype=self._dtype)
+        self._file.write(content)
+        self._hash.update(content)
+        self._starts.extend(itertools.accumulate(lengths[:-1], initial=self._size))
+        self._size += len(ids)
+
+    def close(self) -> None:
+        """End the file that is being written; the next document begins another."""
+        if self._file is None:
+            return
+        self._file.close()
+        file = TokenFile(
+            name=self._name(),
+            split=self._split,
+            tokens=self._size,
+            documents=len(self._starts),
+            sha256=self._hash.hexdigest(),
+            starts_sha256="",
+        )
+        starts = self._folder / file.starts_name
+        np.save(starts, np.array(self._starts, dtype="<u4"))
+        digest = hashlib.sha256(starts.read_bytes()).hexdigest()
+        self.files.append(dataclasses.replace(file, starts_sha256=digest))
+        self._starts, self._size, self._file, self._hash = array("I"), 0, None, hashlib.sha256()
+
+    def _name(self) -> str:
+        return f"{self._split}-{len(self.files):05d}.bin"
+
+
+class PackPieces(PipelineStep):
+    """Tokenizes piece ``rank`` into a folder of its own below ``folder``, unless it is there.
+
+    The folder has the files of what is trained on in any case, ``aside.bin`` and ``aside.npy`` with the candidates for
+    validation, ``counts.npy`` with how often each id is in them, shape (2, V), and ``piece.json``.
+
+    Args:
+        pieces: Of the whole corpus.
+        folder: Of the pieces' folders.
+        tokenizer: Folder of ``tokenizer.json``.
+        cut: Hash of an id below which a document is set aside.
+        vocab_size: V.
         end_of_text: Id that ends every document.
     """
 
-    def __init__(self, work: Path, dtype: np.dtype, end_of_text: int) -> None:
-        self.end_of_text = end_of_text
-        self._work, self._dtype = work, dtype
-        self._journal_path = work / "journal.json"
-        self.journal = Journal.load(self._journal_path)
-        self._ids: dict[str, BinaryIO] = {}
-        self._starts: dict[str, BinaryIO] = {}
-        for side in SIDES if not self.journal.complete else ():
-            self._ids[side] = _open_at(work / f"{side}.bin", self.journal.tokens[side] * dtype.itemsize)
-            self._starts[side] = _open_at(work / f"{side}.offsets", self.journal.documents[side] * 8)
+    name = "Pack"
+    type = "TOKENS"
 
-    def add(self, side: str, ids: list[int], text: str) -> None:
-        """Append one document to a side; a document without tokens is only counted."""
-        if not ids:
-            self.journal.empty_documents += 1
-            return
-        if ids[-1] != self.end_of_text:  # a template may have put it there
-            ids = [*ids, self.end_of_text]
-        self._starts[side].write(np.int64(self.journal.tokens[side]).astype("<i8").tobytes())
-        self._ids[side].write(np.asarray(ids, dtype=self._dtype).tobytes())
-        self.journal.tokens[side] += len(ids)
-        self.journal.documents[side] += 1
-        if side == "validation":
-            self.journal.validation_bytes += len(text.encode("utf-8"))
+    def __init__(
+        self,
+        config: PackedConfig,
+        *,
+        pieces: Sequence[Piece],
+        folder: Path,
+        tokenizer: Path,
+        cut: int,
+        vocab_size: int,
+        end_of_text: int,
+    ) -> None:
+        super().__init__()
+        self.config, self.pieces, self.folder, self.tokenizer = config, pieces, folder, tokenizer
+        self.cut, self.vocab_size, self.end_of_text = cut, vocab_size, end_of_text
+        self.home = (socket.gethostname(), os.getpid())
 
-    def commit(self) -> None:
-        """Note in the journal that the corpus file just read is done."""
-        for file in (*self._ids.values(), *self._starts.values()):
-            file.flush()
-            os.fsync(file.fileno())  # the journal must not say more than is on the disk
-        self.journal.files += 1
-        self.journal.save(self._journal_path)
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Any:
+        """Do the work of one rank; ``data`` is passed on."""
+        if not (target := piece_folder(self.folder, rank)).is_dir():
+            if self.home != (socket.gethostname(), os.getpid()):
+                _share_cores(world_size)
+            with replacing(target) as partial:
+                partial.mkdir()
+                self._pack(self.pieces[rank], partial)
+        return data
 
-    def finish(self, output: Path) -> Journal:
-        """Move the files to the artifact and return the totals."""
-        for side in self._ids:
-            self._ids[side].close()
-            self._starts[side].close()
-            starts = np.fromfile(self._work / f"{side}.offsets", dtype="<i8")
-            offsets = np.append(starts, np.int64(self.journal.tokens[side])).astype("<i8")
-            np.save(self._work / f"{side}.offsets.npy", offsets)
-            sync(self._work / f"{side}.offsets.npy")
-        # A run that is killed between the moves below has its files in two places, and moves the others.
-        self.journal.complete = True
-        self.journal.save(self._journal_path)
-        for name in (f"{side}.{ending}" for side in SIDES for ending in ("bin", "offsets.npy")):
-            if (self._work / name).exists():
-                (self._work / name).replace(output / name)
-        return self.journal
+    def _pack(self, piece: Piece, folder: Path) -> None:
+        dtype = smallest_dtype(self.vocab_size)
+        writer = FilesWriter(folder, "train", dtype)
+        counts = np.zeros((2, self.vocab_size), dtype=np.int64)
+        aside: list[tuple[int, int, int]] = []
+        record = PieceRecord()
+        with open(folder / "aside.bin", "wb") as aside_file:
+            for names, texts, rows in self._tokenized(piece):
+                train_rows: list[list[int]] = []
+                aside_rows: list[list[int]] = []
+                for name, text, row in zip(names, texts, rows, strict=True):
+                    if not row:
+                        record.empty_documents += 1
+                        continue
+                    if row[-1] != self.end_of_text:  # a template may have put it there
+                        row.append(self.end_of_text)
+                    value = id_hash(name, "validation")
+                    if value < self.cut:
+                        aside.append((value, len(row), len(text.encode("utf-8"))))
+                        aside_rows.append(row)
+                        continue
+                    if value < record.lowest_hash:
+                        record.lowest_hash, record.lowest_bytes = value, len(text.encode("utf-8"))
+                        record.lowest_document = record.documents
+                    train_rows.append(row)
+                    record.documents += 1
+                for place, some in enumerate((train_rows, aside_rows)):
+                    lengths = [len(row) for row in some]
+                    ids = np.fromiter(itertools.chain.from_iterable(some), dtype, sum(lengths))
+                    counts[place] += np.bincount(ids, minlength=self.vocab_size)
+                    if place:
+                        aside_file.write(ids)
+                    else:
+                        writer.add(ids, lengths)
+        writer.close()
+        record.files = [dataclasses.asdict(file) for file in writer.files]
+        np.save(folder / "aside.npy", np.array(aside, dtype=ASIDE))
+        np.save(folder / "counts.npy", counts)
+        write_json(folder / RECORD, dataclasses.asdict(record))
+
+    def _tokenized(self, piece: Piece) -> Iterator[tuple[list[str], list[str], list[list[int]]]]:
+        """Yield ids and texts of documents with their tokens, none where a document has only what a template adds.
+
+        The next documents are tokenized while the caller works on those before.
+        """
+        tokenizer = load_for_texts(self.tokenizer)
+        with_template = self.config.add_special_tokens
+
+        def encode(texts: list[str]) -> list[Any]:
+            return tokenizer.encode_batch_fast(texts, add_special_tokens=with_template)
+
+        waiting: deque[tuple[list[str], list[str], Future[list[Any]]]] = deque()
+        with ThreadPoolExecutor(1) as thread:
+            for names, texts in read_piece(piece, self.config.batch_documents):
+                waiting.append((names, texts, thread.submit(encode, texts)))
+                if len(waiting) > AHEAD:
+                    yield _rows(*waiting.popleft(), with_template)
+            while waiting:
+                yield _rows(*waiting.popleft(), with_template)
 
 
-def _open_at(path: Path, size: int) -> BinaryIO:
-    """Open a file for appending behind its first ``size`` bytes; anything later is from a killed run."""
-    file = open(path, "ab")  # noqa: SIM115 - closed by the writer
-    file.truncate(size)
-    return file
+def _rows(
+    names: list[str], texts: list[str], encodings: "Future[list[Any]]", with_template: bool
+) -> tuple[list[str], list[str], list[list[int]]]:
+    rows = [
+        encoding.ids if not with_template or 0 in encoding.special_tokens_mask else []
+        for encoding in encodings.result()
+    ]
+    return names, texts, rows
 
 
-def validation_cut(files: list[Path], fraction: float) -> int:
-    """Return the id hash below which a document is held out, so that each side gets at least one document."""
-    lowest, highest = HASH_RANGE, -1
-    for path in files:
-        for name in read_ids(path):
-            value = id_hash(name, "validation")
-            lowest, highest = min(lowest, value), max(highest, value)
-    if lowest == highest:
-        raise UserError(nothing_left("the corpus has one document id"))
-    return min(max(int(fraction * HASH_RANGE), lowest + 1), highest)
-
-
-def nothing_left(reason: str) -> str:
-    """Return the message for documents that cannot be divided in two."""
-    return (
-        f"tokens: nothing left to train on or to validate on: {reason}, and each side needs at least one document. "
-        "Give more input (data.paths) or loosen the step that drops most in the corpus's funnel.json."
-    )
-
-
-def unigram_loss(tokens: Path, dtype: np.dtype, vocab_size: int) -> float:
-    """Return the cross-entropy in nats per token of the validation ids under add-one smoothed training frequencies.
-
-    The loss of a model that knows only how common each token is: what a trained model must beat.
-    """
-    counts = {side: np.zeros(vocab_size, dtype=np.int64) for side in SIDES}
-    for side in SIDES:
-        ids = np.memmap(tokens / f"{side}.bin", dtype=dtype, mode="r")
-        for start in range(0, len(ids), COUNTING_CHUNK):
-            counts[side] += np.bincount(ids[start : start + COUNTING_CHUNK], minlength=vocab_size)
-    log_probability = np.log(counts["train"] + 1.0) - math.log(counts["train"].sum() + vocab_size)
-    return float(-(counts["validation"] * log_probability).sum() / counts["validation"].sum())
+def _share_cores(workers: int) -> None:
+    """Take a part of the cores, in a process beside others of its kind: the tokenizers library would take all."""
+    threads = max(1, cores() // workers)
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ |= tokenizers_environment(parallel=threads > 1)

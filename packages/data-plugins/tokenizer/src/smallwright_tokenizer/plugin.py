@@ -19,4 +19,4 @@ def register_tokenizers(register: Register) -> None:
 @hookimpl
 def register_packers(register: Register) -> None:
     config = "smallwright_tokenizer.config:PackedConfig"
-    register("packed", "smallwright_tokenizer.stage:Packed", config=config, artifact_version=2)
+    register("packed", "smallwright_tokenizer.stage:Packed", config=config, artifact_version=3)

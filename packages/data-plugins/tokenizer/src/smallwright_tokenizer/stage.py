@@ -1,28 +1,26 @@
 """The two stages of this package: ``bpe`` makes a tokenizer, ``packed`` makes token files with it.
 
-The work is done in :mod:`smallwright_tokenizer.bpe` and :mod:`smallwright_tokenizer.packing`.
+The work is done in :mod:`smallwright_tokenizer.bpe`, :mod:`smallwright_tokenizer.packing` (pieces of a corpus) and
+:mod:`smallwright_tokenizer.assembly` (of them, the artifact).
 """
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from core import interfaces
-from core.data.by_hash import id_hash
 from core.engines import tokenizers_environment
-from core.errors import UserError
 from core.interfaces import Job, Stage, TokensMeta
+from core.token_files import TokenIndex, tokenizer_digest
 from core.writing import write_json
 
-from smallwright_tokenizer import bpe, packing
+from smallwright_tokenizer import bpe, held_out
 from smallwright_tokenizer.config import BpeConfig, PackedConfig
-from smallwright_tokenizer.corpus import corpus_files, read_batches, row_count
+from smallwright_tokenizer.corpus import corpus_files, document_files, pieces
 from smallwright_tokenizer.files import (
     CHAT_TEMPLATE,
     chat_template,
     end_of_text_id,
-    load_for_texts,
     vocabulary_size,
 )
 
@@ -76,7 +74,11 @@ class Bpe(interfaces.Tokenizer):
 
 
 class Packed(Stage):
-    """Makes the ``tokens`` artifact: held-out documents apart from the others. A killed run goes on where it was."""
+    """Makes the ``tokens`` artifact of a corpus: held-out documents apart from the others.
+
+    The executor of the run spreads pieces of the corpus over processes or machines. A killed run goes on with the
+    pieces that are not finished.
+    """
 
     config: PackedConfig
 
@@ -88,59 +90,59 @@ class Packed(Stage):
         """Tokenize every document and write the files named in :mod:`core.interfaces`.
 
         Returns:
-            The fields of TokensMeta, ``empty_documents`` left out, ``tokens_by_corpus``, and ``bytes_per_token`` of the
-            validation side.
+            The fields of TokensMeta, ``empty_documents`` left out, ``files`` and ``pieces``, their numbers, and
+            ``bytes_per_token`` of the validation side.
 
         Raises:
             InputError: the corpus has no documents, or the tokenizer no end-of-text token.
             UserError: the documents cannot be divided in two.
         """
-        corpora = corpus_files(job.corpora())
-        tokenizer_folder = job.inputs["tokenizer"]
-        vocab_size = vocabulary_size(tokenizer_folder)
+        from core.data.executor import LocalExecutor
+
+        from smallwright_tokenizer import assembly, packing
+
+        files = document_files(job.inputs["corpus"])
+        folder = job.inputs["tokenizer"]
+        vocab_size, end_of_text = vocabulary_size(folder), end_of_text_id(folder)
+        parts, text_bytes = pieces(files)
+        work = job.scratch("pieces")
+        if not (work / assembly.PLAN).exists():
+            step = packing.PackPieces(
+                self.config,
+                pieces=parts,
+                folder=work,
+                tokenizer=folder,
+                cut=held_out.candidates_cut(self.config, text_bytes),
+                vocab_size=vocab_size,
+                end_of_text=end_of_text,
+            )
+            logs = job.scratch("logs")
+            for mark in (logs / "completions").glob("*"):
+                if not packing.piece_folder(work, int(mark.name)).is_dir():
+                    mark.unlink()
+            with job.executor or LocalExecutor(plugin_files=job.plugin_files) as executor:
+                executor.run([step], len(parts), logs, lambda done: job.progress(done, len(parts), unit="pieces"))
         dtype = packing.smallest_dtype(vocab_size)
-        writer = packing.Writer(job.scratch("packed"), dtype, end_of_text_id(tokenizer_folder))
-        self._pack(job, corpora, tokenizer_folder, writer)
-        journal = writer.finish(job.output)
-        if not all(journal.documents.values()):
-            raise UserError(packing.nothing_left(f"{journal.empty_documents} of the documents have no text"))
+        made = assembly.assemble(self.config, work, len(parts), dtype, job.output)
+        index = TokenIndex(tokenizer=tokenizer_digest(folder), dtype=dtype.name, files=tuple(made.files))
+        index.save(job.output)
+        (train_tokens, train_documents), (tokens, documents) = made.total("train"), made.total("validation")
         meta = TokensMeta(
             dtype=dtype.name,
             vocab_size=vocab_size,
-            eos_token_id=writer.end_of_text,
-            train_tokens=journal.tokens["train"],
-            validation_tokens=journal.tokens["validation"],
-            train_documents=journal.documents["train"],
-            validation_documents=journal.documents["validation"],
-            validation_bytes=journal.validation_bytes,
-            unigram_loss=packing.unigram_loss(job.output, dtype, vocab_size),
+            eos_token_id=end_of_text,
+            train_tokens=train_tokens,
+            validation_tokens=tokens,
+            train_documents=train_documents,
+            validation_documents=documents,
+            validation_bytes=made.validation_bytes,
+            unigram_loss=made.unigram_loss,
         )
         write_json(job.output / "meta.json", dataclasses.asdict(meta))
         return {
             **dataclasses.asdict(meta),
-            "empty_documents": journal.empty_documents,
-            "tokens_by_corpus": journal.corpus_tokens,
-            "bytes_per_token": round(journal.validation_bytes / journal.tokens["validation"], 4),
+            "empty_documents": made.empty_documents,
+            "files": len(made.files),
+            "pieces": len(parts),
+            "bytes_per_token": round(made.validation_bytes / tokens, 4),
         }
-
-    def _pack(self, job: Job, corpora: dict[str, list[Path]], tokenizer_folder: Path, writer: packing.Writer) -> None:
-        """Give the writer all documents, but for those of the corpus files that its journal has already."""
-        files = [(name, path) for name, corpus in corpora.items() for path in corpus]
-        tokenizer = load_for_texts(tokenizer_folder)
-        cut = packing.validation_cut([path for _, path in files], self.config.validation_fraction)
-        journal = writer.journal
-        total = sum(row_count(path) for _, path in files)
-        done = sum(row_count(path) for _, path in files[: journal.files])
-        for corpus, path in files[journal.files :]:
-            before = sum(journal.tokens.values())
-            for ids, texts in read_batches(path, self.config.batch_documents):
-                encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=self.config.add_special_tokens)
-                for name, text, encoding in zip(ids, texts, encodings, strict=True):
-                    side = "validation" if id_hash(name, "validation") < cut else "train"
-                    has_text = 0 in encoding.special_tokens_mask
-                    writer.add(side, encoding.ids if has_text else [], text)
-                done += len(texts)
-                job.progress(done, total, unit="documents", note=f"{sum(journal.tokens.values()):,} tokens")
-            tokens = sum(journal.tokens.values()) - before
-            journal.corpus_tokens[corpus] = journal.corpus_tokens.get(corpus, 0) + tokens
-            writer.commit()

@@ -1,0 +1,78 @@
+"""What every part of the graph does to add a stage: find its settings, build and check them, name what it makes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core import names, seeds
+from core.errors import ConfigError, MissingPluginError
+from core.fingerprint import identity as content_identity
+from core.fingerprint import named_files
+from core.kinds import GROUPS
+from core.registry import Entry, Registry
+from core.run_config import RunConfig
+from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec
+
+
+class StageBuilder:
+    """The stages of a run as far as they are added, in the order of work."""
+
+    def __init__(self, config: Mapping[str, Any], registry: Registry, run: RunConfig) -> None:
+        self.config, self.seeds = seeds.split(config, registry)
+        self.registry = registry
+        self.run = run
+        self.stages: list[StageSpec] = []
+
+    def _add(self, spec: StageSpec) -> StageSpec:
+        for earlier in self.stages:
+            if earlier.identity() == spec.identity() and earlier.folder == spec.folder:
+                return earlier
+        self.stages.append(spec)
+        return spec
+
+    def _node(self, group: str, where: str) -> dict[str, Any]:
+        node = self.config.get(group)
+        if node is None:
+            raise MissingPluginError(self.registry.missing_message(group, GROUPS[group].default or group, []))
+        if not isinstance(node, Mapping):
+            raise ConfigError(f"{where}={node!r}: expected settings; choose an option with {group}=<option>.")
+        return dict(node)
+
+    def _new(
+        self,
+        name: str,
+        entry: Entry,
+        config: Any,
+        *,
+        where: str | None = None,
+        folder: str | None = None,
+        label: str | None = None,
+        inputs: Mapping[str, StageSpec] | None = None,
+        architecture: ArchitectureChoice | None = None,
+        executor: ExecutorChoice | None = None,
+        content: Any = None,
+        parts: tuple[Entry, ...] = (),
+        external_files: tuple[str, ...] = (),
+    ) -> StageSpec:
+        """Add a stage; its content is that of its settings, at ``where`` in the configuration, unless given."""
+        spec = StageSpec(
+            name=name,
+            folder=folder or name,
+            label=names.shorten(label or (architecture.label() if architecture else entry.name)),
+            entry=entry,
+            config=config,
+            inputs=inputs or {},
+            architecture=architecture,
+            executor=executor,
+            content=content_identity(config, self.registry, where or name) if content is None else content,
+            parts=parts,
+            external_files=(*external_files, *named_files(config)),
+            seed=self.seeds.of(where or name),
+        )
+        return self._add(spec)
+
+    def _settings(self, entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
+        """Build settings, and let them refuse what would end the run later."""
+        config = entry.settings(settings, where)
+        if callable(check := getattr(config, "check", None)):
+            check(self.registry, where)
+        return config

@@ -1,0 +1,174 @@
+"""Where a training goes on from: a checkpoint that a finished training kept. No torch.
+
+A branch has the settings of a whole run, of which the finished training did the first steps.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core import checkpoints, store, typed
+from core.errors import ArtifactError, ConfigError, InputError
+from core.interfaces import Branch
+from core.writing import write_text
+
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.records import METRICS, read_records
+from smallwright_pretrain.schedule import last_at_peak
+from smallwright_pretrain.segments import stages, tokens_at
+
+CHECKPOINTS = "checkpoint"
+"""Folder in the artifact, as TorchTitan names it."""
+KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
+PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
+LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor")
+"""Settings that may differ between two runs whose first steps are the same."""
+UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def find(named: str, place: Path | None = None) -> Branch:
+    """Return the artifact and the step that ``branch_from`` names.
+
+    Args:
+        place: Where the artifact lies; None: where its name says.
+
+    Raises:
+        core.errors.InputError: there is no such finished training, or it kept no such checkpoint.
+    """
+    artifact, step, tokens = parse(named)
+    artifact = place or artifact
+    owner = f"branch_from={named}"
+    try:
+        manifest = store.load_manifest(artifact)
+    except ArtifactError as error:
+        raise InputError(f"{owner}: {error}") from error
+    if manifest is None:
+        raise InputError(f"{owner}: {artifact} is no finished artifact. Let the training that makes it end.")
+    steps = kept(manifest)
+    if not steps:
+        raise InputError(f"{owner}: it has no checkpoints. Branch from a training of this trainer.")
+    said = ", ".join(f"{one:,}" for one in steps)
+    if tokens is not None:
+        settings = settings_of(manifest, owner)
+        before = [one for one in steps if tokens_at(settings, one) <= tokens]
+        if not before:
+            raise InputError(
+                f"{owner}: no checkpoint is kept until {tokens:,} tokens; kept are the steps {said}, the first after "
+                f"{tokens_at(settings, steps[0]):,} tokens."
+            )
+        step = before[-1]
+    if step is not None and step not in steps:
+        raise InputError(f"{owner}: no checkpoint of step {step} is kept. Kept are the steps {said}.")
+    return Branch(artifact=artifact, step=steps[-1] if step is None else step)
+
+
+def parse(named: str) -> tuple[Path, int | None, int | None]:
+    """Return the artifact, and the step or the tokens that stand behind its ``@``, if any."""
+    found = PLACE.fullmatch(named)
+    if found is None:
+        return Path(named), None, None
+    number = found["number"]
+    if found["unit"]:
+        return Path(found["artifact"]), None, round(float(number) * UNITS[found["unit"].upper()])
+    if not number.isdigit():
+        raise InputError(f"branch_from={named}: {number} is no step. Give a whole number, or tokens as in @1.5B.")
+    return Path(found["artifact"]), int(number), None
+
+
+def kept(manifest: dict[str, Any]) -> list[int]:
+    """Return the steps of the checkpoints that a finished training has, in order."""
+    return sorted(int(found[1]) for name in manifest["files"] if (found := KEPT.fullmatch(name)))
+
+
+def settings_of(manifest: dict[str, Any], owner: str) -> TorchTitanConfig:
+    """Return the settings of a finished training.
+
+    Raises:
+        core.errors.InputError: they are not of this trainer, or of another version of it.
+    """
+    try:
+        return typed.build(TorchTitanConfig, manifest.get("config"), "pretrain")
+    except ConfigError as error:
+        raise InputError(f"{owner}: its settings are not read here ({error}). Name a step instead.") from error
+
+
+def checkpoint(branch: Branch) -> Path:
+    """Return the folder of the checkpoint, which is whole.
+
+    Raises:
+        core.errors.InputError: it was changed since it was written.
+    """
+    folder = branch.artifact / CHECKPOINTS / f"step-{branch.step}"
+    reason = checkpoints.fault(folder)
+    if reason is not None or not (folder / ".metadata").is_file():
+        raise InputError(f"pretrain.branch_from: {folder} is damaged ({reason or 'no .metadata'}). Name another step.")
+    return folder
+
+
+def take_records(branch: Branch, output: Path) -> None:
+    """Begin the metrics of a branch with those of the steps that it did not do itself."""
+    path = output / METRICS
+    if not path.exists():
+        earlier = read_records(branch.artifact / METRICS)
+        write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier if record["step"] <= branch.step))
+
+
+def check(config: TorchTitanConfig, branch: Branch) -> None:
+    """Refuse a run that ends before the branch.
+
+    Raises:
+        core.errors.ConfigError: naming ``steps``.
+    """
+    if config.steps <= branch.step:
+        raise ConfigError(
+            f"steps={config.steps}: branch_from={config.branch_from} is at step {branch.step}, and steps count from "
+            f"the beginning. Set steps to more than {branch.step}."
+        )
+
+
+def same_until(one: TorchTitanConfig, other: TorchTitanConfig) -> int:
+    """Return the last step until which two runs do the same; settings that are not compared here are taken as equal.
+
+    Compared are the rates, the stages and the batches.
+    """
+    if (one.learning_rate, one.warmup_steps) != (other.learning_rate, other.warmup_steps):
+        return 0
+    until = min(last_at_peak(one), last_at_peak(other))
+    for left, right in zip(stages(one), stages(other), strict=False):
+        # How many sequences of a stage go into a forward pass changes nothing.
+        same = ("first", "seq_len", "global_batch_size", "rope_theta", "mixture")
+        if any(getattr(left, name) != getattr(right, name) for name in same):
+            return min(until, max(left.first, right.first) - 1)
+        if left.last != right.last:
+            return min(until, left.last, right.last)
+    return until
+
+
+def shorter(identity: Mapping[str, Any], config: TorchTitanConfig, folder: Path) -> Branch | None:
+    """Return the kept checkpoint of a finished training that did the first steps of this one, and the most of them.
+
+    Args:
+        identity: Of the artifact that is to be made.
+        folder: Where finished trainings lie.
+    """
+    best: Branch | None = None
+    for path in sorted(folder.glob(f"*/{store.MANIFEST}")):
+        try:
+            manifest = store.load_manifest(path.parent)
+            if manifest is None or _but_length(manifest["identity"]) != _but_length(identity):
+                continue
+            until = same_until(config, settings_of(manifest, str(path)))
+        except (ArtifactError, InputError, OSError):  # nothing to go on from
+            continue
+        steps = [step for step in kept(manifest) if step <= until and step < config.steps]
+        if steps and (best is None or steps[-1] > best.step):
+            best = Branch(artifact=path.parent, step=steps[-1])
+    return best
+
+
+def _but_length(identity: Mapping[str, Any]) -> str:
+    """Return an identity as text, without what :func:`same_until` compares."""
+    settings = {key: value for key, value in dict(identity.get("pretrain") or {}).items() if key not in LENGTH}
+    return json.dumps({**identity, "pretrain": settings}, sort_keys=True, default=str)

@@ -1,0 +1,161 @@
+"""Two orders, both by arithmetic: of the sources within a period, and of a source's windows within a pass.
+
+Shape suffixes: N positions, K sources, M positions of a period.
+"""
+
+import functools
+import heapq
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+LARGEST_PERIOD = 1_000_000
+"""Positions whose order is held in memory: 6 MB, half a second to make."""
+ROUNDS = 6
+GOLDEN = 0x9E3779B97F4A7C15
+MASK = (1 << 64) - 1
+
+
+def interleaved(counts_K: Sequence[int]) -> np.ndarray:
+    """Order one period so that after each prefix every source is within one draw of its share.
+
+    The n-th draw of a source has a release and a deadline, both at the error 1 - 1/(2K - 2); of the released ones the
+    earliest deadline goes first, and none is missed (Tijdeman, "The chairman assignment problem", Discrete Mathematics
+    32, 1980).
+
+    Args:
+        counts_K: Draws of each source in the period.
+
+    Returns:
+        The source of each position, of shape (M,).
+    """
+    counts = [int(count) for count in counts_K]
+    period, used = sum(counts), [k for k, count in enumerate(counts) if count]
+    if len(used) < 2:
+        return np.full(period, used[0] if used else 0, np.int16)
+    slack = 2 * len(used) - 2
+    draws = [np.arange(counts[k], dtype=np.int64) for k in used]
+    release = np.concatenate(
+        [-(-(n * slack + 1) * period // (counts[k] * slack)) for k, n in zip(used, draws, strict=True)]
+    )
+    deadline = np.concatenate(
+        [((n + 1) * slack - 1) * period // (counts[k] * slack) for k, n in zip(used, draws, strict=True)]
+    )
+    source = np.repeat(np.array(used, np.int64), [counts[k] for k in used])
+    by_release = np.argsort(release, kind="stable")
+    # One number a draw, so that the heap compares no tuples: the deadline, then the source.
+    entries = (deadline * len(counts) + source)[by_release].tolist()
+    upto = np.searchsorted(release[by_release], np.arange(1, period + 1), side="right").tolist()
+    ready: list[int] = []
+    chosen, first = [], 0
+    for last in upto:
+        for entry in entries[first:last]:
+            heapq.heappush(ready, entry)
+        first = last
+        chosen.append(heapq.heappop(ready))
+    return (np.array(chosen, np.int64) % len(counts)).astype(np.int16)
+
+
+class Order:
+    """Which source each position draws from, and which of the source's draws that is.
+
+    The order has a period, in which each source has exactly its count. One longer than :data:`LARGEST_PERIOD` is put
+    together of equal parts, and a rest in which the remainders of the division are drawn.
+
+    Args:
+        counts_K: Whole numbers in proportion to the shares.
+    """
+
+    def __init__(self, counts_K: Sequence[int]) -> None:
+        divisor = math.gcd(*map(int, counts_K)) or 1
+        self.counts_K = np.array([int(count) // divisor for count in counts_K], np.int64)
+        self.period = int(self.counts_K.sum())
+        self._repeats = -(-self.period // LARGEST_PERIOD)
+        self._part = _part(tuple((self.counts_K // max(1, self._repeats)).tolist()))
+        self._rest = _part(tuple((self.counts_K - self._repeats * self._part.counts_K).tolist()))
+
+    def __call__(self, positions_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the source of each position, and the number of its draw from the first position on."""
+        cycle, place = np.divmod(np.asarray(positions_N, np.int64), self.period)
+        repeat, within = np.divmod(place, self._part.length)
+        source, rank = self._part(within)
+        late = repeat >= self._repeats
+        if late.any():
+            # The remainder of the division by the part's length is not yet the place in a rest longer than a part.
+            source[late], rank[late] = self._rest((place - self._repeats * self._part.length)[late])
+        return source, (
+            cycle * self.counts_K[source] + np.minimum(repeat, self._repeats) * self._part.counts_K[source] + rank
+        )
+
+    def drawn(self, position: int) -> np.ndarray:
+        """Return the draws of each source before ``position``, of shape (K,), without going through them."""
+        cycle, place = divmod(int(position), self.period)
+        repeat = min(place // self._part.length, self._repeats)
+        done_K = cycle * self.counts_K + repeat * self._part.counts_K
+        last = self._part if repeat < self._repeats else self._rest
+        return done_K + last.drawn(place - repeat * self._part.length)
+
+
+@functools.lru_cache(maxsize=8)
+def _part(counts: tuple[int, ...]) -> "_Part":
+    """Return the row of these counts, which stages and runs that are planned together often share."""
+    return _Part(np.array(counts, np.int64))
+
+
+class _Part:
+    """One interleaved row of draws."""
+
+    def __init__(self, counts_K: np.ndarray) -> None:
+        self.counts_K = counts_K
+        self.length = int(counts_K.sum())
+        self._source_M = interleaved(counts_K.tolist())
+        self._rank_M = np.empty(self.length, np.int32)
+        by_source = np.argsort(self._source_M, kind="stable")
+        self._rank_M[by_source] = np.concatenate([np.arange(count) for count in counts_K]) if len(counts_K) else 0
+
+    def __call__(self, places_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        places = np.minimum(places_N, max(0, self.length - 1))
+        return self._source_M[places].astype(np.int64), self._rank_M[places].astype(np.int64)
+
+    def drawn(self, place: int) -> np.ndarray:
+        return np.bincount(self._source_M[:place], minlength=len(self.counts_K))
+
+
+def mixed(values: np.ndarray) -> np.ndarray:
+    """Return hashes of 64-bit numbers (uint64): the finalizer of splitmix64 (Steele et al., OOPSLA 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def permuted(places_N: np.ndarray, sizes_N: np.ndarray, keys_N: np.ndarray) -> np.ndarray:
+    """Return where a keyed permutation of ``range(size)`` puts each place, without holding the permutation.
+
+    A Feistel network (Luby and Rackoff, 1988) permutes the next even number of bits, and what falls outside of the size
+    is put through again until it is inside (cycle walking: Black and Rogaway, "Ciphers with arbitrary finite domains",
+    2002); so it is a bijection for each key, and four times the size at most is walked.
+
+    Args:
+        places_N: Below the sizes.
+        sizes_N: At least 1.
+        keys_N: uint64.
+
+    Returns:
+        int64, of shape (N,).
+    """
+    sizes = sizes_N.astype(np.uint64)
+    bits = np.ceil(np.log2(np.maximum(sizes_N, 2))).astype(np.uint64)
+    half = (bits + np.uint64(1)) >> np.uint64(1)
+    low = (np.uint64(1) << half) - np.uint64(1)
+    keys = keys_N.astype(np.uint64)
+    found = places_N.astype(np.uint64)
+    todo = np.arange(len(found))
+    while len(todo):
+        width, mask, key = half[todo], low[todo], keys[todo]
+        left, right = found[todo] >> width, found[todo] & mask
+        for turn in range(ROUNDS):
+            left, right = right, left ^ (mixed(right + key + np.uint64(turn * GOLDEN & MASK)) & mask)
+        found[todo] = (left << width) | right
+        todo = todo[found[todo] >= sizes[todo]]
+    return found.astype(np.int64)

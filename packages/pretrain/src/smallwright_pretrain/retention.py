@@ -1,0 +1,37 @@
+"""Which checkpoints stay: the latest, one every so many steps or tokens, and named ones. No torch."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which steps' checkpoints are kept for good."""
+
+    every: int | None = None
+    """Steps."""
+    every_tokens: int | None = None
+    steps: tuple[int, ...] = ()
+    """Named ones."""
+
+    def keeps(self, step: int, tokens: Callable[[int], int]) -> bool:
+        """Whether the checkpoint of ``step`` is one of these; by tokens, the first step that reaches a multiple.
+
+        Args:
+            tokens: Trained on after a step.
+        """
+        if step < 1:
+            return False
+        by_tokens = self.every_tokens is not None and (
+            tokens(step) // self.every_tokens > tokens(step - 1) // self.every_tokens
+        )
+        return by_tokens or step in self.steps or (self.every is not None and step % self.every == 0)
+
+    def stale(self, steps: Iterable[int], latest: int, tokens: Callable[[int], int]) -> list[int]:
+        """Return the steps whose checkpoints can go, oldest first.
+
+        Args:
+            latest: How many stay anyway; 0: all.
+        """
+        ordered = sorted(steps)
+        return [step for step in ordered[:-latest] if not self.keeps(step, tokens)] if latest else []

@@ -1,0 +1,168 @@
+"""The checkpoints that are kept for good as Hugging Face folders, each with the data that it had seen.
+
+Amber and MobiLlama were published so: one repository a model, one revision a checkpoint (arXiv 2312.06550, section 4).
+A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch up here.
+"""
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core import checkpoints
+from core.interfaces import Job, TokensMeta
+from core.process import die_with_parent
+from core.writing import replacing, write_json
+
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.segments import stage_at, stages, tokens_at, with_theta
+from smallwright_pretrain.sources import Sources
+
+REVISIONS = "revisions"
+"""Folder in the artifact."""
+DATA = "data.json"
+"""In a revision: what the model had been trained on."""
+NO_MODEL = ("optimizer.", "lr_scheduler.", "dataloader.", "train_state.")
+"""How the names in a checkpoint begin that are no weights."""
+
+
+def command(job_file: Path) -> tuple[str, ...]:
+    """Return the command that writes the revisions of a training that are missing."""
+    return (sys.executable, "-m", "smallwright_pretrain.revisions", str(job_file))
+
+
+def pending(output: Path, settings: TorchTitanConfig) -> list[Path]:
+    """Return the checkpoints that are kept for good, are whole, and have no revision yet, oldest first."""
+    if not settings.revisions:
+        return []
+    found = {}
+    for path in (output / "checkpoint").glob("step-*"):
+        step = path.name.removeprefix("step-")
+        if step.isdigit() and (path / checkpoints.SEAL).is_file() and not place(output, int(step)).exists():
+            found[int(step)] = path
+    tokens = partial(tokens_at, settings)
+    return [found[step] for step in sorted(found) if settings.retention.keeps(step, tokens)]
+
+
+def place(output: Path, step: int) -> Path:
+    """Return the folder of a step's revision."""
+    return output / REVISIONS / f"step-{step:06d}"
+
+
+class Background:
+    """Runs the command that writes revisions, one at a time, beside the training."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._thread: threading.Thread | None = None
+        self._again = threading.Event()
+
+    def start(self) -> None:
+        """Have what is missing written, now or when the command that runs has ended."""
+        self._again.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait until what was asked for is written."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        # One rank among several has variables of torchrun, and a GPU that the process must not take memory of.
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        while self._again.is_set():
+            self._again.clear()
+            subprocess.run(self._command, env=environment, preexec_fn=die_with_parent, check=False)
+
+
+def write(job: Job, checkpoint: Path) -> Path:
+    """Write a checkpoint as a revision and return its folder: weights, configuration, tokenizer, ``data.json``."""
+    from smallwright_pretrain.export import write_model
+
+    assert job.stage is not None
+    assert job.architecture is not None
+    settings: TorchTitanConfig = job.stage.config
+    step = int(checkpoint.name.removeprefix("step-"))
+    state, loader = read(checkpoint)
+    architecture = with_theta(job.architecture, stage_at(settings, step))
+    tokens = job.tokens()
+    with replacing(place(job.output, step)) as folder:
+        write_model(
+            dataclasses.replace(job, architecture=architecture),
+            state,
+            TokensMeta.load(next(iter(tokens.values()))),
+            folder,
+        )
+        write_json(folder / DATA, data_so_far(job, step, loader))
+    return place(job.output, step)
+
+
+def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model was trained on until ``step``: the place in the order of the data, and the epoch account.
+
+    Args:
+        loader: State of the loader of batches in the checkpoint.
+    """
+    import json
+
+    assert job.stage is not None
+    settings: TorchTitanConfig = job.stage.config
+    sources = Sources(job.tokens(), stages(settings))
+    skipped = [tuple(pair) for pair in json.loads(loader["skipped"])]
+    feed = sources.feed(job.seed, skipped)
+    drawn = feed.drawn(loader["stage"], loader["position"])
+    return {
+        "step": step,
+        "tokens": tokens_at(settings, step),
+        "seed": job.seed,
+        "stage": stage_at(settings, step).name,
+        "position": loader["position"],
+        "skipped": skipped,
+        "sequences": {name: int(count) for name, count in zip(feed.names, drawn, strict=True)},
+    }
+
+
+def read(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the weights of a checkpoint of any number of ranks, whole and on the CPU, and the state of its loader."""
+    import torch
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+    from smallwright_pretrain.checkpoints import PlainPlanner, PlainReader
+
+    entries = PlainReader(checkpoint).read_metadata().state_dict_metadata
+    wanted: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if name.startswith("dataloader."):
+            wanted[name] = None
+        elif isinstance(entry, TensorStorageMetadata) and not name.startswith(NO_MODEL):
+            wanted[name] = torch.empty(entry.size, dtype=entry.properties.dtype)
+    dcp.load(wanted, storage_reader=PlainReader(checkpoint), planner=PlainPlanner(), no_dist=True)
+    loader = {name.partition(".")[2]: wanted.pop(name) for name in list(wanted) if name.startswith("dataloader.")}
+    return wanted, loader
+
+
+def main(job_file: Path) -> None:
+    """Write every revision of the job that is missing."""
+    from smallwright_pretrain.cpu import use_device
+
+    with contextlib.suppress(OSError):
+        os.nice(10)  # the training comes first
+    use_device("cpu")
+    job = Job.read(job_file)
+    assert job.stage is not None
+    while missing := pending(job.output, job.stage.config):
+        print(f"revision: {write(job, missing[0])}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    main(Path(sys.argv[1]))

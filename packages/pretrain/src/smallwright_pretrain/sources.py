@@ -1,0 +1,82 @@
+"""From the tokens artifacts of a run and its stages to the feed. No torch: planning does it, too."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from core.errors import InputError
+
+from smallwright_pretrain import mixture as mixtures
+from smallwright_pretrain.feed import Feed, FeedStage, SourceSize
+from smallwright_pretrain.mixture import StageData
+from smallwright_pretrain.windows import VIEWS, TokenWindows
+
+
+class Sources:
+    """The corpora of a run in the views and lengths that its stages draw windows of.
+
+    Args:
+        tokens: Tokens artifacts by the label of their corpus.
+        stages: In their order.
+
+    Raises:
+        core.errors.UserError: a mixture is none, or names a corpus that is not there; files are missing.
+    """
+
+    def __init__(self, tokens: Mapping[str, Path], stages: Sequence[StageData]) -> None:
+        if not tokens:
+            raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
+        self._tokens, self._stages = tokens, stages
+        self._opened: dict[tuple[str, int], TokenWindows] = {}
+        self._parts = [mixtures.of_stage(stage, list(tokens), alone=len(stages) == 1) for stage in stages]
+        used = dict.fromkeys((part.source, part.corpus, part.view) for parts in self._parts for part in parts)
+        self.names = tuple(name for name, _, _ in used)
+        self._views = {name: (corpus, view) for name, corpus, view in used}
+
+    def corpus(self, name: str) -> str:
+        """Return the corpus that a source is a view of."""
+        return self._views[name][0]
+
+    def tokens(self, corpus: str) -> int:
+        """Return the tokens of a corpus that can be trained on."""
+        return next(own.shards.tokens for (name, _), own in self._opened.items() if self.corpus(name) == corpus)
+
+    def windows(self, name: str, seq_len: int) -> TokenWindows:
+        """Return a source cut into windows of a length."""
+        if (name, seq_len) not in self._opened:
+            corpus, view = self._views[name]
+            self._opened[name, seq_len] = VIEWS[view](self._tokens[corpus], "train", seq_len)
+        return self._opened[name, seq_len]
+
+    def feed(self, seed: int, skipped: Sequence[tuple[int, int]] = ()) -> Feed:
+        """Return the feed of all stages.
+
+        Args:
+            seed: Of the order of windows.
+            skipped: See :class:`smallwright_pretrain.feed.Feed`.
+
+        Raises:
+            core.errors.InputError: a corpus with a share has no window of a stage's length.
+        """
+        lengths: dict[str, set[int]] = {name: set() for name in self.names}
+        stages = []
+        for stage, parts in zip(self._stages, self._parts, strict=True):
+            for part in parts:
+                lengths[part.source].add(stage.seq_len)
+            stages.append(
+                FeedStage(
+                    shares=None if stage.mixture is None else {part.source: part.share for part in parts},
+                    seq_len=stage.seq_len,
+                    sequences=stage.sequences,
+                    drawn_from=tuple(part.source for part in parts),
+                    name=stage.name,
+                )
+            )
+        sizes = [
+            SourceSize(name=name, windows={length: self.windows(name, length).full_windows for length in own})
+            for name, own in lengths.items()
+        ]
+        return Feed(sizes, stages, seed, skipped)
+
+    def read_once(self) -> set[str]:
+        """Return the corpora that a mixture forbids to repeat."""
+        return {part.corpus for parts in self._parts for part in parts if not part.wrap}

@@ -1,0 +1,117 @@
+"""The epoch account: counted, declared and realised, unknown, and refused."""
+
+import numpy as np
+import pytest
+from core.errors import ConfigError, UserError
+from smallwright_pretrain.account import planned
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.data import StageRows
+from smallwright_pretrain.segments import stages
+from smallwright_pretrain.sources import Sources
+from smallwright_pretrain.stage import TorchTitanPretrain
+from smallwright_testing.tokens import write_tokens
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """1,601 tokens of web and 321 of books, which are 100 and 20 windows of 16; 10 of the latter in a long document."""
+    folder = tmp_path_factory.mktemp("tokens")
+    write_tokens(folder / "web", [[*[5] * 20, 0]] * 76 + [[*[5] * 4, 0]])
+    write_tokens(folder / "books", [[*[6] * 160, 0], *[[*[6] * 15, 0]] * 10])
+    return {name: folder / name for name in ("web", "books")}
+
+
+def stage(name, sequences, mixture, seq_len=16):
+    return StageRows(name=name, mixture=mixture, seq_len=seq_len, sequences=sequences)
+
+
+BOTH = {"web": 0.75, "books": 0.25}
+
+
+def test_epochs_add_up_over_stages_and_views_and_equal_what_is_drawn(tokens):
+    rows = [
+        stage("stable", 40, BOTH),
+        stage("decay", 24, {"web": 0.5, "books": {"share": 0.5, "view": "long"}}),
+        stage("long", 8, {"books": 1}, seq_len=32),
+    ]
+    read = planned(tokens, rows)
+    feed = Sources(tokens, rows).feed(seed=5)
+    drawn = [feed.locate(number, np.arange(row.sequences)).source_N for number, row in enumerate(rows)]
+    counts = np.stack([np.bincount(source_N, minlength=3) for source_N in drawn])
+    assert feed.names == ("web", "books", "books (long)")
+    assert counts.tolist() == [[30, 10, 0], [12, 0, 12], [0, 8, 0]]
+    assert read["corpora"] == {
+        "web": {"tokens": 42 * 16, "size": 1601, "epochs": pytest.approx(0.42)},
+        "books": {"tokens": (10 + 12) * 16 + 8 * 32, "size": 321, "epochs": pytest.approx(10 / 20 + 12 / 10 + 8 / 10)},
+    }
+    assert read["stages"][1] == {
+        "name": "decay",
+        "seq_len": 16,
+        "tokens": 24 * 16,
+        "sources": {
+            "web": {"declared": 0.5, "realised": 0.5, "tokens": 192},
+            "books (long)": {"declared": 0.5, "realised": 0.5, "tokens": 192},
+        },
+    }
+    assert (read["unknown"], read["notes"]) == ([], [])
+
+
+def test_without_a_mixture_every_corpus_is_read_as_often_as_the_others(tokens):
+    read = planned(tokens, [stage("all", 240, None)])
+    assert {name: row["epochs"] for name, row in read["corpora"].items()} == {"web": 2.0, "books": 2.0}
+    assert [row["declared"] for row in read["stages"][0]["sources"].values()] == [None, None]
+
+
+def test_skipped_sequences_are_not_counted(tokens):
+    read = planned(tokens, [stage("all", 40, BOTH)], skipped=[(0, 20)])
+    assert sum(row["tokens"] for row in read["corpora"].values()) == 640
+    assert read["corpora"]["web"]["epochs"] == 0.3
+
+
+def test_before_the_tokens_are_made_shares_are_known_and_epochs_are_not(tokens):
+    read = planned({"web": tokens["web"], "books": None}, [stage("all", 40, BOTH)], max_epochs=0.1)
+    assert (read["unknown"], read["corpora"]) == (["books"], {})
+    assert read["stages"][0]["sources"]["books"] == {"declared": 0.25, "realised": None, "tokens": 160}
+
+
+def test_text_that_is_repeated_often_or_never_is_named(tokens):
+    read = planned(tokens, [stage("all", 100, {"books": 1})])
+    assert read["notes"] == [
+        "web is in no mixture: nothing of it is read.",
+        "books is read 5.00 times (1,600 tokens out of 321): above 4 epochs repeated text is worth less and less "
+        "(Muennighoff et al. 2023).",
+    ]
+    assert not planned(tokens, [stage("all", 80, {"books": 1, "web": 0})])["notes"], "4 epochs are not above 4"
+
+
+def test_more_epochs_than_allowed_are_refused(tokens):
+    rows = [stage("one", 40, BOTH), stage("two", 40, BOTH)]
+    assert planned(tokens, rows, max_epochs=1)["corpora"]["books"]["epochs"] == 1.0
+    with pytest.raises(
+        UserError,
+        match=r"^pretrain\.max_epochs=0\.9: books would be read 1\.00 times \(320 tokens out of 321\)\. Take fewer",
+    ):
+        planned(tokens, rows, max_epochs=0.9)
+
+
+def test_a_corpus_that_may_not_wrap_is_read_once_at_most(tokens):
+    once = {"web": 0.75, "books": {"share": 0.25, "wrap": False}}
+    assert planned(tokens, [stage("all", 80, once)])["corpora"]["books"]["epochs"] == 1.0
+    with pytest.raises(UserError, match=r"^wrap=false of books: books would be read 1\.05 times"):
+        planned(tokens, [stage("all", 84, once)], max_epochs=3)
+
+
+def test_the_trainer_counts_the_stages_of_its_settings(tokens):
+    settings = {
+        "seq_len": 16,
+        "global_batch_size": 4,
+        "stages": {"a": {"tokens": 640, "mixture": BOTH}, "b": {"tokens": 640}},
+    }
+    from core import typed
+
+    config = typed.build(TorchTitanConfig, settings, "pretrain")
+    assert [row.sequences for row in stages(config)] == [40, 40]
+    read = TorchTitanPretrain(config).reads(tokens)
+    assert read["corpora"]["books"]["epochs"] == 1.0
+    with pytest.raises(ConfigError, match=r"^pretrain\.stages\.a\.mixture: this run has no corpus books\. It has web;"):
+        TorchTitanPretrain(config).reads({"web": None})

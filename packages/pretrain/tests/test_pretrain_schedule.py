@@ -1,0 +1,80 @@
+"""The rate of each step, against the published schedules."""
+
+import itertools
+import math
+
+import pytest
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.schedule import decay_steps, last_at_peak, learning_rate
+
+SMOLLM2_1_7B = TorchTitanConfig(steps=5_240_000, warmup_steps=2000, learning_rate=5e-4, decay_ratio=0.1)
+SMOLLM2_135M = TorchTitanConfig(steps=2_000_000, warmup_steps=2000, learning_rate=3e-3, decay_ratio=0.2)
+MOBILLAMA = TorchTitanConfig(steps=730_000, warmup_steps=2000, learning_rate=3e-4, schedule="cosine", min_lr_factor=0.1)
+PANGU_PI = TorchTitanConfig(steps=400_000, warmup_steps=4000, learning_rate=3e-4, schedule="cosine")
+PANGU_PI_PRO = TorchTitanConfig(
+    steps=100_000, warmup_steps=3000, learning_rate=1e-4, schedule="cosine", min_lr_factor=0.1
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "rates"),
+    [
+        (
+            SMOLLM2_1_7B,
+            {1: 2.5e-7, 1000: 2.5e-4, 2000: 5e-4, 4_716_000: 5e-4, 4_978_000: 2.5e-4, 5_240_000: 0},
+        ),
+        (SMOLLM2_135M, {1000: 1.5e-3, 2000: 3e-3, 1_600_000: 3e-3, 1_800_000: 1.5e-3, 2_000_000: 0}),
+        (MOBILLAMA, {1: 1.5e-7, 2000: 3e-4, 366_000: 1.65e-4, 730_000: 3e-5}),
+        (PANGU_PI, {2000: 1.5e-4, 4000: 3e-4, 202_000: 1.5e-4, 400_000: 0}),
+        (PANGU_PI_PRO, {3000: 1e-4, 51_500: 5.5e-5, 100_000: 1e-5}),
+    ],
+    ids=["smollm2-1.7b", "smollm2-135m", "mobillama", "pangu-pi", "pangu-pi-pro"],
+)
+def test_rates_are_the_published_ones(config, rates):
+    assert {step: learning_rate(config, step) for step in rates} == pytest.approx(rates, rel=1e-12, abs=0)
+
+
+def test_the_last_rate_is_exactly_the_last_one_of_the_settings():
+    assert learning_rate(SMOLLM2_1_7B, 5_240_000) == learning_rate(PANGU_PI, 400_000) == 0.0
+    for schedule in ("wsd", "cosine", "linear"):
+        config = TorchTitanConfig(steps=37, learning_rate=3e-4, schedule=schedule, min_lr_factor=0.1)
+        assert learning_rate(config, 37) == 3e-4 * 0.1
+
+
+@pytest.mark.parametrize(("shape", "middle"), [("linear", 0.5), ("sqrt", 1 - math.sqrt(0.5)), ("cosine", 0.5)])
+def test_a_decay_has_its_shape(shape, middle):
+    config = TorchTitanConfig(
+        steps=100, learning_rate=1.0, warmup_steps=0, decay_ratio=0.4, decay_type=shape, min_lr_factor=0.2
+    )
+    rates = [learning_rate(config, step) for step in range(1, 101)]
+    assert rates[:60] == [1.0] * 60
+    assert rates[79] == pytest.approx(0.2 + 0.8 * middle)
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[59:]))
+    assert learning_rate(config, 101) == rates[-1] == 0.2
+
+
+def test_a_constant_schedule_holds_the_peak_and_a_decay_never_reaches_into_the_warm_up():
+    constant = TorchTitanConfig(steps=50, warmup_steps=5, learning_rate=1e-3, schedule="constant")
+    assert {learning_rate(constant, step) for step in range(5, 51)} == {1e-3}
+    long = TorchTitanConfig(steps=50, warmup_steps=20, decay_ratio=0.9)
+    assert (decay_steps(long), last_at_peak(long)) == (30, 20)
+    assert (last_at_peak(constant), last_at_peak(SMOLLM2_1_7B)) == (50, 4_716_000)
+
+
+def test_the_optimizer_gets_these_rates():
+    """Through TorchTitan's container, also where the trainer is told of a part of the steps only."""
+    import torch
+    from smallwright_pretrain.cpu import use_device
+
+    use_device("cpu")
+    from smallwright_pretrain.titan import Schedule
+
+    config = TorchTitanConfig(steps=12, warmup_steps=3, decay_ratio=0.5, min_lr_factor=0.1)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
+    schedule = Schedule.Config(settings=config).build(optimizers=[optimizer], training_steps=6)
+    used = []
+    for _ in range(12):
+        used.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert used == [learning_rate(config, step) for step in range(1, 13)]
