@@ -48,12 +48,12 @@ def main(tokens: Path, output: Path, rank: str) -> None:
         folder = output / name
         folder.mkdir(exist_ok=True)
         model = ARCHITECTURE.titan_config(inner_attention=inner_attention("cpu"), seq_len=settings.seq_len)
-        config = trainer_config(settings, model=model, name="tiny", tokens=tokens, output=folder, seed=7)
+        config = trainer_config(settings, model=model, name="tiny", tokens={"corpus": tokens}, output=folder, seed=7)
         trainer = config.build()
         initialize(trainer.model_parts[0], model, 7)
+        trainer.validator.validate(trainer.model_parts, 0)  # as a resumed run does before its first step
         trainer.train()
-        if alone:
-            trainer.validate_once()
+        trainer.validate_once()
         pipeline = trainer.parallel_dims.get_optional_mesh("pp")
         state = full_state_dict(trainer.model_parts[0], None if pipeline is None else pipeline.get_group())
         if place == 0:
