@@ -30,46 +30,39 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "135m": {"size": "smollm2-135m"},
 }
-BATCHES = {"nano": ((256, 4), (256, 32)), "15m": ((512, 4), (512, 16)), "135m": ((512, 2), (1024, 2))}
+BATCHES = {"nano": ((256, 4), (256, 32)), "15m": ((512, 4), (512, 16)), "135m": ((512, 2),)}
 """Sequence length in tokens, and sequences in a forward pass."""
 
 
-def write_tokens(folder: Path, vocab: int) -> None:
-    """Write a tokens artifact of random ids in documents of 300 tokens."""
-    folder.mkdir()
+def documents(vocab: int, tokens: int) -> list[list[int]]:
+    """Return documents of 300 random ids."""
     generator = np.random.Generator(np.random.PCG64(0))
-    counts = {"train": 100_000, "validation": 5_000}
-    for split, tokens in counts.items():
-        generator.integers(1, vocab, tokens).astype("<u2").tofile(folder / f"{split}.bin")
-        np.save(folder / f"{split}.offsets.npy", np.append(np.arange(0, tokens, 300), tokens).astype(np.int64))
-    meta = {"dtype": "uint16", "vocab_size": vocab, "eos_token_id": 0, "validation_bytes": 5_000, "unigram_loss": 9.0}
-    meta |= {f"{split}_tokens": tokens for split, tokens in counts.items()}
-    meta |= {f"{split}_documents": -(-tokens // 300) for split, tokens in counts.items()}
-    (folder / "meta.json").write_text(json.dumps(meta))
+    return [[*generator.integers(1, vocab, 299).tolist(), 0] for _ in range(tokens // 300)]
 
 
 def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Train three steps as the stage does, and return planned and used bytes."""
+    """Train two steps as the stage does, and return planned and used bytes."""
     from core import discovery
     from core.interfaces import Job
     from core.typed import build
     from smallwright_pretrain.config import TorchTitanConfig
     from smallwright_pretrain.stage import TorchTitanPretrain
+    from smallwright_testing.tokens import write_tokens
 
     entry = next(e for e in discovery.load().entries() if e.kind == "architectures" and e.name == "gqa")
     architecture = entry.load()(build(entry.load_config(), SHAPES[case["shape"]], "arch"))
     settings = TorchTitanConfig(
-        steps=3,
+        steps=2,
         seq_len=case["seq_len"],
-        global_batch_size=2 * case["rows"],
-        micro_batch_size=case["rows"],
+        global_batch_size=case["rows"],
         precision=case["precision"],
         compile=case["compile"],
         validation_sequences=case["rows"],
         device="cpu",
         verify_vllm=False,
     )
-    write_tokens(folder / "tokens", architecture.vocab_rows())
+    vocab = architecture.vocab_rows()
+    write_tokens(folder / "tokens", documents(vocab, 100_000), documents(vocab, 5_000), vocab_size=vocab)
     stage = TorchTitanPretrain(settings)
     output = folder / "output"
     output.mkdir()
