@@ -25,7 +25,7 @@ report      eval                 ``results.json``; for readers ``samples.jsonl``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from core.weights import ModelFolder
 from core.writing import write_json
 
 if TYPE_CHECKING:
+    from core.finding import Finding
     from core.registry import Registry
     from core.sweep.tasks import Task
 
@@ -328,6 +329,17 @@ class Trainer(Stage):
         It lets ``core.plan --device`` say what other hardware would need. A trainer that cannot say returns itself.
         """
         return self
+
+    def doctor(self, job: Job, layout: int | None) -> "Iterable[Finding]":
+        """Try this training on this machine for a few steps on random tokens, and say what is found; for core.doctor.
+
+        What needs an engine runs in a process of its own. By default nothing is tried.
+
+        Args:
+            job: Without inputs; ``job.output`` is a folder that is thrown away.
+            layout: Build the model as one of so many GPUs would hold it, and try no steps here; None: the steps.
+        """
+        return ()
 
     def follow(self, job: Job) -> None:
         """Do this machine's part of a training that another machine leads, and return when its artifact is finished.

@@ -88,9 +88,17 @@ def _reported(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def run_child(command: list[str], environment: Mapping[str, str]) -> int:
-    """Run ``command`` to its end and return its exit code; it dies with this process."""
-    process = subprocess.Popen(command, env={**os.environ, **environment}, preexec_fn=die_with_parent)
+def run_child(command: list[str], environment: Mapping[str, str], log: Path | None = None) -> int:
+    """Run ``command`` to its end and return its exit code; it dies with this process.
+
+    Args:
+        log: For what it prints; None: where this process prints.
+    """
+    with contextlib.ExitStack() as opened:
+        file = None if log is None else opened.enter_context(log.open("wb"))
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=file, stderr=file, preexec_fn=die_with_parent
+        )
     try:
         return process.wait()
     except BaseException:

@@ -17,12 +17,19 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     parts = [memory_parts(segment.settings(config), architecture) for segment in segments(config)]
     memory = max(parts, key=lambda part: sum(part.values()))
     row = stages(config)
+    checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
+    # The oldest goes when the newest is written.
+    copies = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
     return {
         "tokens": config.tokens,
         "seq_len": max(stage.seq_len for stage in row),
         "memory_bytes": sum(memory.values()),
         "memory": memory,
-        "ranks": config.nproc,
+        "ranks": config.ranks,
+        "ranks_here": config.nproc,
+        "device": config.device,
+        "checkpoint_bytes": checkpoint,
+        "disk_bytes": checkpoint * copies + FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),

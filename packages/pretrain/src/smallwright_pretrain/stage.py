@@ -7,19 +7,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints
 from core.engines import allocator_environment, ranks_environment
 from core.errors import ConfigError, InputError, UserError
+from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, nodes
+from smallwright_pretrain import branch, doctor, nodes
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
@@ -172,6 +173,11 @@ class TorchTitanPretrain(Trainer):
     def check_here(self, where: str) -> None:
         """Refuse several machines where nothing would start the others' ranks."""
         nodes.check_here(self.config, where)
+
+    def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
+        """Try a few steps, and a layout; see :mod:`smallwright_pretrain.doctor`."""
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        return doctor.findings(self.config, job, layout, environment)
 
     def follow(self, job: Job) -> None:
         """Run this machine's ranks of a training that another machine leads; see :mod:`smallwright_pretrain.nodes`."""
