@@ -137,11 +137,13 @@ def test_planning_imports_no_torch_and_counts_tokens():
 
 def test_memory_follows_states_and_activations():
     tiny = Tiny(TinyConfig())
-    settings = {"global_batch_size": 16, "seq_len": 32}
+    settings = {"global_batch_size": 16, "seq_len": 32, "device": "cuda"}
     one = memory_parts(TorchTitanConfig(**settings), tiny)
     weights = 4 * tiny.parameters()
     assert (one["weights"], one["gradients"], one["optimizer"], one["gathered"]) == (weights, weights, 2 * weights, 0)
     assert one["logits"] == 16 * 32 * 3 * 4 * 64
+    layer = 6 * 64 + 2 * 64 + 2 * 32 + 4 * 96
+    assert one["activations"] == 16 * 32 * 4 * (2 * layer + 1.5 * layer)
     two = memory_parts(TorchTitanConfig(**settings, nproc=2), tiny)
     shared_out = ("weights", "gradients", "optimizer", "activations", "logits")
     assert {name: two[name] * 2 for name in shared_out} == {name: one[name] for name in shared_out}
@@ -150,15 +152,42 @@ def test_memory_follows_states_and_activations():
     whole = memory_parts(TorchTitanConfig(**settings, nproc=2, replicate=2), tiny)
     assert (whole["weights"], whole["gathered"]) == (weights, 0)
     small = memory_parts(TorchTitanConfig(**settings, micro_batch_size=4), tiny)
-    assert small["activations"] * 4 == one["activations"] > 0
+    assert small["activations"] * 4 == one["activations"]
     full = memory_parts(TorchTitanConfig(**settings, activation_checkpoint="full"), tiny)
     half = memory_parts(TorchTitanConfig(**settings, activation_checkpoint="selective"), tiny)
-    assert full["activations"] < one["activations"] == 2 * half["activations"]
+    assert full["activations"] < half["activations"] < one["activations"]
     bfloat16 = memory_parts(TorchTitanConfig(**settings, precision="bfloat16"), tiny)
-    assert bfloat16["activations"] * 2 == one["activations"]
-    cpu = memory_parts(TorchTitanConfig(**settings, device="cpu"), tiny)
-    assert cpu["activations"] - one["activations"] == 16 * 32 * 2 * (2 * 2 * 32) * 4
-    assert (cpu["masks"], one["masks"]) == (16 * 32 * 32 * 4, 0)
+    assert bfloat16["activations"] == (one["activations"] + 16 * 32 * 4 * 2 * 4 * 64) / 2, "norms are in float32"
+
+
+def test_memory_on_a_cpu_counts_the_process_the_masks_and_the_scores():
+    tiny = Tiny(TinyConfig())
+    settings = {"global_batch_size": 16, "seq_len": 32}
+    gpu, cpu = (memory_parts(TorchTitanConfig(**settings, device=device), tiny) for device in ("cuda", "cpu"))
+    assert (gpu.get("process"), cpu["process"]) == (None, 690 * 2**20)
+    assert (gpu["masks"], cpu["masks"]) == (0, 16 * 32 * 32 * 4)
+    assert cpu["activations"] - gpu["activations"] == 16 * 32 * 4 * 3.5 * 2 * 32
+    assert cpu["logits"] * 3 == gpu["logits"] * 8
+    assert cpu["gradients"] == 0, "they take the place of what the backward pass frees"
+    settings["micro_batch_size"] = 8
+    assert memory_parts(TorchTitanConfig(**settings, device="cpu"), tiny)["gradients"] == gpu["gradients"]
+    compiled = memory_parts(TorchTitanConfig(**settings, device="cpu", compile=True), tiny)
+    assert compiled["process"] > cpu["process"]
+    assert compiled["logits"] * 2 == gpu["logits"]
+
+
+def test_memory_of_ranks_that_split_the_model_or_the_sequence():
+    tiny = Tiny(TinyConfig(num_key_value_heads=2))
+    settings = {"global_batch_size": 16, "seq_len": 32, "device": "cuda"}
+    one = memory_parts(TorchTitanConfig(**settings), tiny)
+    tensor = memory_parts(TorchTitanConfig(**settings, nproc=2, tensor_parallel=2), tiny)
+    context = memory_parts(TorchTitanConfig(**settings, nproc=2, context_parallel=2), tiny)
+    for name in ("weights", "optimizer", "activations", "logits"):
+        assert tensor[name] * 2 == context[name] * 2 == one[name]
+    assert tensor["gathered"] == 0
+    pipeline = memory_parts(TorchTitanConfig(**settings, nproc=2, pipeline_parallel=2), tiny)
+    assert pipeline["weights"] * 2 == one["weights"]
+    assert pipeline["logits"] * 8 == one["logits"], "two sequences at once"
 
 
 class Uneven(Tiny):
@@ -179,19 +208,19 @@ class Uneven(Tiny):
 
 def test_memory_follows_the_numbers_that_an_architecture_gives():
     uneven = Uneven(TinyConfig())
-    settings = {"global_batch_size": 16, "seq_len": 32}
-    gpu = memory_parts(TorchTitanConfig(**settings, nproc=2), uneven)
+    settings = {"global_batch_size": 16, "seq_len": 32, "nproc": 2}
+    gpu = memory_parts(TorchTitanConfig(**settings, device="cuda"), uneven)
     assert gpu["gathered"] == 4 * (2 * 64 * 64 + 1000 + 2 * 5000)
-    assert (gpu["activations"], gpu["masks"]) == (8 * 32 * 4 * 400, 0)
-    cpu = memory_parts(TorchTitanConfig(**settings, nproc=2, device="cpu"), uneven)
-    assert (cpu["activations"], cpu["masks"]) == (8 * 32 * 4 * 432, 8 * 32 * 2 * 32 * 4)
-    full = memory_parts(TorchTitanConfig(**settings, nproc=2, activation_checkpoint="full"), uneven)
+    assert (gpu["activations"], gpu["masks"]) == (8 * 32 * 4 * (400 + 450), 0)
+    cpu = memory_parts(TorchTitanConfig(**settings, device="cpu"), uneven)
+    assert (cpu["activations"], cpu["masks"]) == (8 * 32 * 4 * (432 + 1.5 * 332), 8 * 32 * 2 * 32 * 4)
+    full = memory_parts(TorchTitanConfig(**settings, device="cuda", activation_checkpoint="full"), uneven)
     assert full["activations"] == 8 * 32 * 4 * (2 * 64 + 300)
 
 
 def test_a_plan_for_other_hardware_changes_ranks_and_device_only():
     tiny = Tiny(TinyConfig())
-    trainer = TorchTitanPretrain(TorchTitanConfig(global_batch_size=16, seq_len=32))
+    trainer = TorchTitanPretrain(TorchTitanConfig(global_batch_size=16, seq_len=32, device="cuda"))
     eight, one = trainer.on(8, "cuda").plan(tiny), trainer.plan(tiny)
     assert (eight["ranks"], one["ranks"]) == (8, 1)
     assert eight["memory_bytes"] == sum(eight["memory"].values()) < one["memory_bytes"]

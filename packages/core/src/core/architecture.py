@@ -157,19 +157,21 @@ class Architecture(ABC):
     def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
         """Values that each layer keeps per token for the backward pass, for estimates of memory.
 
-        The default is a pre-norm layer with a gated feed-forward of width ``intermediate_size``: 4 values of the
-        residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before and after
-        rotation, output) and 5 of the feed-forward's width.
+        The default is a pre-norm layer with a gated feed-forward of width ``intermediate_size``, as PyTorch's autograd
+        keeps it: 6 values of the residual width (two norms: input, normed, scaled), 2 of the attention width (rotated
+        queries, output) and 2 of that of keys and values, and 4 of the feed-forward's width.
 
         Args:
             seq_len: Training sequence length in tokens.
-            scores: Attention keeps its scores, as on a CPU: two values for each query head and token of the sequence.
+            scores: Attention keeps its weights, as on a CPU: a value for each query head and token of the sequence.
         """
-        layers, hidden = self.layers(), self.residual_width()
-        values = 4 * hidden + 8 * (self.attention_width() // layers)
-        values += 5 * (getattr(self.config, "intermediate_size", None) or 4 * hidden)
+        layers, hidden, width = self.layers(), self.residual_width(), self.attention_width() // self.layers()
+        heads = getattr(self.config, "num_attention_heads", None) or 1
+        kv_heads = getattr(self.config, "num_key_value_heads", None) or heads
+        values = 6 * hidden + 2 * width + 2 * width * kv_heads // heads
+        values += 4 * (getattr(self.config, "intermediate_size", None) or 4 * hidden)
         if scores:
-            values += 2 * seq_len * (getattr(self.config, "num_attention_heads", None) or 1)
+            values += seq_len * heads
         return (values,) * layers
 
     def kv_cache_bytes(self, tokens: int, bytes_per_value: int = 2) -> int | None:

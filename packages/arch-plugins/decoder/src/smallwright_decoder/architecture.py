@@ -120,13 +120,12 @@ class DecoderArchitecture(Architecture):
         shared expert; and 3 per expert for the router.
         """
         c = self.config
-        attention = c.num_attention_heads * c.resolved_head_dim
-        values = 4 * c.hidden_size + 8 * attention
+        values = 6 * c.hidden_size + 2 * (c.num_attention_heads + c.num_key_value_heads) * c.resolved_head_dim
         values += 2 * c.augmented_shortcuts * (c.hidden_size // c.shortcut_reduction)
         if scores:
-            values += 2 * c.num_attention_heads * seq_len
+            values += c.num_attention_heads * seq_len
         terms = c.series_activation if c.series_activation > 1 else 0
-        dense = (5 + terms) * c.intermediate_size
+        dense = (4 + terms) * c.intermediate_size
         routed = c.num_experts_per_tok * (5 * c.expert_size + 3 * c.hidden_size)
         mixture = routed + 5 * (c.shared_expert_intermediate_size or 0) + 3 * (c.num_experts or 0)
         return tuple(values + (mixture if has_experts else dense) for has_experts in c.moe_layers)
