@@ -64,9 +64,9 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
 def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[str, int]:
     """Estimate what fills the memory of one rank when it is fullest, in bytes by name: at the end of a forward pass.
 
-    ``weights``, ``gradients`` and ``optimizer`` are sharded by FSDP2 over the ranks of a replica, and split by tensor and
-    pipeline parallelism. ``gathered`` are the whole weights of the units that compute, in the precision of
-    the products: two layers (FSDP2 fetches the next one while one computes) and what belongs to the model itself,
+    ``weights``, ``gradients`` and ``optimizer`` are sharded by FSDP2 over the ranks of a replica, and split by tensor
+    and pipeline parallelism. ``gathered`` are the whole weights of the units that compute, in the precision of the
+    products: two layers (FSDP2 fetches the next one while one computes) and what belongs to the model itself,
     embeddings and shared feed-forwards; on one rank of float32 nothing is gathered. ``activations`` are what the layers
     keep for the backward pass (:meth:`core.interfaces.Architecture.activation_values`) and what one layer works with;
     "full" activation checkpointing keeps one value of the residual width per layer, and one layer's activations.

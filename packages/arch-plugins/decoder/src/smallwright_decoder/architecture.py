@@ -114,13 +114,14 @@ class DecoderArchitecture(Architecture):
     def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
         """Values that each layer keeps per token for the backward pass; see :meth:`Architecture.activation_values`.
 
-        A series-informed activation of n terms keeps n more values of the feed-forward's width, each augmented shortcut
+        Norms of queries and keys keep these twice more. A series-informed activation of n terms keeps n more values of the feed-forward's width, each augmented shortcut
         two of its bottleneck's. A mixture of experts keeps, for each expert that a token uses, 5 of the expert's width
         and 3 of the residual width (the row given to it, its output, and that times its weight); 5 of the width of a
         shared expert; and 3 per expert for the router.
         """
         c = self.config
-        values = 6 * c.hidden_size + 2 * (c.num_attention_heads + c.num_key_value_heads) * c.resolved_head_dim
+        of_heads = (c.num_attention_heads + c.num_key_value_heads) * c.resolved_head_dim
+        values = 6 * c.hidden_size + (4 if c.qk_norm else 2) * of_heads
         values += 2 * c.augmented_shortcuts * (c.hidden_size // c.shortcut_reduction)
         if scores:
             values += c.num_attention_heads * seq_len
