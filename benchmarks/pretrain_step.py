@@ -47,17 +47,13 @@ def restart_as_trained() -> None:
 
 def write_tokens(folder: Path, seq_len: int) -> None:
     """Write a tokens artifact of random ids in documents of about half a sequence."""
+    from smallwright_testing import tokens
+
     generator = np.random.Generator(np.random.PCG64(0))
-    vocab = SHAPE["vocab_size"]
-    for split, windows in (("train", 512), ("validation", 8)):
-        ids = generator.integers(1, vocab, windows * seq_len + 1)
-        starts = np.arange(0, len(ids), seq_len // 2)
-        ids.astype("<u2").tofile(folder / f"{split}.bin")
-        np.save(folder / f"{split}.offsets.npy", np.append(starts, len(ids)).astype(np.int64))
-    meta = {"dtype": "uint16", "vocab_size": vocab, "eos_token_id": 0, "train_tokens": 512 * seq_len + 1}
-    meta |= {"validation_tokens": 8 * seq_len + 1, "train_documents": 1024, "validation_documents": 16}
-    meta |= {"validation_bytes": 8 * seq_len, "unigram_loss": 9.0}
-    (folder / "meta.json").write_text(json.dumps(meta))
+    train, validation = (
+        generator.integers(1, SHAPE["vocab_size"], (2 * windows + 1, seq_len // 2)).tolist() for windows in (512, 8)
+    )
+    tokens.write_tokens(folder, train, validation, vocab_size=SHAPE["vocab_size"], unigram_loss=9.0)
 
 
 def architecture(name: str, **values: Any) -> Any:
@@ -76,7 +72,7 @@ def titan_steps(arch: Any, settings: Any, tokens: Path, output: Path) -> tuple[C
 
     output.mkdir()
     model = arch.titan_config(inner_attention=inner_attention("cpu"), seq_len=settings.seq_len)
-    config = trainer_config(settings, model=model, name="benchmark", tokens=tokens, output=output, seed=0)
+    config = trainer_config(settings, model=model, name="benchmark", tokens={"corpus": tokens}, output=output, seed=0)
     trainer = config.build()
     batches = trainer.batch_generator(trainer.dataloader)
 
@@ -91,13 +87,13 @@ def plain_steps(settings: Any, tokens: Path) -> Callable[[], None]:
     """Return a function that makes one optimizer step of the plain loop."""
     import torch
     from smallwright_pretrain.attention import document_mask
-    from smallwright_pretrain.data import TokenFile, WindowOrder, batch
+    from smallwright_pretrain.data import TokenWindows, batch
 
     bfloat16 = settings.precision == "bfloat16"
     model = plain_model(settings.seq_len)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    file = TokenFile(tokens, "train", settings.seq_len)
-    order = WindowOrder(file.full_windows, 0, settings.global_batch_size)
+    file = TokenWindows(tokens, "train", settings.seq_len)
+    order = np.random.default_rng(0).permutation(file.full_windows)
 
     def loss_of(ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(model(ids, mask).float().flatten(0, 1), labels.flatten())
@@ -105,10 +101,11 @@ def plain_steps(settings: Any, tokens: Path) -> Callable[[], None]:
     compiled = torch.compile(loss_of) if settings.compile else loss_of
 
     def batches() -> Iterator[Any]:
-        number = 0
+        first = 0
         while True:
-            yield batch([file.window(order(number, row)) for row in range(settings.global_batch_size)])
-            number += 1
+            places = np.arange(first, first + settings.global_batch_size) % len(order)
+            yield batch([file.window(int(order[place])) for place in places])
+            first += settings.global_batch_size
 
     data = batches()
 

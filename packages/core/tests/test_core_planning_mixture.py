@@ -21,10 +21,10 @@ def test_shares_are_shown_for_each_stage_and_epochs_for_each_corpus():
     }
     assert mixture.render(read) == [
         "mixture              stable: 10,000 tokens",
-        "  web                75.0000%: 7,501 tokens, 75.0100%",
-        "  code               25.0000%: 2,499 tokens, 24.9900%",
+        "  web                75 %: 7,501 tokens, 75.01 %",
+        "  code               25 %: 2,499 tokens, 24.99 %",
         "mixture              decay: 10,000 tokens",
-        "  web                in proportion to its tokens: 10,000 tokens, 100.0000%",
+        "  web                in proportion to its tokens: 10,000 tokens, 100 %",
         "epochs               how often each corpus is read",
         "  web                0.175: 17,501 tokens out of 100,000",
         "  note: code is read too often.",
@@ -35,11 +35,11 @@ def test_what_is_not_known_yet_is_called_that():
     one = {"name": "all", "tokens": 10, "sources": {"corpus": source()}}
     unknown = {"unknown": ["corpus"], "corpora": {}, "stages": [one], "notes": []}
     assert mixture.render(unknown) == ["epochs               unknown until the tokens are made"]
-    two = {"name": "all", "tokens": 10, "sources": {"web": source(0.5), "code": source(0.5)}}
+    two = {"name": "all", "tokens": 10, "sources": {"web": source(0.5, None, 5), "code": source(0.5, None, 5)}}
     assert mixture.render({**unknown, "unknown": ["code"], "stages": [two]}) == [
-        "mixture              all: 10 tokens",
-        "  web                50.0000%",
-        "  code               50.0000%",
+        "mixture              10 tokens",
+        "  web                50 %: 5 tokens",
+        "  code               50 %: 5 tokens",
         "epochs               unknown until the tokens of code are made",
     ]
     assert mixture.render(None) == []

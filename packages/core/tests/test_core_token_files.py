@@ -33,6 +33,15 @@ def test_any_part_of_the_stream_is_read_over_the_borders_of_files(tokens):
     assert np.concatenate([*shards.chunks(4)]).tolist() == STREAM
 
 
+@pytest.mark.parametrize("shortest", [1, 3, 4, 7])
+def test_long_documents_are_found_in_all_files(tokens, shortest):
+    starts, lengths = TokenShards(tokens, "train").long_documents(shortest)
+    long = [
+        (start, len(document)) for start, document in zip(STARTS, DOCUMENTS, strict=True) if len(document) >= shortest
+    ]
+    assert [*zip(starts.tolist(), lengths.tolist(), strict=True)] == long
+
+
 def test_documents_are_those_that_were_written(tokens):
     shards = TokenShards(tokens, "train")
     assert [shards.document(index).tolist() for index in range(shards.documents)] == DOCUMENTS

@@ -1,6 +1,5 @@
 """The whole stage on a tiny random model: vLLM against Transformers, perplexity against a plain loss, resuming."""
 
-import itertools
 import json
 import os
 import subprocess
@@ -10,8 +9,10 @@ import numpy as np
 import pytest
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
+from core.token_files import TokenShards
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
+from smallwright_testing.tokens import write_tokens
 
 ITEMS = 12
 POSITIONS = 128
@@ -109,26 +110,14 @@ def root(tmp_path_factory):
     texts = [words(chosen, count) + " é" for count in (20, 5, 60, 300, 31, 9, 44, 17)]
     documents = [[*tokenizer(text)["input_ids"], 0] for text in texts]
     assert max(map(len, documents)) > 2 * POSITIONS
-    write_tokens(root / "tokens", documents, sum(len(text.encode()) for text in texts))
+    size = sum(len(text.encode()) for text in texts)
+    write_tokens(root / "tokens", [], documents, vocab_size=VOCAB, validation_bytes=size)
+    first = sum(len(text.encode()) for text in texts[:5])
+    write_tokens(root / "tokens-a", [], documents[:5], vocab_size=VOCAB, validation_bytes=first)
+    write_tokens(
+        root / "tokens-b", [], documents[5:], vocab_size=VOCAB, validation_bytes=size - first, unigram_loss=4.0
+    )
     return root
-
-
-def write_tokens(folder, documents, size):
-    folder.mkdir()
-    np.array([token for document in documents for token in document], dtype="<u2").tofile(folder / "validation.bin")
-    np.save(folder / "validation.offsets.npy", np.cumsum([0, *map(len, documents)]))
-    meta = {
-        "dtype": "uint16",
-        "vocab_size": VOCAB,
-        "eos_token_id": 0,
-        "train_tokens": 0,
-        "validation_tokens": sum(map(len, documents)),
-        "train_documents": 0,
-        "validation_documents": len(documents),
-        "validation_bytes": size,
-        "unigram_loss": 3.0,
-    }
-    (folder / "meta.json").write_text(json.dumps(meta))
 
 
 def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings):
@@ -232,12 +221,11 @@ def test_perplexity_is_the_plain_loss(root, by_transformers):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(root / "model/hf", dtype=torch.float32)
-    ids = np.fromfile(root / "tokens/validation.bin", dtype="<u2").astype(int)
-    offsets = np.load(root / "tokens/validation.offsets.npy")
+    shards = TokenShards(root / "tokens", "validation")
     longest = POSITIONS - 2
     total = 0.0
-    for start, end in itertools.pairwise(offsets):
-        document = [0, *ids[start:end].tolist()]
+    for index in range(shards.documents):
+        document = [0, *shards.document(index).tolist()]
         done = 0
         while done < len(document) - 1:
             stop = min(len(document), done + longest + 1)
@@ -247,28 +235,41 @@ def test_perplexity_is_the_plain_loss(root, by_transformers):
             for position in range(len(window) - (stop - 1 - done), len(window)):
                 total -= float(log_probabilities[position - 1, window[position]])
             done = stop - 1
-    expected = total / len(ids)
+    expected = total / shards.tokens
     summary = by_transformers[0]
     assert value(summary, "validation", "nats_per_token") == pytest.approx(expected, abs=1e-3)
     assert value(summary, "validation", "perplexity") == pytest.approx(np.exp(expected), rel=1e-3)
-    assert summary["perplexity"]["tokens"] == len(ids)
+    assert summary["perplexity"]["tokens"] == shards.tokens
     documents = samples(root / "transformers", held_out=True)
+    held_out = [shards.document(index) for index in range(shards.documents)]
     assert sum(document["metrics"]["nats"] for document in documents) == pytest.approx(total, rel=1e-3)
-    assert [document["metrics"]["tokens"] for document in documents] == np.diff(offsets).tolist()
+    assert [document["metrics"]["tokens"] for document in documents] == [*map(len, held_out)]
     hashes = {item["hash"] for item in (*by_transformers[1], *documents)}
     assert len(hashes) == 2 * ITEMS + len(documents), "items and documents are told apart"
+
+
+def test_corpora_count_by_their_tokens_and_each_is_told(root, by_transformers, tmp_path):
+    whole = by_transformers[0]["perplexity"]
+    found = evaluate(root, tmp_path, inputs=("model", "tokens-a", "tokens-b"), tasks=())["perplexity"]
+    parts = found.pop("by_corpus")
+    assert found == {**whole, "unigram_nats_per_token": pytest.approx(3 + parts["b"]["tokens"] / whole["tokens"])}
+    assert (parts["a"]["documents"], parts["b"]["documents"]) == (5, 3)
+    for summed in ("tokens", "bytes", "cut_documents"):
+        assert parts["a"][summed] + parts["b"][summed] == whole[summed]
+    nats = sum(part["nats_per_token"] * part["tokens"] for part in parts.values())
+    assert nats == pytest.approx(whole["nats_per_token"] * whole["tokens"])
 
 
 def test_bytes_of_a_part_are_counted_from_its_text(root, by_transformers, tmp_path):
     whole = by_transformers[0]["perplexity"]
     part = evaluate(root, tmp_path, tasks=(), perplexity_tokens=whole["tokens"] - 1)["perplexity"]
     assert part["documents"] == whole["documents"] - 1
-    last = np.load(root / "tokens/validation.offsets.npy")[-2:]
-    assert part["tokens"] == whole["tokens"] - int(last[1] - last[0])
+    shards = TokenShards(root / "tokens", "validation")
+    last = shards.document(shards.documents - 1).tolist()
+    assert part["tokens"] == whole["tokens"] - len(last)
     from transformers import AutoTokenizer
 
-    ids = np.fromfile(root / "tokens/validation.bin", dtype="<u2")[last[0] : last[1] - 1].tolist()
-    text = AutoTokenizer.from_pretrained(root / "model/hf").decode(ids)
+    text = AutoTokenizer.from_pretrained(root / "model/hf").decode(last[:-1])
     assert part["bytes"] == whole["bytes"] - len(text.encode())
 
 
@@ -375,7 +376,7 @@ def test_a_wrong_line_is_named(root, tmp_path, line, message):
 
 
 def test_tokens_of_another_tokenizer_are_refused(root, tmp_path):
-    write_tokens(tmp_path / "tokens", [[5, VOCAB, 0], [7, 0]], 3)
+    write_tokens(tmp_path / "tokens", [], [[5, VOCAB, 0], [7, 0]])
     os.symlink(root / "model", tmp_path / "model")
     with pytest.raises(InputError, match=f"id {VOCAB} is outside the model's vocabulary of {VOCAB}"):
         evaluate(tmp_path, tmp_path / "output", tasks=(), task_paths=())

@@ -1,27 +1,21 @@
 """Documents of pretraining that are learned again: which, how many, and that a set's own rows stay as they were."""
 
-import json
-
 import numpy as np
 import pytest
 from smallwright_posttrain.replay import documents
+from smallwright_testing.tokens import write_tokens
 
 END = 0
 LENGTHS = (3, 30, 7, 120, 1, 12)
 
 
-@pytest.fixture
-def tokens(tmp_path):
-    return write(tmp_path, [[*range(100 * n + 1, 100 * n + size), END] for n, size in enumerate(LENGTHS)])
+TEXTS = [[*range(100 * n + 1, 100 * n + size), END] for n, size in enumerate(LENGTHS)]
 
 
-def write(folder, texts):
-    np.array([token for text in texts for token in text], dtype="<u2").tofile(folder / "train.bin")
-    np.save(folder / "train.offsets.npy", np.cumsum([0, *map(len, texts)]))
-    meta = dict.fromkeys(("validation_tokens", "train_documents", "validation_documents", "validation_bytes"), 0)
-    meta |= {"dtype": "uint16", "vocab_size": 1000, "eos_token_id": END, "unigram_loss": 1.0}
-    (folder / "meta.json").write_text(json.dumps({**meta, "train_tokens": sum(map(len, texts))}))
-    return folder
+@pytest.fixture(params=[6, 3], ids=["one corpus", "two"])
+def tokens(request, tmp_path):
+    parts = [TEXTS[: request.param], TEXTS[request.param :]]
+    return [write_tokens(tmp_path / str(number), part) for number, part in enumerate(parts) if part]
 
 
 def learned(rows):
@@ -31,6 +25,7 @@ def learned(rows):
 def test_documents_are_whole_parts_and_begin_after_the_end_of_another(tokens):
     rows = list(documents(tokens, 10_000, 16, seed=1))
     assert len(rows) == len(LENGTHS)
+    assert {row["input_ids"][1] // 100 for row in rows if len(row["input_ids"]) > 2} == {0, 1, 2, 3, 5}
     for row in rows:
         assert row["input_ids"][0] == END
         assert row["labels"] == [-100, *row["input_ids"][1:]]
@@ -51,4 +46,4 @@ def test_the_seed_chooses(tokens):
 
 
 def test_a_run_without_training_documents_replays_none(tmp_path):
-    assert list(documents(write(tmp_path, []), 100, 64, seed=1)) == []
+    assert list(documents([write_tokens(tmp_path)], 100, 64, seed=1)) == []

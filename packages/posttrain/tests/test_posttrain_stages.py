@@ -12,6 +12,7 @@ from core.typed import build
 from smallwright_posttrain.config import DpoConfig, SftConfig
 from smallwright_posttrain.dpo import Dpo
 from smallwright_posttrain.sft import Sft
+from smallwright_testing.tokens import write_tokens
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% if message['role'] == 'assistant' %}"
@@ -233,15 +234,7 @@ def test_trl_learns_from_the_labels_that_were_encoded(model_directory, tmp_path)
 
 
 def test_documents_of_pretraining_are_learned_beside_the_set(model_directory, tmp_path):
-    import numpy as np
-
-    tokens = tmp_path / "tokens"
-    tokens.mkdir()
-    np.array([5, 6, 7, 8, 0] * 400, dtype="<u2").tofile(tokens / "train.bin")
-    np.save(tokens / "train.offsets.npy", np.arange(0, 2001, 5))
-    meta = {"dtype": "uint16", "vocab_size": 500, "eos_token_id": 0, "train_tokens": 2000, "unigram_loss": 1.0}
-    counts = dict.fromkeys(("validation_tokens", "train_documents", "validation_documents", "validation_bytes"), 0)
-    (tokens / "meta.json").write_text(json.dumps({**meta, **counts}))
+    tokens = write_tokens(tmp_path / "tokens", [[5, 6, 7, 8, 0]] * 400)
     job = make_job(tmp_path / "out", model_directory, "sft")
     job = Job(name="sft", output=job.output, inputs={**job.inputs, "tokens": tokens}, seed=7)
     summary = sft(replay=100, max_steps=1, max_examples=40).run(job)

@@ -9,6 +9,7 @@ from smallwright_pretrain.data import StageRows
 from smallwright_pretrain.segments import stages
 from smallwright_pretrain.sources import Sources
 from smallwright_pretrain.stage import TorchTitanPretrain
+from smallwright_pretrain.stage_config import StageConfig
 from smallwright_testing.tokens import write_tokens
 
 
@@ -115,3 +116,31 @@ def test_the_trainer_counts_the_stages_of_its_settings(tokens):
     assert read["corpora"]["books"]["epochs"] == 1.0
     with pytest.raises(ConfigError, match=r"^pretrain\.stages\.a\.mixture: this run has no corpus books\. It has web;"):
         TorchTitanPretrain(config).reads({"web": None})
+
+
+SMOLLM2_1_7B = {
+    "stable_1": (6, {"web": {"share": 0.9, "of": {"fineweb_edu": 0.6, "dclm": 0.4}}, "starcoder": 0.1}),
+    "stable_2": (2, {"web": {"share": 0.75, "of": {"fineweb_edu": 0.6, "dclm": 0.4}}, "starcoder": 0.2, "owm": 0.05}),
+    "stable_3": (2, {"web": {"share": 0.74, "of": {"fineweb_edu": 0.4, "dclm": 0.6}}, "stack_edu": 0.16, "owm": 0.1}),
+    "decay": (1, {"web": {"share": 0.58, "of": {"fineweb_edu": 0.4, "dclm": 0.6}}, "stack_edu": 0.24, "maths": 0.18}),
+}
+SIZES = {"fineweb_edu": 1.3e12, "dclm": 3.8e12, "starcoder": 2.5e11, "stack_edu": 1.25e11, "owm": 1.2e10}
+
+
+def test_before_there_are_tokens_the_sizes_that_are_said_are_counted_with():
+    """The published account of SmolLM2-1.7B; its maths are of a size that is not said here."""
+    config = TorchTitanConfig(
+        seq_len=2048,
+        global_batch_size=1024,
+        stages={name: StageConfig(tokens=size * 10**12, mixture=mix) for name, (size, mix) in SMOLLM2_1_7B.items()},
+        corpus_tokens={name: int(size) for name, size in SIZES.items()},
+    )
+    read = TorchTitanPretrain(config).reads(dict.fromkeys([*SIZES, "maths"]))
+    assert read["unknown"] == ["maths"]
+    tokens = {name: row["tokens"] / 1e12 for name, row in read["corpora"].items()}
+    wanted = {"fineweb_edu": 4.964, "dclm": 3.996, "starcoder": 1.0, "stack_edu": 0.56, "owm": 0.3}
+    assert tokens == pytest.approx(wanted, rel=1e-4)
+    epochs = {name: row["epochs"] for name, row in read["corpora"].items()}
+    wanted = {"fineweb_edu": 3.82, "dclm": 1.05, "starcoder": 4.0, "stack_edu": 4.48, "owm": 25}
+    assert epochs == pytest.approx(wanted, rel=2e-3)
+    assert [note.split()[0] for note in read["notes"]] == ["owm", "stack_edu"]

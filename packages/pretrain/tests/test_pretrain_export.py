@@ -9,6 +9,8 @@ from smallwright_pretrain.cpu import use_device
 use_device("cpu")
 
 from smallwright_pretrain.export import _set_special_tokens  # noqa: E402
+from smallwright_pretrain.verify import fixed_prompts  # noqa: E402
+from smallwright_testing.tokens import write_tokens  # noqa: E402
 
 META = TokensMeta(
     dtype="uint16", vocab_size=260, eos_token_id=0, train_tokens=1, validation_tokens=1, train_documents=1,
@@ -47,3 +49,12 @@ def test_without_a_tokenizer_it_is_the_end_of_documents():
     model = SimpleNamespace(config=SimpleNamespace(), generation_config=SimpleNamespace())
     _set_special_tokens(model, None, META)
     assert model.generation_config.eos_token_id == model.config.eos_token_id == 0
+
+
+def test_prompts_are_taken_from_each_corpus_in_turn(tmp_path):
+    one = write_tokens(tmp_path / "one", [[9, 9, 0]], [[0], [1, 2, 3, 0], [4, 5, 0], [6, 0], [7, 0]])
+    other = write_tokens(tmp_path / "other", [[9, 9, 0]], [[11, 12, 0]])
+    assert fixed_prompts([one], longest=3) == [[1, 2, 3], [4, 5, 0], [6, 0], [7, 0]]
+    assert fixed_prompts([one, other]) == [[11, 12, 0], [1, 2, 3, 0], [4, 5, 0], [6, 0]]
+    few = write_tokens(tmp_path / "few", [[9, 9, 0], [8, 8, 0]], [[1, 0]])
+    assert fixed_prompts([few]) == [[1, 0], [9, 9, 0], [8, 8, 0]]

@@ -146,3 +146,11 @@ def test_stages_of_any_lengths_cover_all_steps_once():
 def test_wrong_stages_and_schedules_name_the_key_and_the_fix(values, message):
     with pytest.raises(ConfigError, match=message):
         made(**values)
+
+
+def test_a_stage_that_is_null_is_left_out():
+    config = made(stages={"a": None, "b": {"tokens": 2048}})
+    assert [stage.name for stage in stages(config)] == ["b"]
+    assert identity(config) == identity(made(stages={"b": {"tokens": 2048}}))
+    with pytest.raises(ConfigError, match=r"pretrain\.stages: all of them are null"):
+        made(stages={"a": None})

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from core.errors import InputError
-from smallwright_pretrain import windows
 from smallwright_pretrain.windows import IGNORED, LongWindows, TokenWindows
 from smallwright_testing.tokens import write_tokens
 
@@ -38,9 +37,7 @@ def test_the_short_last_window_has_no_labels_past_the_end(tokens):
     assert labelled == sum(LENGTHS[:3]) - 1
 
 
-@pytest.mark.parametrize("chunk", [7, 60, 1 << 26])
-def test_long_windows_lie_inside_one_document_and_are_all_there(tokens, chunk, monkeypatch):
-    monkeypatch.setattr(windows, "CHUNK", chunk)
+def test_long_windows_lie_inside_one_document_and_are_all_there(tokens):
     long = LongWindows(tokens, "train", 16)
     expected = [
         (start + part * 16) for start, length in zip(STARTS, LENGTHS, strict=True) for part in range((length - 1) // 16)

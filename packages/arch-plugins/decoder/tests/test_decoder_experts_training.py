@@ -12,6 +12,7 @@ from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.stage import TorchTitanPretrain
+from smallwright_testing.tokens import write_tokens
 
 SETTINGS = TorchTitanConfig(
     steps=6,
@@ -47,16 +48,8 @@ ARCHITECTURE = DecoderArchitecture(
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory) -> Path:
     """Rows that count up, so that a model can learn them."""
-    folder = tmp_path_factory.mktemp("tokens")
-    for split, count in (("train", 60), ("validation", 4)):
-        rows = [np.append((start * 7 + np.arange(40)) % 63 + 1, 0) for start in range(count)]
-        np.concatenate(rows).astype("<u2").tofile(folder / f"{split}.bin")
-        np.save(folder / f"{split}.offsets.npy", np.cumsum([0, *map(len, rows)]).astype(np.int64))
-    meta = {"dtype": "uint16", "vocab_size": 64, "eos_token_id": 0, "train_tokens": 60 * 41}
-    meta |= {"validation_tokens": 4 * 41, "train_documents": 60, "validation_documents": 4}
-    meta |= {"validation_bytes": 500, "unigram_loss": 4.0}
-    (folder / "meta.json").write_text(json.dumps(meta))
-    return folder
+    rows = [[*((start * 7 + np.arange(40)) % 63 + 1).tolist(), 0] for start in range(60)]
+    return write_tokens(tmp_path_factory.mktemp("tokens"), rows, rows[:4], vocab_size=64, unigram_loss=4.0)
 
 
 def run(output: Path, tokens: Path, **settings) -> dict[int, tuple[float, float]]:

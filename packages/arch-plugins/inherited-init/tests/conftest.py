@@ -1,17 +1,16 @@
 """Fixtures: a small source with random weights, one that was trained on a toy language, and its tokens."""
 
-import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from inherited_support import SOURCE, VOCABULARY, plant_dead_parts, toy_stream, word_tokenizer
+from smallwright_testing.tokens import write_tokens
 from transformers import LlamaConfig, LlamaForCausalLM
 
 
@@ -47,14 +46,9 @@ def source(tmp_path):
 @pytest.fixture
 def tokens(tmp_path):
     """A tokens artifact of the toy language, as far as an initializer reads it."""
-    folder = tmp_path / "tokens"
-    folder.mkdir()
-    toy_stream(20_000).numpy().astype("<u2").tofile(folder / "train.bin")
-    meta = dict.fromkeys(("train_documents", "validation_documents", "validation_bytes"), 1)
-    meta |= {"dtype": "uint16", "vocab_size": VOCABULARY, "eos_token_id": 3, "train_tokens": 20_000}
-    (folder / "meta.json").write_text(json.dumps({**meta, "validation_tokens": 1, "unigram_loss": 4.5}))
-    assert np.fromfile(folder / "train.bin", "<u2").max() < VOCABULARY
-    return folder
+    stream = toy_stream(20_000)
+    assert stream.max() < VOCABULARY
+    return write_tokens(tmp_path / "tokens", [stream.tolist()], vocab_size=VOCABULARY, eos_token_id=3)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from smallwright_decoder.architecture import DecoderArchitecture
 from smallwright_decoder.config import DecoderConfig
 from smallwright_inherited_init.vocabulary import match
+from smallwright_testing.tokens import write_tokens
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 DECODER = {key: value for key, value in SOURCE.items() if not key.endswith("token_id")} | {"rms_norm_eps": 1e-6}
@@ -177,7 +178,7 @@ def test_rows_follow_their_tokens(source, tokens, tmp_path):
     settings = {"neurons": "taylor", **CALIBRATION}
     with pytest.raises(UserError, match=r"set arch.initializer.vocabulary=by_token"):
         inherit(source, child, tmp_path, {"tokenizer": ours}, vocabulary="same")
-    (tmp_path / "tokens" / "train.bin").write_bytes(b"\x05\x00" * 9000)
+    tokens = write_tokens(tmp_path / "fives", [[5] * 9000])
     summary, model = inherit(source, child, tmp_path, {"tokenizer": ours, "tokens": tokens}, **settings)
     assert summary["vocabulary"] == {"copied": 90, "mean_of_pieces": 2, "mean_of_all": 0, "of": 92}
     theirs, rows = source.model.model.embed_tokens.weight, model.model.embed_tokens.weight

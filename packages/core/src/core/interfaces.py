@@ -207,6 +207,14 @@ class Tokenizer(Stage):
     def vocab_size(self) -> int:
         """Number of ids, specials included, known before any work: the embedding gets this many rows."""
 
+    def reads_corpora(self) -> bool:
+        """Whether the corpora of the run are among the inputs.
+
+        A tokenizer that does not depend on them is the same in a run with one more, which then reuses the tokens of
+        the others.
+        """
+        return True
+
     def check_corpora(self, names: Sequence[str]) -> None:
         """Refuse, while planning, settings that do not fit the corpora of the run.
 
@@ -271,6 +279,7 @@ class Trainer(Stage):
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
     ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
+    ``validation_stderr`` (None: not known), ``validation_curves`` and ``validation_loss_by_source`` (by corpus),
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
     pair of engines, in nats}).
     """

@@ -137,4 +137,9 @@ def _value(value: Any) -> str:
         value = dataclasses.asdict(value)
     if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower().lstrip(".") not in WORDS:
         return value
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Return settings within a mapping as a mapping, anything else as text."""
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else str(value)

@@ -206,6 +206,19 @@ class TokenShards:
             raise IndexError(f"document {document} of {self.documents}")
         return self._start_of(document), self._start_of(document + 1)
 
+    def long_documents(self, shortest: int) -> tuple["np.ndarray", "np.ndarray"]:
+        """Return where in the stream the documents of ``shortest`` tokens or more start, and their lengths."""
+        import numpy as np
+
+        found, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for place, file in enumerate(self.files):
+            starts = self._starts(place)
+            own = np.diff(starts, append=np.array([file.tokens], starts.dtype))
+            long = np.flatnonzero(own >= shortest)
+            found.append(starts[long].astype(np.int64) + self._token_ends[place])
+            lengths.append(own[long].astype(np.int64))
+        return np.concatenate(found), np.concatenate(lengths)
+
     def document(self, index: int) -> "np.ndarray":
         """Return the ids of a document with its end-of-text id, as int64."""
         return self.read(*self.bounds(index))

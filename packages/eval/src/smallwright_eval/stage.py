@@ -21,7 +21,7 @@ from smallwright_eval.config import LMEvalConfig
 
 
 class LMEval(Stage):
-    """Evaluate the ``model`` input on tasks, and on the validation documents of the ``tokens`` input.
+    """Evaluate the ``model`` input on tasks, and on the validation documents of the run's tokens.
 
     Leaves ``results.json`` (the summary), ``samples.jsonl`` (one object per item) and ``answers.jsonl`` (what it says
     to the prompts). Each task's answers are kept as they come: a stage that was killed asks only what is left.
@@ -80,9 +80,9 @@ class _Evaluation:
         self.engine = engines.describe(config)
         self.harness = {"name": "lm_eval", "version": importlib.metadata.version("lm_eval")}
         self.work = job.scratch(config.engine)
-        self.held_out = None
-        if config.perplexity and "tokens" in job.inputs:
-            self.held_out = heldout.load(job.inputs["tokens"], config.perplexity_tokens)
+        self.held_out: list[heldout.HeldOut] = []
+        if config.perplexity and (tokens := job.tokens()):
+            self.held_out = heldout.load(tokens, config.perplexity_tokens)
         self.parts = [*config.tasks, *([heldout.TASK] if self.held_out else [])]
         if not self.parts:
             raise InputError("eval: tasks=[] and no validation tokens among the inputs: nothing to evaluate.")

@@ -73,10 +73,10 @@ class Sft(TrlStage):
         """Return the rows with documents of pretraining among them, where the run has its tokens."""
         from datasets import Dataset, concatenate_datasets
 
-        if "tokens" not in job.inputs:
+        if not (tokens := job.tokens()):
             return train
         wanted = round(self.config.replay * learned)
-        rows = list(replay.documents(job.inputs["tokens"], wanted, limit, job.seed))
+        rows = list(replay.documents([*tokens.values()], wanted, limit, job.seed))
         return concatenate_datasets([train, Dataset.from_list(rows, features=train.features)]) if rows else train
 
     def measured(self, metrics: dict[str, float]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.interfaces import TokensMeta
 
 from smallwright_pretrain import mixture as mixtures
 from smallwright_pretrain.mixture import StageData
@@ -23,6 +24,7 @@ def planned(
     *,
     max_epochs: float | None = None,
     skipped: Sequence[tuple[int, int]] = (),
+    sizes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return what a training reads of each corpus.
 
@@ -31,9 +33,11 @@ def planned(
         stages: Of the training.
         max_epochs: How often a corpus may be read at most; None: as often as it takes.
         skipped: Sequences that are not trained on, see :class:`smallwright_pretrain.feed.Feed`.
+        sizes: Tokens that corpora are said to have, for those that are not made yet.
 
     Returns:
-        ``unknown``, the corpora whose tokens are not made yet: while there are any, what follows from sizes is None.
+        ``unknown``, the corpora not made into tokens yet, and of which no size is said. While any are not made, what
+        is realised is None, and ``corpora`` has something only where ``sizes`` are said.
         ``corpora`` by label, each with ``tokens`` (read in the whole training, repetitions counted), ``size`` (its
         tokens) and ``epochs`` (how often its most repeated text is read). ``stages``, each with ``name``, ``seq_len``,
         ``tokens`` and ``sources``: by name ``declared`` (share, None: in proportion to the tokens), ``realised``
@@ -47,7 +51,11 @@ def planned(
     parts = [mixtures.of_stage(stage, list(tokens), alone=alone) for stage in stages]
     rows = [_declared(stage, own) for stage, own in zip(stages, parts, strict=True)]
     if unknown or not tokens:
-        return {"unknown": unknown, "corpora": {}, "stages": rows, "notes": []}
+        known = {label: size for label in tokens if (size := _size(tokens[label], label, sizes)) is not None}
+        expected = _expected(stages, parts, known, all_known=len(known) == len(tokens))
+        _refuse(expected, max_epochs, {part.corpus for own in parts for part in own if not part.wrap})
+        left = [label for label in unknown if label not in known]
+        return {"unknown": left, "corpora": expected, "stages": rows, "notes": _repeated(expected)}
     from smallwright_pretrain.sources import Sources  # NumPy: not for a plan without sizes
 
     sources = Sources({label: folder for label, folder in tokens.items() if folder is not None}, stages)
@@ -69,6 +77,34 @@ def planned(
     return {"unknown": [], "corpora": read, "stages": rows, "notes": [*notes, *_repeated(read)]}
 
 
+def _size(folder: Path | None, label: str, said: Mapping[str, int] | None) -> int | None:
+    if said is None:
+        return None
+    return said.get(label) if folder is None else TokensMeta.load(folder).train_tokens
+
+
+def _expected(
+    stages: Sequence[StageData],
+    parts: Sequence[Sequence[mixtures.Part]],
+    sizes: Mapping[str, int],
+    *,
+    all_known: bool,
+) -> dict[str, dict[str, Any]]:
+    """Return what is read of the corpora whose sizes are known, by their declared shares."""
+    read: dict[str, dict[str, Any]] = {}
+    for stage, own in zip(stages, parts, strict=True):
+        by_size = stage.mixture is None
+        whole = sum(sizes.values())
+        for part in own:
+            if (size := sizes.get(part.corpus)) is None or (by_size and not all_known):
+                continue
+            tokens = stage.sequences * stage.seq_len * (size / whole if by_size else float(part.share))
+            total = read.setdefault(part.corpus, {"tokens": 0, "size": size, "epochs": 0.0})
+            total["tokens"] += round(tokens)
+            total["epochs"] += tokens / size
+    return read
+
+
 def _declared(stage: StageData, parts: Iterable[mixtures.Part]) -> dict[str, Any]:
     tokens = stage.sequences * stage.seq_len
     by_size = stage.mixture is None
@@ -87,10 +123,11 @@ def _refuse(read: Mapping[str, Mapping[str, Any]], max_epochs: float | None, onc
     for corpus, total in read.items():
         limit = min(1.0 if corpus in once else float("inf"), float("inf") if max_epochs is None else max_epochs)
         if total["epochs"] > limit * (1 + CLOSE):
-            rule = f"pretrain.max_epochs={max_epochs:g}" if limit == max_epochs else f"wrap=false of {corpus}"
+            by_setting = limit == max_epochs
+            rule = f"pretrain.max_epochs={max_epochs:g}" if by_setting else f"wrap=false of {corpus}"
             raise UserError(
                 f"{rule}: {corpus} would be read {_often(total)}. Take fewer steps, a smaller share of it, more of its "
-                "text, or a higher limit."
+                f"text, or {'a higher limit' if by_setting else 'wrap=true'}."
             )
 
 

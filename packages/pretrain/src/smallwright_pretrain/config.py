@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from core.errors import ConfigError
 from core.typed import setting
@@ -14,10 +14,12 @@ from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
 if TYPE_CHECKING:
-    Filled = int
+    Filled: TypeAlias = int
+    Left: TypeAlias = StageConfig
 else:
     Filled = int | None
-"""A number that may be left out: ``__post_init__`` then writes it."""
+    Left = StageConfig | None
+"""A number that may be left out: ``__post_init__`` then writes it. A stage that may be: it is then no longer there."""
 
 STEPS = 260
 DECAY_RATIO = 0.2
@@ -40,9 +42,11 @@ class TorchTitanConfig:
     ``{web: {share: 0.9, of: {fineweb_edu: 0.6, dclm: 0.4}}, code: 0.1}``. None: in proportion to their tokens."""
     max_epochs: float | None = setting(None, gt=0, identity=False)
     """Refuse a run that would read a corpus more often than this."""
-    stages: Mapping[str, StageConfig] | None = setting(None, min_length=1)
+    corpus_tokens: Mapping[str, int] | None = setting(None, ge=1, identity=False)
+    """Tokens that corpora are said to have: a plan counts with them until they are tokenised."""
+    stages: Mapping[str, Left] | None = setting(None, min_length=1)
     """Parts of the training in their order, by a name of yours, each with its ``tokens`` and what changes with it. The
-    schedule of the rate spans them all."""
+    schedule of the rate spans them all. Null leaves out one that an experiment has."""
     branch_from: str | None = setting(None, identity=False)
     """A finished training to go on from: ``<artifact>`` at its last checkpoint, ``<artifact>@<step>`` or
     ``<artifact>@<tokens>B`` (or K, M, T) at the last one that is kept until there. These settings are then those of the
@@ -77,6 +81,11 @@ class TorchTitanConfig:
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
     spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
+    skip: tuple[tuple[int, ...], ...] = ()
+    """Batches that are left out, as ``[[121,125],[300,300]]``, numbered as the steps of a run that skips none. A run
+    that is as this one until there gives its checkpoint, finished or not."""
+    rewind_to: int | None = setting(None, ge=1, identity=False)
+    """Go on from the checkpoint of this step; what an unfinished training did behind it is moved aside."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
     """Ranks on a machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
@@ -92,7 +101,8 @@ class TorchTitanConfig:
     checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, ge=0, identity=False)
-    """Checkpoints kept to resume from, at least 2; 0 keeps all."""
+    """Checkpoints kept to resume from, at least 2; 0 keeps all. The one before the decay of ``wsd`` stays with them:
+    from it another decay branches, and a longer run goes on."""
     keep_every: int | None = setting(None, ge=1, identity=False)
     """Also save and keep for good the checkpoint of every so many steps; to branch from, and as a revision."""
     keep_every_tokens: int | None = setting(None, ge=1, identity=False)
@@ -127,6 +137,11 @@ class TorchTitanConfig:
             raise ConfigError(
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
             )
+        for pair in self.skip:
+            if len(pair) != 2 or not 1 <= pair[0] <= pair[1]:
+                raise ConfigError(
+                    f"skip={list(pair)}: must be a first and a last batch, from 1 on, such as [[121,125]]."
+                )
         if self.warmup_steps > self.steps:
             raise ConfigError(
                 f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
@@ -179,11 +194,15 @@ class TorchTitanConfig:
         values: dict[str, Any] = {}
         if self.stages is not None:
             shared = ("mixture", "seq_len", "global_batch_size", "micro_batch_size", "validation_interval")
-            values["stages"] = filled(self.stages, {key: getattr(self, key) for key in shared})
-        values["steps"] = self.steps or (steps_of(values["stages"]) if self.stages is not None else STEPS)
-        if self.stages is not None and values["steps"] < len(self.stages):
+            given = {name: stage for name, stage in self.stages.items() if stage is not None}
+            if not given:
+                raise ConfigError("stages: all of them are null. Leave one, or set stages=null.")
+            values["stages"] = filled(given, {key: getattr(self, key) for key in shared})
+        stages = values.get("stages")
+        values["steps"] = self.steps or (STEPS if stages is None else steps_of(stages))
+        if stages is not None and values["steps"] < len(stages):
             raise ConfigError(
-                f"steps={values['steps']}: fewer than the {len(self.stages)} stages. Use {len(self.stages)} or more."
+                f"steps={values['steps']}: fewer than the {len(stages)} stages. Use {len(stages)} or more."
             )
         if self.warmup_steps is None:
             values["warmup_steps"] = min(10, values["steps"] // 2)
@@ -235,6 +254,22 @@ class TorchTitanConfig:
         return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
 
     @property
+    def decay_steps(self) -> int:
+        """Steps over which the rate decays, the last ones of the run."""
+        after_warmup = self.steps - self.warmup_steps
+        if self.schedule == "constant":
+            return 0
+        if self.schedule == "wsd" and self.decay_ratio is not None:
+            return min(round(self.steps * self.decay_ratio), after_warmup)
+        return after_warmup
+
+    @property
+    def last_at_peak(self) -> int:
+        """The last step before the rate decays: up to it, a longer run with the same peak has the same rates."""
+        return self.steps - self.decay_steps
+
+    @property
     def retention(self) -> Retention:
         """Which checkpoints are kept for good."""
-        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps)
+        before_decay = (self.last_at_peak,) if self.schedule == "wsd" and 0 < self.decay_steps < self.steps else ()
+        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps, spared=before_decay)

@@ -12,6 +12,7 @@ from core.interfaces import Job
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import run_child
+from smallwright_pretrain.nodes import TORCHRUN
 from smallwright_pretrain.segments import segments
 
 JOB_FILE = "job.json"
@@ -99,7 +100,7 @@ def _tried(
     job.write(file)
     command = ["-m", "smallwright_pretrain.examine", str(file), *more]
     if ranks > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+        launcher = ["-m", TORCHRUN, "--standalone", "--local-addr=127.0.0.1"]
         command = [*launcher, f"--nproc-per-node={ranks}", *command]
     code = run_child([sys.executable, *command], environment, folder / "ranks.log")
     found = _read(answer)

@@ -33,7 +33,7 @@ def export(job: Job, state: dict[str, torch.Tensor], meta: TokensMeta, reference
     settings: TorchTitanConfig = job.stage.config
     folder = begin(job.output / "hf")
     hf_class, state = write_model(job, state, meta, folder)
-    prompts = fixed_prompts(job.inputs["tokens"], meta, longest=min(64, settings.seq_len))
+    prompts = fixed_prompts([*job.tokens().values()], longest=min(64, settings.seq_len))
     reference = {
         "prompts": prompts,
         "vllm_architecture": architecture.vllm_architecture(),

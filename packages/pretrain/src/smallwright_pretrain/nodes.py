@@ -23,6 +23,8 @@ from core.writing import write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
 
+RANK_MODULE = "smallwright_pretrain.rank"
+TORCHRUN = "smallwright_pretrain.elastic"
 AGENTS_FILE = "agents.json"
 PORT = 29500
 LOOK_SECONDS = 1.0
@@ -50,14 +52,14 @@ def agent(config: TorchTitanConfig, job_file: Path, name: str, address: str) -> 
         address: ``host`` or ``host:port`` of the machine that keeps it.
     """
     return [
-        *(sys.executable, "-m", "torch.distributed.run"),
+        *(sys.executable, "-m", TORCHRUN),
         f"--nnodes={config.nodes}",
         f"--nproc-per-node={config.nproc}",
         "--max-restarts=0",
         f"--rdzv-id={name}",
         "--rdzv-backend=c10d",
         f"--rdzv-endpoint={address if ':' in address else f'{address}:{PORT}'}",
-        *("-m", "smallwright_pretrain.rank", str(job_file)),
+        *("-m", RANK_MODULE, str(job_file)),
     ]
 
 

@@ -16,5 +16,5 @@ def register_trainers(register: Register) -> None:
         "torchtitan",
         "smallwright_pretrain.stage:TorchTitanPretrain",
         config="smallwright_pretrain.config:TorchTitanConfig",
-        artifact_version=2,
+        artifact_version=3,
     )

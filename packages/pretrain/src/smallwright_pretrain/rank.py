@@ -19,8 +19,9 @@ from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
+from smallwright_pretrain import revisions
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
+from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.segments import Segment, segments, with_theta
 
 
@@ -99,9 +100,14 @@ def _run(job: Job, work: Path) -> None:
         work=work,
         seed=job.seed,
         segment=segment,
-        begin=begin,
+        begin=None if begin is None else Path(begin["checkpoint"]),
+        left_out=_left_out(settings, begin),
+        revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
     )
     trainer = config.build()
+    if begin is not None and begin["place"] is not None:
+        stage, position = begin["place"]
+        trainer.dataloader.load_state_dict({"stage": stage, "position": position, "skipped": "[]"})
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
@@ -145,9 +151,17 @@ def _run(job: Job, work: Path) -> None:
     write_json(work / SUMMARY_FILE, summary)
 
 
-def _turn(job: Job, work: Path) -> tuple[Job, Segment, Path | None]:
-    """Return the job with the settings and the architecture of the segment that is to be trained, the segment, and the
-    checkpoint of another training to begin with."""
+def _left_out(settings: TorchTitanConfig, begin: dict[str, Any] | None) -> tuple[str, ...]:
+    """Return what is not taken from the checkpoint of another training. Of the training's own all is taken."""
+    if begin is None:
+        return ()
+    optimizer = () if settings.branch_optimizer else ("optimizer",)
+    return optimizer if begin["place"] is None else (*optimizer, "dataloader")
+
+
+def _turn(job: Job, work: Path) -> tuple[Job, Segment, dict[str, Any] | None]:
+    """Return the job with the settings and the architecture of the segment that is to be trained, the segment, and what
+    is to be known of the checkpoint of another training to begin with: see ``TURN_FILE``."""
     assert job.stage is not None
     assert job.architecture is not None
     turn = json.loads((work / TURN_FILE).read_text(encoding="utf-8"))
@@ -157,7 +171,7 @@ def _turn(job: Job, work: Path) -> tuple[Job, Segment, Path | None]:
         stage=type(job.stage)(segment.settings(job.stage.config)),
         architecture=with_theta(job.architecture, segment.stages[-1]),
     )
-    return job, segment, None if turn["begin"] is None else Path(turn["begin"])
+    return job, segment, turn["begin"]
 
 
 def _peak_of_earlier_segments(work: Path) -> int:

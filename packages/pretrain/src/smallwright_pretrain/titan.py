@@ -3,12 +3,11 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchtitan.components.checkpointer.base import OPTIMIZER
 from torchtitan.components.loss import CrossEntropyLoss
 from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersContainer, default_adamw
 from torchtitan.components.tokenizer import BaseTokenizer
@@ -18,6 +17,7 @@ from torchtitan.distributed.pipeline_parallel import pipeline_llm
 from torchtitan.protocols.model_spec import ModelSpec
 
 from smallwright_pretrain.attention import DocumentAttention
+from smallwright_pretrain.beats import BEATS
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
@@ -26,6 +26,7 @@ from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.segments import Segment, segments, stages
+from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -88,6 +89,8 @@ def trainer_config(
     work: Path | None = None,
     segment: Segment | None = None,
     begin: Path | None = None,
+    left_out: Sequence[str] = (),
+    revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -100,6 +103,8 @@ def trainer_config(
         work: Where the speeds go; None: beside the metrics.
         segment: What these ranks train; None: the whole run, which then has one.
         begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
+        left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
+        revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -122,6 +127,7 @@ def trainer_config(
             seed=seed,
             global_batch_size=settings.global_batch_size,
             padded_batch_size=settings.padded_batch_size,
+            skipped=skipped_sequences(settings),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
@@ -145,12 +151,13 @@ def trainer_config(
             enable=True,
             interval=settings.checkpoint_interval,
             keep_latest_k=settings.keep_latest,
+            settings=settings,
+            export=revisions,
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),
             initial_load_model_only=False,
-            # Also of what a killed run left: set only where there is nothing of this training yet.
-            exclude_from_loading=[OPTIMIZER] if begin is not None and not settings.branch_optimizer else [],
+            exclude_from_loading=list(left_out),
         ),
         activation_checkpoint=recompute[settings.activation_checkpoint],
         compile=CompileConfig(enable=settings.compile),
@@ -163,6 +170,7 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
+        beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),

@@ -4,9 +4,11 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
 import contextlib
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +19,10 @@ from torchtitan.tools.logging import logger
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
+from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
+from smallwright_pretrain.segments import stage_at
+from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -29,6 +34,8 @@ class PackedTrainer(Trainer):
     @dataclass(kw_only=True, slots=True)
     class Config(Trainer.Config):
         spikes: SpikeConfig = field(default_factory=SpikeConfig)
+        beats: str = ""
+        """Folder in which each rank says where it is; none: it does not."""
 
     ntokens_seen: int
 
@@ -36,6 +43,7 @@ class PackedTrainer(Trainer):
         self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
         self._loss: torch.Tensor | None = None
         super().__init__(config)
+        self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
@@ -57,6 +65,7 @@ class PackedTrainer(Trainer):
 
         With context parallelism, of this rank's part of the sequences.
         """
+        self._beat(self.step, "measuring")
         seen = self.ntokens_seen
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
         labels_BL = labels_BL.to(self.device)
@@ -118,6 +127,7 @@ class PackedTrainer(Trainer):
 
     def forward_backward_step(self, **batch: Any) -> torch.Tensor:
         """Compute gradients of a micro-batch, and remember its loss where the rule about spikes needs it."""
+        self._beat(self.step, "computing")
         loss = super().forward_backward_step(**batch)
         if self._spikes:
             self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
@@ -133,8 +143,10 @@ class PackedTrainer(Trainer):
             self._judge(float(norm))
             return norm
 
+        self._beat(self.step, "reading a batch")
         with _replaced(dist_utils, "clip_grad_norm_", clip_and_judge):
             super().train_step(data_iterator)
+        self._beat(self.step, "saving")
 
     def _judge(self, grad_norm: float) -> None:
         if not math.isfinite(grad_norm):
@@ -142,6 +154,9 @@ class PackedTrainer(Trainer):
             raise RuntimeError(f"Loss is not finite, or its gradient (norm {grad_norm}), at step {self.step}.")
         if self._spikes is None:
             return
+        settings = self.config.metrics.settings
+        if self.step == stage_at(settings, self.step).first:
+            self._spikes.restore("")  # another mixture or length has another level
         verdict = self._spikes.see(loss=self._global_loss(), grad_norm=grad_norm)
         if verdict is None:
             return
@@ -150,10 +165,12 @@ class PackedTrainer(Trainer):
         self.metrics_processor.log_spike(self.step, verdict)
         if verdict.action == "halt":
             many = f", and {rule.limit} steps in a row were skipped before" if rule.action == "skip" else ""
+            batch = batch_of(settings, self.step)
+            skip = [*map(list, settings.skip), [batch, batch]]
             raise UserError(
-                f"pretrain.spikes: {line}{many}. Go on with pretrain.rewind_to=<step of a checkpoint> and "
-                "pretrain.skip=[[first, last step whose batches are left out]], a lower pretrain.learning_rate, or a "
-                "higher pretrain.spikes.sigmas."
+                f"pretrain.spikes: {line}{many}. Its batch has the number {batch}. Leave it out, and some before and "
+                f"behind it, with pretrain.skip={json.dumps(skip, separators=(',', ':'))}: training goes on from the "
+                "last checkpoint before them."
             )
         logger.warning(f"{line}: its batch is skipped")
         self.optimizers.zero_grad(set_to_none=True)  # a parameter without a gradient is not changed at all

@@ -3,36 +3,43 @@
 Letters of tensor names: docs/architectures.md.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.interfaces import Architecture, TokensMeta
+from core.interfaces import Architecture
+from core.token_files import TokenShards
 
 TOLERANCE = 1e-3
 """Largest difference of a log-probability, in nats: in float32, memory layout and kernels explain no more."""
+
+LOOKED_AT = 1000
+"""Documents of a corpus among which prompts are looked for."""
 
 Prompts = list[list[int]]
 LogProbabilities = list[list[float]]
 
 
-def fixed_prompts(tokens: Path, meta: TokensMeta, longest: int = 64, count: int = 4) -> Prompts:
+def fixed_prompts(tokens: Sequence[Path], longest: int = 64, count: int = 4) -> Prompts:
     """Return the starts of the first ``count`` validation documents, or of training documents when there are none.
 
-    Each has 2 to ``longest`` ids and lies in one document.
-    """
-    from core.token_files import TokenShards
+    Each has 2 to ``longest`` ids and lies in one document; of several corpora they are taken in turn.
 
+    Args:
+        tokens: Tokens artifacts, one a corpus.
+    """
     prompts: Prompts = []
     for split in ("validation", "train"):
-        shards = TokenShards(tokens, split)
-        for document in range(min(shards.documents, 10_000)):
-            prompt = [int(token) for token in shards.document(document)[:longest]]
-            if len(prompt) >= 2:
-                prompts.append(prompt)
+        shards = [TokenShards(folder, split) for folder in tokens]
+        turns = itertools.product(range(min(LOOKED_AT, max(one.documents for one in shards))), shards)
+        for document, one in turns:
             if len(prompts) == count:
                 return prompts
+            start, end = one.bounds(document) if document < one.documents else (0, 0)
+            if end - start >= 2:
+                prompts.append(one.read(start, min(end, start + longest)).tolist())
     return prompts
 
 

@@ -10,8 +10,6 @@ from core.token_files import TokenShards
 
 IGNORED = -100
 """Label of tokens without loss; cross-entropy's default."""
-CHUNK = 1 << 26
-"""Tokens whose document starts are looked at together, when long documents are searched."""
 
 Window = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Input ids, positions and labels, each of shape (L,)."""
@@ -73,8 +71,8 @@ class LongWindows(TokenWindows):
 
     def __init__(self, folder: Path, split: str, seq_len: int) -> None:
         super().__init__(folder, split, seq_len)
-        self._starts_D, counts_D = self._long_documents()
-        self._ends_D = np.cumsum(counts_D)
+        self._starts_D, lengths_D = self.shards.long_documents(seq_len + 1)
+        self._ends_D = np.cumsum((lengths_D - 1) // seq_len)
 
     @property
     def full_windows(self) -> int:
@@ -91,20 +89,6 @@ class LongWindows(TokenWindows):
         document = int(np.searchsorted(self._ends_D, index, side="right"))
         before = int(self._ends_D[document - 1]) if document else 0
         return self._cut(int(self._starts_D[document]) + (index - before) * self.seq_len)
-
-    def _long_documents(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the documents with a window start, and how many windows each has, both of shape (D,)."""
-        found, counts, last = [], [], np.zeros(0, np.int64)
-        for first in range(0, self.shards.tokens, CHUNK):
-            upto = min(first + CHUNK, self.shards.tokens)
-            end = [upto] if upto == self.shards.tokens else []
-            bounds = np.concatenate([last, self.shards.starts(first, upto), np.array(end, np.int64)])
-            windows = np.maximum(0, np.diff(bounds) - 1) // self.seq_len
-            found.append(bounds[:-1][windows > 0])
-            counts.append(windows[windows > 0])
-            last = bounds[-1:]
-        nothing = np.zeros(0, np.int64)
-        return np.concatenate([nothing, *found]), np.concatenate([nothing, *counts])
 
 
 def full_windows(tokens: int, seq_len: int) -> int:

@@ -1,15 +1,11 @@
 """A random Llama with a tokenizer and a chat template, and validation tokens: inputs of stages under test."""
 
 import contextlib
-import dataclasses
-import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.interfaces import TokensMeta
-
 from smallwright_testing.documents import plain_documents
+from smallwright_testing.tokens import write_tokens
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")
 CHATML = (
@@ -76,26 +72,10 @@ def tiny_model(folder: Path) -> Path:
 
 def tiny_tokens(folder: Path, model: Path) -> Path:
     """Write a tokens artifact with twelve validation documents, and none to train on."""
-    import numpy as np
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model / "hf")
     texts = [document["text"] for document in plain_documents(12)]
     documents = [[*tokenizer(text)["input_ids"], 0] for text in texts]
-    folder.mkdir(parents=True)
-    for split, parts in (("train", []), ("validation", documents)):
-        np.array([*itertools.chain.from_iterable(parts)], dtype="<u2").tofile(folder / f"{split}.bin")
-        np.save(folder / f"{split}.offsets.npy", np.cumsum([0, *map(len, parts)]).astype(np.int64))
-    meta = TokensMeta(
-        dtype="uint16",
-        vocab_size=len(tokenizer),
-        eos_token_id=0,
-        train_tokens=0,
-        validation_tokens=sum(map(len, documents)),
-        train_documents=0,
-        validation_documents=len(documents),
-        validation_bytes=sum(len(text.encode()) for text in texts),
-        unigram_loss=3.0,
-    )
-    (folder / "meta.json").write_text(json.dumps(dataclasses.asdict(meta)))
-    return folder
+    size = sum(len(text.encode()) for text in texts)
+    return write_tokens(folder, [], documents, vocab_size=len(tokenizer), validation_bytes=size)

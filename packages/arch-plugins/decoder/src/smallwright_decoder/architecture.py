@@ -114,10 +114,10 @@ class DecoderArchitecture(Architecture):
     def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
         """Values that each layer keeps per token for the backward pass; see :meth:`Architecture.activation_values`.
 
-        Norms of queries and keys keep these twice more. A series-informed activation of n terms keeps n more values of the feed-forward's width, each augmented shortcut
-        two of its bottleneck's. A mixture of experts keeps, for each expert that a token uses, 5 of the expert's width
-        and 3 of the residual width (the row given to it, its output, and that times its weight); 5 of the width of a
-        shared expert; and 3 per expert for the router.
+        Norms of queries and keys keep these twice more. A series-informed activation of n terms keeps n more values of
+        the feed-forward's width, each augmented shortcut two of its bottleneck's. A mixture of experts keeps, for each
+        expert that a token uses, 5 of the expert's width and 3 of the residual width (the row given to it, its output,
+        and that times its weight); 5 of the width of a shared expert; and 3 per expert for the router.
         """
         c = self.config
         of_heads = (c.num_attention_heads + c.num_key_value_heads) * c.resolved_head_dim

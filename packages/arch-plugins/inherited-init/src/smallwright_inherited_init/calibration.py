@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from core.errors import UserError
-from core.interfaces import Job, TokensMeta
+from core.interfaces import Job
+from core.token_files import TokenShards
 
 from smallwright_inherited_init.config import InheritedInitConfig
 from smallwright_inherited_init.source import model_class
@@ -32,21 +33,30 @@ def windows(job: Job, config: InheritedInitConfig, vocabulary: Vocabulary | None
         core.errors.UserError: when the stage has no tokens, or too few.
     """
     asked = ", ".join(f"arch.initializer.{rule}" for rule in config.measured)
-    if "tokens" not in job.inputs:
+    shards = [TokenShards(folder, "train") for folder in job.tokens().values()]
+    if not shards:
         raise UserError(f"{asked}: measured on the run's tokens, and this stage has none. Use first_last and l2.")
-    tokens, length = job.inputs["tokens"], config.calibration_length
-    ids = np.memmap(tokens / "train.bin", dtype=f"<{_code(TokensMeta.load(tokens).dtype)}", mode="r")
-    if len(ids) < length:
+    length = config.calibration_length
+    most = max(one.tokens for one in shards)
+    if most < length:
         raise UserError(
-            f"arch.initializer.calibration_length={length}: the run has {len(ids)} training tokens. Set it to "
-            f"{len(ids)} or less, or give more data."
+            f"arch.initializer.calibration_length={length}: the run has {most} training tokens. Set it to {most} or "
+            "less, or give more data."
         )
     generator = np.random.default_rng(job.seed)
-    starts = generator.integers(0, len(ids) - length + 1, config.calibration_sequences)
-    found_BL = torch.from_numpy(np.stack([ids[start : start + length].astype(np.int64) for start in starts]))
+    ends = np.cumsum([max(0, one.tokens - length + 1) for one in shards])
+    places = generator.integers(0, ends[-1], config.calibration_sequences)
+    found_BL = torch.from_numpy(np.stack([_window(shards, ends, int(place), length) for place in places]))
     if vocabulary is None or vocabulary.unchanged:
         return found_BL
     return _windows_of(vocabulary.in_source_ids(found_BL.tolist()), length, asked)
+
+
+def _window(shards: Sequence[TokenShards], ends: np.ndarray, place: int, length: int) -> np.ndarray:
+    """Return one of all windows of all corpora, which are as likely as their tokens."""
+    corpus = int(np.searchsorted(ends, place, side="right"))
+    start = place - int(ends[corpus - 1] if corpus else 0)
+    return shards[corpus].read(start, start + length)
 
 
 def _windows_of(ids: Sequence[int], length: int, asked: str) -> torch.Tensor:
@@ -54,10 +64,6 @@ def _windows_of(ids: Sequence[int], length: int, asked: str) -> torch.Tensor:
     if not count:
         raise UserError(f"{asked}: the calibration windows are {len(ids)} of the source's tokens. Take more sequences.")
     return torch.tensor(ids[: count * length]).view(count, length)
-
-
-def _code(dtype: str) -> str:
-    return {"uint16": "u2", "uint32": "u4"}[dtype]
 
 
 def load_model(config: Any, weights: Mapping[str, torch.Tensor]) -> Any:

@@ -15,22 +15,27 @@ def render(read: Mapping[str, Any] | None) -> list[str]:
     lines = []
     mixed = [stage for stage in read["stages"] if len(read["stages"]) > 1 or len(stage["sources"]) > 1]
     for stage in mixed:
-        lines.append(f"mixture              {stage['name']}: {stage['tokens']:,} tokens")
+        name = f"{stage['name']}: " if len(read["stages"]) > 1 else ""
+        lines.append(f"mixture              {name}{stage['tokens']:,} tokens")
         lines += [f"  {name:19}{_source(row)}" for name, row in stage["sources"].items()]
-    if read["unknown"]:
-        of = f" of {', '.join(read['unknown'])}" if read["unknown"] != ["corpus"] else ""
-        lines.append(f"epochs               unknown until the tokens{of} are made")
-    elif read["corpora"]:
+    if read["corpora"]:
         lines.append("epochs               how often each corpus is read")
         lines += [
             f"  {label:19}{row['epochs']:.3f}: {row['tokens']:,} tokens out of {row['size']:,}"
             for label, row in read["corpora"].items()
         ]
+    if read["unknown"]:
+        of = f" of {', '.join(read['unknown'])}" if read["unknown"] != ["corpus"] else ""
+        lines.append(f"epochs               unknown until the tokens{of} are made")
     return [*lines, *(f"  note: {note}" for note in read["notes"])]
 
 
 def _source(row: Mapping[str, Any]) -> str:
-    declared = "in proportion to its tokens" if row["declared"] is None else f"{row['declared']:.4%}"
-    if row["realised"] is None:
-        return declared
-    return f"{declared}: {row['tokens']:,} tokens, {row['realised']:.4%}"
+    declared = "in proportion to its tokens" if row["declared"] is None else _percent(row["declared"])
+    tokens = "" if row["tokens"] is None else f": {row['tokens']:,} tokens"
+    realised = "" if row["realised"] is None else f", {_percent(row['realised'])}"
+    return declared + tokens + realised
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.6g} %"
