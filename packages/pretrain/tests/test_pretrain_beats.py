@@ -6,6 +6,7 @@ import time
 import pytest
 from smallwright_pretrain import launch
 from smallwright_pretrain.beats import BEATS, PHASES, Beat, behind, read
+from smallwright_pretrain.config import TorchTitanConfig
 
 READING, COMPUTING, SAVING, _ = PHASES
 
@@ -49,5 +50,5 @@ def test_a_rank_that_is_killed_is_named(tmp_path, monkeypatch):
     with pytest.raises(
         RuntimeError, match=r"because rank 1 \(process \d+ on .*\) was ended by signal 9, before its first"
     ):
-        launch.run_ranks(tmp_path / "job.json", 2, {})
+        launch.run_ranks(tmp_path / "job.json", TorchTitanConfig(nproc=2), {})
     assert (tmp_path / "1").exists()

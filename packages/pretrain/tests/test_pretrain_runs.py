@@ -10,13 +10,14 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from core import checkpoints
+from core import checkpoints, store
 from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from pretrain_support import Tiny, TinyConfig, write_tokens
@@ -248,6 +249,32 @@ def test_a_run_is_rewound_and_a_kept_checkpoint_stays_with_its_revision(referenc
     revision = stage.output / "revisions" / "step-000008"
     assert json.loads((revision / "data.json").read_text())["sequences"] == {"corpus": 32}
     assert (revision / "model.safetensors").stat().st_size == (output / "hf" / "model.safetensors").stat().st_size
+
+
+def test_two_machines_train_as_one(reference, tokens, tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setenv("TEST_RENDEZVOUS", address)
+    stage = job(tmp_path / "machines", tokens)
+    script = (
+        "import os, sys; from pathlib import Path; import test_pretrain_runs as t; "
+        "settings = t.dataclasses.replace(t.SETTINGS, nodes=2, rendezvous=os.environ['TEST_RENDEZVOUS']); "
+        "t.TorchTitanPretrain(settings).follow(t.job(Path(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    follower = subprocess.Popen([sys.executable, "-c", script, str(stage.output), str(tokens)])
+    try:
+        settings = dataclasses.replace(SETTINGS, nodes=2, rendezvous=address)
+        summary = TorchTitanPretrain(settings).run(stage)
+        whole = {"stage": "pretrain", "folder": "pretrain", "identity": {}, "inputs": {}, "external_files": []}
+        store.finish(stage.output, whole)
+        assert follower.wait(60) == 0
+    finally:
+        follower.kill()
+    alone, both = losses(reference[0]), losses(stage.output)
+    assert max(abs(both[step] - alone[step]) for step in alone) < 1e-5
+    assert summary["world_size"] == 2
 
 
 def test_training_starts_from_the_init_model(reference, tokens, tmp_path):

@@ -110,6 +110,8 @@ class _Builder(CorpusStages):
         settings = self._node("tokenizer", "tokenizer")
         entry = self.registry.get("tokenizers", str(settings.pop("name", "tokenizer")))
         key = str(GROUPS["tokenizer"].entry)
+        if not self.at_hand:
+            settings.pop(key, None)
         given = settings.get(key)
         own = entered.folder.directory if entered is not None else None
         made, folder = None, own

@@ -25,13 +25,16 @@ report      eval                 ``results.json``; for readers ``samples.jsonl``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import travel
 from core.architecture import Architecture as Architecture
 from core.defaults import Default
+from core.errors import UserError
+from core.launcher import Launcher as Launcher
+from core.launcher import OneRun as OneRun
 from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.tokens_meta import TokensMeta as TokensMeta
@@ -40,8 +43,8 @@ from core.weights import ModelFolder
 from core.writing import write_json
 
 if TYPE_CHECKING:
+    from core.finding import Finding
     from core.registry import Registry
-    from core.sweep.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -176,6 +179,19 @@ class Stage(ABC):
             where: Place of the settings in the configuration, such as ``posttrain.sft``.
             architecture: Of the model that the stage gets.
             tokenizer: The stage that makes the model's tokenizer.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
+    def check_here(self, where: str) -> None:
+        """Refuse, before the first stage of a run, what this machine or this allocation cannot do; imports no engine.
+
+        Planning, which may be about other machines, does not ask.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``pretrain``.
 
         Raises:
             core.errors.UserError: the message starts with ``where`` and the key.
@@ -340,6 +356,27 @@ class Trainer(Stage):
         """
         return self
 
+    def doctor(self, job: Job, layout: int | None) -> "Iterable[Finding]":
+        """Try this training on this machine for a few steps on random tokens, and say what is found; for core.doctor.
+
+        What needs an engine runs in a process of its own. By default nothing is tried.
+
+        Args:
+            job: Without inputs; ``job.output`` is a folder that is thrown away.
+            layout: Build the model as one of so many GPUs would hold it, and try no steps here; None: the steps.
+        """
+        return ()
+
+    def follow(self, job: Job) -> None:
+        """Do this machine's part of a training that another machine leads, and return when its artifact is finished.
+
+        Called on machines of rank 1 and up by ``+launcher=allocation`` outside of Slurm.
+
+        Raises:
+            core.errors.UserError: the trainer cannot, which is the default, or the other machine gave up.
+        """
+        raise UserError(f"{type(self).__name__} does not train on several machines. Leave launcher out.")
+
 
 class StepConfig:
     """Base of the settings of a data step: a frozen dataclass that also answers what planning asks."""
@@ -361,50 +398,3 @@ class StepConfig:
     def inputs(self) -> tuple[str, ...] | None:
         """Return the files that a recipe's first step finds by itself, as on a hub; None: the recipe's ``paths``."""
         return None
-
-
-class Launcher(ABC):
-    """A way to put the runs of a sweep side by side: on this machine, as the jobs of a cluster."""
-
-    def __init__(self, config: Any = None) -> None:
-        self.config = config
-
-    def check(self, where: str) -> None:
-        """Refuse, while planning, what cannot run here: no ``sbatch``, more GPUs than there are.
-
-        Args:
-            where: Place of the settings in the configuration: ``launcher``.
-
-        Raises:
-            core.errors.UserError: the message starts with ``where`` and the key.
-        """
-        return
-
-    def check_training(self, where: str, ranks: int, device: str | None, *, alone: bool) -> None:
-        """Refuse, while planning, a training of more ranks than a task has cores or GPUs for.
-
-        Args:
-            where: Place of the settings in the configuration: ``launcher``.
-            ranks: Of the training.
-            device: As the trainer's plan says it.
-            alone: No other task runs beside it, for all the others need what it makes.
-
-        Raises:
-            core.errors.UserError: in one line, with what to give instead.
-        """
-        return
-
-    @abstractmethod
-    def launch(self, tasks: "Sequence[Task]", folder: Path, ended: "Callable[[Task, str | None], None]") -> None:
-        """Run all tasks, and return when each has ended. One that fails does not stop the others.
-
-        Args:
-            tasks: Each stands behind those that it is ``after``, which must have ended before it starts.
-            folder: Of the sweep; a launcher may keep its own files below ``folder / "launcher"``.
-            ended: To be called, in this thread, for each task as it ends: with None, or with a line that says why it
-                failed.
-
-        Raises:
-            KeyboardInterrupt: the user, or a signal, asked the sweep to end; the launcher says what becomes of the
-                tasks that run.
-        """

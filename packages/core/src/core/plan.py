@@ -24,14 +24,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, compose, discovery, graph, observers, sweep
+from core import cli, completion, discovery, observers
 from core.errors import ConfigError, NotAtHand
-from core.kinds import GROUPS
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
 from core.registry import Registry
-from core.stage_spec import StageSpec
-from core.sweep import command, describe
+from core.sweep import command, describe, single
 
 SPACE_OPTIONS = tuple(grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
@@ -67,27 +65,25 @@ def _main(arguments: Sequence[str] | None) -> int:
         runs = describe.describe(command.planned(options, registry), _hardware(options))
         print(json.dumps(runs, indent=2) if options.json else describe.render(runs))
         return 0
-    config = compose.compose(options.overrides, registry)
-    sweep.refuse_launcher_alone(config)
-    specs, note = _specs(config, registry)
-    observers.trackers(config, registry)
-    planned = stages.plan(specs, Path(str(config["store"])), registry, _hardware(options))
+    run, note = _planned(options.overrides, registry)
+    observers.trackers(run.config, registry)
+    planned = stages.plan(run.stages, Path(str(run.config["store"])), registry, _hardware(options))
     if note is not None:
         planned["note"] = note
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))
     return 0
 
 
-def _specs(config: Mapping[str, Any], registry: Registry) -> tuple[list[StageSpec], str | None]:
-    """Return the stages; where the corpora or the tokenizer are not at hand, the training alone and a note on them."""
+def _planned(overrides: Sequence[str], registry: Registry) -> tuple[single.Composed, str | None]:
+    """Return the run; where its corpora or its tokenizer are not at hand, only the training, and a note on them."""
     try:
-        return graph.build(config, registry, without_corpus=True), None
+        return single.composed(overrides, registry, check=False, without_corpus=True), None
     except NotAtHand as error:
-        if "arch" not in config:
-            raise
-        tokenizer = {**config["tokenizer"], str(GROUPS["tokenizer"].entry): None}
-        specs = graph.build({**config, "tokenizer": tokenizer}, registry, without_corpus=True, at_hand=False)
-        return specs, f"{error} The training is planned without its corpora."
+        try:
+            run = single.composed(overrides, registry, check=False, without_corpus=True, at_hand=False)
+        except ConfigError:  # there is no training to describe
+            raise error from None
+        return run, f"{error} The training is planned without its corpora."
 
 
 def _parser() -> argparse.ArgumentParser:

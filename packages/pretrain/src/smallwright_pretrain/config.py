@@ -9,6 +9,7 @@ from core.errors import ConfigError
 from core.typed import setting
 
 from smallwright_pretrain.retention import Retention
+from smallwright_pretrain.sharing import padded, rows_of_a_pass
 from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
@@ -87,9 +88,9 @@ class TorchTitanConfig:
     rewind_to: int | None = setting(None, ge=1, identity=False)
     """Go on from the checkpoint of this step; what an unfinished training did behind it is moved aside."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
-    """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
+    """Ranks on a machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
-    """Sequences per rank in one forward pass; the rest accumulates. None: all of the rank's share at once."""
+    """Sequences per rank in one forward pass, at most; the rest accumulates. None: all of the rank's share at once."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", identity=False)
     """``auto``: CUDA where there is a GPU."""
     compile: bool = setting(False, identity=False)
@@ -119,6 +120,17 @@ class TorchTitanConfig:
     """Steps between measurements of the validation loss; it is always measured at the end."""
     verify_vllm: bool = setting(True, identity=False)
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
+    nodes: int = setting(1, ge=1, le=65_536, identity=False)
+    """Machines, each with ``nproc`` ranks. More than one needs ``+launcher=slurm`` or ``+launcher=allocation``."""
+    rendezvous: str | None = setting(None, min_length=1, identity=False)
+    """``host`` or ``host:port`` at which the ranks of several machines meet. None: in a job of Slurm its first machine.
+    """
+    tensor_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split every matrix of the model: for models that do not fit otherwise. Must divide the heads."""
+    context_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split each sequence: for long ones."""
+    pipeline_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split the layers, of models with untied embeddings and no shared feed-forward."""
 
     def __post_init__(self) -> None:
         self._fill()
@@ -136,12 +148,47 @@ class TorchTitanConfig:
                 f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
                 "null, which follows the steps."
             )
-        if self.nproc % self.replicate:
-            raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")
-        for place, batch, micro in self._batches():
-            _check_batch(place, batch, micro, self.nproc)
+        if self.ranks % (self.tensor_parallel * self.context_parallel * self.pipeline_parallel):
+            raise ConfigError(
+                f"tensor_parallel={self.tensor_parallel}, context_parallel={self.context_parallel}, "
+                f"pipeline_parallel={self.pipeline_parallel}: their product must divide the ranks, "
+                f"nproc * nodes = {self.ranks}."
+            )
+        if self.data_ranks % self.replicate:
+            raise ConfigError(f"replicate={self.replicate}: must divide {self._data_ranks_in_words}.")
+        for place, batch, seq_len in self._batches():
+            self._check_batch(place, batch, seq_len)
         if self.branch_from is None and not self.branch_optimizer:
             raise ConfigError("branch_optimizer=false: no branch_from beside it. Give branch_from=<artifact>.")
+
+    def _check_batch(self, place: str, batch: int, seq_len: int) -> None:
+        if batch < self.data_ranks:
+            raise ConfigError(
+                f"{place}global_batch_size={batch}: fewer sequences than ranks that share them, "
+                f"{self._data_ranks_in_words}. Use at most {batch} of them."
+            )
+        pieces = self.tensor_parallel * (2 * self.context_parallel if self.context_parallel > 1 else 1)
+        if seq_len % pieces:
+            raise ConfigError(
+                f"{place}seq_len={seq_len}: tensor_parallel={self.tensor_parallel} and "
+                f"context_parallel={self.context_parallel} cut sequences into {pieces} pieces. "
+                f"Use {math.ceil(seq_len / pieces) * pieces}."
+            )
+
+    @property
+    def _data_ranks_in_words(self) -> str:
+        split = self.ranks // self.data_ranks
+        return f"nproc * nodes = {self.ranks}" + (f" / {split} = {self.data_ranks}" if split > 1 else "")
+
+    @property
+    def ranks(self) -> int:
+        """Ranks on all machines."""
+        return self.nproc * self.nodes
+
+    @property
+    def data_ranks(self) -> int:
+        """Parts that a global batch is shared out to: ranks that split a model or a sequence have one together."""
+        return self.ranks // (self.tensor_parallel * self.context_parallel * self.pipeline_parallel)
 
     def _fill(self) -> None:
         """Write the numbers themselves in place of None, so that the identity is the same whether they were given."""
@@ -176,24 +223,29 @@ class TorchTitanConfig:
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
-    def _batches(self) -> list[tuple[str, int, int | None]]:
-        """Return where each global batch is set, the batch, and its part in one forward pass."""
+    def _batches(self) -> list[tuple[str, int, int]]:
+        """Return where each global batch is set, the batch, and its sequence length."""
         if self.stages is None:
-            return [("", self.global_batch_size, self.micro_batch_size)]
+            return [("", self.global_batch_size, self.seq_len)]
         return [
-            (f"stages.{name}.", int(stage.global_batch_size or 0), stage.micro_batch_size)
+            (f"stages.{name}.", int(stage.global_batch_size or 0), int(stage.seq_len or 0))
             for name, stage in self.stages.items()
         ]
 
     @property
     def share_of_rank(self) -> int:
-        """Sequences of a global batch that one rank computes."""
-        return self.global_batch_size // self.nproc
+        """Sequences of a global batch that one rank computes, the largest share."""
+        return math.ceil(self.global_batch_size / self.data_ranks)
 
     @property
     def rows_per_forward(self) -> int:
         """Sequences in one forward pass of a rank."""
-        return self.micro_batch_size or self.share_of_rank
+        return rows_of_a_pass(self.global_batch_size, self.data_ranks, self.micro_batch_size)
+
+    @property
+    def padded_batch_size(self) -> int:
+        """Rows that all ranks compute in a step: the global batch, and empty ones."""
+        return padded(self.global_batch_size, self.data_ranks, self.rows_per_forward)
 
     @property
     def tokens(self) -> int:
@@ -224,15 +276,3 @@ class TorchTitanConfig:
         """Which checkpoints are kept for good."""
         before_decay = (self.last_at_peak,) if self.schedule == "wsd" and 0 < self.decay_steps < self.steps else ()
         return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps, spared=before_decay)
-
-
-def _check_batch(place: str, batch: int, micro: int | None, ranks: int) -> None:
-    if batch % ranks:
-        raise ConfigError(
-            f"{place}global_batch_size={batch}: not divisible by nproc={ranks}. Use {math.ceil(batch / ranks) * ranks}."
-        )
-    if batch // ranks % (micro or 1):
-        raise ConfigError(
-            f"{place}micro_batch_size={micro}: must divide the share of a rank, global_batch_size / nproc = "
-            f"{batch // ranks}."
-        )

@@ -1,21 +1,24 @@
 """How the stage starts its ranks, and the files by which they answer."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from core.errors import InputError, UserError, full_line, nearly_full
 from core.process import die_with_parent
 from core.writing import remove
 
+from smallwright_pretrain import nodes
 from smallwright_pretrain.beats import BEATS, DIED_FILE, PHASES, behind, read
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.nodes import RANK_MODULE, TORCHRUN
 
-RANK_MODULE = "smallwright_pretrain.rank"
 JOB_FILE = "job.json"
 TURN_FILE = "turn.json"
 """What the ranks do of the job: the number of the ``segment``; ``begin``, where the training has no checkpoint of its
@@ -33,8 +36,8 @@ class DamagedCheckpoint(Exception):
         self.name = name
 
 
-def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> None:
-    """Train with ``nproc`` ranks on this machine, and raise what the first failing rank reported.
+def run_ranks(job_file: Path, config: TorchTitanConfig, environment: Mapping[str, str]) -> None:
+    """Train with the ranks of all machines, and raise what the first failing rank reported.
 
     Args:
         job_file: What :meth:`core.interfaces.Job.write` wrote; the ranks answer in its folder.
@@ -47,13 +50,26 @@ def run_ranks(job_file: Path, nproc: int, environment: Mapping[str, str]) -> Non
     error_path = job_file.parent / ERROR_FILE
     error_path.unlink(missing_ok=True)
     forget_ranks(job_file.parent)
-    module = ["-m", RANK_MODULE, str(job_file)]
-    if nproc > 1:
-        launcher = ["-m", "smallwright_pretrain.elastic", "--standalone", "--local-addr=127.0.0.1"]
-        module = [*launcher, f"--nproc-per-node={nproc}", *module]
-    code = run_child([sys.executable, *module], environment)
-    if code == 0:
+    with _command(job_file, config) as command:
+        code = run_child(command, environment)
+        if code != 0:
+            _raise_what_was_reported(code, job_file, error_path)
+
+
+@contextlib.contextmanager
+def _command(job_file: Path, config: TorchTitanConfig) -> Iterator[list[str]]:
+    if config.nodes > 1:
+        with nodes.command(config, job_file) as command:
+            yield command
         return
+    rank = ["-m", RANK_MODULE, str(job_file)]
+    if config.nproc > 1:
+        launcher = ["-m", TORCHRUN, "--standalone", "--local-addr=127.0.0.1"]
+        rank = [*launcher, f"--nproc-per-node={config.nproc}", *rank]
+    yield [sys.executable, *rank]
+
+
+def _raise_what_was_reported(code: int, job_file: Path, error_path: Path) -> NoReturn:
     error = _reported(error_path)
     killed = died(job_file.parent)
     if killed and (error is None or error["kind"] == "error"):  # what other ranks report then follows from it
@@ -102,9 +118,17 @@ def _reported(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def run_child(command: list[str], environment: Mapping[str, str]) -> int:
-    """Run ``command`` to its end and return its exit code; it dies with this process."""
-    process = subprocess.Popen(command, env={**os.environ, **environment}, preexec_fn=die_with_parent)
+def run_child(command: list[str], environment: Mapping[str, str], log: Path | None = None) -> int:
+    """Run ``command`` to its end and return its exit code; it dies with this process.
+
+    Args:
+        log: For what it prints; None: where this process prints.
+    """
+    with contextlib.ExitStack() as opened:
+        file = None if log is None else opened.enter_context(log.open("wb"))
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=file, stderr=file, preexec_fn=die_with_parent
+        )
     try:
         return process.wait()
     except BaseException:

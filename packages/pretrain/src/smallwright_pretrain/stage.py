@@ -8,20 +8,21 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints
 from core.defaults import Default
 from core.engines import allocator_environment, ranks_environment
-from core.errors import InputError, UserError
+from core.errors import ConfigError, InputError, UserError
+from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, follow, revisions
+from smallwright_pretrain import branch, doctor, follow, nodes, revisions
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -56,7 +57,10 @@ class TorchTitanPretrain(Trainer):
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
-        return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+        found = {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+        if self.config.nodes > 1:  # the machines talk over the interface between them, not over their own
+            found.pop("GLOO_SOCKET_IFNAME", None)
+        return found
 
     @classmethod
     def defaults(cls, given: Mapping[str, Any], architecture: Architecture, continues: bool) -> dict[str, Default]:
@@ -87,14 +91,9 @@ class TorchTitanPretrain(Trainer):
         Raises:
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
-        other: dict[str, Any] = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
-        # What one of few ranks computes at once may be more than the share of one of many.
-        other["micro_batch_size"] = _fitting(self.config, other["nproc"])
-        if self.config.stages is not None:
-            other["stages"] = {
-                name: dataclasses.replace(stage, micro_batch_size=_fitting(stage, other["nproc"]))
-                for name, stage in self.config.stages.items()
-            }
+        other: dict[str, Any] = {"device": device or self.config.device}
+        if ranks is not None:
+            other |= {"nproc": ranks, "nodes": 1}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def trained(self, architecture: Architecture) -> Architecture:
@@ -114,9 +113,10 @@ class TorchTitanPretrain(Trainer):
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
-        compared, cannot serve here."""
+        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
+        vLLM, with which the checkpoint will be compared, cannot serve here."""
         self._check_ranks()
+        self._check_split(where, architecture)
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
@@ -167,7 +167,7 @@ class TorchTitanPretrain(Trainer):
             turn = _turn(row, done, read_records(job.output / METRICS), turn)
             write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
-                run_ranks(work / JOB_FILE, self.config.nproc, environment)
+                run_ranks(work / JOB_FILE, self.config, environment)
             except DamagedCheckpoint as error:
                 checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
@@ -209,9 +209,38 @@ class TorchTitanPretrain(Trainer):
         self.reads(job.tokens())
         self._check_ranks()
 
+    def check_here(self, where: str) -> None:
+        """Refuse several machines where nothing would start the others' ranks."""
+        nodes.check_here(self.config, where)
+
+    def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
+        """Try a few steps, and a layout; see :mod:`smallwright_pretrain.doctor`."""
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        return doctor.findings(self.config, job, layout, environment)
+
+    def follow(self, job: Job) -> None:
+        """Run this machine's ranks of a training that another machine leads; see :mod:`smallwright_pretrain.nodes`."""
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        nodes.follow(self.config, job.output, job.output / "work" / "pretrain" / JOB_FILE, environment)
+
+    def _check_split(self, where: str, architecture: Architecture) -> None:
+        c = self.config
+        try:
+            architecture.check_split(tensor=c.tensor_parallel, context=c.context_parallel, pipeline=c.pipeline_parallel)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error}") from error
+        for segment in segments(c):
+            c = segment.settings(c)
+            if c.padded_batch_size > c.global_batch_size and getattr(architecture.config, "num_experts", None):
+                raise ConfigError(
+                    f"{where}.global_batch_size={c.global_batch_size}: {c.data_ranks} ranks in passes of "
+                    f"{c.rows_per_forward} sequences compute {c.padded_batch_size}, and empty ones would count in the "
+                    "balance of the experts. Make it a multiple of the ranks and of micro_batch_size."
+                )
+
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
-        if self.config.device == "cpu" and ranks > cores():
+        if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -286,7 +315,7 @@ class TorchTitanPretrain(Trainer):
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config)),
             "seconds": seconds,
-            "world_size": config.nproc,
+            "world_size": config.ranks,
             "verification": verification,
             **ranks,
             "notes": [
@@ -296,13 +325,6 @@ class TorchTitanPretrain(Trainer):
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
-
-
-def _fitting(settings: Any, ranks: int) -> int | None:
-    """Return the sequences of a forward pass, where they must divide the share of one of so many ranks."""
-    if settings.micro_batch_size is None:
-        return None
-    return math.gcd(settings.global_batch_size // ranks, settings.micro_batch_size) or None
 
 
 def rising(losses: Sequence[float], learning_rate: float) -> list[str]:

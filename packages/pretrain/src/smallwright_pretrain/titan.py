@@ -13,8 +13,10 @@ from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersCon
 from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, ParallelismConfig, TrainingConfig
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
+from torchtitan.distributed.pipeline_parallel import pipeline_llm
 from torchtitan.protocols.model_spec import ModelSpec
 
+from smallwright_pretrain.attention import DocumentAttention
 from smallwright_pretrain.beats import BEATS
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
@@ -46,6 +48,21 @@ class NoTokenizer(BaseTokenizer):
 
     def get_vocab_size(self) -> int:
         raise NotImplementedError("training reads token files")
+
+
+def parallelism(settings: TorchTitanConfig, model: Any) -> ParallelismConfig:
+    """Return how the ranks split the work."""
+    documents = isinstance(model.first_attention.inner_attention, DocumentAttention.Config)
+    return ParallelismConfig(
+        spmd_backend="partial_dtensor",  # the default, "spmd_types", does not run on a CPU
+        data_parallel_replicate_degree=settings.replicate,
+        tensor_parallel_degree=settings.tensor_parallel,
+        context_parallel_degree=settings.context_parallel,
+        # A mask that is added costs as much in every row: there is nothing to balance.
+        context_parallel_load_balancer=None if documents else "ptrr",
+        pipeline_parallel_degree=settings.pipeline_parallel,
+        pipeline_parallel_schedule="1F1B",
+    )
 
 
 class Schedule(LRSchedulersContainer):
@@ -98,7 +115,7 @@ def trainer_config(
             flavor="",
             model=model,
             parallelize_fn=parallelize,
-            pipelining_fn=None,
+            pipelining_fn=pipeline_llm,
             post_optimizer_build_fn=None,
             state_dict_adapter=None,
         ),
@@ -109,6 +126,7 @@ def trainer_config(
             stages=[StageRows.of(stage) for stage in stages(settings)],
             seed=seed,
             global_batch_size=settings.global_batch_size,
+            padded_batch_size=settings.padded_batch_size,
             skipped=skipped_sequences(settings),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
@@ -121,17 +139,14 @@ def trainer_config(
         lr_scheduler=Schedule.Config(settings=settings, warmup_steps=settings.warmup_steps),
         training=TrainingConfig(
             local_batch_size=settings.rows_per_forward,
-            global_batch_size=settings.global_batch_size,
+            global_batch_size=settings.padded_batch_size,
             seq_len=settings.seq_len,
             steps=segment.last,
             max_norm=settings.max_norm,
             mixed_precision_param=settings.precision,
             disable_cuda_graphs=True,
         ),
-        # The default backend, "spmd_types", does not run on a CPU.
-        parallelism=ParallelismConfig(
-            spmd_backend="partial_dtensor", data_parallel_replicate_degree=settings.replicate
-        ),
+        parallelism=parallelism(settings, model),
         checkpoint=Checkpoints.Config(
             enable=True,
             interval=settings.checkpoint_interval,

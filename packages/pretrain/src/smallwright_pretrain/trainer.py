@@ -65,21 +65,50 @@ class PackedTrainer(Trainer):
 
         With context parallelism, of this rank's part of the sequences.
         """
-        (model,) = self.model_parts
         self._beat(self.step, "measuring")
         seen = self.ntokens_seen
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
-        tokens_BL, labels_BL, kwargs = self.post_dataloading_process(inputs, labels_BL.to(self.device))
+        labels_BL = labels_BL.to(self.device)
+        summed = self._through_the_pipeline if self.parallel_dims.pp_enabled else self._through_the_model
+        losses, labels_BL = summed(inputs, labels_BL)
         self.ntokens_seen = seen
-        rows = []
+        return torch.stack([torch.stack(losses).double(), (labels_BL != IGNORED).sum(1).double()], dim=1)
+
+    def _through_the_model(
+        self, inputs: dict[str, torch.Tensor], labels_BL: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        (model,) = self.model_parts
+        tokens_BL, labels_BL, kwargs = self.post_dataloading_process(inputs, labels_BL)
+        losses = []
         with self.train_context():
             predicted = model(tokens_BL, **kwargs)
             for row in range(len(labels_BL)):
-                one = slice(row, row + 1)
-                loss, _ = self.loss_fn(predicted[one], labels_BL[one])
-                loss = loss.full_tensor() if isinstance(loss, DTensor) else loss
-                rows.append(torch.stack([loss.double(), (labels_BL[one] != IGNORED).sum().double()]))
-        return torch.stack(rows)
+                loss, _ = self.loss_fn(predicted[row : row + 1], labels_BL[row : row + 1])
+                losses.append(loss.full_tensor() if isinstance(loss, DTensor) else loss)
+        return losses, labels_BL
+
+    def _through_the_pipeline(
+        self, inputs: dict[str, torch.Tensor], labels_BL: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """A sequence is a microbatch; the last stage knows its loss and tells the others."""
+        singles = [slice(row, row + 1) for row in range(len(labels_BL))]
+        parts = [
+            self.post_dataloading_process({name: value[one] for name, value in inputs.items()}, labels_BL[one])
+            for one in singles
+        ]
+        losses: list[torch.Tensor] = []
+        with self.train_context():
+            self.pp_schedule.eval(
+                arg_mbs=[(tokens_BL,) for tokens_BL, _, _ in parts] if self.pp_has_first_stage else None,
+                kwarg_mbs=[kwargs for _, _, kwargs in parts],
+                target_mbs=[labels for _, labels, _ in parts] if self.pp_has_last_stage else None,
+                losses=losses if self.pp_has_last_stage else None,
+            )
+        known_B = torch.zeros(len(parts), dtype=torch.float64, device=self.device)
+        if self.pp_has_last_stage:
+            known_B = torch.stack([loss.full_tensor() if isinstance(loss, DTensor) else loss for loss in losses])
+        told_B = dist_utils.dist_sum_tensor(known_B.double(), self.parallel_dims.get_mesh("pp"))
+        return list(told_B), torch.cat([labels for _, labels, _ in parts])
 
     def post_dataloading_process(
         self, input_dict: dict[str, torch.Tensor], labels: torch.Tensor
@@ -89,7 +118,11 @@ class PackedTrainer(Trainer):
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]
-            kwargs["attention_masks"] = document_mask(input_dict["positions"], dtype)
+            mask_B1LL = document_mask(input_dict["positions"], dtype)
+            if self.parallel_dims.cp_enabled:  # this rank's queries, and the keys of all
+                ranks = self.parallel_dims.get_mesh("cp")
+                mask_B1LL = mask_B1LL.chunk(ranks.size(), dim=2)[ranks.get_local_rank()]
+            kwargs["attention_masks"] = mask_B1LL
         return inputs, labels, kwargs
 
     def forward_backward_step(self, **batch: Any) -> torch.Tensor:
