@@ -18,7 +18,7 @@ def jobs(monkeypatch):
     """The jobs that were done, each in this process: none of the toy stages needs one of its own."""
     done = []
 
-    def do(self, job, logs):
+    def do(self, job, logs, *_):
         done.append((job.name, job.output.name))
         if job.name in ("crawl", "data"):  # a pass of DataTrove takes a second
             store.finish(job.output, {**job.record, "stage": job.name, "inputs": {}, "summary": {}})
@@ -125,7 +125,7 @@ def test_a_run_that_fails_stops_no_other(sweep, jobs, workdir):
 def test_a_sweep_that_is_interrupted_leaves_a_table_and_goes_on(sweep, jobs, workdir, monkeypatch):
     do, calls = workers.Workers.do, []
 
-    def interrupted(self, job, logs):
+    def interrupted(self, job, logs, *_):
         calls.append(job.name)
         if calls.count("eval") == 2:
             raise KeyboardInterrupt
