@@ -41,6 +41,8 @@ CORPORA = {
     "cosmopedia": 1.49,
 }
 """Per cent of the tokens."""
+DOCUMENT = 700
+"""Tokens of each document."""
 
 
 def write_corpus(folder: Path, tokens: int, document: int, *, sparse: bool) -> None:
@@ -88,7 +90,7 @@ def write_corpus(folder: Path, tokens: int, document: int, *, sparse: bool) -> N
 def write_corpora(folder: Path, tokens: int, *, sparse: bool = False) -> dict[str, str]:
     """Write the seven corpora; return their folders."""
     for name, percent in CORPORA.items():
-        write_corpus(folder / name, max(100_000, int(tokens * percent / 100)), 700, sparse=sparse)
+        write_corpus(folder / name, max(100_000, int(tokens * percent / 100)), DOCUMENT, sparse=sparse)
     return {name: str(folder / name) for name in CORPORA}
 
 
@@ -162,9 +164,13 @@ def main() -> None:
             positions = np.arange(size) + 10**9
             once = min(timed(lambda rows=positions: opened.feed.locate(0, rows))[0] for _ in range(50))
             print(f"locate {size:5} positions: {1e6 * once / size:7.2f} us each")
-        seconds, memory, _ = timed(lambda: LongWindows(Path(tokens["stack_edu"]), "train", 256))
-        size = arguments.index * CORPORA["stack_edu"] / 100
-        print(f"long documents of {size:,.0f} tokens: {seconds:.3f} s, {memory:.1f} MB")
+        places = [Path(place) for place in tokens.values()]
+        for length in (8192, 512):  # longer than all documents, and shorter
+            row = places if length > DOCUMENT else places[2:3]
+            seconds, memory, found = timed(lambda row=row, n=length: [LongWindows(place, "train", n) for place in row])
+            size, count = (sum(getattr(one.shards, what) for one in found) for what in ("tokens", "documents"))
+            print(f"view long, {length}: {size:,} tokens in {count:,} documents: {seconds:.3f} s, {memory:.1f} MB")
+            del found
         windows = arguments.index // arguments.seq_len
         seconds, memory, _ = timed(lambda: np.random.default_rng(0).permutation(windows))
         print(f"a permutation of their windows: {seconds:.3f} s, {memory:.1f} MB")

@@ -69,7 +69,9 @@ COMMANDS = tuple(f"core.{name}" for name in ("lineage", "plan", "plugins", "run"
 MODULES = {
     **dict.fromkeys(COMMANDS, "core"),
     "pytest": "ranks",
+    "smallwright_pretrain.elastic": "ranks",
     "smallwright_pretrain.rank": "ranks",
+    "smallwright_pretrain.revisions": "ranks",
     "smallwright_testing.rank": "ranks",
     "torch.distributed.run": "ranks",
     "smallwright_labels.vllm_main": "vllm",

@@ -34,16 +34,16 @@ def test_numbers_follow_hugging_faces_keys():
     plain = Plain(SimpleNamespace(**keys, intermediate_size=24, max_position_embeddings=512))
     assert (plain.layers(), plain.residual_width(), plain.vocab_rows(), plain.context()) == (2, 8, 10, 512)
     assert (plain.shared_parameters(), plain.layer_parameters()) == (0, (1000 - 80) // 2)
-    values = 4 * 8 + 8 * 16 + 5 * 24
+    values = 6 * 8 + 4 * 16 + 4 * 24
     assert plain.activation_values(64, scores=False) == (values, values)
-    assert plain.activation_values(64, scores=True) == (values + 2 * 64 * 4,) * 2
+    assert plain.activation_values(64, scores=True) == (values + 64 * 4,) * 2
     assert plain.mask_kinds() == 1
     local = Plain(SimpleNamespace(**keys, layer_types=["full_attention", "sliding_attention"]))
     assert local.mask_kinds() == 2
-    assert local.activation_values(64, scores=False) == (4 * 8 + 8 * 16 + 5 * 4 * 8,) * 2
+    assert local.activation_values(64, scores=False) == (6 * 8 + 4 * 16 + 4 * 4 * 8,) * 2
 
 
 def test_a_configuration_without_these_keys_still_has_numbers():
     plain = Plain(SimpleNamespace())
     assert (plain.layers(), plain.residual_width(), plain.vocab_rows(), plain.context()) == (1, 0, 0, None)
-    assert plain.activation_values(64, scores=False) == (8 * 32,)
+    assert plain.activation_values(64, scores=False) == (4 * 32,)

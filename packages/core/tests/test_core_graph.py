@@ -70,6 +70,33 @@ def test_stages_come_in_the_order_of_work(registry, composed):
     assert stages["polish"].folder == "posttrain"
 
 
+def test_each_of_several_corpora_has_its_tokens(registry, toy, workdir):
+    (workdir / "hydra_conf/data/more.yaml").write_text((workdir / "hydra_conf/data/toy.yaml").read_text())
+    others = [override for override in toy if not override.startswith("+data")]
+    config = compose.compose([*others, "+data=[toy,more]", "data.more.source.lines=5"], registry)
+    stages = {spec.name: spec for spec in graph.build(config, registry)}
+    made = ["tokens-toy", "tokens-more"]
+    assert [name for name in stages if name.startswith("tokens")] == made
+    for name in made:
+        inputs = {role: source.name for role, source in stages[name].inputs.items()}
+        assert inputs == {"corpus": name.replace("tokens", "data"), "tokenizer": "tokenizer"}
+    assert set(made) < set(stages["pretrain"].inputs)
+    assert set(made) < set(stages["eval"].inputs)
+
+
+def test_a_corpus_that_is_added_leaves_the_tokens_of_the_others(registry, toy, workdir, monkeypatch):
+    (workdir / "hydra_conf/data/more.yaml").write_text((workdir / "hydra_conf/data/toy.yaml").read_text())
+    others = [override for override in toy if not override.startswith("+data")]
+    tokenizer = registry.get("tokenizers", "count").load()
+    for reads in (True, False):
+        monkeypatch.setattr(tokenizer, "reads_corpora", lambda self, reads=reads: reads, raising=False)
+        one = graph.build(compose.compose([*others, "+data=toy"], registry), registry)
+        config = compose.compose([*others, "+data=[toy,more]", "data.more.source.lines=5"], registry)
+        two = {spec.name: spec.directory(workdir) for spec in graph.build(config, registry)}
+        [alone] = [spec.directory(workdir) for spec in one if spec.name == "tokens"]
+        assert (two["tokens-toy"] == alone) is not reads
+
+
 @pytest.mark.parametrize("dropped", ["~eval", "eval=null"])
 def test_an_evaluation_can_be_left_out(registry, workdir, toy, dropped):
     (workdir / "hydra_conf/experiment").mkdir()

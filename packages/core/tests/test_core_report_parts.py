@@ -38,6 +38,14 @@ def test_curves_are_read_whatever_a_kill_left_of_the_file(tmp_path):
         ("tokens_per_second", "tokens per second", [[1, 4800.0]]),
     ]
     assert curves.of_stage(tmp_path, {}, per_token=False)[0]["unit"] == ""
+    parts = {"validation_loss_by_source": {"web": 3.0, "code": 2.0}, "validation_stderr_by_source": {"web": 0.1}}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 2, "validation_stderr": 0.1, **parts}))
+    assert [
+        (curve["key"], curve["name"], curve["unit"], curve["points"]) for curve in curves.of_stage(tmp_path, {})
+    ] == [
+        ("validation_loss_by_source.web", "web", "nats per token", [[2, 3.0]]),
+        ("validation_loss_by_source.code", "code", "nats per token", [[2, 2.0]]),
+    ]
     assert curves.of_stage(tmp_path / "nowhere", {}) == []
 
 

@@ -305,7 +305,7 @@ def test_a_launcher_refuses_while_planning_and_without_m(launched, call, toy, jo
     for command in ("run", "plan"):
         alone = call(command, *toy, "--plugin", "in_turn.py", "+launcher=in_turn")
         assert alone.returncode == 2
-        assert "launcher: puts the runs of a sweep side by side. Add -m" in alone.stderr
+        assert "launcher=in_turn: puts the runs of a sweep side by side. Add -m" in alone.stderr
     assert jobs == []
 
 

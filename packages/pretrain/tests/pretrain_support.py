@@ -92,13 +92,16 @@ class Tiny(Architecture):
 
         c = self.config
         normal = {"weight": partial(nn.init.normal_, std=0.1)}
-        norm = RMSNorm.Config(normalized_shape=c.hidden_size, eps=1e-5, param_init={"weight": nn.init.ones_})
+
+        def norm() -> RMSNorm.Config:  # each its own: TorchTitan writes into it how it is sharded
+            return RMSNorm.Config(normalized_shape=c.hidden_size, eps=1e-5, param_init={"weight": nn.init.ones_})
+
         rope = ComplexRoPE.Config(dim=c.hidden_size // c.num_attention_heads, max_seq_len=128, theta=c.rope_theta)
 
         def block() -> Llama3TransformerBlock.Config:
             return Llama3TransformerBlock.Config(
-                attention_norm=norm,
-                ffn_norm=norm,
+                attention_norm=norm(),
+                ffn_norm=norm(),
                 attention=make_gqa_config(
                     dim=c.hidden_size,
                     n_heads=c.num_attention_heads,
@@ -122,7 +125,7 @@ class Tiny(Architecture):
             tok_embeddings=Embedding.Config(
                 num_embeddings=c.vocab_size, embedding_dim=c.hidden_size, param_init=normal
             ),
-            norm=norm,
+            norm=norm(),
             lm_head=Linear.Config(in_features=c.hidden_size, out_features=c.vocab_size, param_init=normal),
             layers=[block() for _ in range(c.num_hidden_layers)],
         )

@@ -31,6 +31,8 @@ def pristine() -> dict[str, str]:
     body = "\n".join(
         f"print('{name}', hasattr({name.rpartition('.')[0]}, '{name.rpartition('.')[2]}'))" for name in names
     )
+    body += "\nfrom torch.distributed.pipelining.schedules import PipelineScheduleSingle as schedule; import inspect"
+    body += "\nprint('microbatches', 'arg_mbs' in inspect.signature(schedule.step).parameters)"
     body += "\nprint('current_device', type(torch.cpu.current_device()).__name__)"
     body += "\nimport torch._utils; print('accelerator', torch._utils._get_available_device_type())"
     body += "\nfrom torchtitan.tools import utils; print('titan', utils.device_type)"
@@ -41,8 +43,12 @@ def test_every_shim_is_listed_and_still_missing_from_torch(pristine):
     from smallwright_pretrain.cpu import SHIMS
 
     shimmed = {f"{shim.module.__name__}.{shim.name}" for shim in SHIMS}
-    missing = {name for name, there in pristine.items() if there == "False"}
+    missing = {name for name, there in pristine.items() if there == "False"} - {"microbatches"}
     assert shimmed == missing, "torch has gained one of these: remove its shim from cpu.py"
+
+
+def test_pipeline_schedules_of_torch_still_take_whole_batches_only(pristine):
+    assert pristine["microbatches"] == "False", "remove step_of_microbatches from cpu.py"
 
 
 def test_torch_cpu_still_names_its_device_with_a_string(pristine):

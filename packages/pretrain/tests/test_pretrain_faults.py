@@ -7,7 +7,7 @@ import pytest
 from core import checkpoints
 from core.interfaces import Job
 from pretrain_support import Tiny, TinyConfig, write_tokens
-from smallwright_pretrain import stage
+from smallwright_pretrain import history, stage
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.cpu import use_device
 
@@ -82,7 +82,7 @@ def save(tmp_path, monkeypatch):
             dataloader=None, model_parts=[], optimizers=SimpleNamespace(), lr_schedulers=SimpleNamespace(), states={},
             sd_adapter=None, base_folder=str(output),
         )  # fmt: skip
-        newest, notes = checkpoints.keep_whole(stage._finished_checkpoints(folder), output / "work")
+        newest, notes = checkpoints.keep_whole(history.finished(folder), output / "work")
         assert notes == []
         done = 0
         if newest is not None:
@@ -94,7 +94,7 @@ def save(tmp_path, monkeypatch):
             manager.dcp_save(states(step), str(folder / f"step-{step}"), AsyncMode.DISABLED)
             manager._purge_stale_checkpoints()
         manager.close()
-        stage.TorchTitanPretrain(SETTINGS)._remove_old(folder)
+        history.remove_old(folder, SETTINGS, latest=2)
 
     return run
 

@@ -1,6 +1,7 @@
 """Which checkpoints stay."""
 
 import pytest
+from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.retention import Retention
 
 
@@ -22,4 +23,18 @@ def tokens(step):
 def test_kept_steps(rule, kept):
     assert [step for step in range(13) if rule.keeps(step, tokens)] == kept
     assert rule.stale(range(1, 13), 2, tokens) == [step for step in range(1, 11) if step not in kept]
-    assert rule.stale(range(1, 13), 0, tokens) == []
+    assert rule.stale(range(1, 13), 0, tokens) == [step for step in range(1, 13) if step not in kept]
+    assert rule.stale(range(1, 13), None, tokens) == rule.stale([3], 2, tokens) == []
+
+
+def test_a_spared_checkpoint_stays_as_long_as_the_latest_do_and_is_not_kept_for_good():
+    rule = Retention(steps=(3,), spared=(5,))
+    assert rule.stale(range(1, 13), 2, lambda step: step) == [1, 2, 4, 6, 7, 8, 9, 10]
+    assert rule.stale(range(1, 13), 0, lambda step: step) == [1, 2, 4, *range(5, 13)]
+    assert not rule.keeps(5, lambda step: step)
+
+
+def test_the_step_before_the_decay_is_spared():
+    assert TorchTitanConfig(steps=100, decay_ratio=0.1).retention.spared == (90,)
+    assert TorchTitanConfig(steps=100, schedule="cosine").retention.spared == ()
+    assert TorchTitanConfig(steps=100, warmup_steps=0, decay_ratio=1.0).retention.spared == ()

@@ -10,13 +10,14 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from core import checkpoints
+from core import checkpoints, store
 from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from pretrain_support import Tiny, TinyConfig, write_tokens
@@ -65,9 +66,12 @@ class Evil:
         return os.mkdir, (self.folder,)
 
 
+def records_of(output: Path) -> list[dict]:
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
 def losses(output: Path) -> dict[int, float]:
-    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-    found = [(record["step"], record["loss"]) for record in records if "loss" in record]
+    found = [(record["step"], record["loss"]) for record in records_of(output) if "loss" in record]
     assert [step for step, _ in found] == list(range(1, len(found) + 1)), "every step once, in order"
     return dict(found)
 
@@ -183,16 +187,94 @@ def test_a_disk_that_is_full_when_a_checkpoint_is_saved_is_called_that(tokens, t
         TorchTitanPretrain(SETTINGS).run(stage)
 
 
-def test_two_ranks_train_as_one(reference, tokens, tmp_path):
-    settings = dataclasses.replace(SETTINGS, nproc=2)
-    stage = job(tmp_path / "ranks", tokens)
-    summary = TorchTitanPretrain(settings).run(stage)
+@pytest.fixture(scope="module")
+def pair(tokens, tmp_path_factory):
+    """An uninterrupted run on two ranks, the model sharded over both (FSDP)."""
+    output = tmp_path_factory.mktemp("ranks")
+    return output, TorchTitanPretrain(dataclasses.replace(SETTINGS, nproc=2)).run(job(output, tokens))
+
+
+def test_two_ranks_train_as_one(reference, pair):
+    compare(pair, reference)
+    assert pair[1]["world_size"] == 2
+
+
+def compare(found, expected):
+    """Losses, held-out losses and counts of tokens of two runs that differ in their ranks."""
+    (output, summary), (alone, whole) = found, expected
+    one, other = losses(output), losses(alone)
+    assert one.keys() == other.keys()
+    assert max(abs(one[step] - other[step]) for step in other) < 1e-5
+    assert summary["validation_loss"] == pytest.approx(whole["validation_loss"], abs=1e-5)
+    assert summary["validation_stderr"] == pytest.approx(whole["validation_stderr"], abs=1e-5)
+    assert counts(output) == counts(alone) == [128 * step for step in range(1, 13)]
+
+
+def counts(output):
+    return [record["tokens"] for record in records_of(output) if "tokens" in record]
+
+
+@pytest.mark.parametrize(
+    ("begun", "ranks"),
+    [("reference", {"nproc": 2}), ("pair", {"nproc": 1}), ("pair", {"nproc": 2, "replicate": 2})],
+    ids=["1 to 2", "2 to 1", "FSDP to HSDP"],
+)
+def test_a_run_goes_on_with_other_ranks(reference, begun, ranks, tokens, tmp_path, request):
+    stage = job(tmp_path / "other", tokens)
+    begin_at_8(request.getfixturevalue(begun)[0], stage.output)
+    summary = TorchTitanPretrain(dataclasses.replace(SETTINGS, **ranks)).run(stage)
+    compare((stage.output, summary), reference)
+
+
+def begin_at_8(source, output):
+    """Leave in ``output`` what a run has that was killed behind its eighth step."""
+    shutil.copytree(source / "checkpoint" / "step-8", output / "checkpoint" / "step-8")
+    shutil.copy(source / "metrics.jsonl", output / "metrics.jsonl")
+
+
+def test_a_run_is_rewound_and_a_kept_checkpoint_stays_with_its_revision(reference, tokens, tmp_path):
     output, expected = reference
-    alone, pair = losses(output), losses(stage.output)
-    assert pair.keys() == alone.keys()
-    assert max(abs(pair[step] - alone[step]) for step in alone) < 1e-5
+    stage = job(tmp_path / "rewound", tokens)
+    shutil.copytree(output / "checkpoint", stage.output / "checkpoint")
+    shutil.copy(output / "metrics.jsonl", stage.output / "metrics.jsonl")
+    settings = dataclasses.replace(SETTINGS, rewind_to=8, keep_steps=(8,), keep_last=False)
+    summary = TorchTitanPretrain(settings).run(stage)
+    assert summary["notes"][0].startswith("pretrain.rewind_to=8: what was done behind this step is in rewound/01-to")
+    aside = stage.output / "rewound" / "01-to-step-8"
+    assert (aside / "checkpoint" / "step-12" / ".metadata").is_file()
+    assert [record["step"] for record in records_of(aside) if "loss" in record] == [9, 10, 11, 12]
+    assert losses(stage.output) == losses(output)
+    assert summary["validation_loss"] == expected["validation_loss"]
+    assert [path.name for path in (stage.output / "checkpoint").iterdir()] == ["step-8"]
+    revision = stage.output / "revisions" / "step-000008"
+    assert json.loads((revision / "data.json").read_text())["sequences"] == {"corpus": 32}
+    assert (revision / "model.safetensors").stat().st_size == (output / "hf" / "model.safetensors").stat().st_size
+
+
+def test_two_machines_train_as_one(reference, tokens, tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setenv("TEST_RENDEZVOUS", address)
+    stage = job(tmp_path / "machines", tokens)
+    script = (
+        "import os, sys; from pathlib import Path; import test_pretrain_runs as t; "
+        "settings = t.dataclasses.replace(t.SETTINGS, nodes=2, rendezvous=os.environ['TEST_RENDEZVOUS']); "
+        "t.TorchTitanPretrain(settings).follow(t.job(Path(sys.argv[1]), Path(sys.argv[2])))"
+    )
+    follower = subprocess.Popen([sys.executable, "-c", script, str(stage.output), str(tokens)])
+    try:
+        settings = dataclasses.replace(SETTINGS, nodes=2, rendezvous=address)
+        summary = TorchTitanPretrain(settings).run(stage)
+        whole = {"stage": "pretrain", "folder": "pretrain", "identity": {}, "inputs": {}, "external_files": []}
+        store.finish(stage.output, whole)
+        assert follower.wait(60) == 0
+    finally:
+        follower.kill()
+    alone, both = losses(reference[0]), losses(stage.output)
+    assert max(abs(both[step] - alone[step]) for step in alone) < 1e-5
     assert summary["world_size"] == 2
-    assert summary["validation_loss"] == pytest.approx(expected["validation_loss"], abs=1e-5)
 
 
 def test_training_starts_from_the_init_model(reference, tokens, tmp_path):

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.schedule import decay_steps, last_at_peak, learning_rate
+from smallwright_pretrain.schedule import learning_rate
 
 SMOLLM2_1_7B = TorchTitanConfig(steps=5_240_000, warmup_steps=2000, learning_rate=5e-4, decay_ratio=0.1)
 SMOLLM2_135M = TorchTitanConfig(steps=2_000_000, warmup_steps=2000, learning_rate=3e-3, decay_ratio=0.2)
@@ -57,8 +57,8 @@ def test_a_constant_schedule_holds_the_peak_and_a_decay_never_reaches_into_the_w
     constant = TorchTitanConfig(steps=50, warmup_steps=5, learning_rate=1e-3, schedule="constant")
     assert {learning_rate(constant, step) for step in range(5, 51)} == {1e-3}
     long = TorchTitanConfig(steps=50, warmup_steps=20, decay_ratio=0.9)
-    assert (decay_steps(long), last_at_peak(long)) == (30, 20)
-    assert (last_at_peak(constant), last_at_peak(SMOLLM2_1_7B)) == (50, 4_716_000)
+    assert (long.decay_steps, long.last_at_peak) == (30, 20)
+    assert (constant.last_at_peak, SMOLLM2_1_7B.last_at_peak) == (50, 4_716_000)
 
 
 def test_the_optimizer_gets_these_rates():

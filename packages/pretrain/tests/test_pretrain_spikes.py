@@ -1,7 +1,7 @@
 """The rule about spikes: what it sees, what it does, and that it goes on from its own memory."""
 
 import pytest
-from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
+from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch, notes
 
 RULE = {"window": 4, "sigmas": 3.0}
 
@@ -61,3 +61,11 @@ def test_a_verdict_says_what_was_seen_in_one_line():
     assert one.see(loss=9.0, grad_norm=1.0).line(12, rule) == (
         "step 12: the loss was 9, more than 3 standard deviations (0.071) above the mean of the last 4 steps (4)"
     )
+
+
+def test_a_summary_says_which_steps_changed_no_weight():
+    records = [{"step": step, "action": "skip"} for step in range(4, 16)] + [{"step": 99, "action": "halt"}]
+    [said] = notes(records)
+    assert said.startswith("pretrain.spikes: 12 steps changed no weight, for they were out of line: 4, 5, 6, ")
+    assert said.endswith("12, 13, ...")
+    assert notes(records[-1:]) == notes([]) == []

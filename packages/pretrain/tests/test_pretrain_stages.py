@@ -197,14 +197,16 @@ def test_a_branch_without_the_optimizer_begins_with_the_weights_only(run, whole,
 
 
 def test_a_longer_run_goes_on_from_the_last_checkpoint_that_the_shorter_one_has_of_it(run, tmp_path):
-    short = dataclasses.replace(SETTINGS, stages=None, steps=8, schedule="wsd", decay_ratio=0.25)
+    """Its checkpoint before the decay is there, whatever the interval and the number of those that are kept."""
+    rare = {"checkpoint_interval": 100, "keep_latest": 2}
+    short = dataclasses.replace(SETTINGS, **rare, stages=None, steps=8, schedule="wsd", decay_ratio=0.25)
     longer = dataclasses.replace(short, steps=10, decay_ratio=0.2)
     run(tmp_path / "store" / "short", short)
     summary = run(tmp_path / "store" / "longer", longer)
     assert summary["notes"][0] == "the first 6 steps are those of short, which did the same."
     run(tmp_path / "alone" / "longer", longer)
     assert_same(tmp_path / "store" / "longer", tmp_path / "alone" / "longer")
-    assert not (tmp_path / "store" / "longer" / "checkpoint" / "step-3").exists()
+    assert {path.name for path in (tmp_path / "store" / "longer" / "checkpoint").iterdir()} == {"step-8", "step-10"}
 
 
 def test_a_branch_with_other_stages_goes_on_at_their_place_in_the_data(run, whole, tmp_path):

@@ -57,6 +57,8 @@ def test_everything_of_a_run_is_on_its_page(report):
         "<script>alert(1)</script>",
         "50 too short",
         "tokens per second",
+        "nats per token, standard error 0.013; word frequencies alone 5.720",
+        "Web ends at 1.32; code ends at 1.12.",
         "2.00 ×",
         "python -m core.run +data=web '+posttrain=[sft]'",
         "2026-01-01 00:00:00 UTC",
@@ -68,6 +70,7 @@ def test_everything_of_a_run_is_on_its_page(report):
         assert words in shown.text, words
     titles = re.findall(r'<figure data-chart="[^"]+" role="group" aria-label="([^:]+):', html)
     wanted = {"Tasks", "Loss", "Learning rate", "Gradient norm", "Throughput", "Funnel of documents", "Quality scores"}
+    assert titles.count("Validation loss by source") == 1
     assert wanted | {"Lengths", "Languages", "Calibration", "Layers", "Feed-forward neurons"} <= set(titles)
     assert len(shown.specs) == len(titles) == html.count("<summary>table of")
     assert shown.text.count("used of planned") == 1

@@ -1,9 +1,11 @@
 """What an architecture must answer: a decoder-only language model in four faces, and its counts without torch."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from core.errors import ConfigError
 from core.weights import ModelFolder
 
 
@@ -75,6 +77,46 @@ class Architecture(ABC):
         """
         return
 
+    def check_split(self, *, tensor: int = 1, context: int = 1, pipeline: int = 1) -> None:
+        """Refuse, while planning and without torch, ranks that this model cannot be split over.
+
+        Read from Hugging Face's keys; an architecture with parts that cannot be split says so in its own.
+
+        Args:
+            tensor: Ranks that split every matrix.
+            context: Ranks that split each sequence.
+            pipeline: Ranks that split the layers.
+
+        Raises:
+            core.errors.ConfigError: the message begins with ``tensor_parallel``, ``context_parallel`` or
+                ``pipeline_parallel``.
+        """
+        heads = getattr(self.config, "num_attention_heads", None) or 1
+        kv_heads = getattr(self.config, "num_key_value_heads", None) or heads
+        if heads % tensor or kv_heads % tensor:
+            common = math.gcd(heads, kv_heads)
+            fits = ", ".join(str(ranks) for ranks in range(1, common + 1) if common % ranks == 0)
+            raise ConfigError(
+                f"tensor_parallel={tensor}: must divide the {heads} heads and the {kv_heads} key/value heads of the "
+                f"model. These do: {fits}."
+            )
+        if context > 1 and self.mask_kinds() > 1:
+            raise ConfigError(
+                f"context_parallel={context}: layers with a sliding window are not split along the sequence. Set it "
+                "to 1."
+            )
+        if pipeline > 1 and getattr(self.config, "tie_word_embeddings", True):
+            raise ConfigError(
+                f"pipeline_parallel={pipeline}: the first and the last rank would share the tied embedding. Set it to "
+                "1, or arch.tie_word_embeddings=false."
+            )
+        if pipeline > 1 and self.shared_parameters():
+            raise ConfigError(f"pipeline_parallel={pipeline}: ranks would share a feed-forward. Set it to 1.")
+        if pipeline > self.layers():
+            raise ConfigError(
+                f"pipeline_parallel={pipeline}: the model has {self.layers()} layers. Use at most as many."
+            )
+
     @abstractmethod
     def attention_width(self) -> int:
         """Sum over layers of query heads times head dimension."""
@@ -125,19 +167,21 @@ class Architecture(ABC):
     def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
         """Values that each layer keeps per token for the backward pass, for estimates of memory.
 
-        The default is a pre-norm layer with a gated feed-forward of width ``intermediate_size``: 4 values of the
-        residual width (two norms, their outputs), 8 of the attention width (queries, keys, values before and after
-        rotation, output) and 5 of the feed-forward's width.
+        The default is a pre-norm layer with a gated feed-forward of width ``intermediate_size``, as PyTorch's autograd
+        keeps it: 6 values of the residual width (two norms: input, normed, scaled), 2 of the attention width (rotated
+        queries, output) and 2 of that of keys and values, and 4 of the feed-forward's width.
 
         Args:
             seq_len: Training sequence length in tokens.
-            scores: Attention keeps its scores, as on a CPU: two values for each query head and token of the sequence.
+            scores: Attention keeps its weights, as on a CPU: a value for each query head and token of the sequence.
         """
-        layers, hidden = self.layers(), self.residual_width()
-        values = 4 * hidden + 8 * (self.attention_width() // layers)
-        values += 5 * (getattr(self.config, "intermediate_size", None) or 4 * hidden)
+        layers, hidden, width = self.layers(), self.residual_width(), self.attention_width() // self.layers()
+        heads = getattr(self.config, "num_attention_heads", None) or 1
+        kv_heads = getattr(self.config, "num_key_value_heads", None) or heads
+        values = 6 * hidden + 2 * width + 2 * width * kv_heads // heads
+        values += 4 * (getattr(self.config, "intermediate_size", None) or 4 * hidden)
         if scores:
-            values += 2 * seq_len * (getattr(self.config, "num_attention_heads", None) or 1)
+            values += seq_len * heads
         return (values,) * layers
 
     def kv_cache_bytes(self, tokens: int, bytes_per_value: int = 2) -> int | None:

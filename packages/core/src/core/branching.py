@@ -24,9 +24,7 @@ def of(
     """
     owner = f"pretrain.branch_from={branch.artifact}"
     if "init" in inputs:
-        raise ConfigError(
-            f"{owner}: the training starts from a model, too (model= or arch.initializer). Leave one out."
-        )
+        raise ConfigError(f"{owner}: the run starts from a model, too (model= or arch.initializer). Leave one out.")
     spec = entries.finished(branch.artifact, "pretrain", owner)
     check_same_model(spec.made_as.get("arch") or {}, architecture.identity(), owner)
     _check_same_tokenizer(spec, tokenizer, owner)

@@ -95,6 +95,7 @@ class CorpusStages(StageBuilder):
         rests on its own corpus and the tokenizer alone.
         """
         settings = self._node("tokens", "tokens")
+        settings.pop(entries.ARTIFACT, None)
         entry = self.registry.get("packers", str(settings.pop("name", "tokens")))
         config = self._settings(entry, settings, "tokens")
         if not corpora:  # a question about a model, and no stage can be started

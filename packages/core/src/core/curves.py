@@ -12,14 +12,19 @@ POINTS = 1000
 NAMES = {
     "loss": ("training loss", "nats per token"),
     "validation_loss": ("validation loss", "nats per token"),
+    "validation_loss_by_source": ("validation loss by corpus", "nats per token"),
     "lr": ("learning rate", ""),
     "learning_rate": ("learning rate", ""),
     "grad_norm": ("gradient norm", ""),
     "tokens_per_second": ("throughput", "tokens per second"),
 }
-"""Keys of ``metrics.jsonl`` that are shown under another name, with their units; other numbers keep their key."""
+"""Keys of ``metrics.jsonl`` that are shown under another name, with their units; other numbers keep their key.
+
+A mapping of numbers gives a curve for each, ``<key>.<name>``, named by the name."""
 NOT_SHOWN = ("step", "tokens", "epoch", "num_tokens", "num_input_tokens_seen", "total_flos")
 """Keys that count what was done: a line at a slant says nothing."""
+NOT_SHOWN += ("validation_stderr", "validation_stderr_by_source")
+"""An error is no curve of its own."""
 SUMMARY = {"throughput_curve": "tokens_per_second"}
 """Curves that a stage puts into its summary, since no two runs have them alike."""
 
@@ -37,15 +42,17 @@ def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = Tr
         step: Any = record.get("step")
         if not _finite(step):
             continue
-        for key, value in record.items():
-            if key not in NOT_SHOWN and _finite(value):
+        for key, value in _flat(record):
+            if key.partition(".")[0] not in NOT_SHOWN and _finite(value):
                 curves.setdefault(key, []).append((step, value))
     for name, key in SUMMARY.items():
         points = summary.get(name) or []
         curves |= {key: [(x, y) for x, y in points if _finite(x) and _finite(y)]} if points else {}
     found = []
     for key, points in curves.items():
-        name, unit = NAMES.get(key, (key.replace("_", " "), ""))
+        group, _, part = key.partition(".")
+        name, unit = NAMES.get(group, (group.replace("_", " "), ""))
+        name = part or name
         if unit == "nats per token" and not per_token:
             unit = ""  # the losses of post-training are not per token with every method
         found.append({"key": key, "name": name, "unit": unit, "points": thinned(points), "of": len(points)})
@@ -65,6 +72,14 @@ def thinned(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[l
         stretch = range(len(points) * bucket // buckets, len(points) * (bucket + 1) // buckets)
         kept |= {min(stretch, key=lambda i: points[i][1]), max(stretch, key=lambda i: points[i][1])}
     return [[points[i][0], _short(points[i][1])] for i in sorted(kept)]
+
+
+def _flat(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", number) for name, number in value.items())
+        else:
+            yield key, value
 
 
 def _short(value: float) -> float:

@@ -175,9 +175,9 @@ def _refuse_beside_entries(config: Mapping[str, Any], keys: Sequence[str]) -> No
     """Refuse settings of what is not made, for the run starts from one that exists."""
     tokens = (config.get("tokens") or {}).get(GROUPS["tokens"].entry)
     model, corpus = config.get("model"), config.get("corpus") or config.get("data")
-    takes = f"tokens={tokens}" if tokens is not None else f"model={model}"
+    takes = f"tokens={_written(tokens)}" if tokens is not None else f"model={model}"
     groups: list[str] = []
-    if tokens is not None:
+    if tokens is not None and corpus is None:
         groups += ["tokens"]
     if tokens is not None or model is not None:
         groups += ["tokenizer"]
@@ -185,8 +185,16 @@ def _refuse_beside_entries(config: Mapping[str, Any], keys: Sequence[str]) -> No
         groups += ["tokens", "pretrain"]
     allowed = {f"{group}.{kind.entry}" for group, kind in GROUPS.items() if kind.entry} | {"tokenizer.revision"}
     for key in keys:
-        if key.partition(".")[0] in groups and "." in key and key not in allowed:
+        of = ".".join(key.split(".")[:2])
+        if key.partition(".")[0] in groups and "." in key and of not in allowed:
             raise ConfigError(f"{key}: changes nothing, for {takes} brings what it is for. Leave it out.")
+
+
+def _written(tokens: Any) -> str:
+    """Return finished tokens as a user writes them: an artifact, or artifacts by name."""
+    if isinstance(tokens, Mapping):
+        return f"{{{', '.join(f'{name}: {place}' for name, place in tokens.items())}}}"
+    return str(tokens)
 
 
 def _refuse_overruled(key: str, setting: str, where: str, recipe: Mapping[str, Any], part: str) -> None:

@@ -26,7 +26,7 @@ from core.weights import ModelFolder
 CORE = "smallwright-core"
 MODEL = "model"
 """Name of the stage of the model that a run starts from."""
-_WORDS = {"pretrain": "branch", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
+_WORDS = {"pretrain": "pretraining", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
 
 ARTIFACT = str(GROUPS["tokens"].entry)
@@ -228,6 +228,23 @@ def given_tokens(specs: Mapping[str, FinishedSpec]) -> str:
     """Return what a user wrote to name finished tokens, for messages: ``tokens=<place>``, of several the first."""
     role, spec = next(iter(specs.items()))
     return f"{role.replace('-', f'.{ARTIFACT}.', 1)}={spec.place}"
+
+
+def check_beside(specs: Mapping[str, FinishedSpec], corpora: Mapping[str, StageSpec]) -> None:
+    """Refuse finished tokens and corpora of the same name in a run.
+
+    Raises:
+        ConfigError: naming the artifact.
+    """
+    if "tokens" in specs and corpora:
+        raise ConfigError(
+            f"{given_tokens(specs)}: a corpus stands beside it. Leave one out, or name the artifact to train on both: "
+            "'tokens={<name>: <artifact>}'."
+        )
+    for role in specs:
+        label = role.removeprefix("tokens-")
+        if f"corpus-{label}" in corpora or (label == "corpus" in corpora):
+            raise ConfigError(f"{given_tokens({role: specs[role]})}: the run has a corpus {label}. Name one otherwise.")
 
 
 def _tokens_artifact(place: str, role: str, owner: str) -> FinishedSpec:

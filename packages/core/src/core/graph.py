@@ -50,8 +50,7 @@ class _Builder(CorpusStages):
         for spec in tokens.values():
             self._add(spec)
         corpora = self._corpora()
-        if tokens and corpora:
-            raise ConfigError(f"{entries.given_tokens(tokens)}: a corpus stands beside it. Leave one out.")
+        entries.check_beside(tokens, corpora)
         if not corpora and not tokens and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
@@ -71,7 +70,9 @@ class _Builder(CorpusStages):
         given: dict[str, StageSpec] = {}
         if training:
             assert tokenizer.spec is not None
-            given = {**(tokens or self._tokens(corpora, tokenizer.spec)), "tokenizer": tokenizer.spec}
+            given = {**tokens, "tokenizer": tokenizer.spec}
+            if corpora or not tokens:
+                given |= self._tokens(corpora, tokenizer.spec)
             model = self._pretrain(tokenizer, given, entered)
         assert model is not None
         self._evaluate("eval", model, tokenizer, given)
@@ -125,9 +126,9 @@ class _Builder(CorpusStages):
             settings = {key: str(folder)}
         config = self._settings(entry, settings, "tokenizer")
         spec: StageSpec | None = made
-        if made is None and training:
-            spec = self._new("tokenizer", entry, config, inputs=corpora)
         stage: Tokenizer = entry.build(config)
+        if made is None and training:
+            spec = self._new("tokenizer", entry, config, inputs=corpora if stage.reads_corpora() else {})
         if spec is not None and made is None:
             stage.check_corpora([role.removeprefix("corpus-") for role in corpora])
         return TokenizerChoice(entry=entry, stage=stage, spec=spec)

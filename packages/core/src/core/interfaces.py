@@ -25,13 +25,14 @@ report      eval                 ``results.json``; for readers ``samples.jsonl``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import travel
 from core.architecture import Architecture as Architecture
 from core.defaults import Default
+from core.errors import UserError
 from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.tokens_meta import TokensMeta as TokensMeta
@@ -40,6 +41,7 @@ from core.weights import ModelFolder
 from core.writing import write_json
 
 if TYPE_CHECKING:
+    from core.finding import Finding
     from core.registry import Registry
     from core.sweep.tasks import Task
 
@@ -182,6 +184,19 @@ class Stage(ABC):
         """
         return
 
+    def check_here(self, where: str) -> None:
+        """Refuse, before the first stage of a run, what this machine or this allocation cannot do; imports no engine.
+
+        Planning, which may be about other machines, does not ask.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``pretrain``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return
+
 
 class Tokenizer(Stage):
     """A stage that builds a tokenizer."""
@@ -193,6 +208,14 @@ class Tokenizer(Stage):
     @abstractmethod
     def vocab_size(self) -> int:
         """Number of ids, specials included, known before any work: the embedding gets this many rows."""
+
+    def reads_corpora(self) -> bool:
+        """Whether the corpora of the run are among the inputs.
+
+        A tokenizer that does not depend on them is the same in a run with one more, which then reuses the tokens of
+        the others.
+        """
+        return True
 
     def check_corpora(self, names: Sequence[str]) -> None:
         """Refuse, while planning, settings that do not fit the corpora of the run.
@@ -258,6 +281,7 @@ class Trainer(Stage):
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
     ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
+    ``validation_stderr`` (None: not known), ``validation_curves`` and ``validation_loss_by_source`` (by corpus),
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
     pair of engines, in nats}).
     """
@@ -330,6 +354,27 @@ class Trainer(Stage):
         """
         return self
 
+    def doctor(self, job: Job, layout: int | None) -> "Iterable[Finding]":
+        """Try this training on this machine for a few steps on random tokens, and say what is found; for core.doctor.
+
+        What needs an engine runs in a process of its own. By default nothing is tried.
+
+        Args:
+            job: Without inputs; ``job.output`` is a folder that is thrown away.
+            layout: Build the model as one of so many GPUs would hold it, and try no steps here; None: the steps.
+        """
+        return ()
+
+    def follow(self, job: Job) -> None:
+        """Do this machine's part of a training that another machine leads, and return when its artifact is finished.
+
+        Called on machines of rank 1 and up by ``+launcher=allocation`` outside of Slurm.
+
+        Raises:
+            core.errors.UserError: the trainer cannot, which is the default, or the other machine gave up.
+        """
+        raise UserError(f"{type(self).__name__} does not train on several machines. Leave launcher out.")
+
 
 class StepConfig:
     """Base of the settings of a data step: a frozen dataclass that also answers what planning asks."""
@@ -353,6 +398,18 @@ class StepConfig:
         return None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OneRun:
+    """How a launcher does a single run."""
+
+    settings: Mapping[str, Any]
+    """Settings that follow from the launcher's, such as ``{"pretrain.nodes": 4}``, where the user gave none."""
+    here: bool = False
+    """Whether the run is done in this process; else it is a task, whose command is launched."""
+    follows: bool = False
+    """Whether another machine does the run, and this one only its part of the training."""
+
+
 class Launcher(ABC):
     """A way to put the runs of a sweep side by side: on this machine, as the jobs of a cluster."""
 
@@ -369,6 +426,13 @@ class Launcher(ABC):
             core.errors.UserError: the message starts with ``where`` and the key.
         """
         return
+
+    def of_one_run(self) -> "OneRun | None":
+        """Return how a run that is no sweep (no ``-m``) is done; None, the default: this launcher is for sweeps only.
+
+        Called after :meth:`check`.
+        """
+        return None
 
     @abstractmethod
     def launch(self, tasks: "Sequence[Task]", folder: Path, ended: "Callable[[Task, str | None], None]") -> None:

@@ -24,12 +24,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, compose, discovery, graph, observers, sweep
+from core import cli, completion, discovery, observers
 from core.errors import ConfigError
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
 from core.registry import Registry
-from core.sweep import command, describe
+from core.sweep import command, describe, single
 
 SPACE_OPTIONS = tuple(grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
@@ -65,11 +65,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         runs = describe.describe(command.planned(options, registry), _hardware(options))
         print(json.dumps(runs, indent=2) if options.json else describe.render(runs))
         return 0
-    config = compose.compose(options.overrides, registry)
-    sweep.refuse_launcher_alone(config)
-    specs = graph.build(config, registry, without_corpus=True)
-    observers.trackers(config, registry)
-    planned = stages.plan(specs, Path(str(config["store"])), registry, _hardware(options))
+    run = single.composed(options.overrides, registry, check=False, without_corpus=True)
+    observers.trackers(run.config, registry)
+    planned = stages.plan(run.stages, Path(str(run.config["store"])), registry, _hardware(options))
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))
     return 0
 

@@ -7,6 +7,7 @@
     python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2
     python -m core.run model=store/pretrain/gqa-nano-0123456789ab '+posttrain=[sft]'
     python -m core.run -m arch=gqa,shared_ffn 'seed=range(0,5)' +data=finemath
+    python -m core.run +experiment=mobillama_0_5b 'data.paths=[...]' +launcher=slurm launcher.nodes=4 launcher.gpus=8
 
 +data alone curates a corpus; with +arch it trains and evaluates; with +posttrain it aligns. model= starts from a model
 that exists (an artifact, a folder, a hub id); corpus=, tokenizer= and tokens= likewise. Any setting is an override
@@ -17,10 +18,11 @@ Hydra's sweep grammar: a,b choice() range() glob() interval().
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from core import alignment, cli, completion, compose, discovery, graph, pages, show_config, sweep
+from core import alignment, cli, completion, compose, discovery, pages, show_config
 from core.running import Ended, Run, StageOutcome, StageWork, perform
-from core.sweep import command
+from core.sweep import command, single
 from core.workers import Workers
 
 __all__ = ["Run", "StageOutcome", "StageWork", "main"]
@@ -41,14 +43,17 @@ def _main(arguments: Sequence[str] | None) -> int:
     given = tuple(sys.argv[1:] if arguments is None else arguments)
     if cli.asks_for_sweep(options):
         return command.run(options, registry, given)
-    config = compose.compose(options.overrides, registry)
     if options.config:
-        print(show_config.render(config, registry))
+        print(show_config.render(compose.compose(options.overrides, registry), registry))
         return 0
-    stages = graph.build(config, registry)
-    sweep.refuse_launcher_alone(config)
+    run = single.composed(options.overrides, registry)
+    if run.one is not None and run.one.follows:
+        return single.follow(run, registry, tuple(options.plugin))
+    if run.one is not None and not run.one.here:
+        return single.launch(run, options.plugin)
+    single.check_here(run.stages, Path(str(run.config["store"])))
     with Workers() as workers:
-        ended = perform(config, stages, registry, tuple(options.plugin), given, workers)
+        ended = perform(run.config, run.stages, registry, tuple(options.plugin), given, workers)
     return _tell(ended)
 
 

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 import json
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,9 +226,13 @@ class TokenShards:
 
     def chunks(self, size: int = 1 << 24) -> "Iterator[np.ndarray]":
         """Yield the whole stream in arrays of at most ``size`` ids, in the type of the files."""
-        for place, file in enumerate(self.files):
+        import numpy as np
+
+        dtype = np.dtype(self.dtype).newbyteorder("<")
+        for file in self.files:
             for start in range(0, file.tokens, size):
-                yield self._ids(place)[start : start + size]
+                count = min(size, file.tokens - start)
+                yield np.fromfile(self.folder / file.name, dtype, count, offset=start * dtype.itemsize)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """Yield (file, first place in it, last place in it) of the files between two places of the stream."""
@@ -275,4 +280,7 @@ def _mapped(path: Path, dtype: str, count: int, offset: int) -> "np.ndarray":
 def _map(path: str, dtype: str, count: int, offset: int, *_: Any) -> "np.ndarray":
     import numpy as np
 
-    return np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r", shape=(count,), offset=offset)
+    mapped = np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r", shape=(count,), offset=offset)
+    if hasattr(mmap, "MADV_RANDOM"):  # windows lie anywhere: what is read ahead of one would be for nothing
+        mapped._mmap.madvise(mmap.MADV_RANDOM)
+    return mapped

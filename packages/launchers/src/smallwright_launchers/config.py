@@ -37,8 +37,23 @@ class LocalConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AllocationConfig:
+    """One run on machines that are given: those of the Slurm job that this process is in; or others, on each of which
+    the same command is given with its ``rank``. Store and run must be on a file system that all share."""
+
+    nodes: int | None = setting(None, ge=1, le=65_536, identity=False)
+    """Machines. None: those of the job."""
+    gpus: int | None = setting(None, ge=0, identity=False)
+    """On each machine, a rank for each. None: those of the job, or as ``pretrain.nproc`` says."""
+    rank: int | None = setting(None, ge=0, identity=False)
+    """Outside of Slurm: which machine this is, from 0, which does the run; the others do their part of its training."""
+    head: str | None = setting(None, min_length=1, identity=False)
+    """Outside of Slurm: ``host`` or ``host:port`` of the machine of rank 0, as the others see it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SlurmConfig:
-    """The runs of a sweep as jobs of Slurm. Store and sweep must be on a file system that all nodes share."""
+    """Runs as jobs of Slurm: those of a sweep, or one. Store and run must be on a file system that all nodes share."""
 
     partition: str | None = setting(None, min_length=1, identity=False)
     """None: the cluster's default."""
@@ -48,7 +63,7 @@ class SlurmConfig:
     """Limit of one job: minutes, or as ``sbatch --time`` takes it: ``"4:00:00"``, ``"1-12"``. Quote it in YAML, which
     reads an unquoted 4:00:00 as the number 14400. None: the partition's default."""
     nodes: int = setting(1, ge=1, identity=False)
-    """Of one job. Its command runs on the first; more are for a run that starts others on them with ``srun``."""
+    """Of one job. Its command runs on the first, and starts the ranks of a training on all."""
     gpus: int = setting(0, ge=0, identity=False)
     """On each node of a job."""
     cpus: int = setting(1, ge=1, identity=False)

@@ -14,4 +14,5 @@ def register_configs(register: RegisterPackage) -> None:
 def register_launchers(register: Register) -> None:
     config = "smallwright_launchers.config:"
     register("local", "smallwright_launchers.local:LocalLauncher", config=config + "LocalConfig")
+    register("allocation", "smallwright_launchers.allocation:AllocationLauncher", config=config + "AllocationConfig")
     register("slurm", "smallwright_launchers.slurm:SlurmLauncher", config=config + "SlurmConfig")

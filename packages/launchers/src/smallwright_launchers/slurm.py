@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, InputError
-from core.interfaces import Launcher
+from core.interfaces import Launcher, OneRun
 from core.sweep.tasks import Task
 from core.writing import write_json
 
+from smallwright_launchers.allocation import settings
 from smallwright_launchers.endings import last_words, reason, sentence
 from smallwright_launchers.queue import HOPELESS, Queue, State
 from smallwright_launchers.signals import held_back
@@ -45,6 +46,10 @@ class SlurmLauncher(Launcher):
                     f"{where}=slurm: there is no {command} here. Start the sweep where Slurm's commands work, or "
                     f"choose +{where}=local."
                 )
+
+    def of_one_run(self) -> OneRun:
+        """Return that a single run is a job, with a rank for each GPU of its nodes."""
+        return OneRun(settings=settings(self.config.nodes, self.config.gpus))
 
     def launch(self, tasks: Sequence[Task], folder: Path, ended: Callable[[Task, str | None], None]) -> None:
         """See :meth:`core.interfaces.Launcher.launch`.

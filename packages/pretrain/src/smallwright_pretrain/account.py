@@ -123,10 +123,11 @@ def _refuse(read: Mapping[str, Mapping[str, Any]], max_epochs: float | None, onc
     for corpus, total in read.items():
         limit = min(1.0 if corpus in once else float("inf"), float("inf") if max_epochs is None else max_epochs)
         if total["epochs"] > limit * (1 + CLOSE):
-            rule = f"pretrain.max_epochs={max_epochs:g}" if limit == max_epochs else f"wrap=false of {corpus}"
+            by_setting = limit == max_epochs
+            rule = f"pretrain.max_epochs={max_epochs:g}" if by_setting else f"wrap=false of {corpus}"
             raise UserError(
                 f"{rule}: {corpus} would be read {_often(total)}. Take fewer steps, a smaller share of it, more of its "
-                "text, or a higher limit."
+                f"text, or {'a higher limit' if by_setting else 'wrap=true'}."
             )
 
 

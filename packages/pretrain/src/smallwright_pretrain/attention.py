@@ -33,21 +33,24 @@ def document_mask(positions_BL: torch.Tensor, dtype: torch.dtype) -> torch.Tenso
     return mask_BLL.masked_fill_(~(same_BLL & causal_LL), float("-inf"))[:, None]
 
 
-class DocumentAttention(Module):
-    """Softmax attention with an additive mask, a TorchTitan inner attention; grouped-query heads are not copied."""
+class DocumentAttention(FlexAttention):
+    """Softmax attention with an additive mask, a TorchTitan inner attention; grouped-query heads are not copied.
+
+    It is a FlexAttention to TorchTitan's context parallelism, which gathers keys and values before it.
+    """
 
     @dataclass(kw_only=True, slots=True)
     class Config(Module.Config):
         pass
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        Module.__init__(self)
 
     def forward(
         self,
         q_BLNH: torch.Tensor,
-        k_BLKH: torch.Tensor,
-        v_BLKH: torch.Tensor,
+        k_BLNH: torch.Tensor,
+        v_BLNH: torch.Tensor,
         *,
         attention_masks: torch.Tensor,
         scale: float | None = None,
@@ -56,25 +59,29 @@ class DocumentAttention(Module):
     ) -> torch.Tensor:
         """Attend.
 
+        TorchTitan's plan of tensor parallelism knows the arguments by these names; keys and values may have fewer heads
+        than queries.
+
         Args:
-            attention_masks: What :func:`document_mask` returned, shape (B, 1, L, L).
+            attention_masks: What :func:`document_mask` returned, shape (B, 1, L, S).
             scale: Factor on the scores; 1/sqrt(H) when None.
 
         Returns:
-            A tensor of shape (B, L, N, H).
+            A tensor of shape (B, L, N, H): L is the length of the queries. Keys and values have length S, longer where
+            the ranks of context parallelism each hold a part of the queries.
         """
         batch, length, query_heads, head_size = q_BLNH.shape
-        kv_heads = k_BLKH.shape[2]
+        keys, kv_heads = k_BLNH.shape[1:3]
         group = query_heads // kv_heads
         scale = head_size**-0.5 if scale is None else scale
         # The queries of a group are laid one after another along the sequence: one batched product serves them all.
         q_BKMH = (q_BLNH * scale).transpose(1, 2).reshape(batch, kv_heads, group * length, head_size)
-        k_BKHL = k_BLKH.permute(0, 2, 3, 1)
-        v_BKLH = v_BLKH.transpose(1, 2)
-        scores_BNLL = torch.matmul(q_BKMH, k_BKHL).view(batch, query_heads, length, length)
-        weights_BNLL = torch.softmax(scores_BNLL + attention_masks.to(scores_BNLL.dtype), dim=-1)
-        weights_BKML = weights_BNLL.view(batch, kv_heads, group * length, length)
-        out_BKMH = torch.matmul(weights_BKML, v_BKLH)
+        k_BKHS = k_BLNH.permute(0, 2, 3, 1)
+        v_BKSH = v_BLNH.transpose(1, 2)
+        scores_BNLS = torch.matmul(q_BKMH, k_BKHS).view(batch, query_heads, length, keys)
+        weights_BNLS = torch.softmax(scores_BNLS + attention_masks.to(scores_BNLS.dtype), dim=-1)
+        weights_BKMS = weights_BNLS.view(batch, kv_heads, group * length, keys)
+        out_BKMH = torch.matmul(weights_BKMS, v_BKSH)
         return out_BKMH.view(batch, query_heads, length, head_size).transpose(1, 2)
 
 

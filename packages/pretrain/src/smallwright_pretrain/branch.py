@@ -5,7 +5,7 @@ A branch has the settings of a whole run, of which the finished training did the
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from core.interfaces import Branch
 from core.writing import write_text
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
+from smallwright_pretrain.history import finished, step_of
+from smallwright_pretrain.launch import JOB_FILE
 from smallwright_pretrain.records import METRICS, read_records
-from smallwright_pretrain.schedule import last_at_peak
 from smallwright_pretrain.segments import stages, tokens_at
+from smallwright_pretrain.skipping import same_skips
 
-CHECKPOINTS = "checkpoint"
-"""Folder in the artifact, as TorchTitan names it."""
 KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
 PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
-LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor")
+LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip")
 """Settings that may differ between two runs whose first steps are the same."""
 UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -113,7 +114,8 @@ def place(config: TorchTitanConfig, branch: Branch) -> tuple[int, int] | None:
     None: the stages until there are those of the finished training, and so the place in the data is in its checkpoint.
     """
     manifest = store.load_manifest(branch.artifact)
-    assert manifest is not None
+    if manifest is None:  # unfinished: taken only where all was the same until there
+        return None
     own = _until(config, branch.step)
     try:
         if _until(settings_of(manifest, ""), branch.step) == own:
@@ -152,11 +154,13 @@ def check(config: TorchTitanConfig, branch: Branch) -> None:
 def same_until(one: TorchTitanConfig, other: TorchTitanConfig) -> int:
     """Return the last step until which two runs do the same; settings that are not compared here are taken as equal.
 
-    Compared are the rates, the stages and the batches.
+    Compared are the rates, the stages, the batches and those that are skipped.
     """
     if (one.learning_rate, one.warmup_steps) != (other.learning_rate, other.warmup_steps):
         return 0
-    until = min(last_at_peak(one), last_at_peak(other))
+    same_rates = all(getattr(one, key) == getattr(other, key) for key in LENGTH if key not in ("stages", "skip"))
+    until = one.steps if same_rates else min(one.last_at_peak, other.last_at_peak)
+    until = min(until, same_skips(one.skip, other.skip))
     for left, right in zip(stages(one), stages(other), strict=False):
         # How many sequences of a stage go into a forward pass changes nothing.
         same = ("first", "seq_len", "global_batch_size", "rope_theta", "mixture")
@@ -168,25 +172,35 @@ def same_until(one: TorchTitanConfig, other: TorchTitanConfig) -> int:
 
 
 def shorter(identity: Mapping[str, Any], config: TorchTitanConfig, folder: Path) -> Branch | None:
-    """Return the kept checkpoint of a finished training that did the first steps of this one, and the most of them.
+    """Return the kept checkpoint of another training that did the first steps of this one, and the most of them.
 
     Args:
         identity: Of the artifact that is to be made.
-        folder: Where finished trainings lie.
+        folder: Where trainings lie, finished or not.
     """
     best: Branch | None = None
-    for path in sorted(folder.glob(f"*/{store.MANIFEST}")):
-        try:
-            manifest = store.load_manifest(path.parent)
-            if manifest is None or _but_length(manifest["identity"]) != _but_length(identity):
-                continue
-            until = same_until(config, settings_of(manifest, str(path)))
-        except (ArtifactError, InputError, OSError):  # nothing to go on from
+    for path, other, settings, steps in _trainings(folder):
+        if other == identity or _but_length(other) != _but_length(identity):
             continue
-        steps = [step for step in kept(manifest) if step <= until and step < config.steps]
+        until = same_until(config, settings)
+        steps = [step for step in steps if step <= until and step < config.steps]
         if steps and (best is None or steps[-1] > best.step):
-            best = Branch(artifact=path.parent, step=steps[-1])
+            best = Branch(artifact=path, step=steps[-1])
     return best
+
+
+def _trainings(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any], TorchTitanConfig, list[int]]]:
+    """Give folder, identity, settings and kept steps of each training, of an unfinished one as they are now."""
+    for path in sorted(one for one in folder.glob("*") if one.is_dir()):
+        try:
+            if (manifest := store.load_manifest(path)) is not None:
+                yield path, manifest["identity"], settings_of(manifest, str(path)), kept(manifest)
+                continue
+            job = json.loads((path / store.WORK / "pretrain" / JOB_FILE).read_text(encoding="utf-8"))
+            settings = typed.build(TorchTitanConfig, job["stage"]["values"], "pretrain")
+            yield path, job["record"]["identity"], settings, [step_of(one) for one in finished(path / CHECKPOINTS)]
+        except (ArtifactError, ConfigError, InputError, OSError, ValueError, LookupError, TypeError):
+            continue  # nothing to go on from
 
 
 def _but_length(identity: Mapping[str, Any]) -> str:

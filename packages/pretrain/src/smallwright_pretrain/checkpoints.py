@@ -25,8 +25,8 @@ from torch.distributed.checkpoint.planner import ReadItem
 from torchtitan.components.checkpointer import MODEL, AsyncMode, CheckpointManager
 from torchtitan.tools.utils import GarbageCollection
 
+from smallwright_pretrain.background import Background
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.revisions import Background
 from smallwright_pretrain.segments import tokens_at
 
 STEP = re.compile(r"step-(\d+)")
@@ -72,7 +72,8 @@ class Checkpoints(CheckpointManager):
         return self._settings.retention.keeps(step, partial(tokens_at, self._settings))
 
     def _should_save(self, curr_step: int, last_step: bool = False) -> bool:
-        return super()._should_save(curr_step, last_step) or (not self.load_only and self.keeps(curr_step))
+        wanted = self.keeps(curr_step) or curr_step in self._settings.retention.spared
+        return super()._should_save(curr_step, last_step) or (not self.load_only and wanted)
 
     def _purge_stale_checkpoints(self) -> None:
         """Have old checkpoints removed, but those that are kept for good, which TorchTitan does not know."""
@@ -80,7 +81,7 @@ class Checkpoints(CheckpointManager):
             return
         steps = [int(found[1]) for path in Path(self.folder).iterdir() if (found := STEP.fullmatch(path.name))]
         tokens = partial(tokens_at, self._settings)
-        for step in self._settings.retention.stale(steps, self.keep_latest_k, tokens):
+        for step in self._settings.retention.stale(steps, self.keep_latest_k or None, tokens):
             self.purge_queue.put(self._create_checkpoint_id(step))
 
     def _save(self, curr_step: int, last_step: bool = False) -> bool:

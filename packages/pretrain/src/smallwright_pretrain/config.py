@@ -9,6 +9,7 @@ from core.errors import ConfigError
 from core.typed import setting
 
 from smallwright_pretrain.retention import Retention
+from smallwright_pretrain.sharing import padded, rows_of_a_pass
 from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
@@ -81,10 +82,15 @@ class TorchTitanConfig:
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
     spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
+    skip: tuple[tuple[int, ...], ...] = ()
+    """Batches that are left out, as ``[[121,125],[300,300]]``, numbered as the steps of a run that skips none. A run
+    that is as this one until there gives its checkpoint, finished or not."""
+    rewind_to: int | None = setting(None, ge=1, identity=False)
+    """Go on from the checkpoint of this step; what an unfinished training did behind it is moved aside."""
     nproc: int = setting(1, ge=1, le=65_536, identity=False)
-    """Ranks on this machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
+    """Ranks on a machine: one per GPU, or one or more on a CPU. The global batch does not depend on it."""
     micro_batch_size: int | None = setting(None, ge=1, identity=False)
-    """Sequences per rank in one forward pass; the rest accumulates. None: all of the rank's share at once."""
+    """Sequences per rank in one forward pass, at most; the rest accumulates. None: all of the rank's share at once."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", identity=False)
     """``auto``: CUDA where there is a GPU."""
     compile: bool = setting(False, identity=False)
@@ -96,7 +102,8 @@ class TorchTitanConfig:
     checkpoint_interval: int = setting(65, ge=1, identity=False)
     """Steps between checkpoints that a killed run resumes from."""
     keep_latest: int = setting(2, ge=0, identity=False)
-    """Checkpoints kept to resume from, at least 2; 0 keeps all."""
+    """Checkpoints kept to resume from, at least 2; 0 keeps all. The one before the decay of ``wsd`` stays with them:
+    from it another decay branches, and a longer run goes on."""
     keep_every: int | None = setting(None, ge=1, identity=False)
     """Also save and keep for good the checkpoint of every so many steps; to branch from, and as a revision."""
     keep_every_tokens: int | None = setting(None, ge=1, identity=False)
@@ -113,6 +120,17 @@ class TorchTitanConfig:
     """Steps between measurements of the validation loss; it is always measured at the end."""
     verify_vllm: bool = setting(True, identity=False)
     """Also compare the exported checkpoint with vLLM's log-probabilities, where vLLM is installed."""
+    nodes: int = setting(1, ge=1, le=65_536, identity=False)
+    """Machines, each with ``nproc`` ranks. More than one needs ``+launcher=slurm`` or ``+launcher=allocation``."""
+    rendezvous: str | None = setting(None, min_length=1, identity=False)
+    """``host`` or ``host:port`` at which the ranks of several machines meet. None: in a job of Slurm its first machine.
+    """
+    tensor_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split every matrix of the model: for models that do not fit otherwise. Must divide the heads."""
+    context_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split each sequence: for long ones."""
+    pipeline_parallel: int = setting(1, ge=1, identity=False)
+    """Ranks that split the layers, of models with untied embeddings and no shared feed-forward."""
 
     def __post_init__(self) -> None:
         self._fill()
@@ -120,17 +138,57 @@ class TorchTitanConfig:
             raise ConfigError(
                 f"keep_latest={self.keep_latest}: must be 2 or more (one may be unfinished), or 0 for all."
             )
+        for pair in self.skip:
+            if len(pair) != 2 or not 1 <= pair[0] <= pair[1]:
+                raise ConfigError(
+                    f"skip={list(pair)}: must be a first and a last batch, from 1 on, such as [[121,125]]."
+                )
         if self.warmup_steps > self.steps:
             raise ConfigError(
                 f"warmup_steps={self.warmup_steps}: longer than steps={self.steps}. Use {self.steps} or fewer, or "
                 "null, which follows the steps."
             )
-        if self.nproc % self.replicate:
-            raise ConfigError(f"replicate={self.replicate}: must divide nproc={self.nproc}.")
-        for place, batch, micro in self._batches():
-            _check_batch(place, batch, micro, self.nproc)
+        if self.ranks % (self.tensor_parallel * self.context_parallel * self.pipeline_parallel):
+            raise ConfigError(
+                f"tensor_parallel={self.tensor_parallel}, context_parallel={self.context_parallel}, "
+                f"pipeline_parallel={self.pipeline_parallel}: their product must divide the ranks, "
+                f"nproc * nodes = {self.ranks}."
+            )
+        if self.data_ranks % self.replicate:
+            raise ConfigError(f"replicate={self.replicate}: must divide {self._data_ranks_in_words}.")
+        for place, batch, seq_len in self._batches():
+            self._check_batch(place, batch, seq_len)
         if self.branch_from is None and not self.branch_optimizer:
             raise ConfigError("branch_optimizer=false: no branch_from beside it. Give branch_from=<artifact>.")
+
+    def _check_batch(self, place: str, batch: int, seq_len: int) -> None:
+        if batch < self.data_ranks:
+            raise ConfigError(
+                f"{place}global_batch_size={batch}: fewer sequences than ranks that share them, "
+                f"{self._data_ranks_in_words}. Use at most {batch} of them."
+            )
+        pieces = self.tensor_parallel * (2 * self.context_parallel if self.context_parallel > 1 else 1)
+        if seq_len % pieces:
+            raise ConfigError(
+                f"{place}seq_len={seq_len}: tensor_parallel={self.tensor_parallel} and "
+                f"context_parallel={self.context_parallel} cut sequences into {pieces} pieces. "
+                f"Use {math.ceil(seq_len / pieces) * pieces}."
+            )
+
+    @property
+    def _data_ranks_in_words(self) -> str:
+        split = self.ranks // self.data_ranks
+        return f"nproc * nodes = {self.ranks}" + (f" / {split} = {self.data_ranks}" if split > 1 else "")
+
+    @property
+    def ranks(self) -> int:
+        """Ranks on all machines."""
+        return self.nproc * self.nodes
+
+    @property
+    def data_ranks(self) -> int:
+        """Parts that a global batch is shared out to: ranks that split a model or a sequence have one together."""
+        return self.ranks // (self.tensor_parallel * self.context_parallel * self.pipeline_parallel)
 
     def _fill(self) -> None:
         """Write the numbers themselves in place of None, so that the identity is the same whether they were given."""
@@ -163,24 +221,29 @@ class TorchTitanConfig:
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
-    def _batches(self) -> list[tuple[str, int, int | None]]:
-        """Return where each global batch is set, the batch, and its part in one forward pass."""
+    def _batches(self) -> list[tuple[str, int, int]]:
+        """Return where each global batch is set, the batch, and its sequence length."""
         if self.stages is None:
-            return [("", self.global_batch_size, self.micro_batch_size)]
+            return [("", self.global_batch_size, self.seq_len)]
         return [
-            (f"stages.{name}.", int(stage.global_batch_size or 0), stage.micro_batch_size)
+            (f"stages.{name}.", int(stage.global_batch_size or 0), int(stage.seq_len or 0))
             for name, stage in self.stages.items()
         ]
 
     @property
     def share_of_rank(self) -> int:
-        """Sequences of a global batch that one rank computes."""
-        return self.global_batch_size // self.nproc
+        """Sequences of a global batch that one rank computes, the largest share."""
+        return math.ceil(self.global_batch_size / self.data_ranks)
 
     @property
     def rows_per_forward(self) -> int:
         """Sequences in one forward pass of a rank."""
-        return self.micro_batch_size or self.share_of_rank
+        return rows_of_a_pass(self.global_batch_size, self.data_ranks, self.micro_batch_size)
+
+    @property
+    def padded_batch_size(self) -> int:
+        """Rows that all ranks compute in a step: the global batch, and empty ones."""
+        return padded(self.global_batch_size, self.data_ranks, self.rows_per_forward)
 
     @property
     def tokens(self) -> int:
@@ -192,18 +255,22 @@ class TorchTitanConfig:
         return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
 
     @property
+    def decay_steps(self) -> int:
+        """Steps over which the rate decays, the last ones of the run."""
+        after_warmup = self.steps - self.warmup_steps
+        if self.schedule == "constant":
+            return 0
+        if self.schedule == "wsd" and self.decay_ratio is not None:
+            return min(round(self.steps * self.decay_ratio), after_warmup)
+        return after_warmup
+
+    @property
+    def last_at_peak(self) -> int:
+        """The last step before the rate decays: up to it, a longer run with the same peak has the same rates."""
+        return self.steps - self.decay_steps
+
+    @property
     def retention(self) -> Retention:
         """Which checkpoints are kept for good."""
-        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps)
-
-
-def _check_batch(place: str, batch: int, micro: int | None, ranks: int) -> None:
-    if batch % ranks:
-        raise ConfigError(
-            f"{place}global_batch_size={batch}: not divisible by nproc={ranks}. Use {math.ceil(batch / ranks) * ranks}."
-        )
-    if batch // ranks % (micro or 1):
-        raise ConfigError(
-            f"{place}micro_batch_size={micro}: must divide the share of a rank, global_batch_size / nproc = "
-            f"{batch // ranks}."
-        )
+        before_decay = (self.last_at_peak,) if self.schedule == "wsd" and 0 < self.decay_steps < self.steps else ()
+        return Retention(self.keep_every, self.keep_every_tokens, self.keep_steps, spared=before_decay)

@@ -1,9 +1,11 @@
 """Everything that TorchTitan 0.3 lacks to run on a CPU or with torch 2.13, in one place.
 
-Each entry of ``SHIMS`` has a test that fails once an upgrade makes the entry unneeded. Call :func:`use_device` before
-any other TorchTitan module is imported: they copy the device at import.
+Each entry of ``SHIMS``, and each override in :func:`use_device`, has a test that fails once an upgrade makes it
+unneeded. Call :func:`use_device` before any other TorchTitan module is imported: they copy the device at import.
 """
 
+import functools
+import inspect
 import resource
 import sys
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed
+from torch.distributed.pipelining.schedules import PipelineScheduleSingle
 
 
 class Shim(NamedTuple):
@@ -58,6 +61,35 @@ SHIMS: tuple[Shim, ...] = (
 )
 
 
+def step_of_microbatches(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a pipeline schedule's ``step`` that also takes a batch cut into microbatches, as TorchTitan 0.3 calls it.
+
+    torch 2.13 knows whole batches only, and cuts them itself.
+    """
+
+    @functools.wraps(step)
+    def takes_both(
+        schedule: Any,
+        *args: Any,
+        arg_mbs: list[Any] | None = None,
+        kwarg_mbs: list[Any] | None = None,
+        target_mbs: list[Any] | None = None,
+        losses: list[Any] | None = None,
+        return_outputs: bool = True,
+        loss_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        if kwarg_mbs is None:
+            more = {"losses": losses, "return_outputs": return_outputs, "loss_kwargs": loss_kwargs}
+            return step(schedule, *args, **more, **kwargs)
+        schedule._stage.has_backward = schedule._has_backward
+        schedule._stage.clear_runtime_states()
+        schedule._step_microbatches(arg_mbs, kwarg_mbs, target_mbs, losses, return_outputs, loss_kwargs=loss_kwargs)
+        return None
+
+    return takes_both
+
+
 def choose_device(device: str) -> str:
     """Return ``cpu`` or ``cuda`` for a setting of ``auto``, ``cpu`` or ``cuda``."""
     if device == "auto":
@@ -79,6 +111,8 @@ def use_device(device: str) -> str:
     for shim in SHIMS:
         if not hasattr(shim.module, shim.name):
             setattr(shim.module, shim.name, shim.replacement)
+    if "arg_mbs" not in inspect.signature(PipelineScheduleSingle.step, follow_wrapped=False).parameters:
+        PipelineScheduleSingle.step = step_of_microbatches(PipelineScheduleSingle.step)  # type: ignore[method-assign]
     if chosen == "cpu":
         import torchtitan.tools.utils as titan_utils
 

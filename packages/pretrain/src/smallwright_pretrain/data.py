@@ -67,6 +67,8 @@ class TokenDataLoader(BaseDataLoader):
         """All stages of the run."""
         seed: int = 0
         global_batch_size: int = 1
+        padded_batch_size: int | None = None
+        """Rows that all ranks compute in a step; those behind the global batch are empty. None: there are none."""
         skipped: list[list[int]] = field(default_factory=list)
         """Ranges of sequences that are not trained on, [from, up to], counted from the run's first one."""
 
@@ -83,11 +85,11 @@ class TokenDataLoader(BaseDataLoader):
         self._sources = Sources({label: Path(folder) for label, folder in config.tokens.items()}, config.stages)
         self._seed, self._seq_len = config.seed, seq_len
         self._batch, self._ranks = config.global_batch_size, dp_world_size
-        self._accumulation = config.global_batch_size // (dp_world_size * local_batch_size)
+        self._accumulation = (config.padded_batch_size or self._batch) // (dp_world_size * local_batch_size)
         self._rows = local_batch_size
         first_C = (np.arange(self._accumulation) * dp_world_size + dp_rank) * local_batch_size
         self._own_R = (first_C[:, None] + np.arange(local_batch_size)).ravel()
-        """Places in a global batch of this rank's rows, micro-batch after micro-batch."""
+        """Places in a global batch of this rank's rows, micro-batch after micro-batch; those behind it are empty."""
         self._stage, self._position = 0, 0
         self._ahead: list[tuple[int, Located]] = []
         self._wanted = joined([(first, last) for first, last in config.skipped])
@@ -144,7 +146,9 @@ class TokenDataLoader(BaseDataLoader):
         left = self.feed.left(self._stage, self._position)
         batches = max(1, min(LOOK_AHEAD // len(self._own_R), -(-left // self._batch)))
         positions_GB = self.feed.kept(self._stage, self._position, batches * self._batch).reshape(batches, self._batch)
-        located = self.feed.locate(self._stage, positions_GB[:, self._own_R].ravel())
+        # A row behind the batch is read as its last one, and then emptied.
+        own_R = np.minimum(self._own_R, self._batch - 1)
+        located = self.feed.locate(self._stage, positions_GB[:, own_R].ravel())
         parts = zip(*(np.split(array, batches) for array in located), strict=True)
         behind = [int(row[-1]) + 1 for row in positions_GB]
         self._ahead = [(upto, Located(*part)) for upto, part in zip(behind, parts, strict=True)][::-1]
@@ -156,5 +160,6 @@ class TokenDataLoader(BaseDataLoader):
             for source, window in zip(source_B, window_B, strict=True)
         ]
         inputs, labels_BL = batch(windows)
+        labels_BL[self._own_R[rows] >= self._batch] = IGNORED
         inputs[SOURCES] = torch.from_numpy(source_B.copy())
         return inputs, labels_BL

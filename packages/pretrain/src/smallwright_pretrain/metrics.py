@@ -39,6 +39,8 @@ class FileMetrics(MetricsProcessor):
         settings: TorchTitanConfig = field(default_factory=TorchTitanConfig)
         """Of the whole run."""
 
+    has_quantization: bool
+
     def __init__(self, config: Config, **context: Any) -> None:
         super().__init__(config, **context)
         self._path, self._speed = Path(config.path), Path(config.speed)

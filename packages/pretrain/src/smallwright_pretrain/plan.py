@@ -1,5 +1,6 @@
 """What a run takes, estimated without doing any of it."""
 
+from pathlib import Path
 from typing import Any
 
 from core.interfaces import Architecture
@@ -8,6 +9,14 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.schedule import describe, learning_rate
 from smallwright_pretrain.segments import notes, segments, stages
 
+MIB = 2**20
+# Measured on a CPU with benchmarks/memory.py, as docs/machines.md shows.
+PROCESS = {False: 690 * MIB, True: 780 * MIB}
+"""Memory of Python with its libraries in a rank that has not trained, by whether it compiles."""
+LOGITS = {False: 3, True: 8}
+"""Float32 values per entry of the vocabulary, for a token's loss; more on a CPU that does not compile the loss."""
+WORKING = 1.5
+"""What a layer works with, as a multiple of what it keeps."""
 FLOAT32 = 4
 """Bytes of a float32: a parameter's weight, its gradient and each of AdamW's two moments take as many."""
 
@@ -17,12 +26,19 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     parts = [memory_parts(segment.settings(config), architecture) for segment in segments(config)]
     memory = max(parts, key=lambda part: sum(part.values()))
     row = stages(config)
+    checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
+    # The oldest goes when the newest is written.
+    copies = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
     return {
         "tokens": config.tokens,
         "seq_len": max(stage.seq_len for stage in row),
         "memory_bytes": sum(memory.values()),
         "memory": memory,
-        "ranks": config.nproc,
+        "ranks": config.ranks,
+        "ranks_here": config.nproc,
+        "device": planned_device(config),
+        "checkpoint_bytes": checkpoint,
+        "disk_bytes": checkpoint * copies + FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
@@ -46,45 +62,81 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
 
 
 def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[str, int]:
-    """Estimate what fills the memory of one rank, in bytes by name.
+    """Estimate what fills the memory of one rank when it is fullest, in bytes by name: at the end of a forward pass.
 
-    ``weights``, ``gradients`` and ``optimizer`` are sharded by FSDP2 over the ranks of a replica. ``gathered`` are the
-    whole weights of the units that compute, in the precision of the products: two layers (FSDP2 fetches the next one
-    while one computes) and what belongs to the model itself, embeddings and shared feed-forwards; on one rank of
-    float32 nothing is gathered. ``activations`` are what the layers keep for the backward pass
-    (:meth:`core.interfaces.Architecture.activation_values`); "full" activation checkpointing keeps one value of the
-    residual width per layer, and one layer's activations. ``masks`` are a CPU's additive masks of packed documents, one
-    for each kind of layer; a GPU's are block masks, too small to count. ``logits`` are three float32 values per
-    vocabulary entry for the loss.
+    ``weights``, ``gradients`` and ``optimizer`` are sharded by FSDP2 over the ranks of a replica, and split by tensor
+    and pipeline parallelism. ``gathered`` are the whole weights of the units that compute, in the precision of the
+    products: two layers (FSDP2 fetches the next one while one computes) and what belongs to the model itself,
+    embeddings and shared feed-forwards; on one rank of float32 nothing is gathered. ``activations`` are what the layers
+    keep for the backward pass (:meth:`core.interfaces.Architecture.activation_values`) and what one layer works with;
+    "full" activation checkpointing keeps one value of the residual width per layer, and one layer's activations.
+    ``masks`` are a CPU's additive masks of packed documents, one for each kind of layer; a GPU's are block masks, too
+    small to count. ``logits`` are float32 values per vocabulary entry for the loss.
+
+    On a CPU ``process`` is Python with its libraries, and gradients count only as far as they are larger than what is
+    freed while they are made, unless batches accumulate.
     """
-    shard = FLOAT32 * architecture.parameters() * config.replicate // config.nproc
-    rows = config.rows_per_forward * config.seq_len
-    masks = architecture.mask_kinds() * config.seq_len * _width(config) if config.device == "cpu" else 0
+    on_cpu = planned_device(config) == "cpu"
+    shard = FLOAT32 * architecture.parameters() * config.replicate // config.ranks
+    rows = _rows_at_once(config)
+    masks = architecture.mask_kinds() * config.seq_len * _width(config) if on_cpu else 0
+    logits = LOGITS[on_cpu and not config.compile] * FLOAT32 * architecture.vocab_rows() // config.tensor_parallel
+    freed = {
+        "activations": rows * _activations_per_token(config, architecture, on_cpu) // config.tensor_parallel,
+        "masks": rows * masks,
+        "logits": rows * logits,
+    }
+    accumulates = config.padded_batch_size > config.rows_per_forward * config.data_ranks
     return {
+        **({"process": PROCESS[config.compile]} if on_cpu else {}),
         "weights": shard,
-        "gradients": shard,
+        "gradients": max(0, shard - sum(freed.values())) if on_cpu and not accumulates else shard,
         "optimizer": 2 * shard,
         "gathered": _gathered(config, architecture),
-        "activations": rows * _activations_per_token(config, architecture),
-        "masks": rows * masks,
-        "logits": rows * 3 * FLOAT32 * architecture.vocab_rows(),
+        **freed,
     }
 
 
+def planned_device(config: TorchTitanConfig) -> str:
+    """Return ``cpu`` or ``cuda``; for ``auto``, by whether this machine has a GPU's device file, without torch."""
+    if config.device != "auto":
+        return config.device
+    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists() else "cpu"
+
+
+def _rows_at_once(config: TorchTitanConfig) -> int:
+    """Return the tokens whose activations a rank holds: of a pipeline, of as many sequences as it has stages."""
+    sequences = config.rows_per_forward
+    if config.pipeline_parallel > 1:
+        sequences = min(sequences, config.pipeline_parallel)
+    return sequences * config.seq_len // config.context_parallel
+
+
 def _gathered(config: TorchTitanConfig, architecture: Architecture) -> int:
-    width = _width(config)
-    if config.nproc // config.replicate == 1 and width == FLOAT32:
+    width, split = _width(config), config.tensor_parallel * config.pipeline_parallel
+    if config.ranks // (config.replicate * split) == 1 and width == FLOAT32:
         return 0
     layers = min(2, architecture.layers()) * architecture.layer_parameters()
-    return width * (architecture.embedding_parameters() + architecture.shared_parameters() + layers)
+    whole = architecture.embedding_parameters() + architecture.shared_parameters() + layers
+    return width * whole // config.tensor_parallel
 
 
-def _activations_per_token(config: TorchTitanConfig, architecture: Architecture) -> int:
-    values = architecture.activation_values(config.seq_len, scores=config.device == "cpu")
+def _activations_per_token(config: TorchTitanConfig, architecture: Architecture, on_cpu: bool) -> int:
+    values, residual = architecture.activation_values(config.seq_len, scores=on_cpu), architecture.residual_width()
+    values = values[: -(-len(values) // config.pipeline_parallel)]
     if config.activation_checkpoint == "full":
-        return _width(config) * (len(values) * architecture.residual_width() + max(values))
-    kept = _width(config) * sum(values)
-    return kept // 2 if config.activation_checkpoint == "selective" else kept
+        return _width(config) * (len(values) * residual + max(values))
+    kept = sum(values) + len(values) * residual * _beside(config)
+    if config.activation_checkpoint == "selective":
+        kept //= 2
+    return int(_width(config) * (kept + (0 if config.compile else WORKING * max(values))))
+
+
+def _beside(config: TorchTitanConfig) -> int:
+    """Return values of the residual width that a layer keeps beside those of the architecture's own count."""
+    if config.compile:
+        return -3  # the inputs of the norms are computed again
+    return 4 if config.precision == "bfloat16" else 0  # norms compute in float32
 
 
 def _width(config: TorchTitanConfig) -> int:

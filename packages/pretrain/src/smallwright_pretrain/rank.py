@@ -19,8 +19,9 @@ from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
+from smallwright_pretrain import revisions
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.launch import ERROR_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
+from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.segments import Segment, segments, with_theta
 
 
@@ -101,6 +102,7 @@ def _run(job: Job, work: Path) -> None:
         segment=segment,
         begin=None if begin is None else Path(begin["checkpoint"]),
         left_out=_left_out(settings, begin),
+        revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
     )
     trainer = config.build()
     if begin is not None and begin["place"] is not None:
@@ -109,7 +111,8 @@ def _run(job: Job, work: Path) -> None:
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
-            load_starting_weights(trainer.model_parts[0], adapter, job.inputs["init"] / "hf")
+            split = settings.pipeline_parallel > 1
+            load_starting_weights(trainer.model_parts[0], adapter, job.inputs["init"] / "hf", in_a_pipeline=split)
         elif device == "cpu":
             initialize(trainer.model_parts[0], model_config, job.seed)
     try:
@@ -126,11 +129,13 @@ def _run(job: Job, work: Path) -> None:
     trainer.validate_once()
     rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
-    peaks: list[Any] = [None] * settings.nproc
+    peaks: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(peaks, peak)
     skipped = [list(pair) for pair in trainer.dataloader.feed.skipped]
     last = segment.last == settings.steps
-    state = full_state_dict(trainer.model_parts[0]) if last else {}
+    pipeline = trainer.parallel_dims.get_optional_mesh("pp")
+    group = None if pipeline is None else pipeline.get_group()
+    state = full_state_dict(trainer.model_parts[0], group) if last else {}
     trainer.close()
     torch.distributed.destroy_process_group()
     del trainer

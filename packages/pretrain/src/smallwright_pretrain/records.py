@@ -1,7 +1,7 @@
 """The files that a training appends a line to for every logged step."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,23 @@ def append(path: Path, record: dict[str, Any]) -> None:
     """Add a record."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
+
+
+def validation(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a summary says of held-out text: the loss with its standard error, its curve, and by corpus."""
+    measured = [record for record in records if "validation_loss" in record]
+    last = measured[-1] if measured else {}
+    curves: dict[str, list[list[float]]] = {}
+    for record in measured:
+        for name, loss in record.get("validation_loss_by_source", {}).items():
+            curves.setdefault(name, []).append([record["step"], loss])
+    return {
+        "validation_curve": [[record["step"], record["validation_loss"]] for record in measured],
+        "validation_curves": curves,
+        "validation_loss": last.get("validation_loss"),
+        "validation_stderr": last.get("validation_stderr"),
+        "validation_loss_by_source": last.get("validation_loss_by_source", {}),
+    }
 
 
 def mean_speed(path: Path) -> float | None:

@@ -13,6 +13,8 @@ class Retention:
     every_tokens: int | None = None
     steps: tuple[int, ...] = ()
     """Named ones."""
+    spared: tuple[int, ...] = ()
+    """Steps whose checkpoints are saved, and stay as long as the latest do."""
 
     def keeps(self, step: int, tokens: Callable[[int], int]) -> bool:
         """Whether the checkpoint of ``step`` is one of these; by tokens, the first step that reaches a multiple.
@@ -27,11 +29,12 @@ class Retention:
         )
         return by_tokens or step in self.steps or (self.every is not None and step % self.every == 0)
 
-    def stale(self, steps: Iterable[int], latest: int, tokens: Callable[[int], int]) -> list[int]:
+    def stale(self, steps: Iterable[int], latest: int | None, tokens: Callable[[int], int]) -> list[int]:
         """Return the steps whose checkpoints can go, oldest first.
 
         Args:
-            latest: How many stay anyway; 0: all.
+            latest: How many stay anyway; None: all.
         """
         ordered = sorted(steps)
-        return [step for step in ordered[:-latest] if not self.keeps(step, tokens)] if latest else []
+        old = [] if latest is None else ordered[: max(0, len(ordered) - latest)]
+        return [step for step in old if not self.keeps(step, tokens) and (step not in self.spared or latest == 0)]

@@ -1,16 +1,15 @@
 """The checkpoints that are kept for good as Hugging Face folders, each with the data that it had seen.
 
 Amber and MobiLlama were published so: one repository a model, one revision a checkpoint (arXiv 2312.06550, section 4).
-A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch up here.
+A process beside the training writes them from the checkpoints on the disk; the training does not wait. No torch at
+import.
 """
 
 import contextlib
 import dataclasses
+import json
 import os
-import subprocess
 import sys
-import threading
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,34 +54,6 @@ def place(output: Path, step: int) -> Path:
     return output / REVISIONS / f"step-{step:06d}"
 
 
-class Background:
-    """Runs the command that writes revisions, one at a time, beside the training."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = list(command)
-        self._thread: threading.Thread | None = None
-        self._again = threading.Event()
-
-    def start(self) -> None:
-        """Have what is missing written, now or when the command that runs has ended."""
-        self._again.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, daemon=True)
-            self._thread.start()
-
-    def join(self) -> None:
-        """Wait until what was asked for is written."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        # One rank among several has variables of torchrun, and a GPU that the process must not take memory of.
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-        while self._again.is_set():
-            self._again.clear()
-            subprocess.run(self._command, env=environment, preexec_fn=die_with_parent, check=False)
-
-
 def write(job: Job, checkpoint: Path) -> Path:
     """Write a checkpoint as a revision and return its folder: weights, configuration, tokenizer, ``data.json``."""
     from smallwright_pretrain.export import write_model
@@ -111,8 +82,6 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     Args:
         loader: State of the loader of batches in the checkpoint.
     """
-    import json
-
     assert job.stage is not None
     settings: TorchTitanConfig = job.stage.config
     sources = Sources(job.tokens(), stages(settings))

@@ -29,7 +29,7 @@ def learning_rate(config: TorchTitanConfig, step: int) -> float:
 
 def factor(config: TorchTitanConfig, step: int) -> float:
     """Return the rate of a step as a share of the peak."""
-    warmup, decay = config.warmup_steps, decay_steps(config)
+    warmup, decay = config.warmup_steps, config.decay_steps
     if step < warmup:
         return step / warmup
     begin = config.steps - decay
@@ -39,26 +39,11 @@ def factor(config: TorchTitanConfig, step: int) -> float:
     return config.min_lr_factor + (1 - config.min_lr_factor) * left
 
 
-def decay_steps(config: TorchTitanConfig) -> int:
-    """Return the number of steps over which the rate decays, the last ones of the run."""
-    after_warmup = config.steps - config.warmup_steps
-    if config.schedule == "constant":
-        return 0
-    if config.schedule == "wsd" and config.decay_ratio is not None:
-        return min(round(config.steps * config.decay_ratio), after_warmup)
-    return after_warmup
-
-
-def last_at_peak(config: TorchTitanConfig) -> int:
-    """Return the last step before the rate decays: up to it, a longer run with the same peak has the same rates."""
-    return config.steps - decay_steps(config)
-
-
 def describe(config: TorchTitanConfig) -> str:
     """Return the schedule in words."""
-    decay = decay_steps(config)
+    decay = config.decay_steps
     ending = f", held, then {_shape(config)} over the last {decay:,} steps" if decay else ", held to the end"
-    if last_at_peak(config) == config.warmup_steps:
+    if config.last_at_peak == config.warmup_steps:
         ending = f", then {_shape(config)}"
     to = f" to {learning_rate(config, config.steps):.3g} at step {config.steps:,}" if decay else ""
     return f"{config.schedule}: up to {config.learning_rate:.3g} at step {config.warmup_steps:,}{ending}{to}"

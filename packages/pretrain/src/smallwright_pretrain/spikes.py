@@ -6,6 +6,7 @@ A rule over the last values, the same on every start: its memory is part of a ch
 import json
 import math
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ class SpikeConfig:
     sigmas: float = setting(6.0, gt=0)
     """A value is out of line when it is above the mean of the last values by this many of their standard deviations."""
     window: int = setting(128, ge=2)
-    """How many last values, of steps that were in line; before there are so many nothing is judged."""
+    """How many last values, of steps of the stage that were in line; before there are so many nothing is judged."""
     patience: int = setting(1, ge=1)
     """Act when this many steps in a row were out of line."""
     limit: int = setting(10, ge=1)
@@ -53,6 +54,15 @@ class Verdict:
             f"step {step}: the {name} was {self.value:.4g}, more than {config.sigmas:g} standard deviations "
             f"({self.sigma:.2g}) above the mean of the last {config.window} steps ({self.mean:.4g})"
         )
+
+
+def notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a person should know of the lines of ``spikes.jsonl``."""
+    steps = [f"{record['step']:,}" for record in records if record["action"] == "skip"]
+    if not steps:
+        return []
+    shown = ", ".join(steps[:10]) + (", ..." if len(steps) > 10 else "")
+    return [f"pretrain.spikes: {len(steps)} steps changed no weight, for they were out of line: {shown}."]
 
 
 class SpikeWatch:

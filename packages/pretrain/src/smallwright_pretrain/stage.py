@@ -4,28 +4,28 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
-import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints
 from core.defaults import Default
 from core.engines import allocator_environment, ranks_environment
-from core.errors import InputError, UserError
+from core.errors import ConfigError, InputError, UserError
+from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, follow
+from smallwright_pretrain import branch, doctor, follow, nodes, revisions
 from smallwright_pretrain.account import planned
-from smallwright_pretrain.branch import CHECKPOINTS
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
+from smallwright_pretrain.history import CHECKPOINTS, finished, remove_old, rewind, step_of
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
@@ -36,11 +36,16 @@ from smallwright_pretrain.launch import (
     run_ranks,
 )
 from smallwright_pretrain.plan import plan
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records
+from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
 from smallwright_pretrain.segments import Segment, segments, stages, with_theta
+from smallwright_pretrain.skipping import skipped_sequences
+from smallwright_pretrain.spikes import SPIKES
+from smallwright_pretrain.spikes import notes as spike_notes
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 CURVE_POINTS = 1000
+DONE_FILE = "done.json"
+"""In the unfinished work, when the model has its name: what there is to say of the training."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -51,7 +56,10 @@ class TorchTitanPretrain(Trainer):
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
         a CPU, where every step would otherwise map and unmap its activations)."""
-        return {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+        found = {**ranks_environment(threads=max(1, cores() // self.config.nproc)), **allocator_environment()}
+        if self.config.nodes > 1:  # the machines talk over the interface between them, not over their own
+            found.pop("GLOO_SOCKET_IFNAME", None)
+        return found
 
     @classmethod
     def defaults(cls, given: Mapping[str, Any], architecture: Architecture, continues: bool) -> dict[str, Default]:
@@ -65,7 +73,10 @@ class TorchTitanPretrain(Trainer):
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
         config = self.config
-        return planned(tokens, stages(config), max_epochs=config.max_epochs, sizes=config.corpus_tokens)
+        skipped = [(first, last) for first, last in skipped_sequences(config)]
+        return planned(
+            tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=config.corpus_tokens
+        )
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -73,14 +84,9 @@ class TorchTitanPretrain(Trainer):
         Raises:
             core.errors.ConfigError: the global batch is not divisible by the ranks.
         """
-        other: dict[str, Any] = {"nproc": ranks or self.config.nproc, "device": device or self.config.device}
-        # What one of few ranks computes at once may be more than the share of one of many.
-        other["micro_batch_size"] = _fitting(self.config, other["nproc"])
-        if self.config.stages is not None:
-            other["stages"] = {
-                name: dataclasses.replace(stage, micro_batch_size=_fitting(stage, other["nproc"]))
-                for name, stage in self.config.stages.items()
-            }
+        other: dict[str, Any] = {"device": device or self.config.device}
+        if ranks is not None:
+            other |= {"nproc": ranks, "nodes": 1}
         return TorchTitanPretrain(dataclasses.replace(self.config, **other))
 
     def trained(self, architecture: Architecture) -> Architecture:
@@ -100,9 +106,10 @@ class TorchTitanPretrain(Trainer):
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
-        compared, cannot serve here."""
+        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
+        vLLM, with which the checkpoint will be compared, cannot serve here."""
         self._check_ranks()
+        self._check_split(where, architecture)
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
@@ -121,31 +128,39 @@ class TorchTitanPretrain(Trainer):
         # The ranks work on no documents, and so need no executor.
         dataclasses.replace(job, stage=self, executor=None).write(work / JOB_FILE)
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
-        notes = self._train(job, work, environment)
-        verification = self._verify(job.output, work / REFERENCE_FILE, environment)
-        summary = json.loads((work / SUMMARY_FILE).read_text())
-        summary["notes"] = notes
-        return self._summary(job, summary, verification, time.monotonic() - started)
+        if self.config.rewind_to is not None:
+            remove(work / DONE_FILE)
+        if not (work / DONE_FILE).exists():
+            notes = self._train(job, work, environment)
+            verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+            summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
+            write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+        done = json.loads((work / DONE_FILE).read_text(encoding="utf-8"))
+        if not self.config.keep_last:  # from here on nothing is trained again
+            remove_old(job.output / CHECKPOINTS, self.config, latest=0)
+        return self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
         notes: list[str] = []
+        if rewound := rewind(job.output, work, self.config.rewind_to):
+            notes.append(rewound)
         begin = self._begin(job, notes)
         row = segments(self.config)
         turn = 0
         while turn < len(row):
-            newest, damaged = checkpoints.keep_whole(_finished_checkpoints(job.output / CHECKPOINTS), work)
+            newest, damaged = checkpoints.keep_whole(finished(job.output / CHECKPOINTS), work)
             notes += damaged
             for note in damaged:
                 print(note, file=sys.stderr)
                 job.progress(0, self.config.steps, "steps", note)
             if newest is None and begin is not None:
                 branch.take_records(begin, job.output)
-            done = _step(newest) if newest is not None else begin.step if begin is not None else 0
+            done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
             turn = _turn(row, done, read_records(job.output / METRICS), turn)
             write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
-                run_ranks(work / JOB_FILE, self.config.nproc, environment)
+                run_ranks(work / JOB_FILE, self.config, environment)
             except DamagedCheckpoint as error:
                 checkpoints.set_aside(job.output / CHECKPOINTS / error.name, work)
                 notes.append(f"checkpoint {error.name} cannot be read ({error}): training goes on from an older one")
@@ -153,8 +168,7 @@ class TorchTitanPretrain(Trainer):
                 turn = 0
                 continue
             turn += 1
-        self._remove_old(job.output / CHECKPOINTS)
-        return notes
+        return [*notes, *self._keep(job, environment)]
 
     def _first(self, begin: Branch | None) -> dict[str, Any] | None:
         """Return what the ranks must know of the checkpoint of another training that they begin with."""
@@ -172,11 +186,15 @@ class TorchTitanPretrain(Trainer):
             notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
         return found
 
-    def _remove_old(self, folder: Path) -> None:
-        """Remove what a run that was killed while it removed old checkpoints left of them; TorchTitan does so only
-        when it saves one."""
-        for path in _by_step(folder)[: -self.config.keep_latest] if self.config.keep_latest else ():
-            remove(path)
+    def _keep(self, job: Job, environment: dict[str, str]) -> list[str]:
+        """Leave the checkpoints that are to be kept, each with its revision; return what there is to say."""
+        if revisions.pending(job.output, self.config):  # of a run that was killed before it had written them
+            run_child(list(revisions.command(job.scratch("pretrain") / JOB_FILE)), environment)
+        remove_old(job.output / CHECKPOINTS, self.config, latest=self.config.keep_latest or None)
+        return [
+            f"{path.name} is not among the revisions: it could not be written, see the log."
+            for path in revisions.pending(job.output, self.config)
+        ]
 
     def _check(self, job: Job) -> None:
         if not job.tokens():
@@ -184,9 +202,38 @@ class TorchTitanPretrain(Trainer):
         self.reads(job.tokens())
         self._check_ranks()
 
+    def check_here(self, where: str) -> None:
+        """Refuse several machines where nothing would start the others' ranks."""
+        nodes.check_here(self.config, where)
+
+    def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
+        """Try a few steps, and a layout; see :mod:`smallwright_pretrain.doctor`."""
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        return doctor.findings(self.config, job, layout, environment)
+
+    def follow(self, job: Job) -> None:
+        """Run this machine's ranks of a training that another machine leads; see :mod:`smallwright_pretrain.nodes`."""
+        environment = {name: value for name, value in self.environment().items() if name not in os.environ}
+        nodes.follow(self.config, job.output, job.output / "work" / "pretrain" / JOB_FILE, environment)
+
+    def _check_split(self, where: str, architecture: Architecture) -> None:
+        c = self.config
+        try:
+            architecture.check_split(tensor=c.tensor_parallel, context=c.context_parallel, pipeline=c.pipeline_parallel)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error}") from error
+        for segment in segments(c):
+            c = segment.settings(c)
+            if c.padded_batch_size > c.global_batch_size and getattr(architecture.config, "num_experts", None):
+                raise ConfigError(
+                    f"{where}.global_batch_size={c.global_batch_size}: {c.data_ranks} ranks in passes of "
+                    f"{c.rows_per_forward} sequences compute {c.padded_batch_size}, and empty ones would count in the "
+                    "balance of the experts. Make it a multiple of the ranks and of micro_batch_size."
+                )
+
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
-        if self.config.device == "cpu" and ranks > cores():
+        if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
     def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -233,8 +280,7 @@ class TorchTitanPretrain(Trainer):
         assert architecture is not None
         records = read_records(job.output / METRICS)
         steps = [record for record in records if "loss" in record]
-        validation = [[record["step"], record["validation_loss"]] for record in records if "validation_loss" in record]
-        validation_loss = validation[-1][1] if validation else None
+        measured, spikes = validation(records), read_records(job.output / SPIKES)
         skipped = ranks.pop("skipped")
         read = planned(job.tokens(), stages(config), skipped=skipped)
         held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
@@ -247,7 +293,9 @@ class TorchTitanPretrain(Trainer):
             "mixture": {**read, "skipped": skipped},
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
-            "validation_curve": validation,
+            **measured,
+            "spikes": spikes,
+            "skipped": [list(pair) for pair in config.skip],
             "throughput_curve": _thin(
                 [
                     [record["step"], record["tokens_per_second"]]
@@ -255,28 +303,21 @@ class TorchTitanPretrain(Trainer):
                     if record.get("tokens_per_second")
                 ]
             ),
-            "validation_loss": validation_loss,
             "unigram_loss": held_out.unigram_loss,
-            "bits_per_byte": held_out.bits_per_byte(validation_loss),
+            "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config)),
             "seconds": seconds,
-            "world_size": config.nproc,
+            "world_size": config.ranks,
             "verification": verification,
             **ranks,
             "notes": [
                 *ranks["notes"],
                 *read["notes"],
+                *spike_notes(spikes),
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
-
-
-def _fitting(settings: Any, ranks: int) -> int | None:
-    """Return the sequences of a forward pass, where they must divide the share of one of so many ranks."""
-    if settings.micro_batch_size is None:
-        return None
-    return math.gcd(settings.global_batch_size // ranks, settings.micro_batch_size) or None
 
 
 def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
@@ -308,21 +349,6 @@ def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]
         if done < segment.last or (done == segment.last and number >= at_least and not measured):
             return number
     return len(row) - 1
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))
-
-
-def _by_step(folder: Path) -> list[Path]:
-    """Return the checkpoints, oldest first, whether or not they were written to their end."""
-    steps = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
-    return sorted((path for path, step in steps.items() if step.isdigit()), key=lambda path: int(steps[path]))
-
-
-def _finished_checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints that were written to their end, oldest first; PyTorch writes ``.metadata`` last."""
-    return [path for path in _by_step(folder) if (path / ".metadata").is_file()]
 
 
 def _thin(curve: list[list[float]]) -> list[list[float]]:

@@ -13,8 +13,11 @@ from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersCon
 from torchtitan.components.tokenizer import BaseTokenizer
 from torchtitan.config.configs import CommConfig, CompileConfig, DebugConfig, ParallelismConfig, TrainingConfig
 from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
+from torchtitan.distributed.pipeline_parallel import pipeline_llm
 from torchtitan.protocols.model_spec import ModelSpec
 
+from smallwright_pretrain.attention import DocumentAttention
+from smallwright_pretrain.beats import BEATS
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
@@ -23,6 +26,7 @@ from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
 from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.segments import Segment, segments, stages
+from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.trainer import PackedTrainer
 from smallwright_pretrain.validator import FileValidator
 
@@ -44,6 +48,21 @@ class NoTokenizer(BaseTokenizer):
 
     def get_vocab_size(self) -> int:
         raise NotImplementedError("training reads token files")
+
+
+def parallelism(settings: TorchTitanConfig, model: Any) -> ParallelismConfig:
+    """Return how the ranks split the work."""
+    documents = isinstance(model.first_attention.inner_attention, DocumentAttention.Config)
+    return ParallelismConfig(
+        spmd_backend="partial_dtensor",  # the default, "spmd_types", does not run on a CPU
+        data_parallel_replicate_degree=settings.replicate,
+        tensor_parallel_degree=settings.tensor_parallel,
+        context_parallel_degree=settings.context_parallel,
+        # A mask that is added costs as much in every row: there is nothing to balance.
+        context_parallel_load_balancer=None if documents else "ptrr",
+        pipeline_parallel_degree=settings.pipeline_parallel,
+        pipeline_parallel_schedule="1F1B",
+    )
 
 
 class Schedule(LRSchedulersContainer):
@@ -71,6 +90,7 @@ def trainer_config(
     segment: Segment | None = None,
     begin: Path | None = None,
     left_out: Sequence[str] = (),
+    revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -84,6 +104,7 @@ def trainer_config(
         segment: What these ranks train; None: the whole run, which then has one.
         begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
+        revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -94,7 +115,7 @@ def trainer_config(
             flavor="",
             model=model,
             parallelize_fn=parallelize,
-            pipelining_fn=None,
+            pipelining_fn=pipeline_llm,
             post_optimizer_build_fn=None,
             state_dict_adapter=None,
         ),
@@ -105,6 +126,8 @@ def trainer_config(
             stages=[StageRows.of(stage) for stage in stages(settings)],
             seed=seed,
             global_batch_size=settings.global_batch_size,
+            padded_batch_size=settings.padded_batch_size,
+            skipped=skipped_sequences(settings),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
@@ -116,21 +139,20 @@ def trainer_config(
         lr_scheduler=Schedule.Config(settings=settings, warmup_steps=settings.warmup_steps),
         training=TrainingConfig(
             local_batch_size=settings.rows_per_forward,
-            global_batch_size=settings.global_batch_size,
+            global_batch_size=settings.padded_batch_size,
             seq_len=settings.seq_len,
             steps=segment.last,
             max_norm=settings.max_norm,
             mixed_precision_param=settings.precision,
             disable_cuda_graphs=True,
         ),
-        # The default backend, "spmd_types", does not run on a CPU.
-        parallelism=ParallelismConfig(
-            spmd_backend="partial_dtensor", data_parallel_replicate_degree=settings.replicate
-        ),
+        parallelism=parallelism(settings, model),
         checkpoint=Checkpoints.Config(
             enable=True,
             interval=settings.checkpoint_interval,
             keep_latest_k=settings.keep_latest,
+            settings=settings,
+            export=revisions,
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),
@@ -148,6 +170,7 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
+        beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),

@@ -4,9 +4,11 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
 import contextlib
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +19,10 @@ from torchtitan.tools.logging import logger
 from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
+from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
+from smallwright_pretrain.segments import stage_at
+from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -29,6 +34,8 @@ class PackedTrainer(Trainer):
     @dataclass(kw_only=True, slots=True)
     class Config(Trainer.Config):
         spikes: SpikeConfig = field(default_factory=SpikeConfig)
+        beats: str = ""
+        """Folder in which each rank says where it is; none: it does not."""
 
     ntokens_seen: int
 
@@ -36,6 +43,7 @@ class PackedTrainer(Trainer):
         self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
         self._loss: torch.Tensor | None = None
         super().__init__(config)
+        self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
@@ -57,20 +65,50 @@ class PackedTrainer(Trainer):
 
         With context parallelism, of this rank's part of the sequences.
         """
-        (model,) = self.model_parts
+        self._beat(self.step, "measuring")
         seen = self.ntokens_seen
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
-        tokens_BL, labels_BL, kwargs = self.post_dataloading_process(inputs, labels_BL.to(self.device))
+        labels_BL = labels_BL.to(self.device)
+        summed = self._through_the_pipeline if self.parallel_dims.pp_enabled else self._through_the_model
+        losses, labels_BL = summed(inputs, labels_BL)
         self.ntokens_seen = seen
-        rows = []
+        return torch.stack([torch.stack(losses).double(), (labels_BL != IGNORED).sum(1).double()], dim=1)
+
+    def _through_the_model(
+        self, inputs: dict[str, torch.Tensor], labels_BL: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        (model,) = self.model_parts
+        tokens_BL, labels_BL, kwargs = self.post_dataloading_process(inputs, labels_BL)
+        losses = []
         with self.train_context():
             predicted = model(tokens_BL, **kwargs)
             for row in range(len(labels_BL)):
-                one = slice(row, row + 1)
-                loss, _ = self.loss_fn(predicted[one], labels_BL[one])
-                loss = loss.full_tensor() if isinstance(loss, DTensor) else loss
-                rows.append(torch.stack([loss.double(), (labels_BL[one] != IGNORED).sum().double()]))
-        return torch.stack(rows)
+                loss, _ = self.loss_fn(predicted[row : row + 1], labels_BL[row : row + 1])
+                losses.append(loss.full_tensor() if isinstance(loss, DTensor) else loss)
+        return losses, labels_BL
+
+    def _through_the_pipeline(
+        self, inputs: dict[str, torch.Tensor], labels_BL: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """A sequence is a microbatch; the last stage knows its loss and tells the others."""
+        singles = [slice(row, row + 1) for row in range(len(labels_BL))]
+        parts = [
+            self.post_dataloading_process({name: value[one] for name, value in inputs.items()}, labels_BL[one])
+            for one in singles
+        ]
+        losses: list[torch.Tensor] = []
+        with self.train_context():
+            self.pp_schedule.eval(
+                arg_mbs=[(tokens_BL,) for tokens_BL, _, _ in parts] if self.pp_has_first_stage else None,
+                kwarg_mbs=[kwargs for _, _, kwargs in parts],
+                target_mbs=[labels for _, labels, _ in parts] if self.pp_has_last_stage else None,
+                losses=losses if self.pp_has_last_stage else None,
+            )
+        known_B = torch.zeros(len(parts), dtype=torch.float64, device=self.device)
+        if self.pp_has_last_stage:
+            known_B = torch.stack([loss.full_tensor() if isinstance(loss, DTensor) else loss for loss in losses])
+        told_B = dist_utils.dist_sum_tensor(known_B.double(), self.parallel_dims.get_mesh("pp"))
+        return list(told_B), torch.cat([labels for _, labels, _ in parts])
 
     def post_dataloading_process(
         self, input_dict: dict[str, torch.Tensor], labels: torch.Tensor
@@ -80,11 +118,16 @@ class PackedTrainer(Trainer):
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]
-            kwargs["attention_masks"] = document_mask(input_dict["positions"], dtype)
+            mask_B1LL = document_mask(input_dict["positions"], dtype)
+            if self.parallel_dims.cp_enabled:  # this rank's queries, and the keys of all
+                ranks = self.parallel_dims.get_mesh("cp")
+                mask_B1LL = mask_B1LL.chunk(ranks.size(), dim=2)[ranks.get_local_rank()]
+            kwargs["attention_masks"] = mask_B1LL
         return inputs, labels, kwargs
 
     def forward_backward_step(self, **batch: Any) -> torch.Tensor:
         """Compute gradients of a micro-batch, and remember its loss where the rule about spikes needs it."""
+        self._beat(self.step, "computing")
         loss = super().forward_backward_step(**batch)
         if self._spikes:
             self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
@@ -100,8 +143,10 @@ class PackedTrainer(Trainer):
             self._judge(float(norm))
             return norm
 
+        self._beat(self.step, "reading a batch")
         with _replaced(dist_utils, "clip_grad_norm_", clip_and_judge):
             super().train_step(data_iterator)
+        self._beat(self.step, "saving")
 
     def _judge(self, grad_norm: float) -> None:
         if not math.isfinite(grad_norm):
@@ -109,6 +154,9 @@ class PackedTrainer(Trainer):
             raise RuntimeError(f"Loss is not finite, or its gradient (norm {grad_norm}), at step {self.step}.")
         if self._spikes is None:
             return
+        settings = self.config.metrics.settings
+        if self.step == stage_at(settings, self.step).first:
+            self._spikes.restore("")  # another mixture or length has another level
         verdict = self._spikes.see(loss=self._global_loss(), grad_norm=grad_norm)
         if verdict is None:
             return
@@ -117,10 +165,12 @@ class PackedTrainer(Trainer):
         self.metrics_processor.log_spike(self.step, verdict)
         if verdict.action == "halt":
             many = f", and {rule.limit} steps in a row were skipped before" if rule.action == "skip" else ""
+            batch = batch_of(settings, self.step)
+            skip = [*map(list, settings.skip), [batch, batch]]
             raise UserError(
-                f"pretrain.spikes: {line}{many}. Go on with pretrain.rewind_to=<step of a checkpoint> and "
-                "pretrain.skip=[[first, last step whose batches are left out]], a lower pretrain.learning_rate, or a "
-                "higher pretrain.spikes.sigmas."
+                f"pretrain.spikes: {line}{many}. Its batch has the number {batch}. Leave it out, and some before and "
+                f"behind it, with pretrain.skip={json.dumps(skip, separators=(',', ':'))}: training goes on from the "
+                "last checkpoint before them."
             )
         logger.warning(f"{line}: its batch is skipped")
         self.optimizers.zero_grad(set_to_none=True)  # a parameter without a gradient is not changed at all

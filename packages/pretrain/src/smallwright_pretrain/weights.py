@@ -9,20 +9,32 @@ from typing import Any
 
 import torch
 from core.weights import Differences, ModelFolder, compare, shapes, tied_names
+from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
-def full_state_dict(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Gather the unsharded weights on the CPU of every rank; all ranks must call it."""
+def full_state_dict(model: torch.nn.Module, pipeline: ProcessGroup | None = None) -> dict[str, torch.Tensor]:
+    """Gather the unsharded weights on the CPU of every rank; all ranks must call it.
+
+    Args:
+        pipeline: The ranks among which the layers are split; None: ``model`` has all.
+    """
     state = {}
     for name, value in model.state_dict().items():
         full = value.full_tensor() if isinstance(value, DTensor) else value
         state[name] = full.detach().to("cpu", copy=True)
+    if pipeline is not None:
+        parts: list[Any] = [None] * torch.distributed.get_world_size(pipeline)
+        torch.distributed.all_gather_object(parts, state, group=pipeline)
+        state = {name: weight for part in parts for name, weight in part.items()}
     return state
 
 
-def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path) -> None:
+def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path, *, in_a_pipeline: bool = False) -> None:
     """Fill a sharded model from the safetensors of a Hugging Face directory.
+
+    Args:
+        in_a_pipeline: ``model`` has some of the layers; other ranks have the others.
 
     Raises:
         core.errors.InputError: there are none, they are damaged, or they are not this architecture's.
@@ -38,6 +50,9 @@ def load_starting_weights(model: torch.nn.Module, adapter: Any, folder: Path) ->
         loaded = adapter.from_hf(hf_state)
     except KeyError as error:
         raise source.refusal(f"{error} is no weight of this architecture. Start from a model like arch=.") from None
+    if in_a_pipeline:
+        own = model.state_dict()
+        loaded = {name: weight for name, weight in loaded.items() if name in own}
     if different := _differences(model, loaded):
         raise source.refusal(
             f"{different}. Start from a model of the same dimensions, or make one with an initializer."
@@ -51,8 +66,9 @@ def initialize(model: torch.nn.Module, model_config: Any, seed: int) -> None:
     For the CPU, where PyTorch draws each shard from the same random numbers; on a GPU it draws as for a whole tensor.
     """
     whole = unsharded(model_config, seed).state_dict()
-    assert not _differences(model, whole)
-    _copy_into(model, whole)
+    own = {name: whole[name] for name in model.state_dict()}  # in a pipeline, some of the layers
+    assert not _differences(model, own)
+    _copy_into(model, own)
 
 
 def unsharded(model_config: Any, seed: int = 0) -> Any:

@@ -94,7 +94,9 @@ def _tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:
         add("tokens trained on", numbers.count(made["tokens"]), f"{made['tokens_per_second']:,.0f} per second")
         if made.get("validation_loss") is not None:
             unigram = made.get("unigram_loss")
-            note = "nats per token" + (f"; word frequencies alone {unigram:.3f}" if unigram is not None else "")
+            error = made.get("validation_stderr")
+            note = "nats per token" + ("" if error is None else f", standard error {error:.3f}")
+            note += f"; word frequencies alone {unigram:.3f}" if unigram is not None else ""
             add("validation loss ↓", f"{made['validation_loss']:.3f}", note)
     add("this run", numbers.duration(report["seconds"]))
     return tiles

@@ -33,11 +33,13 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _charts(curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> list[dict[str, Any]]:
     losses = [curve for curve in curves if curve["key"] in TOGETHER and curve["points"]]
     made = [_chart("Loss", losses, rules)] if losses else []
-    made += [
-        _chart(curve["name"].capitalize(), [curve], {})
-        for curve in curves
-        if curve["key"] not in TOGETHER and len(curve["points"]) > 1
-    ]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for curve in curves:
+        if curve["key"] not in TOGETHER and len(curve["points"]) > 1:
+            groups.setdefault(curve["key"].partition(".")[0], []).append(curve)
+    for group, found in groups.items():
+        several = group != found[0]["key"]  # a curve for each corpus, say
+        made.append(_chart((group.replace("_", " ") if several else found[0]["name"]).capitalize(), found, {}))
     return [{"kind": "charts", "charts": made}] if made else []
 
 

@@ -120,19 +120,19 @@ class DecoderArchitecture(Architecture):
     def activation_values(self, seq_len: int, *, scores: bool) -> tuple[int, ...]:
         """Values that each layer keeps per token for the backward pass; see :meth:`Architecture.activation_values`.
 
-        A series-informed activation of n terms keeps n more values of the feed-forward's width, each augmented shortcut
-        two of its bottleneck's. A mixture of experts keeps, for each expert that a token uses, 5 of the expert's width
-        and 3 of the residual width (the row given to it, its output, and that times its weight); 5 of the width of a
-        shared expert; and 3 per expert for the router.
+        Norms of queries and keys keep these twice more. A series-informed activation of n terms keeps n more values of
+        the feed-forward's width, each augmented shortcut two of its bottleneck's. A mixture of experts keeps, for each
+        expert that a token uses, 5 of the expert's width and 3 of the residual width (the row given to it, its output,
+        and that times its weight); 5 of the width of a shared expert; and 3 per expert for the router.
         """
         c = self.config
-        attention = c.num_attention_heads * c.resolved_head_dim
-        values = 4 * c.hidden_size + 8 * attention
+        of_heads = (c.num_attention_heads + c.num_key_value_heads) * c.resolved_head_dim
+        values = 6 * c.hidden_size + (4 if c.qk_norm else 2) * of_heads
         values += 2 * c.augmented_shortcuts * (c.hidden_size // c.shortcut_reduction)
         if scores:
-            values += 2 * c.num_attention_heads * seq_len
+            values += c.num_attention_heads * seq_len
         terms = c.series_activation if c.series_activation > 1 else 0
-        dense = (5 + terms) * c.intermediate_size
+        dense = (4 + terms) * c.intermediate_size
         routed = c.num_experts_per_tok * (5 * c.expert_size + 3 * c.hidden_size)
         mixture = routed + 5 * (c.shared_expert_intermediate_size or 0) + 3 * (c.num_experts or 0)
         return tuple(values + (mixture if has_experts else dense) for has_experts in c.moe_layers)
@@ -151,6 +151,20 @@ class DecoderArchitecture(Architecture):
                 f"{seq_len} tokens. Set pretrain.seq_len={c.original_max_position}, or use yarn."
             )
         check_activation(c.activation)
+
+    def check_split(self, *, tensor: int = 1, context: int = 1, pipeline: int = 1) -> None:
+        """Refuse, beside what cannot be split in any model, experts, and shortcuts and activations of PanGu-pi."""
+        c = self.config
+        degrees = {"tensor_parallel": tensor, "context_parallel": context, "pipeline_parallel": pipeline}
+        for key, degree in degrees.items():
+            if degree > 1 and c.num_experts is not None:
+                raise ConfigError(f"{key}={degree}: experts are split by FSDP only. Set it to 1.")
+        if tensor > 1 and (c.augmented_shortcuts or c.series_activation > 1 or c.activation != "silu"):
+            raise ConfigError(
+                f"tensor_parallel={tensor}: shortcuts, series and activations other than silu are not "
+                "split over ranks. Set it to 1 and use FSDP."
+            )
+        super().check_split(tensor=tensor, context=context, pipeline=pipeline)
 
     def attention_width(self) -> int:
         """Layers times query heads times head dimension."""

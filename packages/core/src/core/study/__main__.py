@@ -67,7 +67,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         arguments=said,
         registry=registry,
         plugin_files=tuple(options.plugin),
-        launcher=launcher_of(planned, registry),
+        launcher=launcher_of(planned[0].config, registry),
         module="core.study",
     )
     found = verdict.judge(name, study, shared, sweep) | {"sweep": str(folder / carry_out.NAME)}

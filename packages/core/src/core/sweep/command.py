@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, registry: Registry, arguments: Sequence[str
     if options.config:
         raise ConfigError("--config: shows the settings of one run. Leave -m out, and give one value of each.")
     runs = planned(options, registry)
-    launcher = plan.launcher_of(runs, registry)
+    launcher = plan.launcher_of(runs[0].config, registry)
     table = carry_out(
         runs,
         runs[0].directory.parent,

@@ -84,19 +84,23 @@ def name_of(planned: Sequence[Planned]) -> str:
     return names.shorten("-".join(filter(None, same)) or "runs")
 
 
-def launcher_of(planned: Sequence[Planned], registry: Registry) -> Launcher | None:
-    """Return the launcher that the runs' configuration chooses, after its own look that it can work here.
+def launcher_of(config: Mapping[str, Any], registry: Registry, *, check: bool = True) -> Launcher | None:
+    """Return the launcher that a configuration chooses.
+
+    Args:
+        check: After its own look that it can work here.
 
     Raises:
         UserError: a wrong setting, or what stands in its way.
     """
-    node = planned[0].config.get("launcher")
+    node = config.get("launcher")
     if node is None:
         return None
     settings = dict(node)
     entry = registry.get("launchers", str(settings.pop("name", "")))
     launcher: Launcher = entry.build(entry.settings(settings, "launcher"))
-    launcher.check("launcher")
+    if check:
+        launcher.check("launcher")
     return launcher
 
 

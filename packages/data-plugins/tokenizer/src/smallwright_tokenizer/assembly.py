@@ -34,6 +34,9 @@ class Assembly:
     """Path of each below the work folder, without its ending."""
     validation_bytes: int
     empty_documents: int
+    sampled_tokens: int
+    """Of the first documents, without what ends them; see :data:`smallwright_tokenizer.packing.SAMPLED`."""
+    sampled_words: int
     unigram_loss: float
     """In nats per token, see :class:`core.tokens_meta.TokensMeta`."""
 
@@ -116,6 +119,8 @@ class _Assembler:
             sources=[source for source, _ in (*train, *validation)],
             validation_bytes=validation_bytes,
             empty_documents=empty,
+            sampled_tokens=self.records[0].sampled_tokens,
+            sampled_words=self.records[0].sampled_words,
             unigram_loss=self._unigram_loss(validation),
         )
 

@@ -35,6 +35,8 @@ ASIDE = np.dtype([("hash", "<u8"), ("tokens", "<u4"), ("bytes", "<u4")])
 """What is kept of a document that is set aside: the hash of its id, its length, and its text's UTF-8 bytes."""
 
 
+SAMPLED = 2000
+"""Documents of a piece whose words are counted."""
 AHEAD = 2
 """Batches of documents that are tokenized while the one before them is written."""
 
@@ -54,6 +56,9 @@ class PieceRecord:
     """Its place among them."""
     lowest_bytes: int = 0
     """UTF-8 bytes of its text."""
+    sampled_tokens: int = 0
+    sampled_words: int = 0
+    """Of the piece's first documents: how many tokens the tokenizer makes of a word."""
 
     @classmethod
     def load(cls, folder: Path) -> "PieceRecord":
@@ -183,6 +188,9 @@ class PackPieces(PipelineStep):
             for names, texts, rows in self._tokenized(piece):
                 train_rows: list[list[int]] = []
                 aside_rows: list[list[int]] = []
+                if record.documents < SAMPLED:
+                    record.sampled_tokens += sum(map(len, rows))
+                    record.sampled_words += sum(len(text.split()) for text in texts)
                 for name, text, row in zip(names, texts, rows, strict=True):
                     if not row:
                         record.empty_documents += 1

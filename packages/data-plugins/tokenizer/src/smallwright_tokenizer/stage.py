@@ -44,6 +44,10 @@ class Bpe(interfaces.Tokenizer):
             return self.config.vocab_size
         return vocabulary_size(bpe.existing(self.config.path, self.config.revision))
 
+    def reads_corpora(self) -> bool:
+        """Return whether a tokenizer is trained: one that exists is the same for all corpora."""
+        return self.config.path is None
+
     def check_corpora(self, names: Sequence[str]) -> None:
         """Refuse weights of recipes that the run does not have."""
         bpe.check_weights(self.config, names)
@@ -59,17 +63,16 @@ class Bpe(interfaces.Tokenizer):
         return chat_template(bpe.existing(self.config.path, self.config.revision))[0]
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Train or copy the tokenizer; return its size and its fertility on the corpus.
+        """Train or copy the tokenizer; return its size, and of one that is trained its fertility on the corpus.
 
         Raises:
             UserError: the corpus is too small for ``vocab_size``.
             InputError: no documents, or ``path`` names no tokenizer.
         """
+        if self.config.path is not None:
+            return bpe.copy(self.config.path, self.config.revision, job.output)
         corpora = corpus_files(job.corpora())
-        if self.config.path is None:
-            summary = bpe.train(self.config, job, corpora)
-        else:
-            summary = bpe.copy(self.config.path, self.config.revision, job.output)
+        summary = bpe.train(self.config, job, corpora)
         return {**summary, **bpe.measure_fertility(job.output, [path for files in corpora.values() for path in files])}
 
 
@@ -90,8 +93,8 @@ class Packed(Stage):
         """Tokenize every document and write the files named in :mod:`core.interfaces`.
 
         Returns:
-            The fields of TokensMeta, ``empty_documents`` left out, ``files`` and ``pieces``, their numbers, and
-            ``bytes_per_token`` of the validation side.
+            The fields of TokensMeta, ``empty_documents`` left out, ``files`` and ``pieces``, their numbers,
+            ``bytes_per_token`` of the validation side, and ``tokens_per_word`` of the first documents.
 
         Raises:
             InputError: the corpus has no documents, or the tokenizer no end-of-text token.
@@ -145,4 +148,5 @@ class Packed(Stage):
             "files": len(made.files),
             "pieces": len(parts),
             "bytes_per_token": round(made.validation_bytes / tokens, 4),
+            "tokens_per_word": round(made.sampled_tokens / max(1, made.sampled_words), 4),
         }
