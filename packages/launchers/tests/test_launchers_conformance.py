@@ -13,6 +13,17 @@ class TestLocal(LauncherConformance):
     }
 
 
+class TestAllocation(LauncherConformance):
+    plugin = "allocation"
+    settings = {"nodes": 1, "head": "localhost", "rank": 0}
+    wrong_settings = {
+        "launcher.nodes": {"nodes": 0},
+        "launcher.gpus": {"gpus": -1},
+        "launcher.rank": {"rank": -1},
+        "launcher.head": {"head": ""},
+    }
+
+
 class TestSlurm(LauncherConformance):
     plugin = "slurm"
     goes_on = True

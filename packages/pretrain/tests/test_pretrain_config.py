@@ -69,6 +69,9 @@ def test_any_number_of_ranks_shares_out_the_global_batch(batch, ranks, most, row
     settings = TorchTitanConfig(global_batch_size=batch, nproc=ranks, micro_batch_size=most)
     assert (settings.rows_per_forward, settings.padded_batch_size) == (rows, padded)
     assert settings.tokens == TorchTitanConfig(global_batch_size=batch).tokens
+    notes = TorchTitanPretrain(settings).plan(Tiny(TinyConfig()))["notes"]
+    assert [note for note in notes if "for nothing" in note] == notes
+    assert bool(notes) == (padded > batch)
 
 
 def test_ranks_that_split_the_model_share_their_sequences():
@@ -169,6 +172,8 @@ def test_memory_on_a_cpu_counts_the_process_the_masks_and_the_scores():
     assert cpu["activations"] - gpu["activations"] == 16 * 32 * 4 * 3.5 * 2 * 32
     assert cpu["logits"] * 3 == gpu["logits"] * 8
     assert cpu["gradients"] == 0, "they take the place of what the backward pass frees"
+    whole = memory_parts(TorchTitanConfig(**settings, device="cpu", compile=True), tiny)
+    assert whole["gradients"] == gpu["gradients"]
     settings["micro_batch_size"] = 8
     assert memory_parts(TorchTitanConfig(**settings, device="cpu"), tiny)["gradients"] == gpu["gradients"]
     compiled = memory_parts(TorchTitanConfig(**settings, device="cpu", compile=True), tiny)

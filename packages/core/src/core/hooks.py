@@ -157,7 +157,7 @@ def register_evaluators(register: Register) -> None:
 
 @hookspec
 def register_launchers(register: Register) -> None:
-    """Name ways to put the runs of a sweep side by side; chosen by ``+launcher=<name>``, beside ``-m``.
+    """Name ways to put the runs of a sweep side by side, or to do one run elsewhere; chosen by ``+launcher=<name>``.
 
     Target: a :class:`core.interfaces.Launcher`. Its settings never change the outcome.
     """

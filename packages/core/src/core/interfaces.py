@@ -25,7 +25,7 @@ report      eval                 ``results.json``; for readers ``samples.jsonl``
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ from core import travel
 from core.architecture import Architecture as Architecture
 from core.defaults import Default
 from core.errors import UserError
+from core.launcher import Launcher as Launcher
+from core.launcher import OneRun as OneRun
 from core.local_files import import_file
 from core.progress import ProgressWriter
 from core.tokens_meta import TokensMeta as TokensMeta
@@ -43,7 +45,6 @@ from core.writing import write_json
 if TYPE_CHECKING:
     from core.finding import Finding
     from core.registry import Registry
-    from core.sweep.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -396,55 +397,3 @@ class StepConfig:
     def inputs(self) -> tuple[str, ...] | None:
         """Return the files that a recipe's first step finds by itself, as on a hub; None: the recipe's ``paths``."""
         return None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OneRun:
-    """How a launcher does a single run."""
-
-    settings: Mapping[str, Any]
-    """Settings that follow from the launcher's, such as ``{"pretrain.nodes": 4}``, where the user gave none."""
-    here: bool = False
-    """Whether the run is done in this process; else it is a task, whose command is launched."""
-    follows: bool = False
-    """Whether another machine does the run, and this one only its part of the training."""
-
-
-class Launcher(ABC):
-    """A way to put the runs of a sweep side by side: on this machine, as the jobs of a cluster."""
-
-    def __init__(self, config: Any = None) -> None:
-        self.config = config
-
-    def check(self, where: str) -> None:
-        """Refuse, while planning, what cannot run here: no ``sbatch``, more GPUs than there are.
-
-        Args:
-            where: Place of the settings in the configuration: ``launcher``.
-
-        Raises:
-            core.errors.UserError: the message starts with ``where`` and the key.
-        """
-        return
-
-    def of_one_run(self) -> "OneRun | None":
-        """Return how a run that is no sweep (no ``-m``) is done; None, the default: this launcher is for sweeps only.
-
-        Called after :meth:`check`.
-        """
-        return None
-
-    @abstractmethod
-    def launch(self, tasks: "Sequence[Task]", folder: Path, ended: "Callable[[Task, str | None], None]") -> None:
-        """Run all tasks, and return when each has ended. One that fails does not stop the others.
-
-        Args:
-            tasks: Each stands behind those that it is ``after``, which must have ended before it starts.
-            folder: Of the sweep; a launcher may keep its own files below ``folder / "launcher"``.
-            ended: To be called, in this thread, for each task as it ends: with None, or with a line that says why it
-                failed.
-
-        Raises:
-            KeyboardInterrupt: the user, or a signal, asked the sweep to end; the launcher says what becomes of the
-                tasks that run.
-        """

@@ -57,8 +57,22 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
             }
             for stage in row
         ],
-        "notes": notes(config),
+        "notes": [*notes(config), *_of_empty_rows(config)],
     }
+
+
+def _of_empty_rows(config: TorchTitanConfig) -> list[str]:
+    """Say where ranks compute more than the batch has."""
+    said = []
+    for part in (segment.settings(config) for segment in segments(config)):
+        empty = part.padded_batch_size - part.global_batch_size
+        if empty:
+            said.append(
+                f"{part.data_ranks} ranks in passes of {part.rows_per_forward} sequences compute "
+                f"{part.padded_batch_size} for a batch of {part.global_batch_size}; the rest, "
+                f"{empty / part.padded_batch_size:.0%}, is for nothing."
+            )
+    return said
 
 
 def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[str, int]:
@@ -73,8 +87,8 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     ``masks`` are a CPU's additive masks of packed documents, one for each kind of layer; a GPU's are block masks, too
     small to count. ``logits`` are float32 values per vocabulary entry for the loss.
 
-    On a CPU ``process`` is Python with its libraries, and gradients count only as far as they are larger than what is
-    freed while they are made, unless batches accumulate.
+    On a CPU ``process`` is Python with its libraries. Gradients take the place of what is freed while they are made, so
+    that they count only as far as they are larger, unless batches accumulate or blocks are compiled.
     """
     on_cpu = planned_device(config) == "cpu"
     shard = FLOAT32 * architecture.parameters() * config.replicate // config.ranks
@@ -86,11 +100,11 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
         "masks": rows * masks,
         "logits": rows * logits,
     }
-    accumulates = config.padded_batch_size > config.rows_per_forward * config.data_ranks
+    apart = config.compile or config.padded_batch_size > config.rows_per_forward * config.data_ranks
     return {
         **({"process": PROCESS[config.compile]} if on_cpu else {}),
         "weights": shard,
-        "gradients": max(0, shard - sum(freed.values())) if on_cpu and not accumulates else shard,
+        "gradients": max(0, shard - sum(freed.values())) if on_cpu and not apart else shard,
         "optimizer": 2 * shard,
         "gathered": _gathered(config, architecture),
         **freed,

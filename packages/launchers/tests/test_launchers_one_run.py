@@ -1,0 +1,57 @@
+"""What launchers make of a single run: its settings, and who does it."""
+
+import pytest
+from core.errors import ConfigError
+from core.interfaces import OneRun
+from smallwright_launchers.allocation import AllocationLauncher
+from smallwright_launchers.config import AllocationConfig, LocalConfig, SlurmConfig
+from smallwright_launchers.local import LocalLauncher
+from smallwright_launchers.slurm import SlurmLauncher
+
+
+@pytest.fixture(autouse=True)
+def no_job(monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURM_JOB_NUM_NODES", "SLURM_GPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_job_of_slurm_trains_on_all_its_gpus():
+    one = SlurmLauncher(SlurmConfig(nodes=4, gpus=8)).of_one_run()
+    assert one == OneRun(settings={"pretrain.nodes": 4, "pretrain.nproc": 8})
+    assert SlurmLauncher(SlurmConfig()).of_one_run().settings == {"pretrain.nodes": 1}, "ranks as the user says"
+
+
+def test_this_machine_alone_is_for_sweeps():
+    assert LocalLauncher(LocalConfig()).of_one_run() is None
+
+
+def test_a_job_that_this_process_is_in_gives_its_nodes_and_gpus(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "4")
+    launcher = AllocationLauncher(AllocationConfig())
+    launcher.check("launcher")
+    assert launcher.of_one_run() == OneRun(settings={"pretrain.nodes": 2, "pretrain.nproc": 4}, here=True)
+    fewer = AllocationLauncher(AllocationConfig(nodes=1, gpus=0)).of_one_run()
+    assert fewer.settings == {"pretrain.nodes": 1}
+
+
+@pytest.mark.parametrize(("rank", "follows"), [(0, False), (1, True)])
+def test_of_listed_machines_the_first_does_the_run_and_the_others_follow(rank, follows):
+    launcher = AllocationLauncher(AllocationConfig(nodes=2, gpus=8, head="node0:29400", rank=rank))
+    launcher.check("launcher")
+    settings = {"pretrain.nodes": 2, "pretrain.nproc": 8, "pretrain.rendezvous": "node0:29400"}
+    assert launcher.of_one_run() == OneRun(settings=settings, here=True, follows=follows)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"launcher\.nodes: is missing\. This is no job of Slurm: say on each machine launcher\.nodes=<how many>"),
+        ({"nodes": 2, "head": "a"}, r"launcher\.rank: is missing"),
+        ({"nodes": 2, "head": "a", "rank": 2}, r"launcher\.rank=2: machines are counted from 0; the last of 2 is 1"),
+    ],
+)
+def test_machines_that_are_not_told_apart_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        AllocationLauncher(AllocationConfig(**settings)).check("launcher")
