@@ -98,7 +98,7 @@ def jobs(monkeypatch):
     """The jobs that were done, each in this process: none of the toy stages needs one of its own."""
     done = []
 
-    def do(self, job, logs):
+    def do(self, job, logs, *_):
         done.append((job.name, job.output.name))
         if job.name in ("crawl", "data"):  # a pass of DataTrove takes a second
             store.finish(job.output, {**job.record, "stage": job.name, "inputs": {}, "summary": {}})

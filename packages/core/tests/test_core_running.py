@@ -46,6 +46,11 @@ class Needs(Lists):
 
 
 @hookimpl
+def stage_finished(run, stage):
+    (run.directory / "observed").touch()
+
+
+@hookimpl
 def register_trackers(register):
     for name in ("Lists", "Fails", "Needs"):
         register(name.lower(), f"toy_trackers:{name}")
@@ -86,10 +91,10 @@ def train(tmp_path, registry):
         record = {"folder": "pretrain", "identity": {}, "external_files": []}
         return Job(name="pretrain", output=artifact, inputs={}, seed=0, record=record)
 
-    def once(workers, *names, folder="run"):
+    def once(workers, *names, folder="run", is_shared=False):
         chosen = observers.trackers({"tracker": {name: {"name": name} for name in names}}, registry)
         (tmp_path / folder / "logs").mkdir(parents=True, exist_ok=True)
-        run = Run(name="toy", directory=tmp_path / folder, config={}, trackers=chosen)
+        run = Run(name="toy", directory=tmp_path / folder, config={}, trackers=chosen, is_shared=is_shared)
         spec = types.SimpleNamespace(
             name="pretrain",
             folder="pretrain",
@@ -113,6 +118,13 @@ def test_trackers_are_told_of_a_stage_and_of_what_it_logs_while_it_works(train):
     assert begins[:2] == ("begins", "pretrain")
     assert begins[2].startswith("pretrain-0123456789ab-")
     assert (logged, ends) == ([[1, 2], [3]], ("ends", "pretrain", "ran"))
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_what_several_runs_share_is_told_to_trackers_alone(train, tmp_path, is_shared):
+    (told,) = train(Training([1]), "lists", is_shared=is_shared)
+    assert told[1:] == [[1], ("ends", "pretrain", "ran")]
+    assert (tmp_path / "run" / "observed").exists() != is_shared
 
 
 def test_a_reused_stage_ends_without_having_begun(train):

@@ -95,7 +95,7 @@ def test_a_run_that_fails_stops_no_other(sweep, jobs, workdir):
 def test_a_sweep_that_is_interrupted_leaves_a_table_and_goes_on(sweep, jobs, workdir, monkeypatch):
     do, calls = workers.Workers.do, []
 
-    def interrupted(self, job, logs):
+    def interrupted(self, job, logs, *_):
         calls.append(job.name)
         if calls.count("eval") == 2:
             raise KeyboardInterrupt

@@ -4,10 +4,7 @@ import pytest
 import yaml
 from core import compose, discovery, graph, show_config
 from core.architecture import Architecture
-from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.follow import defaults
-from smallwright_pretrain.stage import TorchTitanPretrain
-from smallwright_pretrain.stage_config import StageConfig
 
 RECIPE = {
     "learning_rate": 4e-4,
@@ -51,8 +48,8 @@ def test_a_size_brings_what_it_was_trained_with():
 
 
 def test_what_is_given_is_left_and_the_rest_follows_it():
-    found = values({"seq_len": 512, "global_batch_size": 128, "steps": 300, "stages": {"a": {"global_batch_size": 12}}})
-    assert found == {"warmup_steps": 30, "micro_batch_size": 4, "learning_rate": 1e-4}, "a sixteenth of the batch"
+    found = values({"seq_len": 512, "global_batch_size": 128, "steps": 300})
+    assert found == {"warmup_steps": 30, "micro_batch_size": 8, "learning_rate": 1e-4}, "a sixteenth of the batch"
     assert values({"learning_rate": 1.0, "warmup_steps": 0, "micro_batch_size": 1}).keys() == {
         "seq_len",
         "global_batch_size",
@@ -116,13 +113,3 @@ def test_all_settings_are_shown_as_the_plan_will_have_them():
     shown = yaml.safe_load(show_config.render(config, registry))["pretrain"]
     keys = ("seq_len", "global_batch_size", "learning_rate", "micro_batch_size")
     assert [shown[key] for key in keys] == [1024, 1024, 3e-3, 8]
-
-
-@pytest.mark.parametrize("ranks", [1, 8, 64, 256])
-def test_a_forward_pass_takes_at_most_the_share_of_one_of_many_ranks(ranks):
-    stages = {"one": StageConfig(tokens=10**9), "two": StageConfig(tokens=10**9, global_batch_size=1024)}
-    for more in ({}, {"stages": stages}):
-        config = TorchTitanConfig(seq_len=2048, global_batch_size=512, micro_batch_size=8, **more)
-        planned = TorchTitanPretrain(config).on(ranks, "cuda").config
-        assert planned.micro_batch_size == min(8, 512 // ranks)
-        assert planned.tokens == config.tokens

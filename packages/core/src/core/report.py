@@ -87,6 +87,8 @@ def collect(
         if manifest is not None:
             said = {"seconds_when_made": "seconds", "peak_memory_bytes": "peak_memory_bytes", "commit": "git_commit"}
             row |= {key: manifest[name] for key, name in said.items() if name in manifest}
+            if manifest.get("followed"):
+                row["followed"] = manifest["followed"]
             _place(report, spec, manifest)
             _show(report, spec, manifest, root, registry)
         elif spec.folder == "data":
@@ -128,7 +130,8 @@ def _show(
         report["curves"][spec.name] = curves.of_stage(artifact, summary, per_token=spec.folder == "pretrain")
         report["model"] = _relative(artifact / "hf", root)
     if spec.folder == "pretrain":
-        went_on = manifest.get("began") != manifest.get("run")
+        run = manifest.get("run")
+        went_on = manifest.get("began", run) != run
         if costs := receipt.of_training(spec, summary, manifest.get("seconds"), went_on):
             report["costs"][spec.name] = costs
     if spec.folder == "data":

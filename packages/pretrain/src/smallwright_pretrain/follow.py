@@ -59,9 +59,7 @@ def _of_size(given: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str
         of = "" if warmup == published["warmup_steps"] else f"a tenth of {steps:,} steps, published are "
         found["warmup_steps"] = Default(warmup, f"{of}{published['warmup_steps']:,}; {source}")
     if given.get("micro_batch_size") is None:
-        share = math.gcd(batch, *_batches_of_stages(given)) // (_number(given, "nproc") or 1)
-        micro = max((size for size in range(1, published["micro_batch_size"] + 1) if share % size == 0), default=1)
-        found["micro_batch_size"] = Default(micro, f"at most {published['micro_batch_size']}; {source}")
+        found["micro_batch_size"] = Default(published["micro_batch_size"], source)
     return found
 
 
@@ -99,12 +97,6 @@ def _steps(given: Mapping[str, Any], batch_tokens: int) -> int:
     tokens = [stage.get("tokens") for stage in stages.values()] if isinstance(stages, Mapping) else []
     of_stages = sum(int(count) for count in tokens if isinstance(count, int | float)) // batch_tokens
     return _number(given, "steps") or of_stages or STEPS
-
-
-def _batches_of_stages(given: Mapping[str, Any]) -> list[int]:
-    stages = given.get("stages")
-    found = [_number(stage, "global_batch_size") for stage in stages.values()] if isinstance(stages, Mapping) else []
-    return [batch for batch in found if batch is not None]
 
 
 def _number(given: Mapping[str, Any], key: str) -> int | None:

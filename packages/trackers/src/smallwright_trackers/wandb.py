@@ -1,10 +1,13 @@
 """Weights & Biases: a run there for each stage, named by the making of its artifact, so that it can be resumed."""
 
+import netrc
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.checks import check_modules
+from core.errors import ConfigError
 from core.run import Run, StageWork
 
 from smallwright_trackers.by_stage import StageTracker
@@ -12,6 +15,7 @@ from smallwright_trackers.by_stage import StageTracker
 STEP = "step"
 """Axis of every curve: W&B's own counter would refuse what comes late, such as the score of an earlier checkpoint."""
 
+SERVER = "https://api.wandb.ai"
 FLUSH_SECONDS = 0.5
 """What was logged this long ago survives a kill; W&B's own is 15."""
 
@@ -25,6 +29,12 @@ class WeightsAndBiases(StageTracker):
     def check(self, where: str) -> None:
         """See :meth:`core.interfaces.Tracker.check`."""
         check_modules(where, {"wandb": "wandb"}, "smallwright-trackers[wandb]")
+        host = urlsplit(os.environ.get("WANDB_BASE_URL") or SERVER).hostname or ""
+        if self.config.mode == "online" and not _is_logged_in(host):  # W&B would ask at the terminal, amid the run
+            raise ConfigError(
+                f"{where}.mode=online: nobody is logged in at {host}. Run wandb login, or set WANDB_API_KEY, and "
+                "WANDB_BASE_URL for a server of your own."
+            )
 
     def open(self, run: Run, stage: StageWork) -> None:
         """See :meth:`StageTracker.open`."""
@@ -60,6 +70,16 @@ class WeightsAndBiases(StageTracker):
     def close(self, failed: bool) -> None:
         """See :meth:`StageTracker.close`."""
         self._run.finish(exit_code=int(failed))
+
+
+def _is_logged_in(host: str) -> bool:
+    """Whether there is a key for a server, where W&B looks for it."""
+    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
+        return True
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def _settings(known: Any) -> Any:

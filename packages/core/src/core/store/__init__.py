@@ -39,6 +39,7 @@ _MORE: Mapping[str, Any] = {
     "summary": (dict, type(None)),
     "sources": dict,
     "plugins": dict,
+    "followed": dict,
     "seconds": (int, float),
     "started": (int, float),
     "peak_memory_bytes": (int, float),

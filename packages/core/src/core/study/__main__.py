@@ -27,7 +27,7 @@ from core.registry import Registry
 from core.significance import needed
 from core.study import find, plan, say, verdict
 from core.sweep import carry_out, describe
-from core.sweep.plan import Planned, launcher_of
+from core.sweep.plan import Planned, launcher_of_sweep
 from core.sweep.plan import plan as plan_runs
 
 PAGE = "study.html"

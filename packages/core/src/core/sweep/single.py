@@ -31,7 +31,12 @@ class Composed:
 
 
 def composed(
-    overrides: Sequence[str], registry: Registry, *, check: bool = True, without_corpus: bool = False, at_hand: bool = True
+    overrides: Sequence[str],
+    registry: Registry,
+    *,
+    check: bool = True,
+    without_corpus: bool = False,
+    at_hand: bool = True,
 ) -> Composed:
     """Compose a run, with the settings that follow from its launcher's where nobody gave them.
 
