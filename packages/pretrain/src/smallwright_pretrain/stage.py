@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoints
-from core.engines import allocator_environment, ranks_environment
+from core.engines import allocator_environment, check_torchvision, ranks_environment
 from core.errors import InputError, UserError
 from core.interfaces import Architecture, Job, Tokenizer, TokensMeta, Trainer
 from core.process import cores
@@ -65,6 +65,7 @@ class TorchTitanPretrain(Trainer):
         """Refuse more ranks than this machine has cores, and heads that vLLM, with which the checkpoint will be
         compared, cannot serve here."""
         self._check_ranks()
+        check_torchvision()
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
