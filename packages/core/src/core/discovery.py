@@ -119,7 +119,7 @@ def _load_one(
     plugin = f"plugin {described['distribution']} {described['version']}"
     fix = f"SMALLWRIGHT_DISABLE_PLUGINS={described['name']} leaves it out"
     if described.get("local"):
-        fix = "leave out its --plugin"
+        fix = "Leave out its --plugin"
     loading(
         f"the process ended while {plugin} was loaded: by a crash or an exit in C code, or it was killed. {fix}; "
         "PYTHONFAULTHANDLER=1 shows where it crashes.",

@@ -1,11 +1,17 @@
 """Settings that engines want in the environment before their process starts. Nothing heavy is imported here."""
 
 import contextlib
+import functools
 import gc
 import importlib.metadata
+import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from core.errors import InputError
 
 
 @contextlib.contextmanager
@@ -72,6 +78,33 @@ def vllm_is_for_cpu() -> bool:
     """Return whether the installed vLLM computes on the CPU: its distribution or its version says so."""
     name = vllm_distribution()
     return name is not None and "cpu" in f"{name} {importlib.metadata.version(name)}"
+
+
+def check_torchvision() -> None:
+    """Refuse a torchvision for CUDA beside a torch for CPUs, before any work: Transformers imports it, and fails.
+
+    ``pip`` makes this pair where torch comes from an index of CPU builds and torchvision, which vLLM asks for, from
+    another.
+
+    Raises:
+        InputError: with what to do.
+    """
+    torch, vision = _version_of("torch"), _version_of("torchvision")
+    if torch.endswith("+cpu") and "+cu" in vision:
+        raise InputError(
+            f"torchvision {vision} is for CUDA and torch {torch} is not: Transformers cannot be imported beside it. "
+            "Nothing here uses it: pip uninstall torchvision torchaudio torchcodec"
+        )
+
+
+@functools.cache
+def _version_of(module: str) -> str:
+    """Return the version that a module of torch's family gives itself, which names its build; empty: none is there."""
+    spec = importlib.util.find_spec(module)
+    file = Path(spec.origin).with_name("version.py") if spec is not None and spec.origin else None
+    text = file.read_text(encoding="utf-8") if file is not None and file.is_file() else ""
+    found = re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE)
+    return found[1] if found is not None else ""
 
 
 def vllm_environment(*, eager: bool) -> dict[str, str]:

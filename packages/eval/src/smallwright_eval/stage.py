@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.engines import importing, set_missing
+from core.engines import check_torchvision, importing, set_missing
 from core.errors import ConfigError, InputError
 from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.served import check_head_width
@@ -40,6 +40,7 @@ class LMEval(Stage):
             core.errors.UserError: naming the setting.
         """
         config = self.config
+        check_torchvision()
         if config.engine == "vllm":
             engines.installed_vllm()
             check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")

@@ -13,7 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.engines import allocator_environment, hub_environment, importing, tokenizers_environment
+from core.engines import (
+    allocator_environment,
+    check_torchvision,
+    hub_environment,
+    importing,
+    tokenizers_environment,
+)
 from core.errors import ConfigError, InputError
 from core.interfaces import Architecture, Job, Stage, Tokenizer
 from core.writing import write_json
@@ -87,6 +93,7 @@ class TrlStage(Stage):
         Raises:
             core.errors.UserError: naming the setting.
         """
+        check_torchvision()
         self.config.longest(architecture.context(), where)
         attention = self.config.attn_implementation or ""
         needed = FLASH_MODULES.get(attention)

@@ -43,7 +43,6 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
         "precision": config.precision,
-        "device": config.device,
         "stages": [
             {
                 "name": stage.name,

@@ -13,7 +13,7 @@ from typing import Any
 
 from core import checkpoints
 from core.defaults import Default
-from core.engines import allocator_environment, ranks_environment
+from core.engines import allocator_environment, check_torchvision, ranks_environment
 from core.errors import ConfigError, InputError, UserError
 from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
@@ -116,6 +116,7 @@ class TorchTitanPretrain(Trainer):
         vLLM, with which the checkpoint will be compared, cannot serve here."""
         self._check_ranks()
         self._check_split(where, architecture)
+        check_torchvision()
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
 
