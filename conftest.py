@@ -13,6 +13,8 @@ import re
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,29 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all processes of tests see: what takes seconds to make is made there once, behind a lock."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture
+def wait_for_ends() -> Callable[[Path], None]:
+    """A function that waits until no process works in a folder: a fork ends a moment after the one that asked for it.
+
+    Without ``/proc`` there are no forks either.
+    """
+
+    def wait(folder: Path) -> None:
+        end = time.monotonic() + 60
+        while any(_works_in(folder, process) for process in Path("/proc").glob("[0-9]*")):
+            assert time.monotonic() < end, f"a process still works in {folder}"
+            time.sleep(0.02)
+
+    return wait
+
+
+def _works_in(folder: Path, process: Path) -> bool:
+    try:
+        return (process / "cwd").readlink().is_relative_to(folder)
+    except OSError:  # it has ended, or is not ours
+        return False
 
 
 @pytest.fixture

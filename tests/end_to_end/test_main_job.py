@@ -16,16 +16,21 @@ pytestmark = pytest.mark.slow
 SMALL = [
     "+arch=shared_ffn",
     "+data=finemath",
-    "data.source.scale=0.3",
+    "data.source.scale=0.2",
     "tokenizer.vocab_size=1024",
     "pretrain.steps=12",
+    "pretrain.seq_len=128",
     "pretrain.checkpoint_interval=4",
     "pretrain.validation_sequences=8",
     "eval.limit=24",
     "eval.perplexity_tokens=2048",
+    "eval.answer_tokens=8",
 ]
 BY_TRANSFORMERS = "eval.engine=transformers"
-ALIGN = ["+posttrain=[sft,dpo]", "posttrain.sft.max_steps=3", "posttrain.dpo.max_steps=3"]
+ALIGN = ["+posttrain=[sft,dpo]"]
+ALIGN += [
+    f"posttrain.{method}.{setting}" for method in ("sft", "dpo") for setting in ("max_steps=3", "max_examples=80")
+]
 
 
 LONGEST = 1800
@@ -82,7 +87,7 @@ def test_training_is_reported(report):
     training = report["pretrain"]
     assert training["stored_parameters"] < training["executed_parameters"]
     assert training["engine"]["name"] == "torchtitan"
-    assert training["tokens"] == 12 * 4 * 256
+    assert training["tokens"] == 12 * 4 * 128
     assert training["loss_curve"][-1][1] < training["loss_curve"][0][1]
     assert training["validation_loss"] > 0
     assert training["unigram_loss"] > 0
@@ -135,7 +140,7 @@ def test_a_second_run_reuses_everything_and_a_changed_evaluation_only_that(folde
     assert {name for name, status in statuses(changed).items() if status == "ran"} == {"eval"}
 
 
-def test_a_run_killed_in_any_stage_goes_on_to_the_same_result(tmp_path, report, changed):
+def test_a_run_killed_in_any_stage_goes_on_to_the_same_result(tmp_path, report, changed, wait_for_ends):
     """Without vLLM, whose start is most of the time: it has no part in going on. One worker does what several did."""
     light = [BY_TRANSFORMERS, "pretrain.verify_vllm=false", "executor.workers=1"]
     for stage in ("data", "tokenizer", "pretrain", "eval"):
@@ -148,6 +153,7 @@ def test_a_run_killed_in_any_stage_goes_on_to_the_same_result(tmp_path, report, 
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, f"{stage} had ended"
+        wait_for_ends(tmp_path)
     final = run(tmp_path, "final", *light)
     assert statuses(final)["pretrain"] == "reused"
     assert final["pretrain"]["loss_curve"] == report["pretrain"]["loss_curve"]

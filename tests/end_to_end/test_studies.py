@@ -14,6 +14,9 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SMALL = ["seeds=range(0,2)", "pretrain.steps=8", "data.source.scale=0.2", "pretrain.validation_sequences=8"]
+SMALL += ["pretrain.seq_len=128", "executor.workers=1"]
+SHORT = ["eval.limit=12", "eval.prompts=[]"]
+"""Of the study that evaluates its models."""
 LONGEST = 1800
 """Seconds that a study may take on a machine that has other work."""
 
@@ -27,8 +30,8 @@ def folder(tmp_path_factory):
 def study(folder):
     """Return a study that was done, as its ``study.json`` has it, and what was printed."""
 
-    def do(name):
-        words = [name, *SMALL, f"store={folder / 'store'}", f"run_dir={folder / name}"]
+    def do(name, *more):
+        words = [name, *SMALL, *more, f"store={folder / 'store'}", f"run_dir={folder / name}"]
         command = [sys.executable, "-m", "core.study", *words]
         environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(
@@ -42,7 +45,7 @@ def study(folder):
 
 @pytest.fixture(scope="module")
 def filtered(study):
-    return study("filtered_against_unfiltered")
+    return study("filtered_against_unfiltered", *SHORT)
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,16 @@ ENGINES = {
         "transformers.modeling_utils",
         "torch.distributed.checkpoint",
         "torch.distributed.elastic.multiprocessing",
+        # What only the processes of pytest import, each of them otherwise:
+        "altair",
+        "datatrove.pipeline.inference.run_inference",
+        "lm_eval.evaluator",
+        "lm_eval.models.huggingface",
+        "pandas",
+        "pyarrow.dataset",
+        "pyarrow.parquet",
+        "trl.trainer.dpo_trainer",
+        "trl.trainer.sft_trainer",
     ),
     "vllm": (
         "vllm.entrypoints.llm",
@@ -63,6 +73,7 @@ ENGINES = {
     "core": (
         "core.run",
         "core.plan",
+        "core.study",
         "core.worker",
         "core.data.executor",
         "core.data.runner",
@@ -79,7 +90,7 @@ ENGINES = {
     ),
 }
 """What each server imports."""
-COMMANDS = tuple(f"core.{name}" for name in ("lineage", "plan", "plugins", "run"))
+COMMANDS = tuple(f"core.{name}" for name in ("lineage", "plan", "plugins", "run", "study"))
 MODULES = {
     **dict.fromkeys(COMMANDS, "core"),
     "pytest": "ranks",

@@ -18,7 +18,7 @@ CONFIGS = {
         "  read_lines: {}\n  drop: {word: number 3, fail_on: 'line 5 ', against: []}\n  keep_first: {}\n"
     ),
     "data/other.yaml": "name: other\nsource: {name: lines, files: 2, lines: 9}\nsteps:\n  read_lines: {}\n",
-    "arch/tiny.yaml": "name: tiny\nsize: nano\nhidden_size: null\nvocab_size: null\n",
+    "arch/tiny.yaml": "name: tiny\nsize: nano\n",
     "tokenizer/count.yaml": "name: count\n" + WORK,
     "tokens/count.yaml": "name: count\n" + WORK,
     "pretrain/count.yaml": "name: count\n" + WORK,

@@ -314,6 +314,18 @@ def test_a_model_without_tokens_has_no_perplexity(root, tmp_path):
     assert {row["n"] for row in summary["eval"]} == {3}
 
 
+def test_an_evaluation_starts_no_process(root, tmp_path, monkeypatch):
+    started, start = [], subprocess.Popen.__init__
+
+    def noted(self, command, *arguments, **options):
+        started.append(command)
+        start(self, command, *arguments, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", noted)
+    evaluate(root, tmp_path, limit=1, prompts=())
+    assert started == []
+
+
 def test_fewshot_examples_change_the_prompt(root, tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/shots.yaml").write_text(

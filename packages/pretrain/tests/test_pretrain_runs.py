@@ -127,21 +127,22 @@ def test_engines_agree_about_the_export(reference):
     assert all(value <= 1e-3 for value in verification["max_difference"].values())
 
 
-def test_a_killed_run_resumes_with_the_same_losses_to_the_bit(reference, tokens, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_with_the_same_losses_to_the_bit(reference, tokens, tmp_path, monkeypatch, wait_for_ends):
     stage = job(tmp_path / "killed", tokens)
     script = (
         "import sys; from pathlib import Path; import test_pretrain_runs as t; "
         "t.TorchTitanPretrain(t.SETTINGS).run(t.job(Path(sys.argv[1]), Path(sys.argv[2])))"
     )
     environment = {**os.environ, "ENGINE_OF_CODE": "ranks"}
-    process = subprocess.Popen([sys.executable, "-c", script, str(stage.output), str(tokens)], env=environment)
+    command = [sys.executable, "-c", script, str(stage.output), str(tokens)]
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path)
     first = stage.output / "checkpoint" / "step-4" / ".metadata"
     while not first.exists():
         assert process.poll() is None, "the run ended before its first checkpoint"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(0.5)
+    wait_for_ends(tmp_path)
     assert not (stage.output / "hf").exists()
     for later in (stage.output / "checkpoint").glob("step-*"):
         if later.name != "step-4":

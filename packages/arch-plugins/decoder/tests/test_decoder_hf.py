@@ -230,15 +230,19 @@ import sys, torch
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("core", "smallwright_decoder"): raise ModuleNotFoundError(name)
+assert "core" not in sys.modules and "smallwright_decoder" not in sys.modules
 sys.meta_path.insert(0, Absent())
+import transformers.dynamic_module_utils
+transformers.dynamic_module_utils.HF_MODULES_CACHE = {str(tmp_path / "cache")!r}
 from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained({str(tmp_path)!r}, trust_remote_code=True)
 torch.save(model(torch.tensor({IDS.tolist()})).logits, {str(tmp_path / "logits.pt")!r})
 """
-    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "ENGINE_OF_CODE": "libraries"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert torch.equal(torch.load(tmp_path / "logits.pt"), model(IDS).logits)
+    assert list((tmp_path / "cache").rglob("*.py"))
 
 
 def test_activation_of_a_local_plugin_is_found(tmp_path, monkeypatch):

@@ -40,11 +40,13 @@ def let_size_win(config: dict[str, Any], root: str, overrides: Sequence[str], re
     size = arch.get("size")
     if not isinstance(size, str) or size not in sizes:
         return
-    own = [key.split(".")[1] for key in map(key_of, overrides) if key.startswith("arch.")]
-    set_by = [*map(set, _files(root, overrides, "arch")), set(own)]
+    own = {key.split(".")[1] for key in map(key_of, overrides) if key.startswith("arch.")}
+    of_sizes: set[str] = set().union(*sizes.values())
+    if (arch.keys() & of_sizes) <= own:
+        return  # nothing was set before the command line, and to look for it takes as long as composing
+    set_by = [*map(set, _files(root, overrides, "arch")), own]
     naming = max((place for place, source in enumerate(set_by) if "size" in source), default=0)
     earlier: set[str] = set().union(*set_by[:naming]) - set().union(*set_by[naming:])
-    of_sizes: set[str] = set().union(*sizes.values())
     for key in earlier & arch.keys() & of_sizes:
         number = isinstance(arch[key], (int, float)) and not isinstance(arch[key], bool)
         if key in sizes[size] or number:

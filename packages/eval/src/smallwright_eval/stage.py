@@ -144,10 +144,11 @@ class _Evaluation:
 
     def _ask_task(self, name: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
         with importing():
-            from lm_eval import simple_evaluate
+            from lm_eval import evaluator
 
+        _ask_nothing_else(evaluator)
         config = self.config
-        answer = simple_evaluate(
+        answer = evaluator.simple_evaluate(
             model=self._started(),
             tasks=list((loaded.get("groups") or loaded["tasks"]).values()),
             # Given because lm-eval would else index its thousands of tasks again.
@@ -209,6 +210,15 @@ class _Evaluation:
 
     def _report(self, note: str) -> None:
         self.job.progress(self.part, len(self.parts), unit="tasks", note=note)
+
+
+def _ask_nothing_else(evaluator: Any) -> None:
+    """Keep lm-eval from noting, for each task anew, what pip, git and the system say: the run's report has its own.
+
+    It starts ten processes for that, which take longer than a small model takes to answer.
+    """
+    evaluator.add_env_info = lambda storage: None
+    evaluator.get_git_commit_hash = lambda: ""
 
 
 def _first_line(error: Exception) -> str:
