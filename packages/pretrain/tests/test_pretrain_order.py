@@ -46,9 +46,14 @@ def test_after_any_prefix_every_source_is_within_one_sequence_of_its_share(name)
     assert largest_error(source_M, counts) <= 1 - 1 / (2 * used - 2) + 1e-9, "Tijdeman's bound"
 
 
-@pytest.mark.parametrize(("counts", "largest"), [((3, 5, 7), 1000), ((300, 41, 6, 1), 50), ((997, 2, 2), 100)])
-def test_an_order_counts_what_it_draws_also_where_its_period_is_put_together(counts, largest, monkeypatch):
-    monkeypatch.setattr(orders, "LARGEST_PERIOD", largest)
+LONG = [(3, 5, 7), (300, 41, 6, 1), (997, 2, 2), (1, 1, 1, 1, 496), (0, 250, 249), tuple(range(1, 31))]
+
+
+@pytest.mark.parametrize("block", [40, 200, 1000])
+@pytest.mark.parametrize("counts", LONG)
+def test_an_order_counts_what_it_draws_also_where_its_period_is_made_of_blocks(counts, block, monkeypatch):
+    monkeypatch.setattr(orders, "LARGEST_PERIOD", block)
+    monkeypatch.setattr(orders, "BLOCK", block)
     order = Order(counts)
     assert order.period == sum(counts)
     total = 3 * order.period
@@ -59,6 +64,7 @@ def test_an_order_counts_what_it_draws_also_where_its_period_is_put_together(cou
         expected = np.bincount(source_N[:position], minlength=len(counts))
         assert order.drawn(position).tolist() == expected.tolist()
     assert order.drawn(order.period).tolist() == list(counts)
+    assert largest_error(source_N, list(counts)) < 3
 
 
 def test_far_positions_cost_nothing_to_reach():

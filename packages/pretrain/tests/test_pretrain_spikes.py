@@ -67,5 +67,5 @@ def test_a_summary_says_which_steps_changed_no_weight():
     records = [{"step": step, "action": "skip"} for step in range(4, 16)] + [{"step": 99, "action": "halt"}]
     [said] = notes(records)
     assert said.startswith("pretrain.spikes: 12 steps changed no weight, for they were out of line: 4, 5, 6, ")
-    assert said.endswith("12, 13, ...")
+    assert said.endswith("12, 13 and more.")
     assert notes(records[-1:]) == notes([]) == []

@@ -168,12 +168,13 @@ def known_to_transformers(model_type: str) -> bool:
     return any((Path(place) / "models" / name / f"configuration_{name}.py").is_file() for place in places)
 
 
-def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
+def finished(artifact: Path, folder: str, owner: str, name: str | None = None) -> FinishedSpec:
     """Return a finished artifact as an input of this run.
 
     Args:
         folder: What it must be: ``pretrain``, ``model``, ``data``, ``tokens`` or ``tokenizer``.
         owner: Begins messages, as ``corpus=store/data/x``.
+        name: Of its stage in this run; None: what it is.
 
     Raises:
         InputError: it is no finished artifact, or of another kind.
@@ -191,7 +192,7 @@ def finished(artifact: Path, folder: str, owner: str) -> FinishedSpec:
         )
     identity = manifest["identity"]
     return FinishedSpec(
-        name=_WORDS[folder],
+        name=name or _WORDS[folder],
         folder=manifest["folder"],
         label=artifact.resolve().name.rpartition("-")[0] or artifact.name,
         entry=_entry(str(identity.get("implementation")), str(identity.get("plugin")), "", ""),
@@ -248,7 +249,7 @@ def check_beside(specs: Mapping[str, FinishedSpec], corpora: Mapping[str, StageS
 
 
 def _tokens_artifact(place: str, role: str, owner: str) -> FinishedSpec:
-    spec = dataclasses.replace(finished(Path(place), "tokens", owner), name=role)
+    spec = finished(Path(place), "tokens", owner, name=role)
     try:
         for split in SPLITS:
             TokenShards(spec.place, split)

@@ -91,6 +91,13 @@ def test_weights_share_the_training_text_among_recipes(texts, tmp_path):
         Bpe(BpeConfig(weights={"a": 1.0})).check_corpora(["corpus"])
 
 
+def test_an_empty_corpus_among_several_is_named(corpus, tmp_path):
+    (tmp_path / "none" / "documents").mkdir(parents=True)
+    job = Job(name="tokenizer", output=tmp_path, inputs={"corpus-a": corpus, "corpus-b": tmp_path / "none"}, seed=1)
+    with pytest.raises(InputError, match=r"the corpus .*/none holds no documents"):
+        Bpe(BpeConfig(vocab_size=400)).run(job)
+
+
 def test_too_large_vocabulary_names_the_size_that_fits(corpus, tmp_path):
     with pytest.raises(
         UserError, match=r"tokenizer\.vocab_size=30000: .* merges, .* Set tokenizer\.vocab_size=\d+"

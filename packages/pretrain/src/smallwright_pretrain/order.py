@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 LARGEST_PERIOD = 1_000_000
-"""Positions whose order is held in memory: 6 MB, half a second to make."""
+"""Longest period that is held in memory: 6 MB, half a second to make."""
+BLOCK = 20_000
+"""Positions of a block of a longer one: a hundredth of a second to make."""
 ROUNDS = 6
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
@@ -60,8 +62,10 @@ def interleaved(counts_K: Sequence[int]) -> np.ndarray:
 class Order:
     """Which source each position draws from, and which of the source's draws that is.
 
-    The order has a period, in which each source has exactly its count. One longer than :data:`LARGEST_PERIOD` is put
-    together of equal parts, and a rest in which the remainders of the division are drawn.
+    The order has a period, in which each source has exactly its count. One longer than :data:`LARGEST_PERIOD`, as of
+    all windows of large corpora, is never held as a whole: it is made of blocks, each interleaved when it is asked for.
+    A block has the whole part of each count divided by the blocks, and its share of the remainders, which follow one
+    another in an order of this kind. After any prefix every source is then within three draws of its share.
 
     Args:
         counts_K: Whole numbers in proportion to the shares.
@@ -71,30 +75,41 @@ class Order:
         divisor = math.gcd(*map(int, counts_K)) or 1
         self.counts_K = np.array([int(count) // divisor for count in counts_K], np.int64)
         self.period = int(self.counts_K.sum())
-        self._repeats = -(-self.period // LARGEST_PERIOD)
-        self._part = _part(tuple((self.counts_K // max(1, self._repeats)).tolist()))
-        self._rest = _part(tuple((self.counts_K - self._repeats * self._part.counts_K).tolist()))
+        self._blocks = 1 if self.period <= LARGEST_PERIOD else -(-self.period // BLOCK)
+        self._base_K = self.counts_K // self._blocks
+        rest_K = self.counts_K - self._blocks * self._base_K
+        self._rest = Order(rest_K.tolist()) if rest_K.any() else None
+        self._rest_length = int(rest_K.sum())
 
     def __call__(self, positions_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the source of each position, and the number of its draw from the first position on."""
-        cycle, place = np.divmod(np.asarray(positions_N, np.int64), self.period)
-        repeat, within = np.divmod(place, self._part.length)
-        source, rank = self._part(within)
-        late = repeat >= self._repeats
-        if late.any():
-            # The remainder of the division by the part's length is not yet the place in a rest longer than a part.
-            source[late], rank[late] = self._rest((place - self._repeats * self._part.length)[late])
-        return source, (
-            cycle * self.counts_K[source] + np.minimum(repeat, self._repeats) * self._part.counts_K[source] + rank
-        )
+        cycle_N, place_N = np.divmod(np.asarray(positions_N, np.int64), self.period)
+        block_N = ((place_N + 1) * self._blocks - 1) // self.period
+        source_N, draw_N = np.empty_like(place_N), np.empty_like(place_N)
+        for block in np.unique(block_N).tolist():
+            here = block_N == block
+            before_K = self._before(block)
+            source, rank = self._part(block)(place_N[here] - self._start(block))
+            source_N[here], draw_N[here] = source, cycle_N[here] * self.counts_K[source] + before_K[source] + rank
+        return source_N, draw_N
 
     def drawn(self, position: int) -> np.ndarray:
         """Return the draws of each source before ``position``, of shape (K,), without going through them."""
         cycle, place = divmod(int(position), self.period)
-        repeat = min(place // self._part.length, self._repeats)
-        done_K = cycle * self.counts_K + repeat * self._part.counts_K
-        last = self._part if repeat < self._repeats else self._rest
-        return done_K + last.drawn(place - repeat * self._part.length)
+        block = ((place + 1) * self._blocks - 1) // self.period
+        within_K = self._part(block).drawn(place - self._start(block)) if place > self._start(block) else 0
+        return cycle * self.counts_K + self._before(block) + within_K
+
+    def _start(self, block: int) -> int:
+        return block * self.period // self._blocks
+
+    def _before(self, block: int) -> np.ndarray:
+        """Return the draws of each source in the blocks before this one."""
+        done_K = block * self._base_K
+        return done_K if self._rest is None else done_K + self._rest.drawn(block * self._rest_length // self._blocks)
+
+    def _part(self, block: int) -> "_Part":
+        return _part(tuple((self._before(block + 1) - self._before(block)).tolist()))
 
 
 @functools.lru_cache(maxsize=8)
@@ -112,11 +127,10 @@ class _Part:
         self._source_M = interleaved(counts_K.tolist())
         self._rank_M = np.empty(self.length, np.int32)
         by_source = np.argsort(self._source_M, kind="stable")
-        self._rank_M[by_source] = np.concatenate([np.arange(count) for count in counts_K]) if len(counts_K) else 0
+        self._rank_M[by_source] = np.concatenate([np.arange(count) for count in counts_K])
 
     def __call__(self, places_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        places = np.minimum(places_N, max(0, self.length - 1))
-        return self._source_M[places].astype(np.int64), self._rank_M[places].astype(np.int64)
+        return self._source_M[places_N].astype(np.int64), self._rank_M[places_N].astype(np.int64)
 
     def drawn(self, place: int) -> np.ndarray:
         return np.bincount(self._source_M[:place], minlength=len(self.counts_K))

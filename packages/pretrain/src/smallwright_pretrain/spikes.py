@@ -61,7 +61,7 @@ def notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
     steps = [f"{record['step']:,}" for record in records if record["action"] == "skip"]
     if not steps:
         return []
-    shown = ", ".join(steps[:10]) + (", ..." if len(steps) > 10 else "")
+    shown = ", ".join(steps[:10]) + (" and more" if len(steps) > 10 else "")
     return [f"pretrain.spikes: {len(steps)} steps changed no weight, for they were out of line: {shown}."]
 
 

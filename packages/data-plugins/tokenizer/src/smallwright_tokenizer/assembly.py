@@ -134,14 +134,16 @@ class _Assembler:
         if len(chosen) == len(candidates) and not others:
             chosen = chosen[:-1]
         self._write("validation", chosen)
-        self._write("train", sorted(set(range(len(candidates))) - set(chosen)))
+        others_too = np.ones(len(candidates), dtype=bool)
+        others_too[chosen] = False
+        self._write("train", np.flatnonzero(others_too).tolist())
         return int(candidates["bytes"][chosen].sum(dtype=np.int64))
 
     def _write(self, split: str, chosen: Sequence[int]) -> None:
         ends = [np.cumsum(aside["tokens"], dtype=np.int64) for aside in self.asides]
         firsts = np.cumsum([0, *map(len, self.asides)])
         ids = [
-            np.memmap(folder / "aside.bin", dtype=self.dtype, mode="r") if len(aside) else None
+            np.memmap(folder / "aside.bin", dtype=self.dtype, mode="r") if len(aside) else np.zeros(0, self.dtype)
             for folder, aside in zip(self.folders, self.asides, strict=True)
         ]
         for document in chosen:

@@ -36,7 +36,7 @@ ASIDE = np.dtype([("hash", "<u8"), ("tokens", "<u4"), ("bytes", "<u4")])
 
 
 SAMPLED = 2000
-"""Documents of a piece whose words are counted."""
+"""Documents whose words are counted."""
 AHEAD = 2
 """Batches of documents that are tokenized while the one before them is written."""
 
@@ -58,7 +58,7 @@ class PieceRecord:
     """UTF-8 bytes of its text."""
     sampled_tokens: int = 0
     sampled_words: int = 0
-    """Of the piece's first documents: how many tokens the tokenizer makes of a word."""
+    """Of the first documents of the first piece: how many tokens the tokenizer makes of a word."""
 
     @classmethod
     def load(cls, folder: Path) -> "PieceRecord":
@@ -106,8 +106,8 @@ class FilesWriter:
         if self._file is None:
             self._file = open(self._folder / self._name(), "wb")  # noqa: SIM115 - closed by close()
         content = np.ascontiguousarray(ids, dtype=self._dtype)
-        self._file.write(content)
-        self._hash.update(content)
+        self._file.write(content.data)
+        self._hash.update(content.data)
         self._starts.extend(itertools.accumulate(lengths[:-1], initial=self._size))
         self._size += len(ids)
 
@@ -188,7 +188,7 @@ class PackPieces(PipelineStep):
             for names, texts, rows in self._tokenized(piece):
                 train_rows: list[list[int]] = []
                 aside_rows: list[list[int]] = []
-                if record.documents < SAMPLED:
+                if piece is self.pieces[0] and record.documents < SAMPLED:
                     record.sampled_tokens += sum(map(len, rows))
                     record.sampled_words += sum(len(text.split()) for text in texts)
                 for name, text, row in zip(names, texts, rows, strict=True):
@@ -212,7 +212,7 @@ class PackPieces(PipelineStep):
                     ids = np.fromiter(itertools.chain.from_iterable(some), dtype, sum(lengths))
                     counts[place] += np.bincount(ids, minlength=self.vocab_size)
                     if place:
-                        aside_file.write(ids)
+                        aside_file.write(ids.data)
                     else:
                         writer.add(ids, lengths)
         writer.close()

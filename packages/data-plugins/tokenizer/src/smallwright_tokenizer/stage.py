@@ -119,7 +119,7 @@ class Packed(Stage):
                 vocab_size=vocab_size,
                 end_of_text=end_of_text,
             )
-            logs = job.scratch("logs")
+            logs = job.scratch("logs/tokens")
             for mark in (logs / "completions").glob("*"):
                 if not packing.piece_folder(work, int(mark.name)).is_dir():
                     mark.unlink()
