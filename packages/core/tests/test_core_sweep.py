@@ -338,39 +338,28 @@ def _with(**changes):
     return lambda content: json.dumps({**content, **changes})
 
 
-@pytest.mark.parametrize(
-    ("name", "damages", "made_again"),
-    [
-        (
-            "sweep.json",
-            [
-                lambda content: "{",
-                _with(version=99),
-                *(_with(runs=rows) for rows in (None, 3, [None], [1], {"a": 1}, [{"directory": ["x"]}])),
-                lambda content: json.dumps(content).replace('"metrics": {', '"metrics": 3, "other": {'),
-            ],
-            0,
-        ),
-        (
-            "report.json",
-            [
-                lambda content: "{",
-                *(
-                    _with(**change)
-                    for change in ({"version": 99}, {"stages": None}, {"stages": [1]}, {"headline": None})
-                ),
-                *(_with(**change) for change in ({"eval": [{}]}, {"posttrain": 3})),
-            ],
-            1,
-        ),
+DAMAGES = {
+    "sweep.json": [
+        lambda content: "{",
+        lambda content: json.dumps(content).replace('"metrics": {', '"metrics": 3, "other": {'),
+        _with(version=99),
+        *(_with(runs=rows) for rows in (None, 3, [None], [1], {"a": 1}, [{"directory": ["x"]}])),
     ],
-)
-def test_a_damaged_file_of_a_sweep_is_made_anew(sweep, jobs, workdir, name, damages, made_again):
+    "report.json": [
+        lambda content: "{",
+        *(_with(**{key: value}) for key, value in {"version": 99, "headline": None, "posttrain": 3}.items()),
+        *(_with(**{key: value}) for key, value in (("stages", None), ("stages", [1]), ("eval", [{}]))),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "made_again"), [("sweep.json", 0), ("report.json", 1)])
+def test_a_damaged_file_of_a_sweep_is_made_anew(sweep, jobs, workdir, name, made_again):
     assert sweep("seed=0,1").returncode == 0
     first = table(workdir)
     path = next((workdir / "s").glob(name if name == "sweep.json" else f"seed-0-*/{name}"))
     good = json.loads(path.read_text())
-    for damage in damages:
+    for damage in DAMAGES[name]:
         path.write_text(damaged := damage(good))
         jobs.clear()
         done = sweep("seed=0,1")
