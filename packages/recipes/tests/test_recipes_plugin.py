@@ -24,7 +24,7 @@ def test_every_option_is_offered_by_this_package_where_there_is_no_folder(regist
 
 def test_an_experiment_is_composed_outside_of_the_repository(registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = compose.compose(["+experiment=smollm2_135m", "+hardware=gpu8", "data.paths=[x.warc.gz]"], registry)
+    config = compose.compose(["+experiment=smollm2_135m", "+hardware=gpu8", "data.dclm_edu.paths=[x.parquet]"], registry)
     assert (config["arch"]["size"], config["pretrain"]["nproc"]) == ("smollm2-135m", 8)
 
 
