@@ -11,6 +11,7 @@ from core.errors import ConfigError
 from core.fingerprint import fingerprint, named_files
 from core.stage_builder import StageBuilder
 from core.stage_spec import ExecutorChoice, StageSpec
+from core.tokens_entry import ARTIFACT
 
 
 class CorpusStages(StageBuilder):
@@ -95,7 +96,7 @@ class CorpusStages(StageBuilder):
         rests on its own corpus and the tokenizer alone.
         """
         settings = self._node("tokens", "tokens")
-        settings.pop(entries.ARTIFACT, None)
+        settings.pop(ARTIFACT, None)
         entry = self.registry.get("packers", str(settings.pop("name", "tokens")))
         config = self._settings(entry, settings, "tokens")
         if not corpora:  # a question about a model, and no stage can be started

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, branching, entries, names, typed
+from core import advice, branching, entries, names, tokens_entry, typed
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
 from core.fingerprint import identity as content_identity
@@ -46,11 +46,11 @@ class _Builder(CorpusStages):
 
     def build(self) -> list[StageSpec]:
         entered = self._entered()
-        tokens = entries.tokens(self.config.get("tokens"))
+        tokens = tokens_entry.artifacts(self.config.get("tokens"))
         for spec in tokens.values():
             self._add(spec)
         corpora = self._corpora()
-        entries.check_beside(tokens, corpora)
+        tokens_entry.check_beside(tokens, corpora)
         if not corpora and not tokens and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
@@ -61,7 +61,7 @@ class _Builder(CorpusStages):
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
             if tokens:
                 raise ConfigError(
-                    f"{entries.given_tokens(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
+                    f"{tokens_entry.written(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
                 )
             return self.stages
         training = bool(corpora or tokens) or entered is None
@@ -109,7 +109,7 @@ class _Builder(CorpusStages):
         own = entered.folder.directory if entered is not None else None
         made, folder = None, own
         if tokens:
-            made = entries.tokenizer_of(tokens)
+            made = tokens_entry.tokenizer_of(tokens)
             self._add(made)
             folder = made.place
             if entered is not None and own is not None:
