@@ -7,8 +7,10 @@ import pytest
 from core import store
 from core.errors import ConfigError, InputError
 from core.typed import build, identity
+from pretrain_support import Tiny, TinyConfig
 from smallwright_pretrain import branch
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.stage import TorchTitanPretrain
 
 
 def made(**values) -> TorchTitanConfig:
@@ -56,6 +58,12 @@ def test_a_place_that_is_not_there_is_refused_with_those_that_are(parent, suffix
 def test_a_branch_is_behind_what_was_done_already(parent):
     with pytest.raises(ConfigError, match=r"steps=32: branch_from=.* is at step 32, .* Set steps to more than 32"):
         branch.check(made(steps=32, branch_from=f"{parent}@32"), branch.find(f"{parent}@32"))
+
+
+def test_the_plan_of_a_branch_says_what_is_left(parent):
+    config = made(steps=50, branch_from=f"{parent}@32")
+    [note] = TorchTitanPretrain(config).plan(Tiny(TinyConfig()))["notes"]
+    assert note == "the first 32 steps are done, by gqa@home-1: 1,800 of these tokens are left."
 
 
 def test_a_checkpoint_that_was_changed_is_not_branched_from(parent):

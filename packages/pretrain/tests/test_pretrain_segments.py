@@ -136,7 +136,10 @@ def test_stages_of_any_lengths_cover_all_steps_once():
             r"pretrain\.stages\.a\.micro_batch_size=4: must divide the share of a rank, .* = 6",
         ),
         ({"stages": {"a": {"tokens": 9, "rope_theta": -1}}}, r"stages\.a\.rope_theta=-1: must be above 0, or null"),
-        ({"schedule": "cosine", "decay_ratio": 0.2}, r"decay_ratio=0\.2: is of schedule=wsd, and schedule=cosine"),
+        (
+            {"schedule": "cosine", "decay_ratio": 0.2},
+            r"decay_ratio=0\.2: is of schedule=wsd, .*cosine\. Set decay_ratio=null",
+        ),
         ({"schedule": "linear", "decay_type": "sqrt"}, r"decay_type=sqrt: is of schedule=wsd, and schedule=linear"),
         ({"schedule": "constant", "min_lr_factor": 0.1}, r"min_lr_factor=0\.1: schedule=constant ends at the peak"),
         ({"schedule": "cosin"}, r"pretrain\.schedule=cosin: must be one of .* Did you mean 'cosine'\?"),

@@ -39,7 +39,9 @@ def check_same_model(made: Mapping[str, Any], here: Mapping[str, Any], owner: st
     """
     for key in sorted({*made, *here} - {*MAY_CHANGE}):
         if made.get(key) != here.get(key):
-            name = {"implementation": "arch", "artifact_version": "the version of arch"}.get(key, f"arch.{key}")
+            name = {"implementation": "arch", "plugin": "arch of", "artifact_version": "the version of arch"}.get(
+                key, f"arch.{key}"
+            )
             raise InputError(
                 f"{owner}: was trained with {name}={made.get(key)}, and this run has {here.get(key)}. Set it as it was."
             )

@@ -21,10 +21,9 @@ NAMES = {
 """Keys of ``metrics.jsonl`` that are shown under another name, with their units; other numbers keep their key.
 
 A mapping of numbers gives a curve for each, ``<key>.<name>``, named by the name."""
-NOT_SHOWN = ("step", "tokens", "epoch", "num_tokens", "num_input_tokens_seen", "total_flos")
-"""Keys that count what was done: a line at a slant says nothing."""
-NOT_SHOWN += ("validation_stderr", "validation_stderr_by_source")
-"""An error is no curve of its own."""
+COUNTS = ("step", "tokens", "epoch", "num_tokens", "num_input_tokens_seen", "total_flos")
+NOT_SHOWN = (*COUNTS, "validation_stderr", "validation_stderr_by_source")
+"""Keys that count what was done, whose line at a slant says nothing, and errors, which are no curves of their own."""
 SUMMARY = {"throughput_curve": "tokens_per_second"}
 """Curves that a stage puts into its summary, since no two runs have them alike."""
 

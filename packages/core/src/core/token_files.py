@@ -165,6 +165,8 @@ class TokenShards:
         self.meta = TokensMeta.load(folder)
         self.dtype = self.index.dtype
         self.files = self.index.of(split)
+        self._paths = [(str(folder / file.name), str(folder / file.starts_name)) for file in self.files]
+        self._opened = object()
         for file in self.files:
             self._check_size(file.name, file.tokens, ITEM_BYTES[self.dtype], "tokens", header=0)
             self._check_size(file.starts_name, file.documents, 4, "documents", header=NPY_HEADER)
@@ -251,12 +253,10 @@ class TokenShards:
         return self._token_ends[place] + int(self._starts(place)[document - self._document_ends[place]])
 
     def _ids(self, place: int) -> "np.ndarray":
-        file = self.files[place]
-        return _mapped(self.folder / file.name, self.dtype, file.tokens, 0)
+        return _mapped(self._paths[place][0], self.dtype, self.files[place].tokens, 0, self._opened)
 
     def _starts(self, place: int) -> "np.ndarray":
-        file = self.files[place]
-        return _mapped(self.folder / file.starts_name, "uint32", file.documents, NPY_HEADER)
+        return _mapped(self._paths[place][1], "uint32", self.files[place].documents, NPY_HEADER, self._opened)
 
     def _check_size(self, name: str, count: int, item: int, unit: str, header: int) -> None:
         try:
@@ -267,13 +267,13 @@ class TokenShards:
             raise InputError(f"{self.folder / name}: {size:,} bytes, but {INDEX} says {count:,} {unit}. {AGAIN}")
 
 
-def _mapped(path: Path, dtype: str, count: int, offset: int) -> "np.ndarray":
+def _mapped(path: str, dtype: str, count: int, offset: int, opened: object) -> "np.ndarray":
     if not count:  # an empty file cannot be mapped
         import numpy as np
 
         return np.zeros(0, dtype)
-    status = path.stat()  # a file that was made anew is another
-    return _map(str(path), dtype, count, offset, status.st_ino, status.st_mtime_ns)
+    # Opened again, a file may be another. To ask at every window would take longer than to read it.
+    return _map(path, dtype, count, offset, opened)
 
 
 @functools.lru_cache(maxsize=OPEN_FILES)

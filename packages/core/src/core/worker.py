@@ -36,7 +36,7 @@ STAYS = "stays"
 """Last argument of a worker that waits for another job after its first."""
 ENDED = ".ended.json"
 """Ending of the file, beside the job's, by which a worker that stays says that the job ended well."""
-NEVER_READ = ("checkpoint",)
+NEVER_READ = ("checkpoint", "revisions", "rewound")
 """Folders of an artifact that no later stage reads; the largest of all files are there."""
 
 

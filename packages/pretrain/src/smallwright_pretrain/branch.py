@@ -21,6 +21,7 @@ from smallwright_pretrain.launch import JOB_FILE
 from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.segments import stages, tokens_at
 from smallwright_pretrain.skipping import same_skips
+from smallwright_pretrain.spikes import SPIKES
 
 KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
 PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
@@ -132,10 +133,11 @@ def _until(config: TorchTitanConfig, step: int) -> list[tuple[int, int, int]]:
 
 def take_records(branch: Branch, output: Path) -> None:
     """Begin the metrics of a branch with those of the steps that it did not do itself."""
-    path = output / METRICS
-    if not path.exists():
-        earlier = read_records(branch.artifact / METRICS)
-        write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier if record["step"] <= branch.step))
+    for name in (METRICS, SPIKES):
+        path = output / name
+        earlier = [record for record in read_records(branch.artifact / name) if record["step"] <= branch.step]
+        if earlier and not path.exists():
+            write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier))
 
 
 def check(config: TorchTitanConfig, branch: Branch) -> None:

@@ -92,8 +92,8 @@ class Checkpoints(CheckpointManager):
 
     def _close(self) -> None:
         super()._close()
-        if self._revisions is not None:
-            self._revisions.join()
+        if (revisions := getattr(self, "_revisions", None)) is not None:  # also of what was not built to its end
+            revisions.join()
 
     @torch.no_grad()
     def dcp_save(

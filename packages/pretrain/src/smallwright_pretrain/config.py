@@ -165,7 +165,9 @@ class TorchTitanConfig:
         else:
             for key in ("decay_ratio", "decay_type"):
                 if (value := getattr(self, key)) is not None:
-                    raise ConfigError(f"{key}={value}: is of schedule=wsd, and schedule={self.schedule}. Leave it out.")
+                    raise ConfigError(
+                        f"{key}={value}: is of schedule=wsd, and schedule={self.schedule}. Set {key}=null."
+                    )
         if self.schedule == "constant" and self.min_lr_factor not in (0.0, 1.0):
             raise ConfigError(
                 f"min_lr_factor={self.min_lr_factor:g}: schedule=constant ends at the peak. Leave it out."

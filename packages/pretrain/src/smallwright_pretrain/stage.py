@@ -35,7 +35,7 @@ from smallwright_pretrain.launch import (
 )
 from smallwright_pretrain.plan import plan
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
-from smallwright_pretrain.segments import Segment, segments, stages, with_theta
+from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
@@ -58,7 +58,13 @@ class TorchTitanPretrain(Trainer):
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
-        return plan(self.config, architecture)
+        found = plan(self.config, architecture)
+        if (begin := self.branch()) is not None:
+            left = self.config.tokens - tokens_at(self.config, begin.step)
+            found["notes"].append(
+                f"the first {begin.step:,} steps are done, by {begin.artifact.name}: {left:,} of these tokens are left."
+            )
+        return found
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
