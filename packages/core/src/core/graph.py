@@ -51,7 +51,9 @@ class _Builder(CorpusStages):
             self._add(spec)
         corpora = self._corpora()
         tokens_entry.check_beside(tokens, corpora)
-        if not corpora and not tokens and not (entered or (self.without_corpus and "arch" in self.config)):
+        exist = not tokens and self._tokens_exist(corpora)
+        nothing = not (corpora or tokens or exist)
+        if nothing and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
                 f"{asked}: add +data=<recipe> (and +arch=<architecture> to train), or model=<model>. See --help."
@@ -64,7 +66,7 @@ class _Builder(CorpusStages):
                     f"{tokens_entry.written(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
                 )
             return self.stages
-        training = bool(corpora or tokens) or entered is None
+        training = not nothing or entered is None
         tokenizer = self._tokenizer(corpora, tokens, entered, training)
         model = entered
         given: dict[str, StageSpec] = {}
@@ -128,6 +130,10 @@ class _Builder(CorpusStages):
         spec: StageSpec | None = made
         stage: Tokenizer = entry.build(config)
         if made is None and training:
+            if stage.reads_corpora() and not corpora and not self.without_corpus:
+                raise ConfigError(
+                    "tokens: made elsewhere. Name the tokenizer that made them: tokenizer=<its folder or hub id>."
+                )
             spec = self._new("tokenizer", entry, config, inputs=corpora if stage.reads_corpora() else {})
         if spec is not None and made is None:
             stage.check_corpora([role.removeprefix("corpus-") for role in corpora])
