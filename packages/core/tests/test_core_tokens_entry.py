@@ -86,5 +86,19 @@ def test_tokens_that_do_not_fit_are_refused_in_a_line(registry, workdir, given, 
         planned(registry, "tokens=count", f"tokens.artifact={given}", "+arch=tiny", "pretrain=count", *ONE)
 
 
+def test_a_packer_of_tokens_that_exist_needs_no_corpus_but_their_tokenizer(registry, workdir, monkeypatch):
+    monkeypatch.setattr(registry.get("packers", "count").load(), "reads_corpus", False, raising=False)
+    training = ["+arch=tiny", "tokens=count", "pretrain=count", *ONE]
+    with pytest.raises(ConfigError, match=r"tokens: made elsewhere\. Name the tokenizer that made them"):
+        planned(registry, *training)
+    with pytest.raises(ConfigError, match="tokens=count: takes tokens that exist, and a corpus stands beside it"):
+        planned(registry, "+data=toy", *training)
+    tokenizer = registry.get("tokenizers", "count").load()
+    monkeypatch.setattr(tokenizer, "reads_corpora", lambda self: False, raising=False)
+    stages = {spec.name: spec for spec in planned(registry, *training)}
+    assert list(stages) == ["tokenizer", "tokens", "pretrain", "eval"]
+    assert set(stages["tokens"].inputs) == {"tokenizer"}
+
+
 def test_artifacts_by_name_are_no_option(registry):
     assert choices.normalise("tokens={web: a, code: b}", {}, registry) == ["++tokens.artifact={web: a, code: b}"]

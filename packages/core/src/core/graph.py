@@ -130,7 +130,7 @@ class _Builder(CorpusStages):
         spec: StageSpec | None = made
         stage: Tokenizer = entry.build(config)
         if made is None and training:
-            if stage.reads_corpora() and not corpora and not self.without_corpus:
+            if stage.reads_corpora() and self._tokens_exist(corpora):
                 raise ConfigError(
                     "tokens: made elsewhere. Name the tokenizer that made them: tokenizer=<its folder or hub id>."
                 )
