@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from core import compose, discovery
-from core.errors import ConfigError
 
 CONF = Path(str(files("smallwright_recipes"))) / "conf"
 
