@@ -305,9 +305,11 @@ class Trainer(Stage):
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
-        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step), ``learning_rate`` and ``device`` (``"cpu"``, ``"cuda"``, or what it takes by itself);
-        ``stages``, a list of what ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
+        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks`` and ``ranks_here`` (of these,
+        those on one of several machines), ``batch_tokens`` (tokens per optimizer step), ``learning_rate``, ``device``
+        (``"cpu"``, ``"cuda"``, or what it takes by itself) and ``on_cpu`` (whether the memory is that of a CPU);
+        ``checkpoint_bytes`` and ``disk_bytes`` (of one, and of all that is kept); ``stages``, a list of what
+        ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
         """
 
     def reads(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Any] | None:
