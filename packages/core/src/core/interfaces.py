@@ -305,11 +305,10 @@ class Trainer(Stage):
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
-        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks`` and ``ranks_here`` (of these,
-        those on one of several machines), ``batch_tokens`` (tokens per optimizer step), ``learning_rate``, ``device``
-        (``"cpu"``, ``"cuda"``, or what it takes by itself) and ``on_cpu`` (whether the memory is that of a CPU);
-        ``checkpoint_bytes`` and ``disk_bytes`` (of one, and of all that is kept); ``stages``, a list of what
-        ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
+        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks`` and ``ranks_here`` (on one
+        of the machines), ``batch_tokens`` (of a step), ``learning_rate``, ``device`` (``"cpu"``, ``"cuda"``, or what it
+        takes by itself), ``on_cpu``; ``checkpoint_bytes``, ``disk_bytes`` (of all that is kept); ``stages``, a list of
+        what ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
         """
 
     def reads(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Any] | None:
@@ -371,8 +370,6 @@ class Trainer(Stage):
 
     def follow(self, job: Job) -> None:
         """Do this machine's part of a training that another machine leads, and return when its artifact is finished.
-
-        Called on machines of rank 1 and up by ``+launcher=allocation`` outside of Slurm.
 
         Raises:
             core.errors.UserError: the trainer cannot, which is the default, or the other machine gave up.
