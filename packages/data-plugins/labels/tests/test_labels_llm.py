@@ -20,9 +20,7 @@ TEXTS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("chat", "justification", "domain"), [(True, True, "code"), (False, False, "maths_3")]
-)
+@pytest.mark.parametrize(("chat", "justification", "domain"), [(True, True, "code"), (False, False, "maths_3")])
 def test_every_reply_of_a_random_model_is_a_score(
     tmp_path, tiny_model, write_corpus, run_corpus_step, chat, justification, domain
 ):
