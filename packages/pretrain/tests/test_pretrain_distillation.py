@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from smallwright_pretrain.distillation import Mix, distill
+from smallwright_pretrain.distill_config import Mix
+from smallwright_pretrain.distillation import distill
 from smallwright_pretrain.windows import IGNORED
 from torch.nn import functional
 
@@ -28,7 +29,7 @@ def losses(mix, student=STUDENT, teacher=TEACHER, labels=None, **more):
     ],
 )
 def test_losses_are_those_computed_by_hand(kind, temperature, expected):
-    found = losses(Mix(kind=kind, temperature=temperature))
+    found = losses(Mix(loss=kind, temperature=temperature))
     assert found.loss.item() == pytest.approx(expected, abs=3e-5)
     assert found.divergence.item() == pytest.approx(expected / temperature**2, abs=1e-5)
 
@@ -36,7 +37,7 @@ def test_losses_are_those_computed_by_hand(kind, temperature, expected):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_student_that_is_its_teacher_has_no_loss_and_no_gradient(kind):
     student = TEACHER.clone().requires_grad_()
-    found = losses(Mix(kind=kind, temperature=2), student)
+    found = losses(Mix(loss=kind, temperature=2), student)
     found.loss.backward()
     assert found.loss.item() == pytest.approx(0, abs=1e-6)
     assert student.grad.abs().max() < 1e-6
@@ -55,7 +56,8 @@ def plain(mix, student, teacher, labels):
     log_q = torch.log_softmax(student / mix.temperature, -1)
     log_p = torch.log_softmax(teacher / mix.temperature, -1)
     log_p = functional.pad(log_p, (0, student.shape[1] - teacher.shape[1]), value=-1e4)
-    log_m = torch.log(mix.beta * log_p.exp() + (1 - mix.beta) * log_q.exp())
+    beta = mix.beta or 0.5
+    log_m = torch.log(beta * log_p.exp() + (1 - beta) * log_q.exp())
 
     def kl(one, other):
         return (one.exp() * (one - other)).sum(-1)
@@ -63,8 +65,8 @@ def plain(mix, student, teacher, labels):
     value = {
         "forward_kl": lambda: kl(log_p, log_q),
         "reverse_kl": lambda: kl(log_q, log_p),
-        "jsd": lambda: mix.beta * kl(log_p, log_m) + (1 - mix.beta) * kl(log_q, log_m),
-    }[mix.kind]()
+        "jsd": lambda: beta * kl(log_p, log_m) + (1 - beta) * kl(log_q, log_m),
+    }[mix.loss]()
     entropy = functional.cross_entropy(student, labels, reduction="sum", ignore_index=IGNORED)
     return mix.alpha * mix.temperature**2 * (value * keep).sum() + (1 - mix.alpha) * entropy, entropy
 
@@ -77,7 +79,7 @@ def test_chunks_give_the_value_and_the_gradient_of_the_whole(chunk, kind, alpha,
     if kind == "reverse_kl" and rows[0] > rows[1]:
         pytest.skip("planning refuses it: the teacher's probability is 0 where the student's is not")
     torch.manual_seed(0)
-    mix = Mix(kind=kind, alpha=alpha, temperature=2.0, beta=0.3)
+    mix = Mix(loss=kind, alpha=alpha, temperature=2.0, beta=0.3 if kind == "jsd" else None)
     student, teacher = (torch.randn(12, count) * 2 for count in rows)
     labels = torch.randint(0, 9, (12,))
     labels[[0, 7]] = IGNORED

@@ -306,7 +306,8 @@ class Trainer(Stage):
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step), ``learning_rate`` and ``device`` (``"cpu"``, ``"cuda"``, or what it takes by itself);
+        per optimizer step), ``extra_flops_per_token`` (of what computes beside the model, as a teacher does),
+        ``learning_rate`` and ``device`` (``"cpu"``, ``"cuda"``, or what it takes by itself);
         ``stages``, a list of what ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
         """
 
@@ -337,6 +338,14 @@ class Trainer(Stage):
 
         Raises:
             core.errors.UserError: there is none, or it kept no such checkpoint; the message starts with the key.
+        """
+        return None
+
+    def teacher(self) -> tuple[str, str] | None:
+        """Return the setting, such as ``distill.teacher``, and what it names: the model that the training learns from.
+
+        It may be an artifact, a folder of Hugging Face's format or a hub id, and becomes the input ``teacher``, with
+        the model in ``hf/``. None: there is none.
         """
         return None
 

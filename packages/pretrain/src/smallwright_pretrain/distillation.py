@@ -7,29 +7,13 @@ Letters of tensor names: docs/architectures.md; N is the tokens of a batch, one 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
 
+from smallwright_pretrain.distill_config import CHUNK_VALUES, Mix
 from smallwright_pretrain.windows import IGNORED
-
-CHUNK_VALUES = 1 << 23
-"""Logits of the teacher that are held at once; 32 MiB in float32, and the loss works with a few tensors of that size.
-"""
-Kind = Literal["forward_kl", "reverse_kl", "jsd"]
-
-
-@dataclass(frozen=True)
-class Mix:
-    """What is minimised: ``alpha * T**2 * divergence + (1 - alpha) * cross-entropy``, T being the temperature."""
-
-    kind: Kind = "forward_kl"
-    alpha: float = 1.0
-    temperature: float = 1.0
-    beta: float = 0.5
-    """Weight of the teacher in the mixture that ``jsd`` measures against (arXiv 2306.13649)."""
 
 
 class Losses(NamedTuple):
@@ -38,14 +22,12 @@ class Losses(NamedTuple):
     loss: torch.Tensor
     cross_entropy: torch.Tensor
     divergence: torch.Tensor
-    """At the temperature, without the factor T**2."""
+    """At the temperature, without the factor temperature**2."""
 
 
 def divergence(mix: Mix, student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return each token's divergence, shape (N,), and its gradient by the student's logits divided by T, shape (N, V).
-
-    p is the teacher's distribution and q the student's, both at temperature T. ``forward_kl`` is KL(p, q),
-    ``reverse_kl`` KL(q, p), and ``jsd`` beta KL(p, m) + (1 - beta) KL(q, m) with m = beta p + (1 - beta) q.
+    """Return each token's divergence, shape (N,), and its gradient by the student's logits divided by the temperature,
+    shape (N, V).
 
     Args:
         student_NV: Logits in float32.
@@ -57,17 +39,18 @@ def divergence(mix: Mix, student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> 
     if missing:
         log_p_NV = functional.pad(log_p_NV, (0, missing), value=float("-inf"))
     p_NV, q_NV = log_p_NV.exp(), log_q_NV.exp()
-    if mix.kind == "forward_kl":
+    if mix.loss == "forward_kl":
         return _relative(p_NV, log_p_NV, log_q_NV), q_NV.sub_(p_NV)
-    if mix.kind == "reverse_kl":
+    if mix.loss == "reverse_kl":
         ratio_NV = log_q_NV - log_p_NV
         value_N = (q_NV * ratio_NV).sum(-1)
         return value_N, q_NV * (ratio_NV - value_N[:, None])
-    weight = torch.tensor(mix.beta, device=student_NV.device)
+    beta = mix.beta or 0.5
+    weight = torch.tensor(beta, device=student_NV.device)
     log_m_NV = torch.logaddexp(log_p_NV + weight.log(), log_q_NV + torch.log1p(-weight))
     own_N = _relative(q_NV, log_q_NV, log_m_NV)
-    value_N = mix.beta * _relative(p_NV, log_p_NV, log_m_NV) + (1 - mix.beta) * own_N
-    return value_N, (1 - mix.beta) * q_NV * (log_q_NV - log_m_NV - own_N[:, None])
+    value_N = beta * _relative(p_NV, log_p_NV, log_m_NV) + (1 - beta) * own_N
+    return value_N, (1 - beta) * q_NV * (log_q_NV - log_m_NV - own_N[:, None])
 
 
 def _relative(one_NV: torch.Tensor, log_one_NV: torch.Tensor, log_other_NV: torch.Tensor) -> torch.Tensor:
@@ -125,14 +108,13 @@ class _Distill(torch.autograd.Function):
             entropy_N = -log_q_NV.gather(1, targets_N)[:, 0]
             sums += torch.stack([(entropy_N * learnt_N).sum(), (value_N * learnt_N).sum()])
             if gradient_NV is not None:
-                # T**2 of the loss, and the gradient by logits divided by T: one T is left.
+                # temperature**2 of the loss, and a gradient by logits divided by it: one is left.
                 slope_NV = slope_NV.mul_(mix.alpha * mix.temperature)
                 if mix.alpha < 1:
                     hard_NV = log_q_NV.exp_().scatter_add_(1, targets_N, -torch.ones_like(log_q_NV[:, :1]))
                     slope_NV.add_(hard_NV, alpha=1 - mix.alpha)
                 gradient_NV[part] = slope_NV.mul_(learnt_N[:, None])
-        if gradient_NV is not None:
-            ctx.save_for_backward(gradient_NV)
+        ctx.gradient_NV = gradient_NV
         ctx.set_materialize_grads(False)
         cross_entropy, apart = sums.unbind()
         loss = mix.alpha * mix.temperature**2 * apart + (1 - mix.alpha) * cross_entropy
@@ -142,5 +124,6 @@ class _Distill(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_loss: torch.Tensor, *_: Any) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        (gradient_NV,) = ctx.saved_tensors
-        return gradient_NV * by_loss.to(gradient_NV.dtype), None, None, None, None, None
+        # In place, for another copy would be as large as the logits; so there is one backward pass and no second.
+        gradient_NV, ctx.gradient_NV = ctx.gradient_NV, None
+        return gradient_NV.mul_(by_loss.to(gradient_NV.dtype)), None, None, None, None, None
