@@ -21,7 +21,7 @@ from torchtitan.trainer import Trainer
 from smallwright_pretrain.attention import DocumentAttention, document_mask
 from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
-from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
 from smallwright_pretrain.segments import stage_at
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
@@ -61,6 +61,8 @@ class PackedTrainer(Trainer):
                 device=self.device,
             )
             self.metrics_processor.parts = self._parts
+            flops = flops_per_token(counted(config.teacher), config.training.seq_len)
+            self.metrics_processor.num_flops_per_token += flops
         self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
         self._settings = [
