@@ -35,7 +35,8 @@ def divergence(mix: Mix, student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> 
     """
     log_q_NV = torch.log_softmax(student_NV / mix.temperature, -1)
     log_p_NV = torch.log_softmax(teacher_NV.float() / mix.temperature, -1)
-    missing = student_NV.shape[-1] - teacher_NV.shape[-1]
+    del teacher_NV  # as large as all that follow
+    missing = student_NV.shape[-1] - log_p_NV.shape[-1]
     if missing:
         log_p_NV = functional.pad(log_p_NV, (0, missing), value=float("-inf"))
     p_NV, q_NV = log_p_NV.exp(), log_q_NV.exp()
@@ -55,7 +56,7 @@ def divergence(mix: Mix, student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> 
 
 def _relative(one_NV: torch.Tensor, log_one_NV: torch.Tensor, log_other_NV: torch.Tensor) -> torch.Tensor:
     """Return the relative entropy of each row; what has no probability counts nothing."""
-    return (one_NV * (log_one_NV - log_other_NV).masked_fill_(one_NV == 0, 0)).sum(-1)
+    return (log_one_NV - log_other_NV).masked_fill_(one_NV == 0, 0).mul_(one_NV).sum(-1)
 
 
 def distill(
@@ -102,8 +103,7 @@ class _Distill(torch.autograd.Function):
             # Ignored labels point nowhere; any place will do, for their rows are made zero.
             targets_N = labels_N[part].masked_fill(~learnt_N, 0)[:, None]
             logits_NV = student_NV[part].float()
-            teacher_NV = head(states_ND[part])[:, :rows]
-            value_N, slope_NV = divergence(mix, logits_NV, teacher_NV)
+            value_N, slope_NV = divergence(mix, logits_NV, head(states_ND[part])[:, :rows])
             log_q_NV = torch.log_softmax(logits_NV, -1)
             entropy_N = -log_q_NV.gather(1, targets_N)[:, 0]
             sums += torch.stack([(entropy_N * learnt_N).sum(), (value_N * learnt_N).sum()])

@@ -17,9 +17,10 @@ PROCESS = {False: 690 * MIB, True: 780 * MIB}
 """Memory of Python with its libraries in a rank that has not trained, by whether it compiles."""
 LOGITS = {False: 3, True: 8}
 """Float32 values per entry of the vocabulary, for a token's loss; more on a CPU that does not compile the loss."""
-TAUGHT_LOGITS = 2
-"""The same where a teacher is learnt from: the student's own and their gradient."""
-CHUNK_COPIES = 5
+TAUGHT_LOGITS = {False: 2, True: 4}
+"""The same where a teacher is learnt from: the student's own and their gradient; more on a CPU, which keeps what was
+freed."""
+CHUNK_COPIES = 7
 """Tensors of ``CHUNK_VALUES`` that the loss of a chunk works with."""
 WORKING = 1.5
 """What a layer works with, as a multiple of what it keeps."""
@@ -105,7 +106,7 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     shard = FLOAT32 * architecture.parameters() * config.replicate // config.ranks
     rows = _rows_at_once(config)
     masks = architecture.mask_kinds() * config.seq_len * _width(config) if on_cpu else 0
-    values = LOGITS[on_cpu and not config.compile] if config.distill is None else TAUGHT_LOGITS
+    values = LOGITS[on_cpu and not config.compile] if config.distill is None else TAUGHT_LOGITS[on_cpu]
     logits = values * FLOAT32 * architecture.vocab_rows() // config.tensor_parallel
     freed = {
         "activations": rows * _activations_per_token(config, architecture, on_cpu) // config.tensor_parallel,
