@@ -62,7 +62,8 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
         distill=distill,
         steps=2,
         seq_len=case["seq_len"],
-        global_batch_size=case["rows"],
+        global_batch_size=case["rows"] * case["ranks"],
+        nproc=case["ranks"],
         precision=case["precision"],
         compile=case["compile"],
         validation_sequences=case["rows"],
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], action="append")
     parser.add_argument("--compile", choices=["no", "yes"], action="append")
     parser.add_argument("--teacher", action="store_true", help="learn from a teacher of the same size")
+    parser.add_argument("--ranks", type=int, default=1, help="on this machine; the memory is that of one")
     parser.add_argument("--json", type=Path, help="append each case to this file")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -105,6 +107,7 @@ def main() -> None:
             "shape": shape,
             "seq_len": seq_len,
             "rows": rows,
+            "ranks": options.ranks,
             "precision": precision,
             "compile": compiled == "yes",
             "teacher": options.teacher,

@@ -24,6 +24,8 @@ CHUNK_COPIES = 7
 """Tensors of ``CHUNK_VALUES`` that the loss of a chunk works with."""
 WORKING = 1.5
 """What a layer works with, as a multiple of what it keeps."""
+FORWARD_SHARE = 1 / 3
+"""Of a step's FLOPs: what "full" activation checkpointing does a second time. The backward pass has two thirds."""
 FLOAT32 = 4
 """Bytes of a float32: a parameter's weight, its gradient and each of AdamW's two moments take as many."""
 
@@ -48,13 +50,15 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "memory": memory,
         "ranks": config.ranks,
         "ranks_here": config.nproc,
-        "device": planned_device(config),
+        "device": config.device,
+        "on_cpu": planned_device(config) == "cpu",
         "checkpoint_bytes": checkpoint,
         "disk_bytes": checkpoint * copies + FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
         "precision": config.precision,
+        "recomputed": FORWARD_SHARE if config.activation_checkpoint == "full" else 0.0,
         "stages": [
             {
                 "name": stage.name,

@@ -138,7 +138,7 @@ def _row(
     took = devices.cost(
         device,
         devices=count,
-        flops_per_token=flops,
+        flops_per_token=flops + (flops - estimate.get("extra_flops_per_token", 0)) * estimate.get("recomputed", 0),
         tokens=estimate["tokens"],
         mfu=hardware.mfu,
         price=hardware.price,

@@ -23,7 +23,9 @@ def plan(
         see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
     """
     # Without a corpus it is a question about a model, and no stage can be started.
-    chosen = not any(is_tokens(spec.name) and set(spec.inputs) == {"tokenizer"} for spec in stages)
+    chosen = not any(
+        is_tokens(spec.name) and set(spec.inputs) == {"tokenizer"} and not spec.external_files for spec in stages
+    )
     result: dict[str, Any] = {
         "stages": [_stage(spec, root) for spec in stages] if chosen else [],
         "data": [data.describe(spec, registry) for spec in stages if spec.folder == "data"],
