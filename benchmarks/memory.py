@@ -2,6 +2,7 @@
 
 python benchmarks/memory.py                     # all cases
 python benchmarks/memory.py nano 135m --compile no
+python benchmarks/memory.py 15m --teacher       # each learns from a teacher of its own size
 """
 
 import argparse
@@ -46,12 +47,19 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     from core.interfaces import Job
     from core.typed import build
     from smallwright_pretrain.config import TorchTitanConfig
+    from smallwright_pretrain.distill_config import DistillConfig
     from smallwright_pretrain.stage import TorchTitanPretrain
     from smallwright_testing.tokens import write_tokens
 
     entry = next(e for e in discovery.load().entries() if e.kind == "architectures" and e.name == "gqa")
     architecture = entry.load()(build(entry.load_config(), SHAPES[case["shape"]], "arch"))
+    inputs, distill = {"tokens": folder / "tokens"}, None
+    if case["teacher"]:
+        inputs["teacher"] = folder / "teacher"
+        architecture.hf_model_class()(architecture.hf_config()).save_pretrained(folder / "teacher" / "hf")
+        distill = DistillConfig(teacher=str(folder / "teacher"))
     settings = TorchTitanConfig(
+        distill=distill,
         steps=2,
         seq_len=case["seq_len"],
         global_batch_size=case["rows"] * case["ranks"],
@@ -67,7 +75,7 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     stage = TorchTitanPretrain(settings)
     output = folder / "output"
     output.mkdir()
-    job = Job(name="pretrain", output=output, inputs={"tokens": folder / "tokens"}, seed=0, architecture=architecture)
+    job = Job(name="pretrain", output=output, inputs=inputs, seed=0, architecture=architecture)
     os.environ.update({name: value for name, value in stage.environment().items() if name not in os.environ})
     planned = stage.plan(architecture)
     summary = stage.run(dataclasses.replace(job, stage=stage))
@@ -85,6 +93,7 @@ def main() -> None:
     parser.add_argument("shapes", nargs="*", default=[], help=f"of {', '.join(SHAPES)}")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], action="append")
     parser.add_argument("--compile", choices=["no", "yes"], action="append")
+    parser.add_argument("--teacher", action="store_true", help="learn from a teacher of the same size")
     parser.add_argument("--ranks", type=int, default=1, help="on this machine; the memory is that of one")
     parser.add_argument("--json", type=Path, help="append each case to this file")
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -101,6 +110,7 @@ def main() -> None:
             "ranks": options.ranks,
             "precision": precision,
             "compile": compiled == "yes",
+            "teacher": options.teacher,
         }
         for shape in options.shapes or SHAPES
         for seq_len, rows in BATCHES[shape]

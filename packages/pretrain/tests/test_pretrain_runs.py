@@ -22,6 +22,7 @@ from core.errors import UserError
 from core.interfaces import Job, TokensMeta
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.distill_config import DistillConfig
 from smallwright_pretrain.stage import TorchTitanPretrain
 
 pytestmark = pytest.mark.slow
@@ -209,6 +210,26 @@ def compare(found, expected):
     assert summary["validation_loss"] == pytest.approx(whole["validation_loss"], abs=1e-5)
     assert summary["validation_stderr"] == pytest.approx(whole["validation_stderr"], abs=1e-5)
     assert counts(output) == counts(alone) == [128 * step for step in range(1, 13)]
+
+
+def test_ranks_learn_from_a_teacher_as_one(reference, tokens, tmp_path):
+    distill = DistillConfig(teacher=str(reference[0]), alpha=0.8, temperature=2.0)
+    student = Tiny(TinyConfig(num_hidden_layers=1))
+    found = {}
+    for ranks in (1, 2):
+        settings = dataclasses.replace(SETTINGS, steps=6, nproc=ranks, micro_batch_size=1, distill=distill)
+        stage = job(tmp_path / str(ranks), tokens, architecture=student, teacher=reference[0])
+        found[ranks] = (TorchTitanPretrain(settings).run(stage), records_of(stage.output))
+    (one, alone), (two, shared) = found[1], found[2]
+    steps = [[record for record in records if "loss" in record] for records in (alone, shared)]
+    for ours, theirs in zip(*steps, strict=True):
+        for part in ("loss", "ce", "kl"):
+            assert theirs[part] == pytest.approx(ours[part], abs=1e-5)
+    assert one["validation_loss"] == pytest.approx(two["validation_loss"], abs=1e-5)
+    curve = two["distillation"]["divergence_curve"]
+    assert curve[-1][1] < curve[0][1]
+    assert two["flops"] > 384 * 2 * student.flops_per_token(32)
+    assert (tmp_path / "2" / "hf" / "config.json").is_file()
 
 
 def counts(output):

@@ -65,13 +65,16 @@ class Model:
     """Of a model that the run starts from: where its files can be read while planning."""
 
 
-def model(named: str, registry: Registry) -> Model:
+def model(named: str, registry: Registry, owner: str | None = None) -> Model:
     """Return the model that ``model=`` names: an artifact, a folder, or a hub id with or without ``@<revision>``.
+
+    Args:
+        owner: Begins messages where another setting names it; None: ``model=<named>``.
 
     Raises:
         UserError: there is none, it is damaged, or its tokenizer does not belong to it.
     """
-    owner = f"model={named}"
+    owner = owner or f"model={named}"
     place = Path(named)
     if place.is_dir():
         if (artifact := _artifact_of(place)) is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, branching, entries, names, tokens_entry, typed
+from core import advice, branching, entries, names, teaching, tokens_entry, typed
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
 from core.fingerprint import identity as content_identity
@@ -209,6 +209,12 @@ class _Builder(CorpusStages):
         if branch is not None:
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
+        if (taught := trainer.teacher()) is not None:
+            key, named = taught
+            teacher = teaching.of(named, f"pretrain.{key}", tokenizer, self.registry, Path(self.run.store))
+            if not isinstance(teacher, entries.FinishedSpec):  # it comes into the store first
+                teacher = self._add(teacher)
+            inputs = {**inputs, "teacher": teacher}
         stage = self._new(
             name,
             entry,

@@ -37,6 +37,7 @@ from core.launcher import Launcher as Launcher
 from core.launcher import OneRun as OneRun
 from core.local_files import import_file
 from core.progress import ProgressWriter
+from core.step_config import StepConfig as StepConfig
 from core.tokens_meta import TokensMeta as TokensMeta
 from core.tracker import Tracker as Tracker
 from core.weights import ModelFolder
@@ -44,7 +45,6 @@ from core.writing import write_json
 
 if TYPE_CHECKING:
     from core.finding import Finding
-    from core.registry import Registry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -306,8 +306,9 @@ class Trainer(Stage):
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
         A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks`` and ``ranks_here`` (on one
-        of the machines), ``batch_tokens`` (of a step), ``learning_rate``, ``recomputed`` (share of the FLOPs that is
-        done twice), ``device`` (``"cpu"``, ``"cuda"``, or its own choice), ``on_cpu``; ``checkpoint_bytes``,
+        of the machines), ``batch_tokens`` (of a step), ``extra_flops_per_token`` (of what computes beside the model, as
+        a teacher does), ``learning_rate``, ``recomputed`` (share of the model's FLOPs that is done twice), ``device``
+        (``"cpu"``, ``"cuda"``, or its own choice), ``on_cpu``; ``checkpoint_bytes``,
         ``disk_bytes`` (of all that is kept); ``stages``, a list for ``core.planning.schedule``, and ``notes``.
         """
 
@@ -338,6 +339,14 @@ class Trainer(Stage):
 
         Raises:
             core.errors.UserError: there is none, or it kept no such checkpoint; the message starts with the key.
+        """
+        return None
+
+    def teacher(self) -> tuple[str, str] | None:
+        """Return the setting, such as ``distill.teacher``, and what it names: the model that the training learns from.
+
+        It may be an artifact, a folder of Hugging Face's format or a hub id, and becomes the input ``teacher``, with
+        the model in ``hf/``. None: there is none.
         """
         return None
 
@@ -375,25 +384,3 @@ class Trainer(Stage):
             core.errors.UserError: the trainer cannot, which is the default, or the other machine gave up.
         """
         raise UserError(f"{type(self).__name__} does not train on several machines. Leave launcher out.")
-
-
-class StepConfig:
-    """Base of the settings of a data step: a frozen dataclass that also answers what planning asks."""
-
-    def check(self, registry: "Registry", where: str) -> None:
-        """Refuse, while planning, what would end the run later: a missing library, model or file.
-
-        Args:
-            registry: What is installed.
-            where: Place of these settings in the configuration, such as ``data.steps.minhash``.
-
-        Raises:
-            core.errors.UserError: the message starts with ``where`` and the key.
-        """
-
-    def check_files(self, files: Sequence[str], where: str) -> None:
-        """Refuse, as :meth:`check`, input files that a recipe's first step cannot read as it is set."""
-
-    def inputs(self) -> tuple[str, ...] | None:
-        """Return the files that a recipe's first step finds by itself, as on a hub; None: the recipe's ``paths``."""
-        return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from core.errors import ConfigError
 from core.typed import setting
 
+from smallwright_pretrain.distill_config import DistillConfig
 from smallwright_pretrain.retention import Retention
 from smallwright_pretrain.sharing import padded, rows_of_a_pass
 from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
@@ -53,6 +54,8 @@ class TorchTitanConfig:
     whole run, of which the artifact did the first steps."""
     branch_optimizer: bool = True
     """Whether a branch takes over the state of the optimizer; false: only the weights and the position in the data."""
+    distill: DistillConfig | None = None
+    """A teacher whose distributions the training learns, beside the text or in its place; None: the text alone."""
     learning_rate: float = setting(4e-3, gt=0)
     """Peak of AdamW's learning rate."""
     schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
@@ -156,6 +159,10 @@ class TorchTitanConfig:
             )
         if self.data_ranks % self.replicate:
             raise ConfigError(f"replicate={self.replicate}: must divide {self._data_ranks_in_words}.")
+        if self.distill is not None:
+            for key in ("pipeline_parallel", "tensor_parallel", "context_parallel"):
+                if (split := getattr(self, key)) > 1:
+                    raise ConfigError(f"{key}={split}: distill needs whole models and sequences. Set {key}=1.")
         for place, batch, seq_len in self._batches():
             self._check_batch(place, batch, seq_len)
         if self.branch_from is None and not self.branch_optimizer:

@@ -5,6 +5,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class FileMetrics(MetricsProcessor):
         self._rank = _get_metrics_rank(parallel_dims=self.parallel_dims, pp_schedule=context.get("pp_schedule", "1F1B"))
         self._writes = torch.distributed.get_rank() == self._rank
         self._progress = ProgressWriter()
+        self.parts: Callable[[], dict[str, float]] = dict
+        """Gives what the loss of the step is mixed of; all ranks call it."""
         self._ranks = torch.distributed.get_world_size() // self.parallel_dims.non_data_parallel_size
         # TorchTitan takes an A100's peak for every device that it does not know.
         self._peak = peak_flops(self.device_memory_monitor.device_name)
@@ -88,6 +91,7 @@ class FileMetrics(MetricsProcessor):
         self._append(
             step=step,
             loss=global_avg_loss,
+            **self.parts(),
             lr=next(value for name, value in extra.items() if name.startswith("lr/")),
             grad_norm=grad_norm,
             # TorchTitan's own count is of each rank since it started, wrong after a change of ranks.

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from core.interfaces import Architecture
+from core.stock import StockArchitecture
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.distill_config import CHUNK_VALUES, counted, flops_per_token
 from smallwright_pretrain.schedule import describe, learning_rate
 from smallwright_pretrain.segments import notes, segments, stages
 
@@ -15,6 +17,11 @@ PROCESS = {False: 690 * MIB, True: 780 * MIB}
 """Memory of Python with its libraries in a rank that has not trained, by whether it compiles."""
 LOGITS = {False: 3, True: 8}
 """Float32 values per entry of the vocabulary, for a token's loss; more on a CPU that does not compile the loss."""
+TAUGHT_LOGITS = {False: 2, True: 4}
+"""The same where a teacher is learnt from: the student's own and their gradient; more on a CPU, which keeps what was
+freed."""
+CHUNK_COPIES = 7
+"""Tensors of ``CHUNK_VALUES`` that the loss of a chunk works with."""
 WORKING = 1.5
 """What a layer works with, as a multiple of what it keeps."""
 FORWARD_SHARE = 1 / 3
@@ -31,7 +38,12 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
     # The oldest goes when the newest is written.
     copies = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
+    extra = {}
+    if (teacher := teacher_of(config)) is not None:
+        flops = sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
+        extra["extra_flops_per_token"] = flops / config.tokens
     return {
+        **extra,
         "tokens": config.tokens,
         "seq_len": max(stage.seq_len for stage in row),
         "memory_bytes": sum(memory.values()),
@@ -98,7 +110,8 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     shard = FLOAT32 * architecture.parameters() * config.replicate // config.ranks
     rows = _rows_at_once(config)
     masks = architecture.mask_kinds() * config.seq_len * _width(config) if on_cpu else 0
-    logits = LOGITS[on_cpu and not config.compile] * FLOAT32 * architecture.vocab_rows() // config.tensor_parallel
+    values = LOGITS[on_cpu and not config.compile] if config.distill is None else TAUGHT_LOGITS[on_cpu]
+    logits = values * FLOAT32 * architecture.vocab_rows() // config.tensor_parallel
     freed = {
         "activations": rows * _activations_per_token(config, architecture, on_cpu) // config.tensor_parallel,
         "masks": rows * masks,
@@ -107,12 +120,32 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     apart = config.compile or config.padded_batch_size > config.rows_per_forward * config.data_ranks
     return {
         **({"process": PROCESS[config.compile]} if on_cpu else {}),
+        **_of_teacher(config),
         "weights": shard,
         "gradients": max(0, shard - sum(freed.values())) if on_cpu and not apart else shard,
         "optimizer": 2 * shard,
         "gathered": _gathered(config, architecture),
         **freed,
     }
+
+
+def _of_teacher(config: TorchTitanConfig) -> dict[str, int]:
+    """Return what a teacher takes: its weights, whole on each rank, one layer's work, and its logits of a chunk."""
+    teacher = teacher_of(config)
+    if teacher is None:
+        return {}
+    dimensions, tokens = teacher.config, config.rows_per_forward * config.seq_len
+    layer = 8 * dimensions.hidden_size + 3 * (dimensions.intermediate_size or 4 * dimensions.hidden_size)
+    return {
+        "teacher": _width(config) * teacher.parameters(),
+        "teacher's work": _width(config) * tokens * layer
+        + min(CHUNK_VALUES, tokens * dimensions.vocab_size) * CHUNK_COPIES * FLOAT32,
+    }
+
+
+def teacher_of(config: TorchTitanConfig) -> StockArchitecture | None:
+    """Return the teacher as it is counted; None: there is none."""
+    return None if config.distill is None else counted(config.distill.teacher)
 
 
 def planned_device(config: TorchTitanConfig) -> str:

@@ -76,6 +76,7 @@ def _run(job: Job, work: Path) -> None:
 
         from smallwright_pretrain.attention import inner_attention
         from smallwright_pretrain.export import export
+        from smallwright_pretrain.teacher import know
         from smallwright_pretrain.titan import trainer_config
         from smallwright_pretrain.weights import full_state_dict, initialize, load_starting_weights
 
@@ -90,6 +91,9 @@ def _run(job: Job, work: Path) -> None:
         raise UserError(
             f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
         )
+    teacher = job.inputs["teacher"] / "hf" if settings.distill is not None else None
+    if teacher is not None:
+        know(architecture)
     model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
     config = trainer_config(
         settings,
@@ -102,6 +106,8 @@ def _run(job: Job, work: Path) -> None:
         segment=segment,
         begin=None if begin is None else Path(begin["checkpoint"]),
         left_out=_left_out(settings, begin),
+        teacher=teacher,
+        ids=meta.vocab_size,
         revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
     )
     trainer = config.build()

@@ -21,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, doctor, follow, nodes, revisions
+from smallwright_pretrain import branch, distill_config, doctor, follow, nodes, revisions
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -107,6 +107,10 @@ class TorchTitanPretrain(Trainer):
         branch.check(self.config, found)
         return found
 
+    def teacher(self) -> tuple[str, str] | None:
+        """Return what ``distill.teacher`` names."""
+        return None if self.config.distill is None else ("distill.teacher", self.config.distill.teacher)
+
     def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
         """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
@@ -116,6 +120,7 @@ class TorchTitanPretrain(Trainer):
         vLLM, with which the checkpoint will be compared, cannot serve here."""
         self._check_ranks()
         self._check_split(where, architecture)
+        self._check_teacher(where, architecture, tokenizer)
         check_torchvision()
         if self.config.verify_vllm and self.config.device != "cuda":
             check_head_width(architecture, f"{where}.verify_vllm=true", f"{where}.verify_vllm=false")
@@ -238,6 +243,15 @@ class TorchTitanPretrain(Trainer):
                     "balance of the experts. Make it a multiple of the ranks and of micro_batch_size."
                 )
 
+    def _check_teacher(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
+        if self.config.distill is None:
+            return
+        ids, longest = tokenizer.vocab_size(), max(stage.seq_len for stage in stages(self.config))
+        try:
+            distill_config.check(self.config.distill, ids=ids, rows=architecture.vocab_rows(), seq_len=longest)
+        except UserError as error:
+            raise type(error)(f"{where}.{error}") from error
+
     def _check_ranks(self) -> None:
         ranks = self.config.nproc
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
@@ -276,6 +290,24 @@ class TorchTitanPretrain(Trainer):
         tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
         return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
 
+    def _flops_of_teacher(self, job: Job) -> float:
+        teacher = distill_config.counted(str(job.inputs["teacher"]))
+        return sum(
+            stage.tokens * distill_config.flops_per_token(teacher, stage.seq_len) for stage in stages(self.config)
+        )
+
+    def _learnt_from(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the parts of a loss that a teacher gives, as curves."""
+        if self.config.distill is None:
+            return {}
+        return {
+            "distillation": {
+                "teacher": self.config.distill.teacher,
+                "cross_entropy_curve": _thin([[record["step"], record["ce"]] for record in steps if "ce" in record]),
+                "divergence_curve": _thin([[record["step"], record["kl"]] for record in steps if "kl" in record]),
+            }
+        }
+
     @staticmethod
     def _reject(output: Path) -> None:
         remove(output / "hf")
@@ -313,7 +345,9 @@ class TorchTitanPretrain(Trainer):
             "unigram_loss": held_out.unigram_loss,
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
-            "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config)),
+            "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
+            + (0 if config.distill is None else self._flops_of_teacher(job)),
+            **self._learnt_from(steps),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,

@@ -90,6 +90,8 @@ def trainer_config(
     segment: Segment | None = None,
     begin: Path | None = None,
     left_out: Sequence[str] = (),
+    teacher: Path | None = None,
+    ids: int = 0,
     revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
@@ -104,6 +106,8 @@ def trainer_config(
         segment: What these ranks train; None: the whole run, which then has one.
         begin: The checkpoint of another training to begin with; None: this training's own last one, or none.
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
+        teacher: Folder of the model that ``settings.distill`` learns from, of Hugging Face's format.
+        ids: Of the tokenizer.
         revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
@@ -170,6 +174,9 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
+        distill=None if teacher is None else settings.distill,
+        teacher="" if teacher is None else str(teacher),
+        teacher_ids=ids,
         beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings

@@ -21,9 +21,11 @@ from torchtitan.trainer import Trainer
 from smallwright_pretrain.attention import DocumentAttention, document_mask
 from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
+from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
 from smallwright_pretrain.segments import stage_at
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
+from smallwright_pretrain.teacher import Teacher
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -34,6 +36,11 @@ class PackedTrainer(Trainer):
     @dataclass(kw_only=True, slots=True)
     class Config(Trainer.Config):
         spikes: SpikeConfig = field(default_factory=SpikeConfig)
+        distill: DistillConfig | None = None
+        teacher: str = ""
+        """Folder of the model to learn from; none: the text alone."""
+        teacher_ids: int = 0
+        """Of the tokenizer."""
         beats: str = ""
         """Folder in which each rank says where it is; none: it does not."""
 
@@ -42,7 +49,20 @@ class PackedTrainer(Trainer):
     def __init__(self, config: Config) -> None:
         self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
         self._loss: torch.Tensor | None = None
+        self._apart: torch.Tensor | None = None
+        self._teacher: Teacher | None = None
         super().__init__(config)
+        if config.distill is not None:
+            self._teacher = Teacher(
+                Path(config.teacher),
+                config.distill,
+                ids=config.teacher_ids,
+                dtype=PRECISIONS[config.training.mixed_precision_param],
+                device=self.device,
+            )
+            self.metrics_processor.parts = self._parts
+            flops = flops_per_token(counted(config.teacher), config.training.seq_len)
+            self.metrics_processor.num_flops_per_token += flops
         self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
         self._settings = [
@@ -133,9 +153,40 @@ class PackedTrainer(Trainer):
             self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
         return loss
 
+    def _forward_backward_body(
+        self,
+        inputs: torch.Tensor,
+        labels: torch.Tensor,
+        global_valid_tokens: torch.Tensor,
+        extra_kwargs: dict[str, Any],
+    ) -> torch.Tensor:
+        """Compute gradients by the teacher, where there is one; held-out text is measured without it."""
+        if self._teacher is None:
+            return super()._forward_backward_body(inputs, labels, global_valid_tokens, extra_kwargs)
+        # Before the student: what the teacher works with is free again when the student's activations are kept.
+        states_ND = self._teacher.states(inputs, extra_kwargs["positions"])
+        with self.train_context():
+            predicted = self.model_parts[0](inputs, **extra_kwargs)
+            losses = self._teacher.losses(predicted, labels, states_ND)
+            del predicted, states_ND
+            loss = losses.loss / global_valid_tokens
+            loss.backward()
+        parts = torch.stack([losses.cross_entropy, losses.divergence]) / global_valid_tokens
+        self._apart = parts if self._apart is None else self._apart + parts
+        return loss
+
+    def _parts(self) -> dict[str, float]:
+        """Return what the loss of the step is mixed of, over all ranks, in nats per token."""
+        assert self._apart is not None
+        mesh = self.parallel_dims.get_optional_mesh("loss") if self.parallel_dims.dp_cp_enabled else None
+        entropy, divergence = (
+            float(part) if mesh is None else dist_utils.dist_sum(part, mesh) for part in self._apart.unbind()
+        )
+        return {"ce": entropy, "kl": divergence}
+
     def train_step(self, data_iterator: Iterator[Any]) -> None:
         """Do a step; before its update, see whether loss and gradients are what they should be."""
-        self._loss = None
+        self._loss = self._apart = None
         clip = dist_utils.clip_grad_norm_
 
         def clip_and_judge(*arguments: Any, **named: Any) -> torch.Tensor:

@@ -84,7 +84,8 @@ def _flops_per_token(architecture: Architecture, estimate: Mapping[str, Any]) ->
     """Return the mean over the run: longer sequences take more."""
     rows = estimate.get("stages") or [{"seq_len": estimate["seq_len"], "tokens": estimate["tokens"]}]
     whole = sum(row["tokens"] for row in rows)
-    return sum(architecture.flops_per_token(row["seq_len"]) * row["tokens"] for row in rows) / whole
+    own = sum(architecture.flops_per_token(row["seq_len"]) * row["tokens"] for row in rows) / whole
+    return own + estimate.get("extra_flops_per_token", 0.0)
 
 
 def _on(stage: Trainer, ranks: int | None, kind: str | None) -> Trainer:
@@ -137,7 +138,7 @@ def _row(
     took = devices.cost(
         device,
         devices=count,
-        flops_per_token=flops * (1 + estimate.get("recomputed", 0)),
+        flops_per_token=flops + (flops - estimate.get("extra_flops_per_token", 0)) * estimate.get("recomputed", 0),
         tokens=estimate["tokens"],
         mfu=hardware.mfu,
         price=hardware.price,
@@ -158,6 +159,7 @@ def render(model: Mapping[str, Any]) -> list[str]:
     """Return the lines of a model and its training for a terminal."""
     stored, executed = model["stored_parameters"], model["executed_parameters"]
     # A dense model that shares nothing executes all that it stores, or all but its input embedding.
+    extra = model["estimate"].get("extra_flops_per_token")
     sparse_or_shared = not stored - model["embedding_parameters"] <= executed <= stored
     lines = [
         f"architecture         {model['architecture']}",
@@ -166,7 +168,8 @@ def render(model: Mapping[str, Any]) -> list[str]:
         "those that a token uses",
         f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
         f"head: {model['embedding_parameters']:,}",
-        f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward",
+        f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward"
+        + (f", of them {extra:.3e} of the teacher" if extra else ""),
         f"tokens               {model['tokens']:,}",
         f"FLOPs                {model['flops']:.3e}",
     ]

@@ -1,0 +1,55 @@
+"""A model that a training learns from: what it must share with the run, checked while planning."""
+
+import dataclasses
+from pathlib import Path
+
+from core import entries, store
+from core.errors import ArtifactError, InputError
+from core.kinds import GROUPS
+from core.registry import Registry
+from core.stage_spec import StageSpec, TokenizerChoice
+
+TEACHER = "model-teacher"
+"""Name of the stage that brings it into the store: the same artifact as that of a model that a run starts from."""
+
+
+def of(named: str, key: str, tokenizer: TokenizerChoice, registry: Registry, root: Path) -> StageSpec:
+    """Return the model as the input ``teacher`` of a training.
+
+    Args:
+        named: An artifact, a folder of Hugging Face's format, or a hub id.
+        key: Setting that names it, for messages.
+        tokenizer: Of the run.
+        registry: What is installed.
+        root: The store.
+
+    Raises:
+        core.errors.UserError: there is none, it is damaged, or its tokenizer gives other ids than the run's.
+    """
+    owner = f"{key}={named}"
+    model = entries.model(named, registry, owner)
+    _check_same_tokenizer(model, tokenizer, owner, root)
+    return dataclasses.replace(model.spec, name=TEACHER)
+
+
+def _check_same_tokenizer(model: entries.Model, tokenizer: TokenizerChoice, owner: str, root: Path) -> None:
+    spec, key = tokenizer.spec, str(GROUPS["tokenizer"].entry)
+    made = (model.spec.identity().get("inputs") or {}).get("tokenizer")
+    if spec is None or made == spec.digest:
+        return
+    given = spec.place if isinstance(spec, entries.FinishedSpec) else getattr(tokenizer.stage.config, key, None)
+    if given is None and _is_finished(spec.directory(root)):
+        given = spec.directory(root)
+    if given is None:
+        raise InputError(
+            f"{owner}: the run makes a tokenizer of its own, whose ids mean other texts than the teacher's. Set "
+            f"tokenizer.{key}={model.folder.directory}."
+        )
+    entries.check_same_tokens(Path(given), model.folder.directory, owner)
+
+
+def _is_finished(place: Path) -> bool:
+    try:
+        return store.load_manifest(place) is not None
+    except ArtifactError:
+        return False

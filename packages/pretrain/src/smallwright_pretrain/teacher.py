@@ -1,0 +1,108 @@
+"""The teacher of a distillation: a frozen model of Transformers on each rank, whole.
+
+Import after :func:`smallwright_pretrain.cpu.use_device`.
+
+Letters of tensor names: docs/architectures.md; N is the tokens of a batch, one after another.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from core.errors import InputError
+from core.interfaces import Architecture
+from core.weights import ModelFolder
+
+from smallwright_pretrain.distill_config import Mix
+from smallwright_pretrain.distillation import Losses, distill
+
+CLOSE = 1e-3
+"""Largest difference of a log-probability between two ways to compute the same in float32; half precision: 0.1."""
+
+
+def know(architecture: Architecture) -> None:
+    """Make the run's own kind of model known to Transformers: a teacher is often of the same kind."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    config = architecture.hf_config()
+    if config.model_type not in CONFIG_MAPPING:
+        AutoConfig.register(config.model_type, type(config))
+        AutoModelForCausalLM.register(type(config), architecture.hf_model_class(), exist_ok=True)
+
+
+class Teacher:
+    """Gives the losses of a student beside it.
+
+    Args:
+        folder: Of Hugging Face's format; code in it is never run.
+        mix: What is minimised.
+        ids: Of the tokenizer; rows that the teacher has behind them are left out.
+        dtype: Of weights and products.
+        device: Where it computes.
+
+    Raises:
+        core.errors.InputError: it cannot be loaded, or does not keep packed documents apart.
+    """
+
+    def __init__(self, folder: Path, mix: Mix, *, ids: int, dtype: torch.dtype, device: torch.device) -> None:
+        from transformers import AutoModelForCausalLM
+
+        self._mix, self._ids = mix, ids
+        owner = f"pretrain.distill.teacher: {folder}"
+        ModelFolder(folder, owner).weights()  # refuses damaged files, for which Transformers ends with a traceback
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+        except (ValueError, ImportError, OSError) as error:
+            raise InputError(f"{owner}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+        if missing:
+            raise InputError(f"{owner}: weights missing or of another shape: {', '.join(missing[:5])}.")
+        self._model: Any = model.eval().requires_grad_(False).to(device)
+        self._check(owner, device, CLOSE if dtype == torch.float32 else 100 * CLOSE)
+
+    def states(self, inputs_BL: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
+        """Return what :meth:`head` makes logits of, shape (N, D).
+
+        Args:
+            inputs_BL: Token ids of packed documents.
+            positions_BL: Position of each token in its document; Transformers keeps the documents apart by them.
+        """
+        model = self._model.base_model if self._chunks else self._model
+        with torch.no_grad():
+            found = model(input_ids=inputs_BL, position_ids=positions_BL, use_cache=False)
+        return (found.last_hidden_state if self._chunks else found.logits).flatten(0, 1)
+
+    def head(self, states_ND: torch.Tensor) -> torch.Tensor:
+        """Return logits of the tokenizer's ids."""
+        logits_NV = self._model.get_output_embeddings()(states_ND) if self._chunks else states_ND
+        return logits_NV[:, : self._ids]
+
+    def losses(self, student_BLV: torch.Tensor, labels_BL: torch.Tensor, states_ND: torch.Tensor) -> Losses:
+        """Return the summed losses of a batch."""
+        return distill(self._mix, student_BLV.flatten(0, 1), labels_BL.flatten(), states_ND, self.head)
+
+    def _check(self, owner: str, device: torch.device, close: float) -> None:
+        """Look whether documents are kept apart, and whether logits can be made of a few tokens at a time.
+
+        Some models scale or cap their logits behind the head: their logits are made as a whole.
+        """
+        one_BL = torch.arange(4, device=device)[None] % self._ids
+        places_BL = torch.arange(4, device=device)[None]
+        two_BL, twice_BL = torch.cat([one_BL.flip(1), one_BL], 1), torch.cat([places_BL, places_BL], 1)
+        self._chunks = False
+        try:
+            packed = self._log_probabilities(two_BL, twice_BL)[4:]
+        except TypeError as error:
+            raise InputError(f"{owner}: takes no positions of tokens ({error}). Give a model that does.") from error
+        if not (packed - self._log_probabilities(one_BL, places_BL)).abs().max() <= close:
+            raise InputError(f"{owner}: sees other documents of a packed sequence. Give a model that does not.")
+        whole = self.head(self.states(one_BL, places_BL)).float()
+        self._chunks = True
+        try:
+            self._chunks = torch.allclose(self.head(self.states(one_BL, places_BL)).float(), whole, atol=1e-4)
+        except (AttributeError, TypeError):
+            self._chunks = False
+
+    def _log_probabilities(self, inputs_BL: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
+        return torch.log_softmax(self.head(self.states(inputs_BL, positions_BL)).float(), -1)
