@@ -70,6 +70,8 @@ class _Builder(CorpusStages):
                 )
             return self.stages
         training = bool(corpora or tokens) or entered is None
+        if "policy" in self.config and not training:
+            raise ConfigError("+policy changes the mixture of a training, and this run has none. Leave it out.")
         tokenizer = self._tokenizer(corpora, tokens, entered, training)
         model = entered
         given: dict[str, StageSpec] = {}
@@ -203,6 +205,9 @@ class _Builder(CorpusStages):
         if branch is not None:
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
+        corpora = ["corpus" if role == "tokens" else role.removeprefix("tokens-") for role in _tokens_of(inputs)]
+        policy, counts = self._policy(trainer, corpora)
+        content = {**content, **counts}
         stage = self._new(
             name,
             entry,
@@ -210,6 +215,7 @@ class _Builder(CorpusStages):
             folder="pretrain",
             inputs=inputs,
             architecture=architecture,
+            policy=policy,
             content=content,
             followed=followed,
         )
