@@ -23,6 +23,7 @@ import pytest
 LONGEST = (
     "test_main_job.py",
     "test_first_plugin.py",
+    "test_studies.py",
     "test_executors_ray.py",
     "test_example_plugin.py",
     "test_labels_vllm_server.py",
@@ -32,6 +33,9 @@ LONGEST = (
     "test_gqa_conformance.py",
     "test_testing_finds_mistakes.py",
     "test_decoder_experts_training.py",
+    "test_eval_engines.py",
+    "test_recipes.py",
+    "test_bad_input.py",
 )
 """Files that begin first: one of them at the end would run alone while the other processes have nothing left to do."""
 

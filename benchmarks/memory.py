@@ -54,7 +54,8 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     settings = TorchTitanConfig(
         steps=2,
         seq_len=case["seq_len"],
-        global_batch_size=case["rows"],
+        global_batch_size=case["rows"] * case["ranks"],
+        nproc=case["ranks"],
         precision=case["precision"],
         compile=case["compile"],
         validation_sequences=case["rows"],
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("shapes", nargs="*", default=[], help=f"of {', '.join(SHAPES)}")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], action="append")
     parser.add_argument("--compile", choices=["no", "yes"], action="append")
+    parser.add_argument("--ranks", type=int, default=1, help="on this machine; the memory is that of one")
     parser.add_argument("--json", type=Path, help="append each case to this file")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -92,7 +94,14 @@ def main() -> None:
             print(json.dumps(measure(json.loads(options.case), Path(folder))))
         return
     cases = [
-        {"shape": shape, "seq_len": seq_len, "rows": rows, "precision": precision, "compile": compiled == "yes"}
+        {
+            "shape": shape,
+            "seq_len": seq_len,
+            "rows": rows,
+            "ranks": options.ranks,
+            "precision": precision,
+            "compile": compiled == "yes",
+        }
         for shape in options.shapes or SHAPES
         for seq_len, rows in BATCHES[shape]
         for compiled in options.compile or ("no", "yes")

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from core import compose, discovery, graph, store
 from core.entries import FinishedSpec
+from core.token_files import tokenizer_digest
 from safetensors.numpy import save_file
 from smallwright_decoder.weight_shapes import weight_shapes
 from smallwright_testing.models import CHATML, SPECIAL
+from smallwright_testing.tokens import write_tokens
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "runs.md").read_text(encoding="utf-8")
@@ -67,7 +69,7 @@ def workdir(tmp_path_factory):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(folder / "real_model" / name, tokenizer)
     tokens = folder / "store/tokens/packed-0"
-    tokens.mkdir(parents=True)
+    write_tokens(tokens, [[1, 2, 256]] * 100, [[3, 256]], vocab_size=260, tokenizer=tokenizer_digest(tokenizer))
     data = folder / "store/data/web-0"
     data.mkdir(parents=True)
     for artifact, inputs in ((data, {}), (tokenizer, {}), (tokens, {"tokenizer": str(tokenizer)})):
@@ -81,6 +83,7 @@ def workdir(tmp_path_factory):
 def there(text):
     """Return a command with names of what is in the folder where the page leaves them open."""
     named = {"corpus=<artifact": "store/data/web-0", "corpus=<folder": "corpus", "tokens=<": "store/tokens/packed-0"}
+    named |= {f"{corpus}: <": "store/tokens/packed-0" for corpus in ("web", "code")}
     for key, place in {**named, "=<model": "real_model"}.items():
         text = re.sub(rf"{key}[^>]*>", f"{key.partition('<')[0]}{place}", text)
     return text

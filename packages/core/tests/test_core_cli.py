@@ -92,6 +92,7 @@ def test_ctrl_c_and_what_schedulers_send_are_one_line(number, code, told):
         "import signal, sys, time; from core import cli\n"
         # A process in the background of a script is started with the signal ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # nohup starts it with this one ignored
         "def work(): print('ready', flush=True); time.sleep(60)\n"
         "sys.exit(cli.carry_out(work, 'interrupted: go on as you like.'))"
     )

@@ -57,6 +57,6 @@ def test_a_package_of_another_version_than_ours_ask_for_fails(monkeypatch):
 
 
 def test_more_memory_than_there_is_fails_on_a_cpu_only():
-    plan = {"memory_bytes": 2**60, "ranks_here": 2, "device": "cpu"}
+    plan = {"memory_bytes": 2**60, "ranks_here": 2, "on_cpu": True}
     assert "micro_batch_size" in doctor.memory("pretrain", plan).fault
-    assert doctor.memory("pretrain", {**plan, "device": "cuda"}).fault is None
+    assert doctor.memory("pretrain", {**plan, "on_cpu": False}).fault is None

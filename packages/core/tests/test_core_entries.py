@@ -5,13 +5,11 @@ import shutil
 
 import numpy
 import pytest
-from core import advice, choices, compose, entries, graph, store
+from core import advice, compose, entries, graph, store
 from core.entered import EnteredModel, EnteredModelConfig
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
-from core.token_files import tokenizer_digest
 from core.weights import ModelFolder
-from smallwright_testing.tokens import write_tokens
 
 numpy_files = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
 SHAPE = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 10}
@@ -209,78 +207,3 @@ def test_a_question_about_a_model_needs_no_corpus(registry):
     assert "pretrain" in [spec.name for spec in graph.build(config, registry, without_corpus=True)]
     with pytest.raises(ConfigError, match="training needs a corpus"):
         graph.build(config, registry)
-
-
-def finished_tokens(root, name, ids=10):
-    """A tokens artifact of a store with the tokenizer that made it, which has so many ids."""
-    vocabulary = {"model": {"vocab": {str(n): n for n in range(ids)}}}
-    made_by = root / "tokenizer" / f"count-{ids:012d}"
-    if not made_by.exists():
-        made_by.mkdir(parents=True)
-        (made_by / "tokenizer.json").write_text(json.dumps(vocabulary))
-        record = {"stage": "tokenizer", "folder": "tokenizer", "identity": {"ids": ids}, "inputs": {}}
-        store.finish(made_by, {**record, "external_files": []})
-    folder = root / "tokens" / f"{name}-{0:012d}"
-    write_tokens(folder, [[1, 2, 0]], [[3, 0]], vocab_size=ids, tokenizer=tokenizer_digest(made_by))
-    record = {"stage": "tokens", "folder": "tokens", "identity": {"tokens": name}, "external_files": []}
-    store.finish(folder, {**record, "inputs": {"tokenizer": str(made_by)}})
-    return folder
-
-
-def test_tokens_of_several_corpora_are_taken_by_their_names(registry, workdir):
-    web, code = (finished_tokens(workdir / "other", name) for name in ("web", "code"))
-    training = ["+arch=tiny", "tokens=count", "pretrain=count", *ONE]
-    given = f"tokens.artifact={{web: {web}, code: {code}}}"
-    stages = {spec.name: spec for spec in planned(registry, given, *training)}
-    assert list(stages) == ["tokens-web", "tokens-code", "tokenizer", "pretrain", "eval"]
-    assert stages["tokens-code"].directory(workdir) == code
-    assert set(stages["pretrain"].inputs) == {"tokens-web", "tokens-code", "tokenizer"}
-    alone = {spec.name: spec for spec in planned(registry, f"tokens.artifact={web}", *training)}
-    assert set(alone["pretrain"].inputs) == {"tokens", "tokenizer"}
-
-
-def test_tokens_that_exist_stand_beside_a_corpus_of_the_run(registry, workdir):
-    web = finished_tokens(workdir / "other", "web")
-    others = ["+data=toy", "+arch=tiny", "tokens=count", "pretrain=count", *ONE]
-    stages = {spec.name: spec for spec in planned(registry, f"tokens.artifact={{web: {web}}}", *others)}
-    assert {"tokens", "tokens-web", "tokenizer"} == set(stages["pretrain"].inputs)
-    assert stages["tokens"].inputs["tokenizer"] is stages["tokenizer"]
-    for given, message in (
-        (f"tokens.artifact={web}", r"a corpus stands beside it.*'tokens=\{<name>: <artifact>\}'"),
-        (f"tokens.artifact={{corpus: {web}}}", r"tokens\.artifact\.corpus=.*: the run has a corpus corpus"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            planned(registry, given, *others)
-
-
-def harmed(folder):
-    (folder / "train-00000.bin").write_bytes(b"12")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (
-            "{web: WEB, far: FAR}",
-            r"tokens\.artifact\.far=.*: made by the tokenizer .*count-0+11, and tokens\.artifact\.web",
-        ),
-        ("{web: nowhere}", r"tokens\.artifact\.web=nowhere: no finished artifact"),
-        ("{web: HARMED}", r"tokens\.artifact\.web=.*train-00000\.bin.* was changed"),
-        ("{}", r"tokens\.artifact=\{\}: names no artifact"),
-    ],
-)
-def test_tokens_that_do_not_fit_are_refused_in_a_line(registry, workdir, given, message):
-    root = workdir / "other"
-    for word, place in (
-        ("WEB", finished_tokens(root, "web")),
-        ("FAR", finished_tokens(root, "far", ids=11)),
-        ("HARMED", harmed(finished_tokens(root, "harmed"))),
-    ):
-        given = given.replace(word, str(place))
-    with pytest.raises((ConfigError, InputError), match=message):
-        planned(registry, "tokens=count", f"tokens.artifact={given}", "+arch=tiny", "pretrain=count", *ONE)
-
-
-def test_artifacts_by_name_are_no_option(registry):
-    assert choices.normalise("tokens={web: a, code: b}", {}, registry) == ["++tokens.artifact={web: a, code: b}"]

@@ -3,13 +3,14 @@
 import itertools
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from core import token_files
 from core.errors import InputError
-from core.token_files import TokenIndex, TokenShards
+from core.token_files import TokenFile, TokenIndex, TokenShards
 from smallwright_testing.tokens import write_tokens
 
 DOCUMENTS = [[5, 6, 7, 0], [8, 0], [9, 10, 11, 12, 13, 0], [0], [14, 15, 0], [16, 17, 18, 0], [19, 0]]
@@ -127,3 +128,27 @@ def test_digests_of_tokenizers_differ_where_their_ids_do(tmp_path):
     (tmp_path / "tokenizer.json").write_text("[]")
     with pytest.raises(InputError, match="is no tokenizer's"):
         token_files.tokenizer_digest(tmp_path)
+
+
+def test_an_index_of_100_billion_tokens_opens_at_once_and_maps_nothing(tmp_path):
+    files, tokens, documents = 100, 10**9, 10**6
+    rows = []
+    for number in range(files):
+        row = TokenFile(
+            name=f"train-{number:05d}.bin", split="train", tokens=tokens, documents=documents, sha256="",
+            starts_sha256="",
+        )  # fmt: skip
+        for name, size in ((row.name, 2 * tokens), (row.starts_name, token_files.NPY_HEADER + 4 * documents)):
+            with open(tmp_path / name, "wb") as file:
+                file.truncate(size)  # takes no space
+        rows.append(row)
+    write_tokens(tmp_path)
+    TokenIndex(tokenizer="", dtype="uint16", files=tuple(rows)).save(tmp_path)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    meta |= {"train_tokens": files * tokens, "train_documents": files * documents}
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    mapped, begun = token_files._map.cache_info().currsize, time.process_time()
+    shards = TokenShards(tmp_path, "train")
+    assert time.process_time() - begun < 1
+    assert token_files._map.cache_info().currsize == mapped
+    assert shards.read(shards.tokens - 3, shards.tokens + 3).tolist() == [0, 0, 0]

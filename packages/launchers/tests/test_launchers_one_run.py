@@ -1,6 +1,7 @@
 """What launchers make of a single run: its settings, and who does it."""
 
 import pytest
+from core import run
 from core.errors import ConfigError
 from core.interfaces import OneRun
 from smallwright_launchers.allocation import AllocationLauncher
@@ -55,3 +56,39 @@ def test_of_listed_machines_the_first_does_the_run_and_the_others_follow(rank, f
 def test_machines_that_are_not_told_apart_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         AllocationLauncher(AllocationConfig(**settings)).check("launcher")
+
+
+CORPUS = """
+from core.hooks import hookimpl
+from core.interfaces import Stage
+
+PLUGIN_API_VERSION = 1
+
+
+class Words(Stage):
+    def run(self, job):
+        (job.output / "documents").mkdir()
+        return {"documents": 0, "funnel": []}
+
+
+@hookimpl
+def register_corpora(register):
+    register("words", "words:Words")
+"""
+
+
+def test_a_run_is_submitted_and_ends_with_its_report(cluster, tmp_path, monkeypatch, capsys):
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "words.py").write_text(CORPUS)
+    (tmp_path / "hydra_conf" / "data").mkdir(parents=True)
+    (tmp_path / "hydra_conf" / "data" / "words.yaml").write_text("name: words\ncorpus: words\n")
+    quick = ["launcher.poll_seconds=0.2", "launcher.settle_seconds=2", "launcher.time=5"]
+    code = run.main(["--plugin", "words.py", "+data=words", "+launcher=slurm", *quick, "run_dir=r"])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert f"run: {tmp_path / 'r'}; its log: " in printed.out
+    assert any(line.startswith("report: ") for line in printed.out.splitlines())
+    assert (tmp_path / "r" / "report.json").exists()

@@ -11,7 +11,15 @@ from pathlib import Path
 from pretrain_support import Tiny, TinyConfig
 from smallwright_pretrain.config import TorchTitanConfig
 
-LAYOUTS = {"tp": {"tensor_parallel": 2}, "cp": {"context_parallel": 2}, "pp": {"pipeline_parallel": 2}}
+TENSOR, CONTEXT, PIPELINE = ({f"{kind}_parallel": 2} for kind in ("tensor", "context", "pipeline"))
+LAYOUTS = {
+    "tensor": ((TENSOR, 4),),
+    "context": ((CONTEXT, 4),),
+    "pipeline": ((PIPELINE, 4),),
+    # Each goes on from the checkpoint of the one before.
+    "one after another": ((PIPELINE, 2), (TENSOR, 3), ({}, 4)),
+}
+"""The layouts of a training, each with the last step that it does."""
 SETTINGS = TorchTitanConfig(
     steps=4,
     seq_len=32,
@@ -43,17 +51,23 @@ def main(tokens: Path, output: Path, rank: str) -> None:
     world, place = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     store = torch.distributed.FileStore(str(output / f"store-{world}"), world)
     torch.distributed.init_process_group("gloo", store=store, rank=place, world_size=world)
-    for name, layout in ({"alone": {}} if alone else LAYOUTS).items():
+    trainings = {"alone": (({}, 4),)} if alone else LAYOUTS
+    for name, layout, last in [(name, *part) for name, parts in trainings.items() for part in parts]:
         settings = dataclasses.replace(SETTINGS, nproc=world, **layout)
         folder = output / name
+        begins = not (folder / "checkpoint").exists()
+        torch.distributed.barrier()
         folder.mkdir(exist_ok=True)
         model = ARCHITECTURE.titan_config(inner_attention=inner_attention("cpu"), seq_len=settings.seq_len)
         config = trainer_config(settings, model=model, name="tiny", tokens={"corpus": tokens}, output=folder, seed=7)
+        config.training.steps = last
         trainer = config.build()
-        initialize(trainer.model_parts[0], model, 7)
-        trainer.validator.validate(trainer.model_parts, 0)  # as a resumed run does before its first step
+        if begins:
+            initialize(trainer.model_parts[0], model, 7)
+            trainer.validator.validate(trainer.model_parts, 0)  # as a resumed run does before its first step
         trainer.train()
-        trainer.validate_once()
+        if last == settings.steps:
+            trainer.validate_once()
         pipeline = trainer.parallel_dims.get_optional_mesh("pp")
         state = full_state_dict(trainer.model_parts[0], None if pipeline is None else pipeline.get_group())
         if place == 0:

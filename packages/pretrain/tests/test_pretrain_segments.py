@@ -128,12 +128,12 @@ def test_stages_of_any_lengths_cover_all_steps_once():
         ({"stages": {"a": {"tokens": 9, "seqlen": 4}}}, r"stages\.a\.seqlen: unknown key\. Did you mean 'seq_len'\?"),
         ({"stages": {"a": {"tokens": 9e9}, "b": {"tokens": 9}}, "steps": 1}, r"pretrain\.steps=1: fewer than the 2"),
         (
-            {"stages": {"a": {"tokens": 9}, "b": {"tokens": 9, "global_batch_size": 6}}, "nproc": 4},
-            r"pretrain\.stages\.b\.global_batch_size=6: not divisible by nproc=4\. Use 8",
+            {"stages": {"a": {"tokens": 9}, "b": {"tokens": 9, "global_batch_size": 3}}, "nproc": 4},
+            r"pretrain\.stages\.b\.global_batch_size=3: fewer sequences than ranks that share them",
         ),
         (
-            {"stages": {"a": {"tokens": 9, "global_batch_size": 6}}, "micro_batch_size": 4},
-            r"pretrain\.stages\.a\.micro_batch_size=4: must divide the share of a rank, .* = 6",
+            {"stages": {"a": {"tokens": 9, "seq_len": 30}}, "nproc": 2, "context_parallel": 2},
+            r"pretrain\.stages\.a\.seq_len=30: .* cut sequences into 4 pieces\. Use 32",
         ),
         ({"stages": {"a": {"tokens": 9, "rope_theta": -1}}}, r"stages\.a\.rope_theta=-1: must be above 0, or null"),
         (

@@ -5,6 +5,7 @@ from smallwright_testing import ArchitectureConformance
 
 class TestGQA(ArchitectureConformance):
     plugin = "gqa"
+    settings = {"num_hidden_layers": 2}
 
 
 class TestGQAOfExperts(ArchitectureConformance):

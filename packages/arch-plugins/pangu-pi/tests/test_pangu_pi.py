@@ -25,6 +25,7 @@ def pangu_pi(**values) -> PanguPi:
 
 class TestPanguPi(ArchitectureConformance):
     plugin = "pangu_pi"
+    settings = {"num_hidden_layers": 2}
     # One process serves both parts with all others of the library, in test_decoder_vllm.py.
     test_vllm_gives_titans_log_probabilities = None
     # Below, against the sources' numbers.

@@ -228,11 +228,24 @@ def _refuse_settings_of_nothing(
     key = _given_below(group, overrides)
     if key is None or chosen.get(group) in options.get(group, {}) or "name" in node:
         return
+    labels = [place.removeprefix(f"{group}@{group}.") for place in chosen if place.startswith(f"{group}@{group}.")]
+    if labels:  # several, which an experiment chose
+        wrong = next((key for key in map(key_of, overrides) if _below(key, group) not in (None, *labels)), None)
+        if wrong is None:
+            return
+        recipes = f"{', '.join(labels)}.{nearest(str(_below(wrong, group)), labels)}"
+        raise ConfigError(f"{wrong}: this run's recipes are {recipes}")
     default = GROUPS[group].default if group in GROUPS else None
     if default is not None:  # its package is not installed
         raise MissingPluginError(registry.missing_message(group, default, sorted(options.get(group, {}))))
     known = ", ".join(sorted(options.get(group, {}))) or "none"
     raise ConfigError(f"{key}: nothing of {group} is chosen. Add +{group}=<option>. Installed: {known}.")
+
+
+def _below(key: str, group: str) -> str | None:
+    """The part of a key that follows a group; None: it is of another group, or chooses an option."""
+    first, _, rest = key.partition(".")
+    return rest.partition(".")[0] if first == group and rest else None
 
 
 def _given_below(place: str, overrides: Sequence[str]) -> str | None:

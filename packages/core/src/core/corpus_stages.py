@@ -9,8 +9,10 @@ from core import entered_corpus, entries, names, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
 from core.errors import ConfigError, NotAtHand
 from core.fingerprint import fingerprint, named_files
+from core.registry import Entry
 from core.stage_builder import StageBuilder
 from core.stage_spec import ExecutorChoice, StageSpec
+from core.tokens_entry import ARTIFACT
 
 
 class CorpusStages(StageBuilder):
@@ -88,17 +90,36 @@ class CorpusStages(StageBuilder):
             external_files=(*(files or ()), *(file for step in steps for file in named_files(step.config))),
         )
 
+    def _packer(self) -> tuple[Entry, dict[str, Any]]:
+        """Return the chosen packer and its settings."""
+        settings = self._node("tokens", "tokens")
+        settings.pop(ARTIFACT, None)
+        return self.registry.get("packers", str(settings.pop("name", "tokens"))), settings
+
+    def _tokens_exist(self, corpora: Mapping[str, StageSpec]) -> bool:
+        """Return whether the chosen packer takes tokens that were made elsewhere, and refuse corpora beside it.
+
+        Raises:
+            ConfigError: there is a corpus, or the tokenizer would be trained on one.
+        """
+        if not isinstance(self.config.get("tokens"), Mapping):
+            return False
+        entry, _ = self._packer()
+        if getattr(entry.load(), "reads_corpus", True):
+            return False
+        if corpora:
+            raise ConfigError(f"tokens={entry.name}: takes tokens that exist, and a corpus stands beside it.")
+        return True
+
     def _tokens(self, corpora: Mapping[str, StageSpec], tokenizer: StageSpec) -> dict[str, StageSpec]:
         """Add the packer of each corpus, and return them by role: ``tokens``, or ``tokens-<recipe>`` of several.
 
         A corpus that is added to a run leaves the tokens of the others as they are: each has its own artifact, which
         rests on its own corpus and the tokenizer alone.
         """
-        settings = self._node("tokens", "tokens")
-        settings.pop(entries.ARTIFACT, None)
-        entry = self.registry.get("packers", str(settings.pop("name", "tokens")))
+        entry, settings = self._packer()
         config = self._settings(entry, settings, "tokens")
-        if not corpora:  # a question about a model, and no stage can be started
+        if not corpora:  # the packer needs none, or a question about a model, and no stage can be started
             data = self.config.get("data") or {}
             roles = [f"tokens-{label}" for label in data] if several(data) else ["tokens"]
             return {role: self._new(role, entry, config, inputs={"tokenizer": tokenizer}) for role in roles}

@@ -190,7 +190,7 @@ def _written(place: Path) -> tuple[float, float]:
 def memory(name: str, plan: Mapping[str, Any]) -> Finding:
     """Compare what the plan says with what this machine has, where the ranks compute on its CPU."""
     needed = plan["memory_bytes"] * plan.get("ranks_here", 1)
-    if plan.get("device") != "cpu":
+    if not plan.get("on_cpu"):
         return Finding(name=f"memory, {name}", figure=f"{plan['memory_bytes'] / GIB:.2f} GiB a rank planned")
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     fault = None

@@ -1,4 +1,4 @@
-"""What a run starts from that exists already: ``model=``, ``corpus=`` and ``tokens=``, as stages without work.
+"""What a run starts from that exists already: ``model=`` and ``corpus=``, as stages without work.
 
 An artifact of a store is taken where it lies. A folder or a hub id of a model is brought into the store first, by
 :class:`core.entered.EnteredModel`, so that everything after it rests on files that cannot change.
@@ -16,11 +16,10 @@ from core.architecture import Architecture
 from core.entered import EnteredModel, EnteredModelConfig, files_of, stored_parameters
 from core.errors import ArtifactError, ConfigError, InputError, UserError
 from core.fingerprint import local_digest
-from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.stage_spec import ArchitectureChoice, StageSpec
 from core.stock import StockArchitecture, StockConfig
-from core.token_files import SPLITS, TokenIndex, TokenShards, tokenizer_digest
+from core.token_files import tokenizer_digest
 from core.weights import ModelFolder
 
 CORE = "smallwright-core"
@@ -28,9 +27,6 @@ MODEL = "model"
 """Name of the stage of the model that a run starts from."""
 _WORDS = {"pretrain": "pretraining", "model": MODEL, "data": "corpus", "tokens": "tokens", "tokenizer": "tokenizer"}
 """What an artifact of a store's folder is called where a run starts from it."""
-
-ARTIFACT = str(GROUPS["tokens"].entry)
-"""Setting of the group ``tokens`` that names what exists."""
 
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 """How Transformers' names end of classes that write text."""
@@ -200,81 +196,6 @@ def finished(artifact: Path, folder: str, owner: str, name: str | None = None) -
         place=artifact.resolve(),
         made_as=identity,
     )
-
-
-def tokens(settings: Mapping[str, Any] | None) -> dict[str, FinishedSpec]:
-    """Return the tokens artifacts that the settings of the group ``tokens`` name, by role; empty: they name none.
-
-    Raises:
-        InputError: one is no finished artifact of tokens, or its files are not those of its index.
-    """
-    places = (settings or {}).get(ARTIFACT)
-    if places is None:
-        return {}
-    if not isinstance(places, Mapping):
-        return {"tokens": _tokens_artifact(str(places), "tokens", f"tokens={places}")}
-    if not places:
-        raise ConfigError(
-            f"tokens.{ARTIFACT}={{}}: names no artifact. Write 'tokens={{web: <artifact>, code: <artifact>}}'."
-        )
-    return {
-        f"tokens-{names.check(str(label), f'a corpus of tokens.{ARTIFACT}')}": _tokens_artifact(
-            str(place), f"tokens-{label}", f"tokens.{ARTIFACT}.{label}={place}"
-        )
-        for label, place in places.items()
-    }
-
-
-def given_tokens(specs: Mapping[str, FinishedSpec]) -> str:
-    """Return what a user wrote to name finished tokens, for messages: ``tokens=<place>``, of several the first."""
-    role, spec = next(iter(specs.items()))
-    return f"{role.replace('-', f'.{ARTIFACT}.', 1)}={spec.place}"
-
-
-def check_beside(specs: Mapping[str, FinishedSpec], corpora: Mapping[str, StageSpec]) -> None:
-    """Refuse finished tokens and corpora of the same name in a run.
-
-    Raises:
-        ConfigError: naming the artifact.
-    """
-    if "tokens" in specs and corpora:
-        raise ConfigError(
-            f"{given_tokens(specs)}: a corpus stands beside it. Leave one out, or name the artifact to train on both: "
-            "'tokens={<name>: <artifact>}'."
-        )
-    for role in specs:
-        label = role.removeprefix("tokens-")
-        if f"corpus-{label}" in corpora or (label == "corpus" in corpora):
-            raise ConfigError(f"{given_tokens({role: specs[role]})}: the run has a corpus {label}. Name one otherwise.")
-
-
-def _tokens_artifact(place: str, role: str, owner: str) -> FinishedSpec:
-    spec = finished(Path(place), "tokens", owner, name=role)
-    try:
-        for split in SPLITS:
-            TokenShards(spec.place, split)
-    except InputError as error:
-        raise InputError(f"{owner}: {error}") from error
-    return spec
-
-
-def tokenizer_of(specs: Mapping[str, FinishedSpec]) -> FinishedSpec:
-    """Return the tokenizer that made all of some tokens artifacts.
-
-    Raises:
-        InputError: two were made by others, or the tokenizer is not there any more.
-    """
-    made = {role: input_of(spec, "tokenizer", "tokenizer", given_tokens({role: spec})) for role, spec in specs.items()}
-    first = next(iter(specs))
-    digest = tokenizer_digest(made[first].place)
-    for role, spec in specs.items():
-        if TokenIndex.load(spec.place).tokenizer != digest:
-            raise InputError(
-                f"{given_tokens({role: spec})}: made by the tokenizer {made[role].place}, and "
-                f"{given_tokens({first: specs[first]})} by {made[first].place}, which gives other ids. Make one of "
-                "them anew with the other's: tokenizer=<its folder>."
-            )
-    return made[first]
 
 
 def input_of(spec: FinishedSpec, role: str, folder: str, owner: str) -> FinishedSpec:

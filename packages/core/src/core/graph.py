@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import advice, branching, entries, names, typed
+from core import advice, branching, entries, names, tokens_entry, typed
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
 from core.fingerprint import identity as content_identity
@@ -51,27 +51,29 @@ class _Builder(CorpusStages):
 
     def build(self) -> list[StageSpec]:
         entered = self._entered()
-        tokens = entries.tokens(self.config.get("tokens"))
+        tokens = tokens_entry.artifacts(self.config.get("tokens"))
         for spec in tokens.values():
             self._add(spec)
         corpora = self._corpora()
-        entries.check_beside(tokens, corpora)
-        if not corpora and not tokens and not (entered or (self.without_corpus and "arch" in self.config)):
+        tokens_entry.check_beside(tokens, corpora)
+        exist = not tokens and self._tokens_exist(corpora)
+        nothing = not (corpora or tokens or exist)
+        if nothing and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
             raise ConfigError(
                 f"{asked}: add +data=<recipe> (and +arch=<architecture> to train), or model=<model>. See --help."
             )
+        if "policy" in self.config and ("arch" not in self.config if entered is None else nothing):
+            raise ConfigError("+policy changes the mixture of a training, and this run has none. Leave it out.")
         if entered is None and "arch" not in self.config:
             if "posttrain" in self.config:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
             if tokens:
                 raise ConfigError(
-                    f"{entries.given_tokens(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
+                    f"{tokens_entry.written(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
                 )
             return self.stages
-        training = bool(corpora or tokens) or entered is None
-        if "policy" in self.config and not training:
-            raise ConfigError("+policy changes the mixture of a training, and this run has none. Leave it out.")
+        training = not nothing or entered is None
         tokenizer = self._tokenizer(corpora, tokens, entered, training)
         model = entered
         given: dict[str, StageSpec] = {}
@@ -118,7 +120,7 @@ class _Builder(CorpusStages):
         own = entered.folder.directory if entered is not None else None
         made, folder = None, own
         if tokens:
-            made = entries.tokenizer_of(tokens)
+            made = tokens_entry.tokenizer_of(tokens)
             self._add(made)
             folder = made.place
             if entered is not None and own is not None:
@@ -137,6 +139,10 @@ class _Builder(CorpusStages):
         spec: StageSpec | None = made
         stage: Tokenizer = entry.build(config)
         if made is None and training:
+            if stage.reads_corpora() and self._tokens_exist(corpora):
+                raise ConfigError(
+                    "tokens: made elsewhere. Name the tokenizer that made them: tokenizer=<its folder or hub id>."
+                )
             spec = self._new("tokenizer", entry, config, inputs=corpora if stage.reads_corpora() else {})
         if spec is not None and made is None:
             stage.check_corpora([role.removeprefix("corpus-") for role in corpora])

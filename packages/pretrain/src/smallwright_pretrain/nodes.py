@@ -26,7 +26,7 @@ from smallwright_pretrain.config import TorchTitanConfig
 RANK_MODULE = "smallwright_pretrain.rank"
 TORCHRUN = "smallwright_pretrain.elastic"
 AGENTS_FILE = "agents.json"
-PORT = 29500
+PORT, PORTS = 29500, 1000
 LOOK_SECONDS = 1.0
 """Between two looks of a machine that follows."""
 
@@ -68,7 +68,8 @@ def command(config: TorchTitanConfig, job_file: Path) -> Iterator[list[str]]:
     """Give the command that starts the ranks of all machines, or this one's while the others follow."""
     job = os.environ.get("SLURM_JOB_ID")
     if config.rendezvous is None and job is not None:
-        yield [*_srun(config), *agent(config, job_file, job, _first_host())]
+        port = PORT + int(job) % PORTS  # jobs that share a machine have their own
+        yield [*_srun(config), *agent(config, job_file, job, f"{_first_host()}:{port}")]
         return
     assert config.rendezvous is not None
     name, file = uuid.uuid4().hex, job_file.parent / AGENTS_FILE
@@ -90,6 +91,7 @@ def _srun(config: TorchTitanConfig) -> list[str]:
         "--ntasks-per-node=1",
         f"--cpus-per-task={os.environ.get('SLURM_CPUS_PER_TASK') or cores()}",
         "--kill-on-bad-exit=1",
+        "--overlap",  # this process may be in a step of the job itself
     ]
 
 

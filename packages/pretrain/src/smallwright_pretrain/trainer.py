@@ -172,7 +172,11 @@ class PackedTrainer(Trainer):
         settings = self.config.metrics.settings
         if self.step == stage_at(settings, self.step).first:
             self._spikes.restore("")  # another mixture or length has another level
-        verdict = self._spikes.see(loss=self._global_loss(), grad_norm=grad_norm)
+        # Of one rank: where another saw a value with another last bit, ranks would decide differently.
+        seen = torch.tensor([self._global_loss(), grad_norm], dtype=torch.float64, device=self.device)
+        torch.distributed.broadcast(seen, src=0)
+        loss, grad_norm = seen.tolist()
+        verdict = self._spikes.see(loss=loss, grad_norm=grad_norm)
         if verdict is None:
             return
         rule = self.config.spikes

@@ -140,11 +140,14 @@ class _ctrl_c_when:
                 return
 
     def __enter__(self) -> None:
+        # A process in the background of a script is started with the signal ignored.
+        self._before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        signal.signal(signal.SIGINT, self._before)
 
 
 def _wait_for(holds: Any) -> None:

@@ -23,7 +23,9 @@ def plan(
         see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
     """
     # Without a corpus it is a question about a model, and no stage can be started.
-    chosen = not any(is_tokens(spec.name) and set(spec.inputs) == {"tokenizer"} for spec in stages)
+    chosen = not any(
+        is_tokens(spec.name) and set(spec.inputs) == {"tokenizer"} and not spec.external_files for spec in stages
+    )
     result: dict[str, Any] = {
         "stages": [_stage(spec, root) for spec in stages] if chosen else [],
         "data": [data.describe(spec, registry) for spec in stages if spec.folder == "data"],
@@ -32,6 +34,7 @@ def plan(
     if training is not None and training.architecture is not None:
         result |= model.describe(training, hardware or Hardware())
         result["mixture"] = training.build().reads(training.finished("tokens", root))
+        result["policy"] = None if training.policy is None else training.policy.entry.name
     return result
 
 
@@ -74,7 +77,7 @@ def render(result: dict[str, Any]) -> str:
     for row in result["data"]:
         lines += ["", *data.render(row)]
     if "stored_parameters" in result:
-        lines += ["", *model.render(result), *mixture.render(result["mixture"])]
+        lines += ["", *model.render(result), *mixture.render(result["mixture"], result["policy"])]
         if result["hardware"]:
             lines += ["", *model.render_hardware(result["hardware"], result["mfu"])]
     return "\n".join(lines)

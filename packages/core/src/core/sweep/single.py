@@ -111,7 +111,7 @@ def follow(run: Composed, registry: Registry, plugin_files: tuple[str, ...]) -> 
 def check_here(stages: Sequence[StageSpec], root: Path) -> None:
     """Let each stage that is to run refuse what this machine cannot do."""
     for spec in stages:
-        if store.read_manifest(spec.directory(root)) is None:
+        if not (spec.directory(root) / store.MANIFEST).exists():
             stage = spec.build()
             if isinstance(stage, Stage):
                 stage.check_here(spec.name)

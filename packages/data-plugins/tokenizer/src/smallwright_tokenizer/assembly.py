@@ -46,11 +46,6 @@ class Assembly:
         content = json.loads(path.read_text())
         return cls(**{**content, "files": [TokenFile(**file) for file in content["files"]]})
 
-    def total(self, split: str) -> tuple[int, int]:
-        """Return tokens and documents of a split."""
-        files = [file for file in self.files if file.split == split]
-        return sum(file.tokens for file in files), sum(file.documents for file in files)
-
 
 def assemble(config: PackedConfig, work: Path, pieces: int, dtype: np.dtype, output: Path) -> Assembly:
     """Give the files of all pieces to the artifact; what a killed run has done is not done again.
@@ -91,7 +86,7 @@ class _Assembler:
         candidates = np.concatenate(self.asides)
         empty = sum(record.empty_documents for record in self.records)
         if len(candidates) + sum(record.documents for record in self.records) < 2:
-            raise UserError(nothing_left(empty))
+            raise nothing_left(empty)
         remove(rest := self.work / REST)
         rest.mkdir()
         self.written = {split: FilesWriter(rest, split, self.dtype) for split in SPLITS}
@@ -121,7 +116,7 @@ class _Assembler:
             empty_documents=empty,
             sampled_tokens=self.records[0].sampled_tokens,
             sampled_words=self.records[0].sampled_words,
-            unigram_loss=self._unigram_loss(validation),
+            unigram_loss=unigram_loss(self.counts.sum(axis=0) - (held := self._held(validation)), held),
         )
 
     def _divide(self, candidates: np.ndarray, *, others: bool) -> int:
@@ -171,19 +166,27 @@ class _Assembler:
         del train[place]
         return record.lowest_bytes
 
-    def _unigram_loss(self, validation: list[tuple[str, TokenFile]]) -> float:
-        """Return the cross-entropy of the held-out ids under add-one smoothed frequencies of the others.
-
-        The loss of a model that knows only how common each token is: what a trained model must beat.
-        """
-        total = self.counts.sum(axis=0)
-        held = np.zeros_like(total)
+    def _held(self, validation: list[tuple[str, TokenFile]]) -> np.ndarray:
+        """Return how often each id is held out."""
+        held = np.zeros(self.counts.shape[1], dtype=np.int64)
         for source, _ in validation:
             ids = np.memmap(self.work / f"{source}.bin", dtype=self.dtype, mode="r")
             for part in _chunks(ids):
-                held += np.bincount(part, minlength=len(total))
-        log_probability = np.log(total - held + 1.0) - math.log((total - held).sum() + len(total))
-        return float(-(held * log_probability).sum() / held.sum())
+                held += np.bincount(part, minlength=len(held))
+        return held
+
+
+def unigram_loss(train: np.ndarray, held: np.ndarray) -> float:
+    """Return the cross-entropy of the held-out ids under add-one smoothed frequencies of the others, in nats per token.
+
+    The loss of a model that knows only how common each token is: what a trained model must beat.
+
+    Args:
+        train: How often each id is trained on, shape (V,).
+        held: How often it is held out, shape (V,).
+    """
+    log_probability = np.log(train + 1.0) - math.log(train.sum() + len(train))
+    return float(-(held * log_probability).sum() / held.sum())
 
 
 def _chunks(ids: np.ndarray, size: int = 1 << 24) -> Iterator[np.ndarray]:
@@ -191,14 +194,14 @@ def _chunks(ids: np.ndarray, size: int = 1 << 24) -> Iterator[np.ndarray]:
         yield ids[start : start + size]
 
 
-def nothing_left(empty: int) -> str:
-    """Return the message for documents that cannot be divided in two.
+def nothing_left(empty: int) -> UserError:
+    """Return the error for documents that cannot be divided in two.
 
     Args:
         empty: Documents without text.
     """
     without = f", and {empty} have no text" if empty else ""
-    return (
+    return UserError(
         f"tokens: nothing left to train on or to validate on: each side needs at least one document{without}. "
         "Give more input (data.paths) or loosen the step that drops most in the corpus's funnel.json."
     )

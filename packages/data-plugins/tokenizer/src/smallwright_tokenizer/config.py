@@ -2,9 +2,16 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import ConfigError
 from core.typed import setting
+
+from smallwright_tokenizer import ready
+
+if TYPE_CHECKING:
+    from core.registry import Registry
 
 END_OF_TEXT = "<|endoftext|>"
 TURN_START = "<|im_start|>"
@@ -82,8 +89,8 @@ class BpeConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PackedConfig:
-    """Token files: documents one after another, each ended by the end-of-text token.
+class HeldOutConfig:
+    """What a packer holds out.
 
     Held out for validation are the documents whose ids have the smallest hashes: one in a hundred, up to two million
     tokens; of a small corpus as many as give a hundred thousand tokens, up to one in twenty. At least one document goes
@@ -96,6 +103,24 @@ class PackedConfig:
     """Tokens held out at most; beyond it a larger corpus makes no loss more exact that anybody looks at."""
     validation_least: int = setting(100_000, ge=0)
     """Tokens to hold out of a corpus of which ``validation_fraction`` gives fewer, yet at most a twentieth of it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataTroveConfig(HeldOutConfig):
+    """Tokens that DataTrove's ``DocumentTokenizer`` wrote, as nanotron and others train on them."""
+
+    folder: str = setting(files=True)
+    """Has files ``<name>.ds`` with ids and ``<name>.ds.index`` with the ends of their documents."""
+
+    def check(self, registry: "Registry", where: str) -> None:
+        """Refuse a folder without such files, or with one of another size than its index says."""
+        ready.files_of(Path(self.folder), f"{where}.folder={self.folder}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackedConfig(HeldOutConfig):
+    """Token files: documents one after another, each ended by the end-of-text token."""
+
     add_special_tokens: bool = setting(False)
     """Put before and behind each document what the tokenizer's own template adds, such as ``<s>``. Models that were
     trained with it want it; the end-of-text token comes in any case, and only once."""

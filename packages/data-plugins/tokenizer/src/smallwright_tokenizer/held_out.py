@@ -8,7 +8,7 @@ needs; the others are trained on.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from smallwright_tokenizer.config import PackedConfig
+from smallwright_tokenizer.config import HeldOutConfig
 from smallwright_tokenizer.corpus import HASH_RANGE
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ MOST_BYTES_A_TOKEN = 16
 """More than any text has: English of a large vocabulary has four to five."""
 
 
-def share(config: PackedConfig, tokens: float) -> float:
+def share(config: HeldOutConfig, tokens: float) -> float:
     """Return the share of documents to hold out of a corpus of so many tokens."""
     return max(config.validation_fraction, min(SMALL_SHARE, config.validation_least / max(1.0, tokens)))
 
 
-def candidates_cut(config: PackedConfig, text_bytes: int) -> int:
+def candidates_cut(config: HeldOutConfig, text_bytes: int) -> int:
     """Return the hash below which documents are set aside.
 
     Args:
@@ -36,7 +36,7 @@ def candidates_cut(config: PackedConfig, text_bytes: int) -> int:
     return int(min(share(config, fewest_tokens), enough) * HASH_RANGE)
 
 
-def choose(config: PackedConfig, tokens: int, hashes: "np.ndarray", lengths: "np.ndarray") -> Sequence[int]:
+def choose(config: HeldOutConfig, tokens: int, hashes: "np.ndarray", lengths: "np.ndarray") -> Sequence[int]:
     """Return which candidates are held out, in the order of their hashes: the first of them are a sample, too.
 
     Args:

@@ -19,4 +19,6 @@ def register_tokenizers(register: Register) -> None:
 @hookimpl
 def register_packers(register: Register) -> None:
     config = "smallwright_tokenizer.config:PackedConfig"
+    ready = "smallwright_tokenizer.config:DataTroveConfig"
+    register("datatrove", "smallwright_tokenizer.stage:DataTroveTokens", config=ready, artifact_version=1)
     register("packed", "smallwright_tokenizer.stage:Packed", config=config, artifact_version=3)

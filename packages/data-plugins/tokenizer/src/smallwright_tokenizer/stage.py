@@ -1,4 +1,4 @@
-"""The two stages of this package: ``bpe`` makes a tokenizer, ``packed`` makes token files with it.
+"""The stages of this package: ``bpe`` makes a tokenizer, ``packed`` token files with it; ``datatrove`` takes others'.
 
 The work is done in :mod:`smallwright_tokenizer.bpe`, :mod:`smallwright_tokenizer.packing` (pieces of a corpus) and
 :mod:`smallwright_tokenizer.assembly` (of them, the artifact).
@@ -6,16 +6,17 @@ The work is done in :mod:`smallwright_tokenizer.bpe`, :mod:`smallwright_tokenize
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from core import interfaces
 from core.engines import tokenizers_environment
 from core.interfaces import Job, Stage, TokensMeta
-from core.token_files import TokenIndex, tokenizer_digest
+from core.token_files import SPLITS, TokenFile, TokenIndex, tokenizer_digest
 from core.writing import write_json
 
-from smallwright_tokenizer import bpe, held_out
-from smallwright_tokenizer.config import BpeConfig, PackedConfig
+from smallwright_tokenizer import bpe, held_out, ready
+from smallwright_tokenizer.config import BpeConfig, DataTroveConfig, PackedConfig
 from smallwright_tokenizer.corpus import corpus_files, document_files, pieces
 from smallwright_tokenizer.files import (
     CHAT_TEMPLATE,
@@ -127,26 +128,74 @@ class Packed(Stage):
                 executor.run([step], len(parts), logs, lambda done: job.progress(done, len(parts), unit="pieces"))
         dtype = packing.smallest_dtype(vocab_size)
         made = assembly.assemble(self.config, work, len(parts), dtype, job.output)
-        index = TokenIndex(tokenizer=tokenizer_digest(folder), dtype=dtype.name, files=tuple(made.files))
-        index.save(job.output)
-        (train_tokens, train_documents), (tokens, documents) = made.total("train"), made.total("validation")
-        meta = TokensMeta(
+        meta = _describe(
+            job,
+            files=made.files,
             dtype=dtype.name,
             vocab_size=vocab_size,
             eos_token_id=end_of_text,
-            train_tokens=train_tokens,
-            validation_tokens=tokens,
-            train_documents=train_documents,
-            validation_documents=documents,
             validation_bytes=made.validation_bytes,
             unigram_loss=made.unigram_loss,
         )
-        write_json(job.output / "meta.json", dataclasses.asdict(meta))
         return {
             **dataclasses.asdict(meta),
             "empty_documents": made.empty_documents,
             "files": len(made.files),
             "pieces": len(parts),
-            "bytes_per_token": round(made.validation_bytes / tokens, 4),
+            "bytes_per_token": round(made.validation_bytes / meta.validation_tokens, 4),
             "tokens_per_word": round(made.sampled_tokens / max(1, made.sampled_words), 4),
         }
+
+
+class DataTroveTokens(Stage):
+    """Takes tokens that DataTrove's ``DocumentTokenizer`` wrote as the ``tokens`` artifact."""
+
+    reads_corpus = False
+    config: DataTroveConfig
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Copy and check all ids, and write the files named in :mod:`core.interfaces`.
+
+        Returns:
+            The fields of TokensMeta, and ``files``, their number.
+
+        Raises:
+            InputError: the files are damaged, or the ids are not those of the tokenizer.
+        """
+        from smallwright_tokenizer import packing, taking
+
+        folder = job.inputs["tokenizer"]
+        vocab_size, end_of_text = vocabulary_size(folder), end_of_text_id(folder)
+        made = taking.take(
+            self.config,
+            ready.files_of(Path(self.config.folder), f"tokens.folder={self.config.folder}"),
+            folder,
+            job.output,
+            vocab_size=vocab_size,
+            end_of_text=end_of_text,
+            progress=lambda done, total: job.progress(done, total, unit="tokens"),
+        )
+        meta = _describe(
+            job,
+            files=made.files,
+            dtype=packing.smallest_dtype(vocab_size).name,
+            vocab_size=vocab_size,
+            eos_token_id=end_of_text,
+            validation_bytes=made.validation_bytes,
+            unigram_loss=made.unigram_loss,
+        )
+        return {**dataclasses.asdict(meta), "files": len(made.files)}
+
+
+def _describe(job: Job, files: Sequence[TokenFile], **told: Any) -> TokensMeta:
+    """Write ``index.json`` and ``meta.json``, and return the second."""
+    digest = tokenizer_digest(job.inputs["tokenizer"])
+    TokenIndex(tokenizer=digest, dtype=told["dtype"], files=tuple(files)).save(job.output)
+    counts = {
+        f"{split}_{unit}": sum(getattr(file, unit) for file in files if file.split == split)
+        for split in SPLITS
+        for unit in ("tokens", "documents")
+    }
+    meta = TokensMeta(**told, **counts)
+    write_json(job.output / "meta.json", dataclasses.asdict(meta))
+    return meta
