@@ -1,4 +1,4 @@
-"""What this repository has of each kind runs its kit: architectures, steps, methods, evaluators, launchers and so on."""
+"""What this repository has of each kind with a class of the kit, such as architectures and trackers, runs it."""
 
 import ast
 from pathlib import Path

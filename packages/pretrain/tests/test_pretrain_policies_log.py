@@ -26,7 +26,9 @@ class Says(MixturePolicy):
     def decide(self, step, losses_by_source, shares):
         self.asked = (losses_by_source, shares)
         self.state = {"steps": [*self.state.get("steps", []), step]}
-        self.told = {"reason": "so"}
+        self.told = {"reason": "so", "step": "is the trainer's to say"}
+        if isinstance(self.answer, dict) and "state" in self.answer:
+            self.state = self.answer["state"]
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -73,6 +75,7 @@ def test_an_answer_that_changes_nothing_is_no_change(answer):
         ({"web": float("nan")}, "no numbers"),
         ([0.5, 0.5], "TypeError: the answer is list"),
         (KeyError("missing"), "KeyError: 'missing'"),
+        ({"web": 1.0, "state": {1, 2}}, "TypeError: Object of type set is not JSON serializable"),
     ],
 )
 def test_an_answer_that_is_none_leaves_the_mixture_and_the_memory_and_is_said(answer, said):

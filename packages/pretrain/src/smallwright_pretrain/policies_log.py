@@ -4,6 +4,7 @@ A line is written each time the policy is asked. The feed follows the lines and 
 goes on where it was killed reads the same data.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -83,14 +84,15 @@ def ask(
         else:
             part = {name: share / whole for name, share in seen.items()}
             answer = policy.decide(step, dict(line["losses"]), part)
+        json.dumps([policy.told, policy.state])
         if answer is not None:
             _check(answer, seen)
             new = rounded({**shares, **{name: whole * float(answer.get(name, 0.0)) for name in seen}})
             line["after"] = new if new != rounded(shares) else None
     except Exception as error:  # a mistake of the policy must not end a training of weeks
-        policy.state = dict(state)
+        policy.state, policy.told = dict(state), {}
         line |= {"after": None, "refused": f"{type(error).__name__}: {error}"}
-    return {**line, **policy.told, "state": policy.state}
+    return {**policy.told, **line, "state": policy.state}
 
 
 def _check(answer: Any, seen: Mapping[str, float]) -> None:
