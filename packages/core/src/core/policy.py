@@ -25,12 +25,14 @@ class MixturePolicy(ABC):
     goes on where it was killed decides the same.
     """
 
+    state: dict[str, Any]
+    """What it remembers from one decision to the next, as JSON knows it; kept in the log of decisions."""
+    told: dict[str, Any]
+    """What the log says of the last answer beside the shares, such as ``reason``; empty before each question."""
+
     def __init__(self, config: Any = None) -> None:
         self.config = config
-        self.state: dict[str, Any] = {}
-        """What it remembers from one decision to the next, as JSON knows it; kept in the log of decisions."""
-        self.told: dict[str, Any] = {}
-        """What the log says of the last answer beside the shares, such as ``reason``; empty before each question."""
+        self.state, self.told = {}, {}
 
     @property
     def fenced(self) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ class DoReMi(MixturePolicy):
     """
 
     config: DoReMiConfig
+    state: dict[str, Any]
 
     def check(self, where: str, corpora: Sequence[str]) -> None:
         """Refuse reference losses that are not those of the corpora."""
@@ -63,8 +64,8 @@ class DoReMi(MixturePolicy):
             tilted(shares, {name: self.config.step_size * value for name, value in excess.items()}),
             self.config.smoothing,
         )
-        count, sums = self.state.get("count", 0) + 1, self.state.get("sums", {})
-        sums = {name: sums.get(name, 0.0) + share for name, share in new.items()}
+        count, past = self.state.get("count", 0) + 1, self.state.get("sums", {})
+        sums = {name: past.get(name, 0.0) + share for name, share in new.items()}
         self.state = {"count": count, "sums": sums}
         average = {name: round(total / count, 6) for name, total in sums.items()}
         self.told = {"reason": f"{_largest(excess)} has the largest excess loss", "average": average}
@@ -78,6 +79,7 @@ class ODM(MixturePolicy):
     """
 
     config: ODMConfig
+    state: dict[str, Any]
 
     def decide(self, step: int, losses_by_source: Numbers, shares: Numbers) -> dict[str, float]:
         """Return the shares, those of corpora with a high loss raised, the less the longer it lasts."""
@@ -98,6 +100,7 @@ class Rules(MixturePolicy):
     """Rules by threshold, each of which acts once."""
 
     config: RulesConfig
+    state: dict[str, Any]
 
     def check(self, where: str, corpora: Sequence[str]) -> None:
         """Refuse a rule about a corpus that the policy does not see."""
@@ -131,6 +134,7 @@ class Decisions(MixturePolicy):
     """What people decided, from a file: each decision holds from the first measurement at its step or later."""
 
     config: DecisionsConfig
+    state: dict[str, Any]
 
     def check(self, where: str, corpora: Sequence[str]) -> None:
         """Refuse a file that cannot be read, or a decision that cannot be made."""

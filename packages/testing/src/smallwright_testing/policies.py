@@ -47,7 +47,8 @@ class MixturePolicyConformance(Conformance):
         """
         entry = cls.entry()
         config = entry.settings(cls.given(), cls.where)
-        policy, shares, found = entry.build(config), dict(cls.shares), []
+        policy, shares = entry.build(config), dict(cls.shares)
+        found: list[Mapping[str, float] | None] = []
         for step, losses in cls.losses:
             if new_process:
                 state = json.loads(json.dumps(policy.state))
