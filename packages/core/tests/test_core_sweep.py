@@ -285,7 +285,9 @@ def test_a_launcher_refuses_while_planning_and_without_m(launched, call, toy, jo
 
 def test_a_launcher_is_asked_for_the_ranks_of_each_training_before_any_work(launched, jobs, workdir):
     toy = workdir / "toy_plugin.py"
-    toy.write_text(toy.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 4, "device": "cpu",'))
+    toy.write_text(
+        toy.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 8, "ranks_here": 4, "device": "cpu",')
+    )
     assert "launcher: 4 ranks on cpu.\n" in launched("seed=0,1").stderr
     assert "launcher: 4 ranks on cpu alone.\n" in launched("eval.steps=5,6").stderr
     assert jobs == []

@@ -212,9 +212,10 @@ class Trainer(Stage):
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return ``tokens`` (trained on), ``seq_len`` and ``memory_bytes`` (per rank), without doing any work.
 
-        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks``, ``batch_tokens`` (tokens
-        per optimizer step), ``learning_rate`` and ``device`` (``"cpu"``, ``"cuda"``, or what it takes by itself);
-        ``stages``, a list of what ``core.planning.schedule`` shows as a table, and ``notes`` (lines) on them.
+        A trainer can also say ``memory`` (the parts of ``memory_bytes``, by name), ``ranks`` and ``ranks_here`` (on one
+        of the machines), ``batch_tokens`` (of a step), ``learning_rate``, ``recomputed`` (share of the FLOPs that is
+        done twice), ``device`` (``"cpu"``, ``"cuda"``, or its own choice), ``on_cpu``; ``checkpoint_bytes``,
+        ``disk_bytes`` (of all that is kept); ``stages``, a list for ``core.planning.schedule``, and ``notes``.
         """
 
     def reads(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Any] | None:
@@ -288,8 +289,6 @@ class Trainer(Stage):
 
     def follow(self, job: Job) -> None:
         """Do this machine's part of a training that another machine leads, and return when its artifact is finished.
-
-        Called on machines of rank 1 and up by ``+launcher=allocation`` outside of Slurm.
 
         Raises:
             core.errors.UserError: the trainer cannot, which is the default, or the other machine gave up.

@@ -17,6 +17,8 @@ LOGITS = {False: 3, True: 8}
 """Float32 values per entry of the vocabulary, for a token's loss; more on a CPU that does not compile the loss."""
 WORKING = 1.5
 """What a layer works with, as a multiple of what it keeps."""
+FORWARD_SHARE = 1 / 3
+"""Of a step's FLOPs: what "full" activation checkpointing does a second time. The backward pass has two thirds."""
 FLOAT32 = 4
 """Bytes of a float32: a parameter's weight, its gradient and each of AdamW's two moments take as many."""
 
@@ -44,6 +46,7 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
         "precision": config.precision,
+        "recomputed": FORWARD_SHARE if config.activation_checkpoint == "full" else 0.0,
         "stages": [
             {
                 "name": stage.name,

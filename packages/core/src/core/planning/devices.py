@@ -37,6 +37,8 @@ _TABLE = (
     Device(name="b200", kind="cuda", peak_flops=2.25e15, memory_bytes=180 * 10**9, price=5.50),
     Device(name="a100-80gb", kind="cuda", peak_flops=312e12, memory_bytes=80 * 10**9, price=1.80),
     Device(name="a100-40gb", kind="cuda", peak_flops=312e12, memory_bytes=40 * 10**9, price=1.30),
+    # NVIDIA's datasheet of the L20: 119.5 TFLOPS in bfloat16 without sparsity.
+    Device(name="l20", kind="cuda", peak_flops=119.5e12, memory_bytes=48 * 10**9, price=0.60),
     Device(name="l40s", kind="cuda", peak_flops=362e12, memory_bytes=48 * 10**9, price=1.00),
     # 512 tensor cores x 128 operations a cycle x 2.52 GHz; third parties' tables (waredb.com) agree.
     Device(name="rtx4090", kind="cuda", peak_flops=165.2e12, memory_bytes=24 * 10**9, price=0.40),

@@ -137,7 +137,7 @@ def _row(
     took = devices.cost(
         device,
         devices=count,
-        flops_per_token=flops,
+        flops_per_token=flops * (1 + estimate.get("recomputed", 0)),
         tokens=estimate["tokens"],
         mfu=hardware.mfu,
         price=hardware.price,

@@ -122,7 +122,8 @@ def _check_trainings(planned: Sequence[Planned], launcher: Launcher) -> None:
     for artifact, (spec, *others) in users.items():
         assert spec.architecture is not None
         estimate = spec.build().plan(spec.architecture.build())
-        if (ranks := estimate.get("ranks", 1)) > 1 and not is_finished(artifact, {}):
+        ranks = estimate.get("ranks_here", estimate.get("ranks", 1))  # of one machine, as a launcher counts GPUs
+        if ranks > 1 and not is_finished(artifact, {}):
             alone = len(others) + 1 == len(planned)
             launcher.check_training("launcher", ranks, estimate.get("device"), alone=alone)
 
