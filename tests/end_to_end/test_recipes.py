@@ -29,8 +29,13 @@ def runs(tmp_path_factory):
     sweep = [f"+experiment={','.join(RECIPES)}", "+scale=nano", "~eval", *SMALL, "run_dir=sweep"]
     done = subprocess.run(
         [sys.executable, "-m", "core.run", "-m", *sweep],
-        cwd=folder, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, timeout=1800, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     rows = json.loads((folder / "sweep" / "sweep.json").read_text())["runs"]
     return {
