@@ -44,9 +44,9 @@ from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, 
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
+from smallwright_pretrain.summary import rising, thin
 from smallwright_pretrain.verify import TOLERANCE, compare
 
-CURVE_POINTS = 1000
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
 
@@ -310,8 +310,8 @@ class TorchTitanPretrain(Trainer):
         return {
             "distillation": {
                 "teacher": self.config.distill.teacher,
-                "cross_entropy_curve": _thin([[record["step"], record["ce"]] for record in steps if "ce" in record]),
-                "divergence_curve": _thin([[record["step"], record["kl"]] for record in steps if "kl" in record]),
+                "cross_entropy_curve": thin([[record["step"], record["ce"]] for record in steps if "ce" in record]),
+                "divergence_curve": thin([[record["step"], record["kl"]] for record in steps if "kl" in record]),
             }
         }
 
@@ -339,12 +339,12 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
-            "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
-            "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
+            "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
+            "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
             "spikes": spikes,
             "skipped": [list(pair) for pair in config.skip],
-            "throughput_curve": _thin(
+            "throughput_curve": thin(
                 [
                     [record["step"], record["tokens_per_second"]]
                     for record in read_records(job.scratch("pretrain") / SPEED_FILE)
@@ -371,22 +371,6 @@ class TorchTitanPretrain(Trainer):
         }
 
 
-def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
-    """Return a note where training made the model worse, as a rate for new models does to a trained one.
-
-    Args:
-        losses: Of the steps on their own batches, in nats per token; the first is from before any update.
-        learning_rate: The peak.
-    """
-    ends = losses[-10:]
-    if len(losses) < 2 or sum(ends) / len(ends) <= losses[0] + 0.1:
-        return []
-    return [
-        f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
-        f"pretrain.learning_rate (now {learning_rate:g})."
-    ]
-
-
 def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
     """Return which segment is next after ``done`` steps.
 
@@ -400,10 +384,3 @@ def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]
         if done < segment.last or (done == segment.last and number >= at_least and not measured):
             return number
     return len(row) - 1
-
-
-def _thin(curve: list[list[float]]) -> list[list[float]]:
-    """Return at most about CURVE_POINTS points, the last always."""
-    stride = -(-len(curve) // CURVE_POINTS) or 1
-    thinned = curve[::stride]
-    return thinned if not curve or thinned[-1] == curve[-1] else [*thinned, curve[-1]]
