@@ -1,4 +1,4 @@
-"""Every architecture, step, post-training method, evaluator, launcher and tracker of this repository runs its kit."""
+"""What this repository has of each kind with a class of the kit, such as architectures and trackers, runs it."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ from core import discovery
 from core.kinds import KINDS as ALL_KINDS
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers")
+KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers", "mixture_policies")
 
 
 def conforming() -> set[tuple[str, str]]:

@@ -19,6 +19,7 @@ from smallwright_testing import (
     ArchitectureConformance,
     EvaluatorConformance,
     LauncherConformance,
+    MixturePolicyConformance,
     PosttrainConformance,
     StepConformance,
     TrackerConformance,
@@ -35,6 +36,7 @@ KIT = (
     ArchitectureConformance,
     EvaluatorConformance,
     LauncherConformance,
+    MixturePolicyConformance,
     PosttrainConformance,
     StepConformance,
     TrackerConformance,
@@ -211,6 +213,12 @@ def test_register_launchers(documented):
 
 def test_register_trackers(documented):
     assert issubclass(documented("register_trackers", "trackers", "tensorboard").load(), interfaces.Tracker)
+
+
+def test_register_mixture_policies(documented):
+    assert issubclass(
+        documented("register_mixture_policies", "mixture_policies", "sheared").load(), interfaces.MixturePolicy
+    )
 
 
 def test_register_evaluators(documented):

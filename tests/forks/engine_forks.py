@@ -112,13 +112,13 @@ STAGES = {
 SETTINGS = ("CUDA", "DATASETS", "HF_", "MKL", "NUMEXPR", "OPENBLAS", "TORCH", "TRITON", "VLLM")
 """Beginnings of variables that engines read while they are imported."""
 NO_SETTINGS = ("TORCHELASTIC", "TORCHINDUCTOR_CACHE_DIR", "TORCH_NCCL", "VLLM_CPU_KVCACHE_SPACE")
-NO_SETTINGS += ("VLLM_ENABLE_V1_MULTIPROCESSING",)
-"""Those that torch or a launcher sets by itself, or that are read later."""
+NO_SETTINGS += ("VLLM_ENABLE_V1_MULTIPROCESSING", "TORCHINDUCTOR_COMPILE_THREADS", "TRITON_CACHE_AUTOTUNING")
+"""Those that torch, vLLM or a launcher sets by itself, or that are read later."""
 CORE_SETTINGS = ("HF_", "LANG", "LC_", "PYTHON", "_ARGCOMPLETE")
 """Beginnings of variables that Python and the hub's library read as they start."""
-NO_CORE_SETTINGS = ("HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE")
-NO_CORE_SETTINGS += ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED")
-"""Those that a fork follows, or that change no result."""
+FOLLOWED = ("HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE")
+"""Those that a fork follows, or that change no result where nothing is fetched."""
+NO_CORE_SETTINGS = (*FOLLOWED, "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED")
 ENVIRONMENT = "environment"
 """The file beside the servers' sockets with the environment of pytest."""
 FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
@@ -144,6 +144,8 @@ def engine_of(arguments: list[str]) -> str | None:
 def settings_of(environment: Mapping[str, str], engine: str) -> dict[str, str]:
     """Return the variables that must be the same in a server of this engine and its forks."""
     some, none = (CORE_SETTINGS, NO_CORE_SETTINGS) if engine == "core" else (SETTINGS, NO_SETTINGS)
+    if engine == "ranks":
+        none += FOLLOWED
     return {name: value for name, value in environment.items() if name.startswith(some) and not name.startswith(none)}
 
 

@@ -7,7 +7,7 @@ import inspect
 import pytest
 from core import compose, hooks, interfaces, kinds
 
-CONTRACT = (interfaces.__name__, "core.architecture", "core.launcher", "core.tracker")
+CONTRACT = (interfaces.__name__, "core.architecture", "core.launcher", "core.policy", "core.tracker")
 CORE = importlib.resources.files("core")
 
 

@@ -66,6 +66,14 @@ TRACKERS = {
     "strays": ["it_writes_below_the_runs_folder_alone"],
     "unready": ["a_stage_that_logs_nothing_is_no_trouble"],
 }
+POLICIES = {
+    "sound": [],
+    "adds": ["answers_are_shares_of_the_corpora_that_it_was_told_of"],
+    "counts": ["what_it_is_told_twice_it_answers_twice"],
+    "remembers": ["a_killed_run_goes_on_to_the_same_decisions"],
+    "divides": ["a_corpus_without_a_share_is_no_trouble"],
+    "takes": ["what_it_is_told_is_left_as_it_was"],
+}
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
     ("EvaluatorConformance", "eval_misspelt"): "Misspelt.enviroment is no part of the contract: environment was meant",
@@ -184,6 +192,16 @@ def test_mistakes_of_trackers_are_found(tracker, fails, tmp_path, monkeypatch):
         if test in fails or tracker == "sound":
             with pytest.raises((AssertionError, AttributeError)) if test in fails else contextlib.nullcontext():
                 getattr(Held(), f"test_{test}")(trackers.Followed(folder, Held.tracker()), *more)
+
+
+@pytest.mark.parametrize(("policy", "fails"), POLICIES.items())
+def test_mistakes_of_mixture_policies_are_found(policy, fails):
+    given = {"plugin": f"policy_{policy}", "plugin_files": (str(HERE / "broken_policies.py"),)}
+    tests = type("Held", (smallwright_testing.MixturePolicyConformance,), given)()
+    for test in sorted({test for tests in POLICIES.values() for test in tests}):
+        if test in fails or policy == "sound":
+            with pytest.raises((AssertionError, ZeroDivisionError)) if test in fails else contextlib.nullcontext():
+                getattr(tests, f"test_{test}")()
 
 
 def check_contract(kit: str, plugin: str) -> None:

@@ -63,6 +63,8 @@ class _Builder(CorpusStages):
             raise ConfigError(
                 f"{asked}: add +data=<recipe> (and +arch=<architecture> to train), or model=<model>. See --help."
             )
+        if "policy" in self.config and ("arch" not in self.config if entered is None else nothing):
+            raise ConfigError("+policy changes the mixture of a training, and this run has none. Leave it out.")
         if entered is None and "arch" not in self.config:
             if "posttrain" in self.config:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
@@ -215,6 +217,9 @@ class _Builder(CorpusStages):
             if not isinstance(teacher, entries.FinishedSpec):  # it comes into the store first
                 teacher = self._add(teacher)
             inputs = {**inputs, "teacher": teacher}
+        corpora = ["corpus" if role == "tokens" else role.removeprefix("tokens-") for role in _tokens_of(inputs)]
+        policy, counts = self._policy(trainer, corpora)
+        content = {**content, **counts}
         stage = self._new(
             name,
             entry,
@@ -222,6 +227,7 @@ class _Builder(CorpusStages):
             folder="pretrain",
             inputs=inputs,
             architecture=architecture,
+            policy=policy,
             content=content,
             followed=followed,
         )

@@ -172,6 +172,14 @@ def register_trackers(register: Register) -> None:
 
 
 @hookspec
+def register_mixture_policies(register: Register) -> None:
+    """Name rules that change the mixture of a training by the losses on its corpora; chosen by ``+policy=<name>``.
+
+    Target: a :class:`core.interfaces.MixturePolicy`. Its ``config`` is a :class:`core.policy.PolicyConfig`.
+    """
+
+
+@hookspec
 def run_started(run: "Run") -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 

@@ -1,6 +1,6 @@
 """What every part of the graph does to add a stage: find its settings, build and check them, name what it makes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import names, seeds
@@ -8,10 +8,11 @@ from core.defaults import Default
 from core.errors import ConfigError, MissingPluginError
 from core.fingerprint import identity as content_identity
 from core.fingerprint import named_files
+from core.interfaces import Trainer
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.run_config import RunConfig
-from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec
+from core.stage_spec import ArchitectureChoice, ExecutorChoice, PolicyChoice, StageSpec
 
 
 class StageBuilder:
@@ -51,6 +52,7 @@ class StageBuilder:
         inputs: Mapping[str, StageSpec] | None = None,
         architecture: ArchitectureChoice | None = None,
         executor: ExecutorChoice | None = None,
+        policy: PolicyChoice | None = None,
         content: Any = None,
         parts: tuple[Entry, ...] = (),
         external_files: tuple[str, ...] = (),
@@ -66,13 +68,27 @@ class StageBuilder:
             inputs=inputs or {},
             architecture=architecture,
             executor=executor,
+            policy=policy,
             content=content_identity(config, self.registry, where or name) if content is None else content,
             parts=parts,
-            external_files=(*external_files, *named_files(config)),
+            external_files=(*external_files, *named_files(config), *named_files(policy.config if policy else None)),
             seed=self.seeds.of(where or name),
             followed=followed or {},
         )
         return self._add(spec)
+
+    def _policy(self, trainer: Trainer, corpora: Sequence[str]) -> tuple[PolicyChoice | None, Mapping[str, Any]]:
+        """Return what changes the mixture of a training, and the training's settings that then count."""
+        if "policy" not in self.config:
+            return None, {}
+        settings = self._node("policy", "policy")
+        entry = self.registry.get("mixture_policies", str(settings.pop("name", "")))
+        config = self._settings(entry, settings, "policy")
+        choice = PolicyChoice(entry=entry, config=config, content=content_identity(config, self.registry, "policy"))
+        policy = choice.build()
+        counts = trainer.takes_policy(policy, corpora)
+        policy.check("policy", [name for name in corpora if name not in policy.fenced])
+        return choice, counts
 
     def _settings(self, entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
         """Build settings, and let them refuse what would end the run later."""

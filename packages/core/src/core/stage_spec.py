@@ -10,7 +10,7 @@ from core import store, typed
 from core.defaults import Default
 from core.errors import ArtifactError
 from core.fingerprint import source_digest
-from core.interfaces import Architecture, Job, Tokenizer
+from core.interfaces import Architecture, Job, MixturePolicy, Tokenizer
 from core.registry import Entry
 
 
@@ -56,6 +56,23 @@ class ExecutorChoice:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PolicyChoice:
+    """What changes the mixture of a training on the way."""
+
+    entry: Entry
+    config: Any
+    content: Any
+    """What stands for its settings in the identity, the content of files that they name included."""
+
+    def build(self) -> MixturePolicy:
+        policy: MixturePolicy = self.entry.build(self.config)
+        return policy
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.entry.identity(), "settings": self.content}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StageSpec:
     """One stage of this run: who does it, with which settings, from which other stages."""
 
@@ -69,6 +86,7 @@ class StageSpec:
     inputs: Mapping[str, "StageSpec"] = dataclasses.field(default_factory=dict)
     architecture: ArchitectureChoice | None = None
     executor: ExecutorChoice | None = None
+    policy: PolicyChoice | None = None
     content: Any = None
     """What stands for the settings in the identity: the settings, and the content of the files that they name."""
     parts: tuple[Entry, ...] = ()
@@ -88,6 +106,8 @@ class StageSpec:
         }
         if self.architecture is not None:
             own["arch"] = self.architecture.identity()
+        if self.policy is not None:
+            own["policy"] = self.policy.identity()
         own["inputs"] = {role: spec.digest for role, spec in self.inputs.items()}
         return own
 
@@ -116,7 +136,8 @@ class StageSpec:
     def sources(self) -> dict[str, str]:
         """Return a digest of the code of each plugin that has a part in the work, by distribution."""
         chosen = [choice.entry for choice in (self.architecture,) if choice is not None]
-        entries = [self.entry, *chosen, *self.parts]
+        changing = [self.policy.entry] if self.policy is not None else []
+        entries = [self.entry, *chosen, *changing, *self.parts]
         return {entry.distribution: source_digest(entry.target) for entry in entries}
 
     def other_code(self, manifest: Mapping[str, Any]) -> str | None:
@@ -141,6 +162,7 @@ class StageSpec:
             stage=self.build(),
             architecture=self.architecture.build() if self.architecture is not None else None,
             executor=self.executor.build(plugin_files) if self.executor is not None else None,
+            policy=self.policy.build() if self.policy is not None else None,
             plugin_files=plugin_files,
             record={
                 "folder": self.folder,

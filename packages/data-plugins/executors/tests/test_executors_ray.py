@@ -176,7 +176,9 @@ def test_a_cluster_of_its_own_leaves_nothing_behind_even_when_its_run_is_killed(
     workers = [int(path.suffix[1:]) for path in (toy.path / "traces").glob("*.txt.*")]
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), seconds=30)
     subprocess.run([sys.executable, "-c", RUN, ""], cwd=toy.path, env=environment, check=True, timeout=120)
-    assert toy.traces()[0] == {"0.txt": 1, "1.txt": 1, "2.txt": 2, "3.txt": 1}
+    begun = toy.traces()[0]
+    assert begun.pop("3.txt") in (1, 2), "it may have been killed before its end"
+    assert begun == {"0.txt": 1, "1.txt": 1, "2.txt": 2}
     assert toy.content("own") == toy.content("local")
     assert set(Path("/tmp").glob("smallwright-ray-*")) <= before
     assert not any(home.iterdir())

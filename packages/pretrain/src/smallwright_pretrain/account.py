@@ -5,6 +5,7 @@ Counted by the feed in closed form, before the training and after it. No torch: 
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core.errors import UserError
@@ -25,6 +26,7 @@ def planned(
     max_epochs: float | None = None,
     skipped: Sequence[tuple[int, int]] = (),
     sizes: Mapping[str, int] | None = None,
+    changes: mixtures.Changes = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return what a training reads of each corpus.
 
@@ -34,6 +36,7 @@ def planned(
         max_epochs: How often a corpus may be read at most; None: as often as it takes.
         skipped: Sequences that are not trained on, see :class:`smallwright_pretrain.feed.Feed`.
         sizes: Tokens that corpora are said to have, for those that are not made yet.
+        changes: Mixtures that a policy decided on, see :meth:`smallwright_pretrain.sources.Sources.feed`.
 
     Returns:
         ``unknown``, the corpora not made into tokens yet, and of which no size is said. While any are not made, what
@@ -59,7 +62,7 @@ def planned(
     from smallwright_pretrain.sources import Sources  # NumPy: not for a plan without sizes
 
     sources = Sources({label: folder for label, folder in tokens.items() if folder is not None}, stages)
-    feed = sources.feed(0, skipped)  # another seed draws other windows, and as many
+    feed = sources.feed(0, skipped, changes)  # another seed draws other windows, and as many
     read: dict[str, dict[str, Any]] = {}
     notes = []
     for number, (stage, row) in enumerate(zip(stages, rows, strict=True)):

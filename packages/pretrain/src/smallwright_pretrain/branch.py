@@ -18,6 +18,7 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
 from smallwright_pretrain.history import finished, step_of
 from smallwright_pretrain.launch import JOB_FILE
+from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.segments import stages, tokens_at
 from smallwright_pretrain.skipping import same_skips
@@ -131,13 +132,30 @@ def _until(config: TorchTitanConfig, step: int) -> list[tuple[int, int, int]]:
     return [(stage.first, stage.seq_len, stage.global_batch_size) for stage in stages(config) if stage.first <= step]
 
 
-def take_records(branch: Branch, output: Path) -> None:
-    """Begin the metrics of a branch with those of the steps that it did not do itself."""
-    for name in (METRICS, SPIKES):
+def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None:
+    """Begin the metrics of a branch with those of the steps that it did not do itself.
+
+    Args:
+        decided: Take what a mixture policy decided, too; at the last step it is asked anew.
+    """
+    for name, upto in ((METRICS, branch.step), (SPIKES, branch.step), (DECISIONS, branch.step - 1 if decided else -1)):
         path = output / name
-        earlier = [record for record in read_records(branch.artifact / name) if record["step"] <= branch.step]
+        earlier = [record for record in read_records(branch.artifact / name) if record["step"] <= upto]
         if earlier and not path.exists():
             write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier))
+
+
+def goes_on_deciding(config: TorchTitanConfig, record: Mapping[str, Any], branch: Branch) -> bool:
+    """Return whether a branch goes on with what a policy decided: it has one of that name, and the same stages.
+
+    Args:
+        record: Of the job of the branch.
+    """
+    own = dict(record.get("identity") or {})
+    manifest = store.load_manifest(branch.artifact)
+    other = own if manifest is None else manifest["identity"]  # unfinished: only one with the same policy is taken
+    names = {str(dict(of.get("policy") or {}).get("implementation")) for of in (own, other)}
+    return "policy" in own and len(names) == 1 and place(config, branch) is None
 
 
 def check(config: TorchTitanConfig, branch: Branch) -> None:

@@ -17,7 +17,8 @@ import torch
 from torchtitan.components.dataloader import BaseDataLoader
 
 from smallwright_pretrain.feed import Located, joined
-from smallwright_pretrain.mixture import StageData
+from smallwright_pretrain.mixture import Changes, StageData
+from smallwright_pretrain.policies_log import Lines, changes
 from smallwright_pretrain.sources import Sources
 from smallwright_pretrain.windows import IGNORED as IGNORED
 from smallwright_pretrain.windows import TokenWindows as TokenWindows
@@ -93,6 +94,9 @@ class TokenDataLoader(BaseDataLoader):
         self._stage, self._position = 0, 0
         self._ahead: list[tuple[int, Located]] = []
         self._wanted = joined([(first, last) for first, last in config.skipped])
+        self._stages = config.stages
+        self.changes: Changes = {}
+        """Mixtures that a policy decided on."""
         self.feed = self._sources.feed(self._seed, self._wanted)
 
     @property
@@ -114,8 +118,23 @@ class TokenDataLoader(BaseDataLoader):
         What has been read already stays as it is; so the ranges that a checkpoint keeps are those that were left out.
         """
         first = max(first, self.feed.begin(self._stage) + self._position)
-        self.feed = self._sources.feed(self._seed, joined([*self.feed.skipped, (first, last)]))
+        self.feed = self._sources.feed(self._seed, joined([*self.feed.skipped, (first, last)]), self.changes)
         self._ahead.clear()
+
+    def follow(self, lines: Lines) -> None:
+        """Go on with the mixtures that the log of a policy leads to."""
+        self.changes = changes(lines, self._stages)
+        self.feed = self._sources.feed(self._seed, self.feed.skipped, self.changes)
+        self._ahead.clear()
+
+    def next_place(self) -> tuple[int, int]:
+        """Return the stage and the position of the next batch."""
+        self._to_the_next_stage()
+        return self._stage, self._position
+
+    def declared(self, stage: int) -> dict[str, float]:
+        """Return the share of each corpus in a stage as it was declared."""
+        return self._sources.declared(stage)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place behind the batches consumed: valid for any number of ranks and rows.
@@ -127,7 +146,8 @@ class TokenDataLoader(BaseDataLoader):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on behind ``state_dict``'s batches, leaving out what the settings want to be left out from there on."""
         self._stage, self._position = state_dict["stage"], state_dict["position"]
-        self.feed = self._sources.feed(self._seed, [tuple(pair) for pair in json.loads(state_dict["skipped"])])
+        skipped = [tuple(pair) for pair in json.loads(state_dict["skipped"])]
+        self.feed = self._sources.feed(self._seed, skipped, self.changes)
         self._ahead.clear()
         for first, last in self._wanted:
             self.skip(first, last)
@@ -135,10 +155,13 @@ class TokenDataLoader(BaseDataLoader):
     def _next(self) -> tuple[int, Located]:
         """Return the position behind the next global batch, and where this rank's rows of it are."""
         if not self._ahead:
-            while not self.feed.left(self._stage, self._position) and self._stage + 1 < len(self.feed.stages):
-                self._stage, self._position = self._stage + 1, 0
+            self._to_the_next_stage()
             self._look_ahead()
         return self._ahead.pop()
+
+    def _to_the_next_stage(self) -> None:
+        while not self.feed.left(self._stage, self._position) and self._stage + 1 < len(self.feed.stages):
+            self._stage, self._position = self._stage + 1, 0
 
     def _look_ahead(self) -> None:
         stage = self.feed.stages[self._stage]

@@ -15,7 +15,7 @@ import numpy as np
 from core.errors import InputError
 
 from smallwright_pretrain.mixture import whole_counts
-from smallwright_pretrain.order import LARGEST_PERIOD, Order, mixed, permuted
+from smallwright_pretrain.order import LARGEST_PERIOD, Changing, Order, mixed, permuted
 
 PASS_STEP = 0xD1342543DE82EF95
 """What the key of a pass grows by: an odd number, so that no two passes have the same key."""
@@ -42,6 +42,8 @@ class FeedStage:
     drawn_from: Sequence[str] | None = None
     """The sources in proportion to their windows, where there are no shares; None: all."""
     name: str = ""
+    changes: Sequence[tuple[int, Mapping[str, Fraction]]] = ()
+    """Other shares, each from a position of the stage on, in their order."""
 
 
 class Located(NamedTuple):
@@ -145,7 +147,12 @@ class _Stage:
         self.starts_K, self.begin = starts_K, begin
         self.sizes_K = np.array([source.windows.get(stage.seq_len, 0) for source in sources], np.int64)
         counts, self.rounding = self._counts(sources, stage)
-        self.order = Order(counts)
+        self.order: Order | Changing = Order(counts)
+        if stage.changes:
+            other = [dataclasses.replace(stage, shares=shares) for _, shares in stage.changes]
+            orders = [Order(self._counts(sources, one)[0]) for one in other]
+            starts = [start for start, _ in stage.changes]
+            self.order = Changing([(0, self.order), *zip(starts, orders, strict=True)])
         self.keys_K = np.array([_key(seed, source.name, stage.seq_len) for source in sources], np.uint64)
         self.skipped, self.end = _within(skipped, begin, stage.sequences)
 

@@ -76,6 +76,13 @@ class FileMetrics(MetricsProcessor):
         torch.distributed.broadcast_object_list(answer, src=self._rank)
         return answer[0]
 
+    def losses_by_source(self, step: int) -> dict[str, float]:
+        """Return the recorded losses of ``step`` on held-out text by corpus; none: they are not."""
+        for record in read_records(self._path):
+            if record["step"] == step and "validation_loss_by_source" in record:
+                return dict(record["validation_loss_by_source"])
+        return {}
+
     def log(
         self,
         step: int,

@@ -18,6 +18,10 @@ TOLERANCE = Fraction(1, 1_000_000)
 KEYS = ("share", "of", "view", "wrap", "corpus")
 
 
+Changes = Mapping[int, Sequence[tuple[int, Mapping[str, Fraction]]]]
+"""By the number of a stage: from which of its positions on which share of each corpus holds."""
+
+
 class StageData(Protocol):
     """What the feed must know of a stage of training."""
 

@@ -112,6 +112,43 @@ class Order:
         return _part(tuple((self._before(block + 1) - self._before(block)).tolist()))
 
 
+class Changing:
+    """An order that is another one from some positions on; the draws of each source go on.
+
+    Args:
+        orders: From which position on each holds, the first from 0.
+    """
+
+    def __init__(self, orders: Sequence[tuple[int, Order]]) -> None:
+        self._starts = np.array([start for start, _ in orders], np.int64)
+        self._orders = [order for _, order in orders]
+        self._before = [np.zeros_like(self._orders[0].counts_K)]
+        for length, order in zip(np.diff(self._starts).tolist(), self._orders, strict=False):
+            self._before.append(self._before[-1] + _drawn(tuple(order.counts_K.tolist()), length))
+
+    def __call__(self, positions_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what :class:`Order` returns."""
+        positions_N = np.asarray(positions_N, np.int64)
+        part_N = np.searchsorted(self._starts, positions_N, side="right") - 1
+        source_N, draw_N = np.empty_like(positions_N), np.empty_like(positions_N)
+        for part in np.unique(part_N).tolist():
+            here = part_N == part
+            source, draw = self._orders[part](positions_N[here] - self._starts[part])
+            source_N[here], draw_N[here] = source, self._before[part][source] + draw
+        return source_N, draw_N
+
+    def drawn(self, position: int) -> np.ndarray:
+        """Return the draws of each source before ``position``, of shape (K,)."""
+        part = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return self._before[part] + self._orders[part].drawn(position - int(self._starts[part]))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _drawn(counts: tuple[int, ...], length: int) -> np.ndarray:
+    """Return the draws of a part that has ended, which every later change asks for again."""
+    return Order(counts).drawn(length)
+
+
 @functools.lru_cache(maxsize=8)
 def _part(counts: tuple[int, ...]) -> "_Part":
     """Return the row of these counts, which stages and runs that are planned together often share."""

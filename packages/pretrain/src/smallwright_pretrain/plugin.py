@@ -18,3 +18,13 @@ def register_trainers(register: Register) -> None:
         config="smallwright_pretrain.config:TorchTitanConfig",
         artifact_version=3,
     )
+
+
+@hookimpl
+def register_mixture_policies(register: Register) -> None:
+    policies, config = "smallwright_pretrain.policies:", "smallwright_pretrain.policies_config:"
+    register("sheared", policies + "Sheared", config=config + "ShearedConfig")
+    register("doremi", policies + "DoReMi", config=config + "DoReMiConfig")
+    register("odm", policies + "ODM", config=config + "ODMConfig")
+    register("rules", policies + "Rules", config=config + "RulesConfig")
+    register("decisions", policies + "Decisions", config=config + "DecisionsConfig")

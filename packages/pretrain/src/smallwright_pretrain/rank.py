@@ -22,6 +22,7 @@ from core.writing import write_json
 from smallwright_pretrain import revisions
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
+from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.segments import Segment, segments, with_theta
 
 
@@ -114,6 +115,8 @@ def _run(job: Job, work: Path) -> None:
     if begin is not None and begin["place"] is not None:
         stage, position = begin["place"]
         trainer.dataloader.load_state_dict({"stage": stage, "position": position, "skipped": "[]"})
+    if job.policy is not None:
+        trainer.adapt(job.policy, _name_of_policy(job), job.output / DECISIONS)
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
@@ -155,6 +158,11 @@ def _run(job: Job, work: Path) -> None:
         summary["device_name"] = torch.cuda.get_device_name()
     summary["engine"] = {"name": "torchtitan", "version": importlib.metadata.version("torchtitan")}
     write_json(work / SUMMARY_FILE, summary)
+
+
+def _name_of_policy(job: Job) -> str:
+    made_with = dict(job.record.get("identity") or {}).get("policy") or {}
+    return str(made_with.get("implementation") or type(job.policy).__name__)
 
 
 def _left_out(settings: TorchTitanConfig, begin: dict[str, Any] | None) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from core.process import die_with_parent
 from core.writing import replacing, write_json
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.policies_log import DECISIONS, changes
+from smallwright_pretrain.records import read_records
 from smallwright_pretrain.segments import stage_at, stages, tokens_at, with_theta
 from smallwright_pretrain.sources import Sources
 
@@ -86,7 +88,8 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     settings: TorchTitanConfig = job.stage.config
     sources = Sources(job.tokens(), stages(settings))
     skipped = [tuple(pair) for pair in json.loads(loader["skipped"])]
-    feed = sources.feed(job.seed, skipped)
+    decided = changes(read_records(job.output / DECISIONS), stages(settings))
+    feed = sources.feed(job.seed, skipped, decided)
     drawn = feed.drawn(loader["stage"], loader["position"])
     return {
         "step": step,

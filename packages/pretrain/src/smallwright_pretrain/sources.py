@@ -1,13 +1,15 @@
 """From the tokens artifacts of a run and its stages to the feed. No torch: planning does it, too."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 from core.errors import InputError
 
 from smallwright_pretrain import mixture as mixtures
 from smallwright_pretrain.feed import Feed, FeedStage, SourceSize
-from smallwright_pretrain.mixture import StageData
+from smallwright_pretrain.mixture import Changes, StageData
 from smallwright_pretrain.windows import VIEWS, TokenWindows
 
 
@@ -47,19 +49,47 @@ class Sources:
             self._opened[name, seq_len] = VIEWS[view](self._tokens[corpus], "train", seq_len)
         return self._opened[name, seq_len]
 
-    def feed(self, seed: int, skipped: Sequence[tuple[int, int]] = ()) -> Feed:
+    def declared(self, stage: int) -> dict[str, float]:
+        """Return the share of each corpus that a stage draws from as it was declared, all of its views together."""
+        parts = self._parts[stage]
+        if self._stages[stage].mixture is None:
+            return {part.corpus: float(self.tokens(part.corpus)) for part in parts}
+        shares = dict.fromkeys((part.corpus for part in parts), 0.0)
+        for part in parts:
+            shares[part.corpus] += float(part.share)
+        return shares
+
+    def changed(self, stage: int, shares: Mapping[str, Fraction]) -> dict[str, Fraction] | None:
+        """Return other shares of a stage's corpora as shares of its sources: views of a corpus share as declared.
+
+        None: they are not shares of these corpora, as after a branch with other ones.
+        """
+        views: dict[str, list[mixtures.Part]] = {}
+        for part in self._parts[stage]:
+            views.setdefault(part.corpus, []).append(part)
+        if not views.keys() >= shares.keys():
+            return None
+        found = {}
+        for corpus, share in shares.items():
+            whole = sum((part.share for part in views[corpus]), Fraction(0))
+            for part in views[corpus]:
+                found[part.source] = share * (part.share / whole if whole else Fraction(1, len(views[corpus])))
+        return found
+
+    def feed(self, seed: int, skipped: Sequence[tuple[int, int]] = (), changes: Changes = MappingProxyType({})) -> Feed:
         """Return the feed of all stages.
 
         Args:
             seed: Of the order of windows.
             skipped: See :class:`smallwright_pretrain.feed.Feed`.
+            changes: By the number of a stage, from which of its positions on other shares of its corpora hold.
 
         Raises:
             core.errors.InputError: a corpus with a share has no window of a stage's length.
         """
         lengths: dict[str, set[int]] = {name: set() for name in self.names}
         stages = []
-        for stage, parts in zip(self._stages, self._parts, strict=True):
+        for number, (stage, parts) in enumerate(zip(self._stages, self._parts, strict=True)):
             for part in parts:
                 lengths[part.source].add(stage.seq_len)
             stages.append(
@@ -69,6 +99,11 @@ class Sources:
                     sequences=stage.sequences,
                     drawn_from=tuple(part.source for part in parts),
                     name=stage.name,
+                    changes=[
+                        (start, shares)
+                        for start, corpora in changes.get(number, ())
+                        if (shares := self.changed(number, corpora)) is not None
+                    ],
                 )
             )
         sizes = [

@@ -16,7 +16,7 @@ from core.defaults import Default
 from core.engines import allocator_environment, check_torchvision, ranks_environment
 from core.errors import ConfigError, InputError, UserError
 from core.finding import Finding
-from core.interfaces import Architecture, Branch, Job, Tokenizer, Trainer
+from core.interfaces import Architecture, Branch, Job, MixturePolicy, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
@@ -36,6 +36,9 @@ from smallwright_pretrain.launch import (
     run_ranks,
 )
 from smallwright_pretrain.plan import plan
+from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
+from smallwright_pretrain.policies_log import notes as policy_notes
+from smallwright_pretrain.policies_plan import asked
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
 from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
@@ -83,6 +86,10 @@ class TorchTitanPretrain(Trainer):
         return planned(
             tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=config.corpus_tokens
         )
+
+    def takes_policy(self, policy: MixturePolicy, corpora: Sequence[str]) -> dict[str, Any]:
+        """Return when the policy is asked; see :func:`smallwright_pretrain.policies_plan.asked`."""
+        return asked(self.config, policy, corpora)
 
     def on(self, ranks: int | None, device: str | None) -> "TorchTitanPretrain":
         """Return the same training on ``ranks`` ranks of ``cuda`` or ``cpu``, for planning; None: as they are.
@@ -167,7 +174,7 @@ class TorchTitanPretrain(Trainer):
                 print(note, file=sys.stderr)
                 job.progress(0, self.config.steps, "steps", note)
             if newest is None and begin is not None:
-                branch.take_records(begin, job.output)
+                branch.take_records(begin, job.output, decided=branch.goes_on_deciding(self.config, job.record, begin))
             done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
             turn = _turn(row, done, read_records(job.output / METRICS), turn)
             write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
@@ -321,7 +328,9 @@ class TorchTitanPretrain(Trainer):
         steps = [record for record in records if "loss" in record]
         measured, spikes = validation(records), read_records(job.output / SPIKES)
         skipped = ranks.pop("skipped")
-        read = planned(job.tokens(), stages(config), skipped=skipped)
+        lines = read_records(job.output / DECISIONS)
+        read = planned(job.tokens(), stages(config), skipped=skipped, changes=changes(lines, stages(config)))
+        decided = decisions(lines)
         held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
         size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
@@ -329,7 +338,7 @@ class TorchTitanPretrain(Trainer):
             "executed_parameters": architecture.executed_parameters(),
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
-            "mixture": {**read, "skipped": skipped},
+            "mixture": {**read, "skipped": skipped, "decisions": decided},
             "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
@@ -355,6 +364,7 @@ class TorchTitanPretrain(Trainer):
             "notes": [
                 *ranks["notes"],
                 *read["notes"],
+                *policy_notes(decided),
                 *spike_notes(spikes),
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],

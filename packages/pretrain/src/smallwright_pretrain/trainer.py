@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from core.errors import UserError
+from core.interfaces import MixturePolicy
 from torch.distributed.tensor import DTensor
 from torchtitan.distributed import utils as dist_utils
 from torchtitan.tools.logging import logger
@@ -22,6 +23,7 @@ from smallwright_pretrain.attention import DocumentAttention, document_mask
 from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.data import IGNORED, SOURCES
 from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
+from smallwright_pretrain.policies_run import Adaptation
 from smallwright_pretrain.segments import stage_at
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
@@ -65,9 +67,22 @@ class PackedTrainer(Trainer):
             self.metrics_processor.num_flops_per_token += flops
         self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
+        self._adaptation: Adaptation | None = None
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
         ]
+
+    def adapt(self, policy: MixturePolicy, name: str, log: Path) -> None:
+        """Let a policy change the mixture.
+
+        Args:
+            policy: Asked at each validation.
+            name: As it was registered.
+            log: File of its decisions.
+        """
+        settings = self.config.metrics.settings
+        self._adaptation = Adaptation(policy, name, log, settings, self.dataloader)
+        self.validator.measured = self._adaptation.measured
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the trainer itself."""
@@ -243,9 +258,13 @@ class PackedTrainer(Trainer):
         """Start reading batches; called once, after the checkpoint has been loaded."""
         self._settings_of_this_run()
         self.metrics_processor.forget_after(self.step)
+        if self._adaptation is not None:
+            self._adaptation.go_on(self.step)
         # The checkpoint of a step is saved before its validation: a run that was ended in between has not measured.
         if self.step > 0 and self.validator.should_validate(self.step):
             self.validate_once()
+            if self._adaptation is not None:  # where the run was ended after the measurement and before the question
+                self._adaptation.measured(self.step, self.metrics_processor.losses_by_source(self.step))
         return super().batch_generator(data_iterable)
 
     def _settings_of_this_run(self) -> None:

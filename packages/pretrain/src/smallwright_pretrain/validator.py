@@ -3,6 +3,7 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +60,8 @@ class FileValidator(BaseValidator):
         self._ranks, self._rank, self._rows = dp_world_size, dp_rank, local_batch_size
         self._parallel_dims, self._metrics = parallel_dims, metrics_processor
         self.trainer: LossOfSequences | None = None
+        self.measured: Callable[[int, Mapping[str, float]], None] = lambda step, losses: None
+        """Called on every rank with the losses by corpus, when they are recorded."""
 
     def should_validate(self, step: int) -> bool:
         """Tell whether ``step`` is a multiple of its stage's interval, or the end of a stage."""
@@ -105,3 +108,4 @@ class FileValidator(BaseValidator):
             extra["validation_loss_by_source"] = {name: found.loss for name, found in sources.items()}
             extra["validation_stderr_by_source"] = {name: found.stderr for name, found in sources.items()}
         self._metrics.log_validation(loss=whole.loss, step=step, extra_metrics=extra)
+        self.measured(step, {name: found.loss for name, found in sources.items()})

@@ -6,6 +6,7 @@ from typing import Any
 from smallwright_report import numbers
 
 SHARES = ["stage", "corpus", "declared", "realised", "tokens"]
+DECISIONS = ["after step", "policy", "reason", "mixture from there on"]
 EPOCHS = ["corpus", "epochs", "tokens read", "tokens there are"]
 
 
@@ -22,11 +23,21 @@ def blocks(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     epochs = [[label, row["epochs"], row["tokens"], row["size"]] for label, row in corpora.items()]
     formats = dict.fromkeys(("declared", "realised"), "right")
-    tables = (
+    tables: tuple[Any, ...] = (
         numbers.table(SHARES, shares, "The mixture: shares of each corpus in the tokens of a stage.", formats),
         numbers.table(EPOCHS, epochs, "How often each corpus was read in the whole training."),
     )
+    if decided := [_decision(line) for line in read.get("decisions") or []]:
+        tables += (numbers.table(DECISIONS, decided, "What changed the mixture on the way.", {}),)
     return [{"kind": "table", "table": table, "folded": ""} for table in tables]
+
+
+def _decision(line: Mapping[str, Any]) -> list[Any]:
+    made_by = f"{line['policy']}, {line['name']}" if "name" in line else line["policy"]
+    if line["after"] is None:
+        return [line["step"], made_by, f"not taken: {line.get('refused', '')}", "as before"]
+    shares = ", ".join(f"{name} {_share(share)}" for name, share in line["after"].items())
+    return [line["step"], made_by, line.get("reason", ""), shares]
 
 
 def _share(share: float | None) -> str:

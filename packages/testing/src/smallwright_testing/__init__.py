@@ -25,13 +25,14 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"smallwright_testing.{module}"
-        for module in ("base", "architecture", "launchers", "learning", "steps", "stages", "trackers")
+        for module in ("base", "architecture", "launchers", "learning", "policies", "steps", "stages", "trackers")
     )
 )
 
 from smallwright_testing.architecture import ArchitectureConformance  # noqa: E402
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
+from smallwright_testing.policies import MixturePolicyConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
 from smallwright_testing.trackers import TrackerConformance  # noqa: E402
@@ -41,6 +42,7 @@ __all__ = [
     "Conformance",
     "EvaluatorConformance",
     "LauncherConformance",
+    "MixturePolicyConformance",
     "PosttrainConformance",
     "StageConformance",
     "StepConformance",

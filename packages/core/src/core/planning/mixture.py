@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def render(read: Mapping[str, Any] | None) -> list[str]:
+def render(read: Mapping[str, Any] | None, policy: str | None = None) -> list[str]:
     """Return the lines for a terminal.
 
     Args:
         read: What :meth:`core.interfaces.Trainer.reads` returned.
+        policy: Name of what changes the mixture on the way; None: nothing does.
     """
     if read is None:
         return []
@@ -18,6 +19,8 @@ def render(read: Mapping[str, Any] | None) -> list[str]:
         name = f"{stage['name']}: " if len(read["stages"]) > 1 else ""
         lines.append(f"mixture              {name}{stage['tokens']:,} tokens")
         lines += [f"  {name:19}{_source(row)}" for name, row in stage["sources"].items()]
+    if policy is not None:
+        lines.append(f"policy               {policy} changes the mixture on the way; what is said here is without it")
     if read["corpora"]:
         lines.append("epochs               how often each corpus is read")
         lines += [

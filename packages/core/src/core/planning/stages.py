@@ -34,6 +34,7 @@ def plan(
     if training is not None and training.architecture is not None:
         result |= model.describe(training, hardware or Hardware())
         result["mixture"] = training.build().reads(training.finished("tokens", root))
+        result["policy"] = None if training.policy is None else training.policy.entry.name
     return result
 
 
@@ -76,7 +77,7 @@ def render(result: dict[str, Any]) -> str:
     for row in result["data"]:
         lines += ["", *data.render(row)]
     if "stored_parameters" in result:
-        lines += ["", *model.render(result), *mixture.render(result["mixture"])]
+        lines += ["", *model.render(result), *mixture.render(result["mixture"], result["policy"])]
         if result["hardware"]:
             lines += ["", *model.render_hardware(result["hardware"], result["mfu"])]
     return "\n".join(lines)
