@@ -241,7 +241,7 @@ def _artifact_of(place: Path) -> Path | None:
 
 def _from_hub(named: str, owner: str, registry: Registry) -> tuple[StageSpec, ModelFolder]:
     name, _, revision = named.partition("@")
-    directory = hub.snapshot(name, revision or None, hub.DESCRIPTION, "model")
+    directory = hub.snapshot(name, revision or None, hub.DESCRIPTION, owner.partition("=")[0])
     folder = ModelFolder(directory, owner)
     folder.config()
     config = EnteredModelConfig(origin=name, directory=str(directory), revision=directory.name)

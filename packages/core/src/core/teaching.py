@@ -45,7 +45,7 @@ def _check_same_tokenizer(model: entries.Model, tokenizer: TokenizerChoice, owne
             f"{owner}: the run makes a tokenizer of its own, whose ids mean other texts than the teacher's. Set "
             f"tokenizer.{key}={model.folder.directory}."
         )
-    entries.check_same_tokens(Path(given), model.folder.directory, owner)
+    entries.check_same_tokens(model.folder.directory, Path(given), owner)
 
 
 def _is_finished(place: Path) -> bool:

@@ -53,7 +53,7 @@ def folder_of(teacher: str) -> ModelFolder:
     if place.is_dir():
         return ModelFolder(place / "hf" if (place / "hf" / "config.json").is_file() else place, owner)
     name, _, revision = teacher.partition("@")
-    return ModelFolder(hub.snapshot(name, revision or None, hub.DESCRIPTION, "model"), owner)
+    return ModelFolder(hub.snapshot(name, revision or None, hub.DESCRIPTION, "pretrain.distill.teacher"), owner)
 
 
 def counted(teacher: str) -> StockArchitecture:
