@@ -21,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, distill_config, doctor, follow, nodes, revisions
+from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -39,14 +39,13 @@ from smallwright_pretrain.plan import plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
+from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, thin, validation
 from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
 from smallwright_pretrain.verify import TOLERANCE, compare
 
-CURVE_POINTS = 1000
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
 
@@ -297,24 +296,6 @@ class TorchTitanPretrain(Trainer):
         tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
         return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
 
-    def _flops_of_teacher(self, job: Job) -> float:
-        teacher = distill_config.counted(str(job.inputs["teacher"]))
-        return sum(
-            stage.tokens * distill_config.flops_per_token(teacher, stage.seq_len) for stage in stages(self.config)
-        )
-
-    def _learnt_from(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the parts of a loss that a teacher gives, as curves."""
-        if self.config.distill is None:
-            return {}
-        return {
-            "distillation": {
-                "teacher": self.config.distill.teacher,
-                "cross_entropy_curve": _thin([[record["step"], record["ce"]] for record in steps if "ce" in record]),
-                "divergence_curve": _thin([[record["step"], record["kl"]] for record in steps if "kl" in record]),
-            }
-        }
-
     @staticmethod
     def _reject(output: Path) -> None:
         remove(output / "hf")
@@ -339,12 +320,12 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
-            "loss_curve": _thin([[record["step"], record["loss"]] for record in steps]),
-            "learning_rate_curve": _thin([[record["step"], record["lr"]] for record in steps]),
+            "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
+            "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
             "spikes": spikes,
             "skipped": [list(pair) for pair in config.skip],
-            "throughput_curve": _thin(
+            "throughput_curve": thin(
                 [
                     [record["step"], record["tokens_per_second"]]
                     for record in read_records(job.scratch("pretrain") / SPEED_FILE)
@@ -355,8 +336,8 @@ class TorchTitanPretrain(Trainer):
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
-            + (0 if config.distill is None else self._flops_of_teacher(job)),
-            **self._learnt_from(steps),
+            + distilled.flops(config, job),
+            **distilled.curves(config, steps),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
@@ -400,10 +381,3 @@ def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]
         if done < segment.last or (done == segment.last and number >= at_least and not measured):
             return number
     return len(row) - 1
-
-
-def _thin(curve: list[list[float]]) -> list[list[float]]:
-    """Return at most about CURVE_POINTS points, the last always."""
-    stride = -(-len(curve) // CURVE_POINTS) or 1
-    thinned = curve[::stride]
-    return thinned if not curve or thinned[-1] == curve[-1] else [*thinned, curve[-1]]
