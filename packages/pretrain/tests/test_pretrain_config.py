@@ -11,7 +11,8 @@ from core.typed import build, identity
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.plan import memory_parts
-from smallwright_pretrain.stage import TorchTitanPretrain, rising
+from smallwright_pretrain.stage import TorchTitanPretrain
+from smallwright_pretrain.summary import rising
 
 
 @pytest.mark.parametrize(

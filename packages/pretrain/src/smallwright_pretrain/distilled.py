@@ -7,8 +7,8 @@ from core.interfaces import Job
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import counted, flops_per_token
-from smallwright_pretrain.records import thin
 from smallwright_pretrain.segments import stages
+from smallwright_pretrain.summary import thin
 
 PARTS = {"cross_entropy_curve": "ce", "divergence_curve": "kl"}
 """Curves of the summary, by the key of the records."""

@@ -9,7 +9,6 @@ METRICS = "metrics.jsonl"
 """In the artifact: what was learnt. The same training gives the same lines."""
 SPEED_FILE = "speed.jsonl"
 """In the unfinished work: tokens per second, which no two runs have alike."""
-CURVE_POINTS = 1000
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -56,10 +55,3 @@ def mean_speed(path: Path) -> float | None:
     speeds = [record["tokens_per_second"] for record in read_records(path) if record.get("tokens_per_second")]
     timed = speeds[1:] or speeds
     return len(timed) / sum(1 / speed for speed in timed) if timed else None
-
-
-def thin(curve: list[list[float]]) -> list[list[float]]:
-    """Return at most about ``CURVE_POINTS`` points, the last always."""
-    stride = -(-len(curve) // CURVE_POINTS) or 1
-    thinned = curve[::stride]
-    return thinned if not curve or thinned[-1] == curve[-1] else [*thinned, curve[-1]]

@@ -39,11 +39,12 @@ from smallwright_pretrain.plan import plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, thin, validation
+from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
 from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
+from smallwright_pretrain.summary import rising, thin
 from smallwright_pretrain.verify import TOLERANCE, compare
 
 DONE_FILE = "done.json"
@@ -350,22 +351,6 @@ class TorchTitanPretrain(Trainer):
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
-
-
-def rising(losses: Sequence[float], learning_rate: float) -> list[str]:
-    """Return a note where training made the model worse, as a rate for new models does to a trained one.
-
-    Args:
-        losses: Of the steps on their own batches, in nats per token; the first is from before any update.
-        learning_rate: The peak.
-    """
-    ends = losses[-10:]
-    if len(losses) < 2 or sum(ends) / len(ends) <= losses[0] + 0.1:
-        return []
-    return [
-        f"the loss rose from {losses[0]:.2f} to {sum(ends) / len(ends):.2f} nats per token: lower "
-        f"pretrain.learning_rate (now {learning_rate:g})."
-    ]
 
 
 def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
