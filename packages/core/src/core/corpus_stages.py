@@ -121,7 +121,7 @@ class CorpusStages(StageBuilder):
         config = self._settings(entry, settings, "tokens")
         if not corpora:  # the packer needs none, or a question about a model, and no stage can be started
             data = self.config.get("data") or {}
-            roles = [f"tokens-{label}" for label in data] if several(data) else ["tokens"]
+            roles = [f"tokens-{label}" for label in data] if data and several(data) else ["tokens"]
             return {role: self._new(role, entry, config, inputs={"tokenizer": tokenizer}) for role in roles}
         executor = self._executor()
         return {
