@@ -21,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, distill_config, doctor, follow, nodes, revisions
+from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -297,24 +297,6 @@ class TorchTitanPretrain(Trainer):
         tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
         return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
 
-    def _flops_of_teacher(self, job: Job) -> float:
-        teacher = distill_config.counted(str(job.inputs["teacher"]))
-        return sum(
-            stage.tokens * distill_config.flops_per_token(teacher, stage.seq_len) for stage in stages(self.config)
-        )
-
-    def _learnt_from(self, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the parts of a loss that a teacher gives, as curves."""
-        if self.config.distill is None:
-            return {}
-        return {
-            "distillation": {
-                "teacher": self.config.distill.teacher,
-                "cross_entropy_curve": thin([[record["step"], record["ce"]] for record in steps if "ce" in record]),
-                "divergence_curve": thin([[record["step"], record["kl"]] for record in steps if "kl" in record]),
-            }
-        }
-
     @staticmethod
     def _reject(output: Path) -> None:
         remove(output / "hf")
@@ -355,8 +337,8 @@ class TorchTitanPretrain(Trainer):
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
-            + (0 if config.distill is None else self._flops_of_teacher(job)),
-            **self._learnt_from(steps),
+            + distilled.flops(config, job),
+            **distilled.curves(config, steps),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
