@@ -22,6 +22,7 @@ import pytest
 
 LONGEST = (
     "test_main_job.py",
+    "test_nano_recipes.py",
     "test_first_plugin.py",
     "test_studies.py",
     "test_executors_ray.py",

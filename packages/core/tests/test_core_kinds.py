@@ -7,7 +7,14 @@ import inspect
 import pytest
 from core import compose, hooks, interfaces, kinds
 
-CONTRACT = (interfaces.__name__, "core.architecture", "core.launcher", "core.policy", "core.tracker")
+CONTRACT = (
+    interfaces.__name__,
+    "core.architecture",
+    "core.launcher",
+    "core.policy",
+    "core.step_config",
+    "core.tracker",
+)
 CORE = importlib.resources.files("core")
 
 

@@ -103,14 +103,12 @@ def _is_over(number):
 )
 def test_an_interrupted_task_may_end_by_itself_and_is_killed_when_it_does_not(tmp_path, monkeypatch, trap, grace, said):
     monkeypatch.setattr(local, "GRACE_SECONDS", grace)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
     started = tmp_path / "started"
     presser = threading.Thread(target=lambda: wait_for(started.exists) and os.kill(os.getpid(), signal.SIGINT))
     presser.start()
     with pytest.raises(KeyboardInterrupt):
         launch(tmp_path, f"{trap}; echo $$ > {tmp_path}/pid; touch {started}; while :; do sleep 0.05; done", jobs=1)
     presser.join()
-    signal.signal(signal.SIGINT, before)
     assert (tmp_path / "0.log").read_text() == said
     assert not Path(f"/proc/{number_in(tmp_path / 'pid')}").exists()
 

@@ -9,6 +9,14 @@ import warnings
 from typing import Any
 
 
+def public_name(base: type) -> str:
+    """Return the name by which plugins import a class of the contract, wherever core keeps it."""
+    from core import interfaces
+
+    home = interfaces if getattr(interfaces, base.__name__, None) is base else None
+    return f"{home.__name__ if home else base.__module__}.{base.__qualname__}"
+
+
 def complete(made: Any, base: type | None, origin: str) -> Any:
     """Return ``made`` with every method of ``base`` that has a default, and a warning where it lacked the base.
 
@@ -21,8 +29,7 @@ def complete(made: Any, base: type | None, origin: str) -> Any:
         return made
     name = f"{type(made).__module__}.{type(made).__qualname__}"
     warnings.warn(
-        f"{origin}: {name} is no {base.__module__}.{base.__qualname__}; subclass it, so that the type checker sees the "
-        "contract",
+        f"{origin}: {name} is no {public_name(base)}; subclass it, so that the type checker sees the contract",
         DeprecationWarning,
         stacklevel=2,
     )

@@ -4,6 +4,8 @@ import difflib
 import inspect
 from collections.abc import Collection
 
+from core.bases import public_name
+
 NEAR = 0.85
 """Share of letters in common (:class:`difflib.SequenceMatcher`) from which a name is taken for a misspelt one."""
 KNOWN = frozenset({"config"})
@@ -14,7 +16,7 @@ def lacks(found: type, *bases: type) -> str:
     """Return what is wrong with a class that subclasses none of ``bases``, or an empty string."""
     if issubclass(found, bases):
         return ""
-    wanted = " or ".join(map(_name, bases))
+    wanted = " or ".join(map(public_name, bases))
     return f"{_name(found)} must subclass {wanted}: then a type checker sees the contract, and defaults are there"
 
 
