@@ -86,7 +86,7 @@ CONTRACT = {
     ("StepConformance", "step_baseless_config"): "BaselessConfig must subclass core.interfaces.StepConfig",
     ("StepConformance", "step_misspelt_config"): "MisspeltConfig.input is no part of the contract: inputs was meant",
     ("StepConformance", "step_field"): "FieldConfig.inputs must be a method",
-    ("ArchitectureConformance", "arch_baseless"): "Baseless must subclass core.architecture.Architecture",
+    ("ArchitectureConformance", "arch_baseless"): "Baseless must subclass core.interfaces.Architecture",
     (
         "ArchitectureConformance",
         "arch_misspelt",
