@@ -123,7 +123,8 @@ def test_a_curve_of_one_measurement_is_said_and_not_drawn(report):
     ]
     assert next(block["text"] for block in blocks if block["kind"] == "text") == (
         "Validation loss, measured once: 1.22 nats per token at step 99. Validation loss by source, measured once: "
-        "web 1.32 nats per token at step 99, code 1.12 nats per token at step 99. Gradient norm, measured once: 3 at step 99. "
+        "web 1.32 nats per token at step 99, code 1.12 nats per token at step 99. "
+        "Gradient norm, measured once: 3 at step 99. "
         "Throughput, measured once: 4898 tokens per second at step 99."
     )
 
