@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from core import compose, discovery, graph
+from core.errors import UserError
 from core.planning import stages
 from core.planning.model import Hardware
 
-EXPERIMENTS = sorted(path.stem for path in (Path(__file__).parents[3] / "hydra_conf" / "experiment").glob("*.yaml"))
+FOLDER = Path(__file__).parents[3] / "hydra_conf" / "experiment"
+EXPERIMENTS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 FROM_A_MODEL = ["finemath_ablation"]
 """Recipes that go on from a model that exists."""
 
@@ -46,6 +48,37 @@ def test_a_recipe_is_planned_without_its_corpora(planned, experiment):
     plan = planned(experiment)
     assert plan["stages"] == []
     assert plan["tokens"] > 1e9
+
+
+COMMANDS = [
+    (path.stem, line.partition("python -m core.")[2].split()[1:])
+    for path in sorted(FOLDER.glob("*.yaml"))
+    for line in path.read_text(encoding="utf-8").splitlines()
+    if line.startswith("#   python -m core.")
+]
+"""The commands in the heads of the recipes."""
+
+
+@pytest.mark.parametrize(("experiment", "words"), COMMANDS, ids=[f"{name}-{len(words)}" for name, words in COMMANDS])
+def test_the_commands_in_its_head_are_of_the_recipe_and_can_be_given(registry, experiment, words):
+    overrides = [word for word in words if "=" in word and "<" not in word]
+    assert f"+experiment={experiment}" in overrides
+    compose.compose(overrides, registry)
+
+
+def test_the_context_extension_begins_at_a_checkpoint_that_the_1_7b_keeps(trained):
+    (step,) = (int(word.partition("@")[2]) for _, words in COMMANDS for word in words if "branch_from=" in word)
+    assert step in trained("smollm2_1_7b").keep_steps
+    extension = trained("smollm2_context_extension")
+    from smallwright_pretrain.segments import stages
+
+    assert next(stage.first for stage in stages(extension) if stage.name == "extension") == step + 1
+
+
+def test_a_corpus_that_cannot_be_read_is_named_with_its_label(registry):
+    overrides = ["+experiment=smollm2_1_7b", "data.fineweb_edu.steps.read.dataset=./nowhere"]
+    with pytest.raises(UserError, match=r"^data\.fineweb_edu\.steps\.read\.dataset=./nowhere: "):
+        graph.build(compose.compose(overrides, registry), registry)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

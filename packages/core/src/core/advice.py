@@ -35,6 +35,15 @@ def of_entries(error: UserError, model: str | None, corpus: str | None) -> UserE
     return type(error)(text)
 
 
+def of_recipe(error: UserError, where: str) -> UserError:
+    """Return an error of a step's settings under the keys of its recipe, which may be one of several.
+
+    Args:
+        where: Place of the recipe: ``data``, or ``data.<label>``.
+    """
+    return type(error)(str(error).replace("data.steps.", f"{where}.steps."))
+
+
 def tokenizer_of(entry: Entry, config: object, ids: int) -> str:
     """Return ``" or tokenizer.vocab_size=<ids>"`` where that tokenizer can be had with so many ids, else nothing."""
     try:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import entered_corpus, entries, names, typed
+from core import advice, entered_corpus, entries, names, typed
 from core.data.recipe import RecipeConfig, expand, plan_steps, several
-from core.errors import ConfigError, NotAtHand
+from core.errors import ConfigError, NotAtHand, UserError
 from core.fingerprint import fingerprint, named_files
 from core.registry import Entry
 from core.stage_builder import StageBuilder
@@ -61,7 +61,10 @@ class CorpusStages(StageBuilder):
         if recipe.paths is not None:
             files = expand(recipe.paths, where)
         elif recipe.source is None and steps[0].entry.config is not None:
-            files = steps[0].config.inputs()
+            try:
+                files = steps[0].config.inputs()
+            except UserError as error:
+                raise advice.of_recipe(error, where) from error
         if files is not None and steps[0].entry.config is not None:
             steps[0].config.check_files(files, f"{where}.steps.{steps[0].label}")
         recipe = dataclasses.replace(recipe, files=files)
