@@ -8,13 +8,13 @@ import types
 import warnings
 from typing import Any
 
+from core import interfaces
+
 
 def public_name(base: type) -> str:
     """Return the name by which plugins import a class of the contract, wherever core keeps it."""
-    from core import interfaces
-
-    home = interfaces if getattr(interfaces, base.__name__, None) is base else None
-    return f"{home.__name__ if home else base.__module__}.{base.__qualname__}"
+    home = interfaces.__name__ if getattr(interfaces, base.__name__, None) is base else base.__module__
+    return f"{home}.{base.__qualname__}"
 
 
 def complete(made: Any, base: type | None, origin: str) -> Any:
