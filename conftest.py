@@ -14,6 +14,8 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,38 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all processes of tests see: what takes seconds to make is made there once, behind a lock."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture
+def peak_memory() -> Callable[[Callable[[], object]], int]:
+    """A function that gives the most memory, in bytes, that Python's objects take at once while a function works.
+
+    It works in a fork: threads that other tests left in this process allocate too, and a fork has none of them. What is
+    imported and cached at a first call counts; a test that does not mean it makes that call before.
+    """
+
+    def measure(work: Callable[[], object]) -> int:
+        reading, writing = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            try:
+                tracemalloc.start()
+                work()
+                os.write(writing, str(tracemalloc.get_traced_memory()[1]).encode())
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with open(reading, encoding="ascii") as told:
+            peak = told.read()
+        os.waitpid(child, 0)
+        assert peak, "the work failed; its traceback is in the captured stderr"
+        return int(peak)
+
+    return measure
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Which documents are labelled: by hash, within strata, balanced over a preliminary score."""
 
 import random
-import tracemalloc
 from collections import Counter
 
 import pytest
@@ -129,14 +128,10 @@ def test_quotas_give_what_there_is_and_what_was_asked(available, sample, shares)
         assert not left or min(left) >= max(given_out.values()) - 1
 
 
-def test_memory_does_not_grow_with_the_corpus():
-    def peak(count):
+def test_memory_does_not_grow_with_the_corpus(peak_memory):
+    def select(count):
         made = (Document(text="-", id=str(number), metadata={}) for number in range(count))
-        tracemalloc.start()
         Selection.make(ScoreRulesConfig(sample=500), made)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
 
-    peak(100)  # what is imported and cached at the first call
-    assert peak(30_000) < 1.5 * peak(3_000)
+    select(100)  # what is imported and cached at the first call
+    assert peak_memory(lambda: select(30_000)) < 1.5 * peak_memory(lambda: select(3_000))
