@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import smallwright_testing
 from core import discovery
-from core.kinds import KINDS as ALL_KINDS
+from core.kinds import KINDS
+from smallwright_testing.__main__ import CLASSES
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers", "mixture_policies")
 
 
 def conforming() -> set[tuple[str, str]]:
@@ -33,7 +33,7 @@ def conforming() -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CLASSES)
 def test_every_registered_name_runs_the_kit(kind):
     entries = [entry for entry in discovery.load().entries() if entry.distribution.startswith("smallwright-")]
     registered = {entry.name for entry in entries if entry.kind == kind}
@@ -42,7 +42,7 @@ def test_every_registered_name_runs_the_kit(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind.name for kind in ALL_KINDS if kind.base or kind.config_base])
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS if kind.base or kind.config_base])
 def test_every_registered_name_holds_the_contract(kind):
     """Also those of kinds for which the kit has no class of their own."""
     kit = {"steps": smallwright_testing.StepConformance}.get(kind, smallwright_testing.Conformance)

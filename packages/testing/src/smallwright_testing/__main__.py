@@ -15,27 +15,13 @@ import pytest
 from core import cli, discovery
 from core.errors import ConfigError, UserError, nearest
 
-from smallwright_testing import (
-    ArchitectureConformance,
-    Conformance,
-    EvaluatorConformance,
-    LauncherConformance,
-    PosttrainConformance,
-    StepConformance,
-    TrackerConformance,
-)
+import smallwright_testing
+from smallwright_testing import Conformance
 
 CLASSES: dict[str, type[Conformance]] = {
-    kit.kind: kit
-    for kit in (
-        ArchitectureConformance,
-        StepConformance,
-        PosttrainConformance,
-        EvaluatorConformance,
-        LauncherConformance,
-        TrackerConformance,
-    )
+    kit.kind: kit for name in smallwright_testing.__all__ if hasattr(kit := getattr(smallwright_testing, name), "kind")
 }
+"""The kit's class of each kind that has one."""
 PYTEST_INI = """[pytest]
 addopts = -q --no-header -p no:cacheprovider --import-mode=importlib
 markers = slow: trains or serves a model
@@ -74,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = cli.command_parser("smallwright_testing", __doc__)
-    parser.add_argument("name", help="a registered architecture, step, method, evaluator, launcher or tracker")
+    parser.add_argument("name", help=f"what is registered under {', '.join(sorted(CLASSES))}")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the kit's")
     parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     parser.add_argument("--quick", action="store_true", help="without vLLM, two ranks and training stages")
