@@ -1,7 +1,7 @@
 """A pass over windows with a frozen model: what it says of each of them, in shards of files. No torch.
 
-A shard is written whole or not at all, with a digest of what is in it; a pass that was ended goes on with the shards that
-are not there, whatever ranks do it. What is in a shard follows from the windows and the model alone.
+A shard is written whole or not at all, with a digest of what is in it; a pass that was ended goes on with the shards
+that are not there, whatever ranks do it. What is in a shard follows from the windows and the model alone.
 
 Shape suffixes: N windows.
 """
@@ -35,7 +35,7 @@ class WindowPass:
     shard: int
     """Windows of a shard; the last may have fewer."""
     identity: Mapping[str, Any]
-    """What the outcome depends on, as JSON knows it: model, tokens, length, list. Shards of another one are not taken."""
+    """What the outcome depends on, as JSON knows it: model, tokens, length, list. Shards of another are not taken."""
 
     @property
     def shards(self) -> int:
