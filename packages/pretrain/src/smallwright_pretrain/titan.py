@@ -6,6 +6,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torchtitan.components.loss import CrossEntropyLoss
@@ -92,6 +93,7 @@ def trainer_config(
     left_out: Sequence[str] = (),
     teacher: Path | None = None,
     ids: int = 0,
+    stored: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
@@ -108,6 +110,7 @@ def trainer_config(
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
         teacher: Folder of the model that ``settings.distill`` learns from, of Hugging Face's format.
         ids: Of the tokenizer.
+        stored: What that model says, where it is stored; see :func:`smallwright_pretrain.stored_files.rows`.
         revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
@@ -132,6 +135,7 @@ def trainer_config(
             global_batch_size=settings.global_batch_size,
             padded_batch_size=settings.padded_batch_size,
             skipped=skipped_sequences(settings),
+            stored=dict(stored),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
@@ -174,7 +178,7 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
-        distill=None if teacher is None else settings.distill,
+        distill=settings.distill if stored or teacher is not None else None,
         teacher="" if teacher is None else str(teacher),
         teacher_ids=ids,
         beats="" if work is None else str(work / BEATS),

@@ -85,6 +85,10 @@ class WindowPass:
         for number in range(self.shards):
             yield (*self.bounds(number), self.read(number))
 
+    def wrote(self, metadata: Mapping[str, str] | None) -> bool:
+        """Tell whether a shard with this metadata is one of this pass; its content is not read for that."""
+        return bool(json.loads((metadata or {})[HEADER])["identity"] == self._digest())
+
     def _fault(self, number: int) -> str | None:
         from safetensors import SafetensorError
 
@@ -111,8 +115,10 @@ class WindowPass:
         for name in sorted(arrays):
             content.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
             content.update(memoryview(np.ascontiguousarray(arrays[name])).cast("B"))
-        identity = hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()
-        return {"windows": list(self.bounds(number)), "identity": identity, "sha256": content.hexdigest()}
+        return {"windows": list(self.bounds(number)), "identity": self._digest(), "sha256": content.hexdigest()}
+
+    def _digest(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()
 
 
 def go_through(
