@@ -88,8 +88,9 @@ class TorchTitanPretrain(Trainer):
         ]
 
     def of_source(self) -> "TorchTitanPretrain":
-        """Return the training without a teacher: it teaches the model of the run, and the source learns from text."""
-        return TorchTitanPretrain(dataclasses.replace(self.config, distill=None))
+        """Return the training without a teacher, which is that of the run's model, and from its own beginning."""
+        alone = dataclasses.replace(self.config, distill=None, branch_from=None, branch_optimizer=True)
+        return TorchTitanPretrain(alone)
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
