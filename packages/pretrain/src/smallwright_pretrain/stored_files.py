@@ -70,7 +70,7 @@ class Stored:
         self._opened: dict[int, tuple[Any, Any]] = {}
 
     def window(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return ids, int32 of shape (L, K), and log-probabilities, float16 of shape (L, B), of a window.
+        """Return ids, as they are stored, of shape (L, K), and log-probabilities, float16 of shape (L, B), of a window.
 
         Raises:
             core.errors.InputError: there is no such window, or its file is missing, damaged or of another pass.
@@ -81,7 +81,7 @@ class Stored:
         if number not in self._opened:
             self._opened[number] = self._open(number)
         ids, logs = self._opened[number]
-        return ids[place].astype(np.int32), logs[place]
+        return ids[place], logs[place]
 
     def _open(self, number: int) -> tuple[Any, Any]:
         from safetensors import SafetensorError, safe_open
