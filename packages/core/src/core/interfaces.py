@@ -229,7 +229,8 @@ class Trainer(Stage):
             ``unknown``: labels of corpora whose tokens are not made yet; ``corpora``: by label ``tokens`` (read, those
             read again counted again), ``size`` (its tokens) and ``epochs``; ``stages``: a list of ``name``, ``tokens``
             and ``sources``, by name ``declared`` and ``realised`` (shares; None: in proportion to the tokens, or not
-            known yet) and ``tokens``; ``notes``.
+            known yet) and ``tokens``, and ``drawn`` where windows are drawn by their losses and no share is declared;
+            ``notes``.
 
         Raises:
             core.errors.UserError: a mixture names no corpus of the run, or text would be read more often than allowed.

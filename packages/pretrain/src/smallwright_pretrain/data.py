@@ -46,12 +46,15 @@ class StageRows:
     mixture: dict[str, Any] | None = None
     seq_len: int = 1
     sequences: int = 1
+    round: int = 1
 
     @classmethod
     def of(cls, stage: StageData) -> "StageRows":
         """Return what TorchTitan can write into its log."""
         mixture = None if stage.mixture is None else dict(stage.mixture)
-        return cls(name=stage.name, mixture=mixture, seq_len=stage.seq_len, sequences=stage.sequences)
+        return cls(
+            name=stage.name, mixture=mixture, seq_len=stage.seq_len, sequences=stage.sequences, round=stage.round
+        )
 
 
 class TokenDataLoader(BaseDataLoader):
@@ -70,6 +73,8 @@ class TokenDataLoader(BaseDataLoader):
         global_batch_size: int = 1
         padded_batch_size: int | None = None
         """Rows that all ranks compute in a step; those behind the global batch are empty. None: there are none."""
+        drawn: dict[int, str] = field(default_factory=dict)
+        """By the number of a stage, the file of the windows that were drawn for it."""
         skipped: list[list[int]] = field(default_factory=list)
         """Ranges of sequences that are not trained on, [from, up to], counted from the run's first one."""
 
@@ -83,7 +88,11 @@ class TokenDataLoader(BaseDataLoader):
         local_batch_size: int,
         **_: Any,
     ) -> None:
-        self._sources = Sources({label: Path(folder) for label, folder in config.tokens.items()}, config.stages)
+        self._sources = Sources(
+            {label: Path(folder) for label, folder in config.tokens.items()},
+            config.stages,
+            {number: Path(file) for number, file in config.drawn.items()},
+        )
         self._seed, self._seq_len = config.seed, seq_len
         self._batch, self._ranks = config.global_batch_size, dp_world_size
         self._accumulation = (config.padded_batch_size or self._batch) // (dp_world_size * local_batch_size)
@@ -132,6 +141,10 @@ class TokenDataLoader(BaseDataLoader):
         self._to_the_next_stage()
         return self._stage, self._position
 
+    def window(self, source: int, window: int) -> Window:
+        """Return a window of a source by its number."""
+        return self._sources.windows(self.feed.names[source], self._seq_len).window(window)
+
     def declared(self, stage: int) -> dict[str, float]:
         """Return the share of each corpus in a stage as it was declared."""
         return self._sources.declared(stage)
@@ -178,10 +191,7 @@ class TokenDataLoader(BaseDataLoader):
 
     def _read(self, located: Located, rows: slice) -> Batch:
         source_B, window_B = located.source_N[rows], located.window_N[rows]
-        windows = [
-            self._sources.windows(self.feed.names[source], self._seq_len).window(int(window))
-            for source, window in zip(source_B, window_B, strict=True)
-        ]
+        windows = [self.window(int(source), int(window)) for source, window in zip(source_B, window_B, strict=True)]
         inputs, labels_BL = batch(windows)
         labels_BL[self._own_R[rows] >= self._batch] = IGNORED
         inputs[SOURCES] = torch.from_numpy(source_B.copy())

@@ -12,6 +12,7 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.revisions import REVISIONS
+from smallwright_pretrain.round_files import ROUNDS
 from smallwright_pretrain.segments import tokens_at
 from smallwright_pretrain.spikes import SPIKES
 
@@ -78,7 +79,7 @@ def rewind(output: Path, work: Path, step: int | None) -> str | None:
         write_json(marker, done)
     aside = output / ASIDE / done["aside"]
     _move_records([output / METRICS, output / SPIKES, output / DECISIONS], aside, step)
-    for folder in (output / CHECKPOINTS, output / REVISIONS):
+    for folder in (output / CHECKPOINTS, output / REVISIONS, output / ROUNDS):
         for path in reversed(by_step(folder)):
             if step_of(path) > step:
                 (aside / folder.name).mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,11 @@ def asked(config: TorchTitanConfig, policy: MixturePolicy, corpora: Sequence[str
     Raises:
         core.errors.ConfigError: it could change nothing, or give a corpus more than it has.
     """
+    if config.rounds is not None:
+        raise ConfigError(
+            "policy: changes the mixture on the way, and the windows of pretrain.rounds are drawn from no mixture. "
+            "Leave +policy out, or set pretrain.rounds=null."
+        )
     seen = [name for name in corpora if name not in policy.fenced]
     if corpora and len(seen) < 2:
         raise ConfigError(

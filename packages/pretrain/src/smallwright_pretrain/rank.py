@@ -19,7 +19,7 @@ from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
-from smallwright_pretrain import revisions
+from smallwright_pretrain import revisions, round_files
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.policies_log import DECISIONS
@@ -70,12 +70,14 @@ def _run(job: Job, work: Path) -> None:
     settings: TorchTitanConfig = job.stage.config
     architecture, tokens = job.architecture, job.tokens()
     device = use_device(settings.device)
+    round_files.check_drawn(settings, job.output, segment)
 
     with importing():
         import torch
         from torchtitan.tools.logging import init_logger
 
         from smallwright_pretrain.attention import inner_attention
+        from smallwright_pretrain.between_rounds import end_round
         from smallwright_pretrain.export import export
         from smallwright_pretrain.teacher import know
         from smallwright_pretrain.titan import trainer_config
@@ -136,6 +138,8 @@ def _run(job: Job, work: Path) -> None:
             f"{settings.warmup_steps}){precise}."
         ) from error
     trainer.validate_once()
+    if round_files.owed(settings, job.output, segment):
+        end_round(trainer, settings, job.output, segment, job.seed)
     rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * torch.distributed.get_world_size()

@@ -22,6 +22,7 @@ from core.writing import replacing, write_json
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.policies_log import DECISIONS, changes
 from smallwright_pretrain.records import read_records
+from smallwright_pretrain.round_files import found
 from smallwright_pretrain.segments import stage_at, stages, tokens_at, with_theta
 from smallwright_pretrain.sources import Sources
 
@@ -86,7 +87,7 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     """
     assert job.stage is not None
     settings: TorchTitanConfig = job.stage.config
-    sources = Sources(job.tokens(), stages(settings))
+    sources = Sources(job.tokens(), stages(settings), found(settings, job.output))
     skipped = [tuple(pair) for pair in json.loads(loader["skipped"])]
     decided = changes(read_records(job.output / DECISIONS), stages(settings))
     feed = sources.feed(job.seed, skipped, decided)

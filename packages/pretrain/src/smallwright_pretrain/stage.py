@@ -21,7 +21,7 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions
+from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions, round_files
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -35,12 +35,12 @@ from smallwright_pretrain.launch import (
     run_child,
     run_ranks,
 )
-from smallwright_pretrain.plan import plan
+from smallwright_pretrain.plan import flops_between_rounds, plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked
 from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
-from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
+from smallwright_pretrain.segments import segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
@@ -176,7 +176,7 @@ class TorchTitanPretrain(Trainer):
             if newest is None and begin is not None:
                 branch.take_records(begin, job.output, decided=branch.goes_on_deciding(self.config, job.record, begin))
             done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
-            turn = _turn(row, done, read_records(job.output / METRICS), turn)
+            turn = _turn(self.config, job.output, done, turn)
             write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
                 run_ranks(work / JOB_FILE, self.config, environment)
@@ -311,7 +311,13 @@ class TorchTitanPretrain(Trainer):
         measured, spikes = validation(records), read_records(job.output / SPIKES)
         skipped = ranks.pop("skipped")
         lines = read_records(job.output / DECISIONS)
-        read = planned(job.tokens(), stages(config), skipped=skipped, changes=changes(lines, stages(config)))
+        read = planned(
+            job.tokens(),
+            stages(config),
+            skipped=skipped,
+            changes=changes(lines, stages(config)),
+            drawn=round_files.found(config, job.output),
+        )
         decided = decisions(lines)
         held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
         size = sum(corpus["size"] for corpus in read["corpora"].values())
@@ -337,8 +343,10 @@ class TorchTitanPretrain(Trainer):
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
-            + distilled.flops(config, job),
+            + distilled.flops(config, job)
+            + flops_between_rounds(config, architecture),
             **distilled.curves(config, steps),
+            **round_files.summary(config, job.output),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
@@ -353,16 +361,19 @@ class TorchTitanPretrain(Trainer):
         }
 
 
-def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
+def _turn(config: TorchTitanConfig, output: Path, done: int, at_least: int) -> int:
     """Return which segment is next after ``done`` steps.
 
-    One that was ended between its last checkpoint and its last validation is gone through again, to measure.
+    One that was ended between its last checkpoint and its last validation, or before the windows of the next round were
+    drawn, is gone through again, to measure.
 
     Args:
         at_least: Number of a segment; those before it have nothing left to measure.
     """
-    measured = any(record["step"] == done and "validation_loss" in record for record in records)
+    row = segments(config)
+    measured = any(record["step"] == done and "validation_loss" in record for record in read_records(output / METRICS))
     for number, segment in enumerate(row):
-        if done < segment.last or (done == segment.last and number >= at_least and not measured):
+        left = (number >= at_least and not measured) or round_files.owed(config, output, segment)
+        if done < segment.last or (done == segment.last and left):
             return number
     return len(row) - 1

@@ -24,6 +24,7 @@ from smallwright_pretrain.data import StageRows, TokenDataLoader
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
+from smallwright_pretrain.round_files import found
 from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.segments import Segment, segments, stages
 from smallwright_pretrain.skipping import skipped_sequences
@@ -131,6 +132,7 @@ def trainer_config(
             seed=seed,
             global_batch_size=settings.global_batch_size,
             padded_batch_size=settings.padded_batch_size,
+            drawn={number: str(file) for number, file in found(settings, output).items()},
             skipped=skipped_sequences(settings),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
