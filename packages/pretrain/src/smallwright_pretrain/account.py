@@ -70,11 +70,11 @@ def planned(
     notes = []
     for number, (stage, row) in enumerate(zip(stages, rows, strict=True)):
         count = dict(zip(feed.names, feed.drawn_in(number).tolist(), strict=True))
-        known = stage.round == 1 or number in drawn
+        realised = stage.round == 1 or number in drawn
         for name, own in row["sources"].items():
             corpus, windows = sources.corpus(name), sources.windows(name, stage.seq_len).full_windows
             share = count[name] / max(1, stage.sequences)
-            own |= {"realised": share if known else None, "tokens": count[name] * stage.seq_len}
+            own |= {"realised": share if realised else None, "tokens": count[name] * stage.seq_len}
             total = read.setdefault(corpus, {"tokens": 0, "size": sources.tokens(corpus), "epochs": 0.0})
             total["tokens"] += own["tokens"]
             total["epochs"] += count[name] / windows if windows else 0.0
