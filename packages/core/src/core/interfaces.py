@@ -184,6 +184,20 @@ class Branch:
     step: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredLogits:
+    """Work that comes before a training: what a teacher says of one corpus, written once for all its students."""
+
+    role: str
+    """Of its artifact among the training's inputs; the stage has the same name."""
+    corpus: str
+    """Label of the corpus."""
+    stage: Stage
+    """Gets the inputs ``teacher`` and ``tokens``, those of the corpus, and as its architecture the teacher's, where an
+    installed one makes it."""
+    artifact_version: int = 1
+
+
 class Trainer(Stage):
     """A stage that pretrains ``job.architecture`` on :meth:`Job.tokens`, from the ``init`` input when given.
 
@@ -257,6 +271,20 @@ class Trainer(Stage):
         the model in ``hf/``. None: there is none.
         """
         return None
+
+    def stored_logits(self, corpora: Sequence[str]) -> Sequence[StoredLogits]:
+        """Return the work in which the teacher goes through the corpora beforehand; the artifacts then take the place
+        of the input ``teacher``. By default there is none: the training asks the teacher itself.
+
+        Args:
+            corpora: Labels of the run's corpora, as in :meth:`Job.tokens`.
+        """
+        return ()
+
+    def of_source(self) -> "Trainer":
+        """Return what trains a source model, from which the model of the run takes its first weights: by default the
+        same. What concerns the model of the run alone, such as its teacher, is not among its settings."""
+        return self
 
     def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
         """Return a finished training that did the first steps of this one; the trainer goes on from it by itself.

@@ -20,6 +20,7 @@ from smallwright_pretrain.feed import Located, joined
 from smallwright_pretrain.mixture import Changes, StageData
 from smallwright_pretrain.policies_log import Lines, changes
 from smallwright_pretrain.sources import Sources
+from smallwright_pretrain.stored_files import STORED_IDS, STORED_LOGS, Stored
 from smallwright_pretrain.windows import IGNORED as IGNORED
 from smallwright_pretrain.windows import TokenWindows as TokenWindows
 from smallwright_pretrain.windows import Window
@@ -75,6 +76,8 @@ class TokenDataLoader(BaseDataLoader):
         """Rows that all ranks compute in a step; those behind the global batch are empty. None: there are none."""
         drawn: dict[int, str] = field(default_factory=dict)
         """By the number of a stage, the file of the windows that were drawn for it."""
+        stored: dict[str, dict[str, Any]] = field(default_factory=dict)
+        """What a teacher says of each source's windows, where it is stored; see :func:`.stored_files.rows`."""
         skipped: list[list[int]] = field(default_factory=list)
         """Ranges of sequences that are not trained on, [from, up to], counted from the run's first one."""
 
@@ -93,6 +96,7 @@ class TokenDataLoader(BaseDataLoader):
             config.stages,
             {number: Path(file) for number, file in config.drawn.items()},
         )
+        self._stored = {name: Stored(Path(row["folder"]), row["expected"]) for name, row in config.stored.items()}
         self._seed, self._seq_len = config.seed, seq_len
         self._batch, self._ranks = config.global_batch_size, dp_world_size
         self._accumulation = (config.padded_batch_size or self._batch) // (dp_world_size * local_batch_size)
@@ -195,4 +199,12 @@ class TokenDataLoader(BaseDataLoader):
         inputs, labels_BL = batch(windows)
         labels_BL[self._own_R[rows] >= self._batch] = IGNORED
         inputs[SOURCES] = torch.from_numpy(source_B.copy())
+        if self._stored:
+            read = [
+                self._stored[self.feed.names[source]].window(int(window))
+                for source, window in zip(source_B, window_B, strict=True)
+            ]
+            inputs[STORED_IDS], inputs[STORED_LOGS] = (
+                torch.from_numpy(np.stack(part)) for part in zip(*read, strict=True)
+            )
         return inputs, labels_BL

@@ -10,6 +10,7 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import CHUNK_VALUES, counted, flops_per_token
 from smallwright_pretrain.schedule import describe, learning_rate
 from smallwright_pretrain.segments import notes, segments, stages
+from smallwright_pretrain.stored import bytes_per_token
 
 MIB = 2**20
 # Measured on a CPU with benchmarks/memory.py, as docs/machines.md shows.
@@ -137,7 +138,7 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     apart = config.compile or config.padded_batch_size > config.rows_per_forward * config.data_ranks
     return {
         **({"process": PROCESS[config.compile]} if on_cpu else {}),
-        **_of_teacher(config),
+        **_of_teacher(config, architecture.vocab_rows()),
         "weights": shard,
         "gradients": max(0, shard - sum(freed.values())) if on_cpu and not apart else shard,
         "optimizer": 2 * shard,
@@ -146,12 +147,20 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     }
 
 
-def _of_teacher(config: TorchTitanConfig) -> dict[str, int]:
-    """Return what a teacher takes: its weights, whole on each rank, one layer's work, and its logits of a chunk."""
-    teacher = teacher_of(config)
+def _of_teacher(config: TorchTitanConfig, rows: int) -> dict[str, int]:
+    """Return what a teacher takes: its weights, whole on each rank, one layer's work, and its logits of a chunk; a
+    stored one what is read for a batch, and the work of a chunk.
+
+    Args:
+        rows: Of the student's embedding.
+    """
+    teacher, tokens = teacher_of(config), config.rows_per_forward * config.seq_len
     if teacher is None:
-        return {}
-    dimensions, tokens = teacher.config, config.rows_per_forward * config.seq_len
+        if config.distill is None:
+            return {}
+        read = tokens * bytes_per_token(config.distill.top_k or 0, rows)
+        return {"stored logits": read + min(CHUNK_VALUES, tokens * rows) * CHUNK_COPIES * FLOAT32}
+    dimensions = teacher.config
     layer = 8 * dimensions.hidden_size + 3 * (dimensions.intermediate_size or 4 * dimensions.hidden_size)
     return {
         "teacher": _width(config) * teacher.parameters(),
@@ -161,8 +170,9 @@ def _of_teacher(config: TorchTitanConfig) -> dict[str, int]:
 
 
 def teacher_of(config: TorchTitanConfig) -> StockArchitecture | None:
-    """Return the teacher as it is counted; None: there is none."""
-    return None if config.distill is None else counted(config.distill.teacher)
+    """Return the teacher that computes beside the student, as it is counted; None: there is none."""
+    live = config.distill is not None and config.distill.logits == "live"
+    return counted(config.distill.teacher) if live and config.distill is not None else None
 
 
 def planned_device(config: TorchTitanConfig) -> str:

@@ -24,6 +24,7 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.segments import Segment, segments, with_theta
+from smallwright_pretrain.stored_files import rows as stored_rows
 
 
 def main(job_file: Path) -> None:
@@ -94,7 +95,7 @@ def _run(job: Job, work: Path) -> None:
         raise UserError(
             f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
         )
-    teacher = job.inputs["teacher"] / "hf" if settings.distill is not None else None
+    teacher = job.inputs["teacher"] / "hf" if "teacher" in job.inputs else None
     if teacher is not None:
         know(architecture)
     model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
@@ -111,6 +112,7 @@ def _run(job: Job, work: Path) -> None:
         left_out=_left_out(settings, begin),
         teacher=teacher,
         ids=meta.vocab_size,
+        stored=stored_rows(settings, tokens, job.inputs),
         revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
     )
     trainer = config.build()

@@ -16,12 +16,22 @@ from core.defaults import Default
 from core.engines import allocator_environment, check_torchvision, ranks_environment
 from core.errors import ConfigError, InputError, UserError
 from core.finding import Finding
-from core.interfaces import Architecture, Branch, Job, MixturePolicy, Tokenizer, Trainer
+from core.interfaces import Architecture, Branch, Job, MixturePolicy, StoredLogits, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions, round_files
+from smallwright_pretrain import (
+    branch,
+    distill_config,
+    distilled,
+    doctor,
+    follow,
+    nodes,
+    revisions,
+    round_files,
+    stored,
+)
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
@@ -44,6 +54,7 @@ from smallwright_pretrain.segments import segments, stages, tokens_at, with_thet
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
+from smallwright_pretrain.store_logits import StoreLogits
 from smallwright_pretrain.summary import rising, thin
 from smallwright_pretrain.verify import TOLERANCE, compare
 
@@ -79,13 +90,24 @@ class TorchTitanPretrain(Trainer):
             )
         return found
 
+    def stored_logits(self, corpora: Sequence[str]) -> list[StoredLogits]:
+        """Return the work of a teacher whose distributions are stored."""
+        return [
+            StoredLogits(role=part.role, corpus=part.corpus, stage=StoreLogits(part))
+            for part in stored.of_training(self.config, corpora)
+        ]
+
+    def of_source(self) -> "TorchTitanPretrain":
+        """Return the training without a teacher: it teaches the model of the run, and the source learns from text."""
+        return TorchTitanPretrain(dataclasses.replace(self.config, distill=None))
+
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
         config = self.config
         skipped = [(first, last) for first, last in skipped_sequences(config)]
-        return planned(
-            tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=config.corpus_tokens
-        )
+        sizes = config.corpus_tokens
+        read = planned(tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=sizes)
+        return {**read, "notes": [*read["notes"], *stored.notes(config, tokens, sizes)]}
 
     def takes_policy(self, policy: MixturePolicy, corpora: Sequence[str]) -> dict[str, Any]:
         """Return when the policy is asked; see :func:`smallwright_pretrain.policies_plan.asked`."""

@@ -14,7 +14,8 @@ from core.interfaces import Architecture
 from core.weights import ModelFolder
 
 from smallwright_pretrain.distill_config import Mix
-from smallwright_pretrain.distillation import Losses, distill
+from smallwright_pretrain.distillation import Losses, distill, distill_stored
+from smallwright_pretrain.stored_files import STORED_IDS, STORED_LOGS
 
 CLOSE = 1e-3
 """Largest difference of a log-probability between two ways to compute the same in float32; half precision: 0.1."""
@@ -29,6 +30,38 @@ def know(architecture: Architecture) -> None:
     if config.model_type not in CONFIG_MAPPING:
         AutoConfig.register(config.model_type, type(config))
         AutoModelForCausalLM.register(type(config), architecture.hf_model_class(), exist_ok=True)
+
+
+class StoredTeacher:
+    """Gives the losses of a student by distributions that the loader has read beside the tokens.
+
+    Args:
+        mix: What is minimised.
+    """
+
+    def __init__(self, mix: Mix) -> None:
+        self._mix = mix
+        self._read: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def take(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Keep what is read for a batch, and return the batch without it."""
+        if STORED_IDS not in inputs:  # held-out text is measured without a teacher
+            return inputs
+        self._read = inputs[STORED_IDS], inputs[STORED_LOGS]
+        return {name: value for name, value in inputs.items() if name not in (STORED_IDS, STORED_LOGS)}
+
+    def states(self, inputs_BL: torch.Tensor, positions_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ids and log-probabilities of the batch, shapes (N, K) and (N, K + 1)."""
+        assert self._read is not None
+        ids_BLK, logs_BLB = self._read
+        self._read = None
+        return ids_BLK.flatten(0, 1), logs_BLB.flatten(0, 1)
+
+    def losses(
+        self, student_BLV: torch.Tensor, labels_BL: torch.Tensor, states: tuple[torch.Tensor, torch.Tensor]
+    ) -> Losses:
+        """Return the summed losses of a batch."""
+        return distill_stored(self._mix, student_BLV.flatten(0, 1), labels_BL.flatten(), *states)
 
 
 class Teacher:

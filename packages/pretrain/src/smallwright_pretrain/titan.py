@@ -6,6 +6,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torchtitan.components.loss import CrossEntropyLoss
@@ -93,6 +94,7 @@ def trainer_config(
     left_out: Sequence[str] = (),
     teacher: Path | None = None,
     ids: int = 0,
+    stored: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     revisions: tuple[str, ...] = (),
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
@@ -109,6 +111,7 @@ def trainer_config(
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
         teacher: Folder of the model that ``settings.distill`` learns from, of Hugging Face's format.
         ids: Of the tokenizer.
+        stored: What that model says, where it is stored; see :func:`smallwright_pretrain.stored_files.rows`.
         revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
     """
     if segment is None:
@@ -134,6 +137,7 @@ def trainer_config(
             padded_batch_size=settings.padded_batch_size,
             drawn={number: str(file) for number, file in found(settings, output).items()},
             skipped=skipped_sequences(settings),
+            stored=dict(stored),
         ),
         loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
@@ -176,7 +180,7 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
-        distill=None if teacher is None else settings.distill,
+        distill=settings.distill if stored or teacher is not None else None,
         teacher="" if teacher is None else str(teacher),
         teacher_ids=ids,
         beats="" if work is None else str(work / BEATS),

@@ -27,7 +27,7 @@ from smallwright_pretrain.policies_run import Adaptation
 from smallwright_pretrain.segments import stage_at
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
-from smallwright_pretrain.teacher import Teacher
+from smallwright_pretrain.teacher import StoredTeacher, Teacher
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -52,9 +52,12 @@ class PackedTrainer(Trainer):
         self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
         self._loss: torch.Tensor | None = None
         self._apart: torch.Tensor | None = None
-        self._teacher: Teacher | None = None
+        self._teacher: Teacher | StoredTeacher | None = None
         super().__init__(config)
-        if config.distill is not None:
+        if config.distill is not None and config.distill.logits == "stored":
+            self._teacher = StoredTeacher(config.distill)
+            self.metrics_processor.parts = self._parts
+        elif config.distill is not None:
             self._teacher = Teacher(
                 Path(config.teacher),
                 config.distill,
@@ -150,6 +153,8 @@ class PackedTrainer(Trainer):
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Add the document mask that TorchTitan builds for its own attention backends only."""
         input_dict = {name: value for name, value in input_dict.items() if name != SOURCES}
+        if isinstance(self._teacher, StoredTeacher):
+            input_dict = self._teacher.take(input_dict)
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]
@@ -179,11 +184,11 @@ class PackedTrainer(Trainer):
         if self._teacher is None:
             return super()._forward_backward_body(inputs, labels, global_valid_tokens, extra_kwargs)
         # Before the student: what the teacher works with is free again when the student's activations are kept.
-        states_ND = self._teacher.states(inputs, extra_kwargs["positions"])
+        states: Any = self._teacher.states(inputs, extra_kwargs["positions"])
         with self.train_context():
             predicted = self.model_parts[0](inputs, **extra_kwargs)
-            losses = self._teacher.losses(predicted, labels, states_ND)
-            del predicted, states_ND
+            losses = self._teacher.losses(predicted, labels, states)
+            del predicted, states
             loss = losses.loss / global_valid_tokens
             loss.backward()
         parts = torch.stack([losses.cross_entropy, losses.divergence]) / global_valid_tokens

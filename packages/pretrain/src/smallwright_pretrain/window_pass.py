@@ -86,6 +86,10 @@ class WindowPass:
         for number in range(self.shards):
             yield (*self.bounds(number), self.read(number))
 
+    def wrote(self, metadata: Mapping[str, str] | None) -> bool:
+        """Tell whether a shard with this metadata is one of this pass; its content is not read for that."""
+        return bool(json.loads((metadata or {})[HEADER])["identity"] == self._digest())
+
     def _checked(self, number: int) -> dict[str, np.ndarray] | str:
         """Return the arrays of a shard, or what is wrong with it."""
         from safetensors import SafetensorError
@@ -113,8 +117,10 @@ class WindowPass:
         for name in sorted(arrays):
             content.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
             content.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
-        identity = hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()
-        return {"windows": list(self.bounds(number)), "identity": identity, "sha256": content.hexdigest()}
+        return {"windows": list(self.bounds(number)), "identity": self._digest(), "sha256": content.hexdigest()}
+
+    def _digest(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.identity), sort_keys=True).encode()).hexdigest()
 
 
 def go_through(
