@@ -12,8 +12,8 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.revisions import REVISIONS
-from smallwright_pretrain.round_files import ROUNDS
-from smallwright_pretrain.segments import tokens_at
+from smallwright_pretrain.round_files import ROUNDS, owed
+from smallwright_pretrain.segments import segments, tokens_at
 from smallwright_pretrain.spikes import SPIKES
 
 CHECKPOINTS = "checkpoint"
@@ -96,3 +96,21 @@ def _move_records(paths: Iterable[Path], aside: Path, step: int) -> None:
             continue
         write_text(aside / path.name, "".join(json.dumps(record) + "\n" for record in later))
         write_text(path, "".join(json.dumps(record) + "\n" for record in records if record["step"] <= step))
+
+
+def next_segment(config: TorchTitanConfig, output: Path, done: int, at_least: int) -> int:
+    """Return the number of the segment that is next after ``done`` steps.
+
+    One that was ended between its last checkpoint and its last validation, or before the windows of the next round were
+    drawn, is gone through again, to measure.
+
+    Args:
+        at_least: Number of a segment; those before it have nothing left to measure.
+    """
+    row = segments(config)
+    measured = any(record["step"] == done and "validation_loss" in record for record in read_records(output / METRICS))
+    for number, segment in enumerate(row):
+        left = (number >= at_least and not measured) or owed(config, output, segment)
+        if done < segment.last or (done == segment.last and left):
+            return number
+    return len(row) - 1

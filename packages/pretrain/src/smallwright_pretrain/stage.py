@@ -35,7 +35,7 @@ from smallwright_pretrain import (
 from smallwright_pretrain.account import planned
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
-from smallwright_pretrain.history import CHECKPOINTS, finished, remove_old, rewind, step_of
+from smallwright_pretrain.history import CHECKPOINTS, finished, next_segment, remove_old, rewind, step_of
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
@@ -198,7 +198,7 @@ class TorchTitanPretrain(Trainer):
             if newest is None and begin is not None:
                 branch.take_records(begin, job.output, decided=branch.goes_on_deciding(self.config, job.record, begin))
             done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
-            turn = _turn(self.config, job.output, done, turn)
+            turn = next_segment(self.config, job.output, done, turn)
             write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
                 run_ranks(work / JOB_FILE, self.config, environment)
@@ -381,21 +381,3 @@ class TorchTitanPretrain(Trainer):
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
-
-
-def _turn(config: TorchTitanConfig, output: Path, done: int, at_least: int) -> int:
-    """Return which segment is next after ``done`` steps.
-
-    One that was ended between its last checkpoint and its last validation, or before the windows of the next round were
-    drawn, is gone through again, to measure.
-
-    Args:
-        at_least: Number of a segment; those before it have nothing left to measure.
-    """
-    row = segments(config)
-    measured = any(record["step"] == done and "validation_loss" in record for record in read_records(output / METRICS))
-    for number, segment in enumerate(row):
-        left = (number >= at_least and not measured) or round_files.owed(config, output, segment)
-        if done < segment.last or (done == segment.last and left):
-            return number
-    return len(row) - 1
