@@ -28,6 +28,7 @@ def planned(
     sizes: Mapping[str, int] | None = None,
     changes: mixtures.Changes = MappingProxyType({}),
     drawn: Mapping[int, Path] = MappingProxyType({}),
+    chosen: Mapping[int, Mapping[str, int]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return what a training reads of each corpus.
 
@@ -40,6 +41,7 @@ def planned(
         changes: Mixtures that a policy decided on, see :meth:`smallwright_pretrain.sources.Sources.feed`.
         drawn: Windows of further rounds, see :class:`smallwright_pretrain.sources.Sources`; until they are drawn, a
             round is counted in the shares of the one before.
+        chosen: By the number of a stage, the sequences of each source that a policy chose.
 
     Returns:
         ``unknown``, the corpora not made into tokens yet, and of which no size is said. While any are not made, what
@@ -70,6 +72,7 @@ def planned(
     notes = []
     for number, (stage, row) in enumerate(zip(stages, rows, strict=True)):
         count = dict(zip(feed.names, feed.drawn_in(number).tolist(), strict=True))
+        count |= chosen.get(number, {})
         realised = stage.round == 1 or number in drawn
         for name, own in row["sources"].items():
             corpus, windows = sources.corpus(name), sources.windows(name, stage.seq_len).full_windows

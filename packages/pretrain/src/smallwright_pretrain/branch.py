@@ -24,6 +24,7 @@ from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.round_files import ROUNDS
 from smallwright_pretrain.rounds_config import RoundsConfig
 from smallwright_pretrain.segments import stages, tokens_at
+from smallwright_pretrain.selection_log import CHOSEN
 from smallwright_pretrain.skipping import same_skips
 from smallwright_pretrain.spikes import SPIKES
 
@@ -143,7 +144,12 @@ def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None
     """
     for name, upto in ((METRICS, branch.step), (SPIKES, branch.step), (DECISIONS, branch.step - 1 if decided else -1)):
         path = output / name
-        earlier = [record for record in read_records(branch.artifact / name) if record["step"] <= upto]
+        # What a step was to train on was chosen before it, and a mixture after it.
+        earlier = [
+            record
+            for record in read_records(branch.artifact / name)
+            if record["step"] <= upto + (decided and name == DECISIONS and CHOSEN in record)
+        ]
         if earlier and not path.exists():
             write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier))
     for folder in by_step(branch.artifact / ROUNDS):

@@ -27,4 +27,5 @@ def register_mixture_policies(register: Register) -> None:
     register("doremi", policies + "DoReMi", config=config + "DoReMiConfig")
     register("odm", policies + "ODM", config=config + "ODMConfig")
     register("rules", policies + "Rules", config=config + "RulesConfig")
+    register("rho", "smallwright_pretrain.policies_rho:RHO", config=config + "RHOConfig")
     register("decisions", policies + "Decisions", config=config + "DecisionsConfig")

@@ -96,7 +96,7 @@ def _run(job: Job, work: Path) -> None:
             f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
         )
     teacher = job.inputs["teacher"] / "hf" if "teacher" in job.inputs else None
-    if teacher is not None:
+    if teacher is not None or "reference" in job.inputs:
         know(architecture)
     model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
     config = trainer_config(
@@ -120,7 +120,8 @@ def _run(job: Job, work: Path) -> None:
         stage, position = begin["place"]
         trainer.dataloader.load_state_dict({"stage": stage, "position": position, "skipped": "[]"})
     if job.policy is not None:
-        trainer.adapt(job.policy, _name_of_policy(job), job.output / DECISIONS)
+        other = job.inputs["reference"] / "hf" if "reference" in job.inputs else None
+        trainer.adapt(job.policy, _name_of_policy(job), job.output / DECISIONS, other, meta.vocab_size)
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:

@@ -24,6 +24,7 @@ from smallwright_pretrain.policies_log import DECISIONS, changes
 from smallwright_pretrain.records import read_records
 from smallwright_pretrain.round_files import found
 from smallwright_pretrain.segments import stage_at, stages, tokens_at, with_theta
+from smallwright_pretrain.selection_log import counts
 from smallwright_pretrain.sources import Sources
 
 REVISIONS = "revisions"
@@ -89,9 +90,11 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     settings: TorchTitanConfig = job.stage.config
     sources = Sources(job.tokens(), stages(settings), found(settings, job.output))
     skipped = [tuple(pair) for pair in json.loads(loader["skipped"])]
-    decided = changes(read_records(job.output / DECISIONS), stages(settings))
-    feed = sources.feed(job.seed, skipped, decided)
-    drawn = feed.drawn(loader["stage"], loader["position"])
+    lines = read_records(job.output / DECISIONS)
+    feed = sources.feed(job.seed, skipped, changes(lines, stages(settings)))
+    drawn = dict(zip(feed.names, feed.drawn(loader["stage"], loader["position"]).tolist(), strict=True))
+    if chosen := counts(lines, step):
+        drawn = {name: sum(own.get(name, 0) for own in chosen.values()) for name in drawn}
     return {
         "step": step,
         "tokens": tokens_at(settings, step),
@@ -99,7 +102,7 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
         "stage": stage_at(settings, step).name,
         "position": loader["position"],
         "skipped": skipped,
-        "sequences": {name: int(count) for name, count in zip(feed.names, drawn, strict=True)},
+        "sequences": drawn,
     }
 
 

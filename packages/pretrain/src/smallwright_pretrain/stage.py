@@ -30,6 +30,7 @@ from smallwright_pretrain import (
     nodes,
     revisions,
     round_files,
+    selection_log,
     stored,
 )
 from smallwright_pretrain.account import planned
@@ -339,8 +340,9 @@ class TorchTitanPretrain(Trainer):
             skipped=skipped,
             changes=changes(lines, stages(config)),
             drawn=round_files.found(config, job.output),
+            chosen=selection_log.counts(lines),
         )
-        decided = decisions(lines)
+        decided = decisions([line for line in lines if selection_log.CHOSEN not in line])
         held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
         size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
@@ -369,6 +371,7 @@ class TorchTitanPretrain(Trainer):
             + flops_between_rounds(config, architecture),
             **distilled.curves(config, steps),
             **round_files.summary(config, job.output),
+            **selection_log.summary(lines),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
@@ -377,6 +380,7 @@ class TorchTitanPretrain(Trainer):
                 *ranks["notes"],
                 *read["notes"],
                 *policy_notes(decided),
+                *selection_log.notes(lines),
                 *spike_notes(spikes),
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],

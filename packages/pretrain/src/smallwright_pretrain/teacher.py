@@ -73,16 +73,26 @@ class Teacher:
         ids: Of the tokenizer; rows that the teacher has behind them are left out.
         dtype: Of weights and products.
         device: Where it computes.
+        key: Setting that names it.
 
     Raises:
         core.errors.InputError: it cannot be loaded, or does not keep packed documents apart.
     """
 
-    def __init__(self, folder: Path, mix: Mix, *, ids: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        mix: Mix,
+        *,
+        ids: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        key: str = "pretrain.distill.teacher",
+    ) -> None:
         from transformers import AutoModelForCausalLM
 
         self._mix, self._ids = mix, ids
-        owner = f"pretrain.distill.teacher: {folder}"
+        owner = f"{key}: {folder}"
         ModelFolder(folder, owner).weights()  # refuses damaged files, for which Transformers ends with a traceback
         try:
             model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, output_loading_info=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from core.errors import UserError
-from core.interfaces import MixturePolicy
+from core.interfaces import MixturePolicy, SelectionPolicy
 from torch.distributed.tensor import DTensor
 from torchtitan.distributed import utils as dist_utils
 from torchtitan.tools.logging import logger
@@ -25,6 +25,7 @@ from smallwright_pretrain.data import IGNORED, SOURCES
 from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
 from smallwright_pretrain.policies_run import Adaptation
 from smallwright_pretrain.segments import stage_at
+from smallwright_pretrain.selection_run import Reference, Selection
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
 from smallwright_pretrain.teacher import StoredTeacher, Teacher
@@ -70,19 +71,28 @@ class PackedTrainer(Trainer):
             self.metrics_processor.num_flops_per_token += flops
         self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
         self.validator.trainer = self
-        self._adaptation: Adaptation | None = None
+        self._adaptation: Adaptation | Selection | None = None
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
         ]
 
-    def adapt(self, policy: MixturePolicy, name: str, log: Path) -> None:
-        """Let a policy change the mixture.
+    def adapt(self, policy: MixturePolicy, name: str, log: Path, reference: Path | None = None, ids: int = 0) -> None:
+        """Let a policy change the mixture, or choose what is trained on.
 
         Args:
-            policy: Asked at each validation.
+            policy: Asked at each validation, or at each step.
             name: As it was registered.
             log: File of its decisions.
+            reference: Folder of the model that it compares with, of Hugging Face's format.
+            ids: Of the tokenizer.
         """
+        if isinstance(policy, SelectionPolicy):
+            other, named = None, policy.reference()
+            if reference is not None and named is not None:
+                dtype = PRECISIONS[self.config.training.mixed_precision_param]
+                other = Reference(reference, f"policy.{named[0]}", ids=ids, dtype=dtype, device=self.device)
+            self._adaptation = Selection(policy, name, log, self, other)
+            return
         settings = self.config.metrics.settings
         self._adaptation = Adaptation(policy, name, log, settings, self.dataloader)
         self.validator.measured = self._adaptation.measured

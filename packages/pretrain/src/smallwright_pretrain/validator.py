@@ -21,6 +21,9 @@ from smallwright_pretrain.estimate import by_source, weights
 from smallwright_pretrain.segments import stage_at, stages, validates
 from smallwright_pretrain.windows import Window
 
+Losses = Callable[[dict[str, torch.Tensor], torch.Tensor], torch.Tensor]
+"""Gets inputs and labels of a batch; returns summed loss and number of labels of each sequence, shape (B, 2)."""
+
 
 class LossOfSequences(Protocol):
     """The trainer, as far as a validator needs it."""
@@ -78,13 +81,17 @@ class FileValidator(BaseValidator):
         return chosen
 
     @torch.no_grad()
-    def measure(self, model_parts: list[torch.nn.Module], read: Sequence[Callable[[], Window]]) -> torch.Tensor:
+    def measure(
+        self, model_parts: list[torch.nn.Module], read: Sequence[Callable[[], Window]], by: Losses | None = None
+    ) -> torch.Tensor:
         """Return summed loss and number of labels of each sequence, shape (N, 2), float64 and the same on every rank.
 
         Args:
             read: Reads each of the sequences; a rank reads those that it computes.
+            by: Measures a batch; None: the model that is trained.
         """
         assert self.trainer is not None
+        by = by or self.trainer.sequence_losses
         per_pass = self._ranks * self._rows
         empty = (np.zeros(self._seq_len, np.int64),) * 2 + (np.full(self._seq_len, IGNORED, np.int64),)
         for model in model_parts:
@@ -96,7 +103,7 @@ class FileValidator(BaseValidator):
             place = first + self._rank * self._rows
             mine = read[place : place + self._rows]
             inputs, labels_BL = batch([window() for window in mine] + [empty] * (self._rows - len(mine)))
-            losses_B2 = self.trainer.sequence_losses(inputs, labels_BL)
+            losses_B2 = by(inputs, labels_BL)
             measured_N2[place : place + len(mine)] = losses_B2[: len(mine)].to("cpu", torch.float64)
         if self._parallel_dims.dp_cp_enabled:
             mesh = self._parallel_dims.get_optional_mesh("loss")

@@ -21,7 +21,7 @@ def render(read: Mapping[str, Any] | None, policy: str | None = None) -> list[st
         drawn = stage.get("drawn", False)
         lines += [f"  {name:19}{_source(row, drawn)}" for name, row in stage["sources"].items()]
     if policy is not None:
-        lines.append(f"policy               {policy} changes the mixture on the way; what is said here is without it")
+        lines.append(f"policy               {policy} changes what is read on the way; what is said here is without it")
     if read["corpora"]:
         lines.append("epochs               how often each corpus is read")
         lines += [
