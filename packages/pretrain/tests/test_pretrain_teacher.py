@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import multiprocessing
 import shutil
 
 import pytest
@@ -214,3 +215,44 @@ def test_a_teacher_whose_weights_are_not_those_of_its_configuration_is_refused(t
     config.write_text(config.read_text().replace('"num_hidden_layers": 1', '"num_hidden_layers": 2'))
     with pytest.raises(InputError, match=r"cut: weights missing or of another shape: model\.layers\.1\."):
         teacher_of(tmp_path / "cut")
+
+
+def on_a_rank(rank, folders, place):
+    """What a sharded teacher says, on one of two ranks, each with a batch of its own."""
+    store = torch.distributed.FileStore(str(place / "store"), 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    ranks = torch.distributed.init_device_mesh("cpu", (2,))
+    found = []
+    for folder in folders:
+        teacher = teacher_of(folder, ranks=ranks)
+        held = sum(weight.to_local().numel() for weight in teacher._model.parameters())
+        found.append((held, *said_by(teacher, rank)))
+    torch.save(found, place / f"{rank}.pt")
+
+
+def said_by(teacher, rank):
+    inputs = torch.arange(12).reshape(2, 6) + rank
+    positions = torch.tensor([[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 4, 5]])
+    student = torch.randn(2, 6, 64, generator=torch.Generator().manual_seed(rank))
+    found = teacher.losses(student, inputs, teacher.states(inputs, positions))
+    return [part.item() for part in found]
+
+
+def test_a_teacher_shared_out_to_two_ranks_says_what_the_whole_one_does(tmp_path, folder):
+    tied = write(
+        tmp_path / "tied", LlamaConfig(vocab_size=64, **{**SIZES, "num_hidden_layers": 2}, tie_word_embeddings=True)
+    )
+    capped = write(tmp_path / "capped", Gemma2Config(vocab_size=64, final_logit_softcapping=2.0, **SIZES))
+    folders = (folder, tied, capped)
+    forked = multiprocessing.get_context("fork")
+    ranks = [forked.Process(target=on_a_rank, args=(rank, folders, tmp_path)) for rank in (0, 1)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
+        assert rank.exitcode == 0
+    for rank in (0, 1):
+        for place, (held, *losses) in zip(folders, torch.load(tmp_path / f"{rank}.pt"), strict=True):
+            whole = teacher_of(place)
+            assert losses == pytest.approx(said_by(whole, rank), abs=1e-5)
+            assert held < 0.75 * sum(weight.numel() for weight in whole._model.parameters())

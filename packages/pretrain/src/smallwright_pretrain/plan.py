@@ -160,10 +160,14 @@ def _of_teacher(config: TorchTitanConfig, rows: int) -> dict[str, int]:
             return {}
         read = tokens * bytes_per_token(config.distill.top_k or 0, rows)
         return {"stored logits": read + min(CHUNK_VALUES, tokens * rows) * CHUNK_COPIES * FLOAT32}
-    dimensions = teacher.config
+    dimensions, held = teacher.config, teacher.parameters()
+    if config.distill is not None and config.distill.sharded:  # one's own share; gathered, two layers and the tables
+        layers, tables = dimensions.num_hidden_layers, 2 * dimensions.vocab_size * dimensions.hidden_size
+        gathered = tables + 2 * max(0, held - tables) // layers
+        held = min(held, held * config.replicate // config.ranks + gathered)
     layer = 8 * dimensions.hidden_size + 3 * (dimensions.intermediate_size or 4 * dimensions.hidden_size)
     return {
-        "teacher": _width(config) * teacher.parameters(),
+        "teacher": _width(config) * held,
         "teacher's work": _width(config) * tokens * layer
         + min(CHUNK_VALUES, tokens * dimensions.vocab_size) * CHUNK_COPIES * FLOAT32,
     }

@@ -1,4 +1,4 @@
-"""The teacher of a distillation: a frozen model of Transformers on each rank, whole.
+"""The teacher of a distillation: a frozen model of Transformers on each rank, whole or shared out; or what it said.
 
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 
@@ -12,6 +12,8 @@ import torch
 from core.errors import InputError
 from core.interfaces import Architecture
 from core.weights import ModelFolder
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from smallwright_pretrain.distill_config import Mix
 from smallwright_pretrain.distillation import Losses, distill, distill_stored
@@ -74,6 +76,8 @@ class Teacher:
         dtype: Of weights and products.
         device: Where it computes.
         key: Setting that names it.
+        ranks: Over which its weights are sharded; they then compute at the same time, on batches of one shape. None:
+            it is whole here.
 
     Raises:
         core.errors.InputError: it cannot be loaded, or does not keep packed documents apart.
@@ -88,6 +92,7 @@ class Teacher:
         dtype: torch.dtype,
         device: torch.device,
         key: str = "pretrain.distill.teacher",
+        ranks: DeviceMesh | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM
 
@@ -101,8 +106,13 @@ class Teacher:
         missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
         if missing:
             raise InputError(f"{owner}: weights missing or of another shape: {', '.join(missing[:5])}.")
-        self._model: Any = model.eval().requires_grad_(False).to(device)
+        self._model: Any = model.eval().requires_grad_(False)
+        if ranks is None:
+            self._model.to(device)
+        else:
+            _shard(self._model, ranks)
         self._check(owner, device, CLOSE if dtype == torch.float32 else 100 * CLOSE)
+        self._let_go()
 
     def states(self, inputs_BL: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
         """Return what :meth:`head` makes logits of, shape (N, D).
@@ -123,7 +133,14 @@ class Teacher:
 
     def losses(self, student_BLV: torch.Tensor, labels_BL: torch.Tensor, states_ND: torch.Tensor) -> Losses:
         """Return the summed losses of a batch."""
-        return distill(self._mix, student_BLV.flatten(0, 1), labels_BL.flatten(), states_ND, self.head)
+        found = distill(self._mix, student_BLV.flatten(0, 1), labels_BL.flatten(), states_ND, self.head)
+        self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        """Give back what a sharded head has gathered for all parts of a batch."""
+        if isinstance(head := self._model.get_output_embeddings(), FSDPModule):
+            head.reshard()
 
     def _check(self, owner: str, device: torch.device, close: float) -> None:
         """Look whether documents are kept apart, and whether logits can be made of a few tokens at a time.
@@ -149,3 +166,26 @@ class Teacher:
 
     def _log_probabilities(self, inputs_BL: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
         return torch.log_softmax(self.head(self.states(inputs_BL, positions_BL)).float(), -1)
+
+
+def _shard(model: Any, ranks: DeviceMesh) -> None:
+    """Share the weights of a frozen model out to ranks: each block, the rest of its body, and the head.
+
+    The head is a unit of its own, for it is asked for a few tokens at a time: it stays gathered until a batch is done.
+    """
+    body, head = model.base_model, model.get_output_embeddings()
+    if head is not None and body is not model:
+        # A weight of two units would be sharded twice; of a frozen model a copy is as good.
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+        fully_shard(head, mesh=ranks, reshard_after_forward=False)
+    for block in _blocks(body):
+        fully_shard(block, mesh=ranks, reshard_after_forward=True)
+    fully_shard(body, mesh=ranks, reshard_after_forward=True)
+
+
+def _blocks(body: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return the layers of a model that own what they compute with; none where layers share weights."""
+    rows = [module for module in body.modules() if isinstance(module, torch.nn.ModuleList)]
+    blocks = list(max(rows, key=len, default=()))
+    owned = [id(parameter) for block in blocks for parameter in block.parameters()]
+    return blocks if len(owned) == len(set(owned)) else []

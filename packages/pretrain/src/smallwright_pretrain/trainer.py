@@ -65,6 +65,7 @@ class PackedTrainer(Trainer):
                 ids=config.teacher_ids,
                 dtype=PRECISIONS[config.training.mixed_precision_param],
                 device=self.device,
+                ranks=self.parallel_dims.get_mesh("fsdp") if config.distill.sharded else None,
             )
             self.metrics_processor.parts = self._parts
             flops = flops_per_token(counted(config.teacher), config.training.seq_len)
