@@ -220,6 +220,7 @@ class _Builder(CorpusStages):
         corpora = ["corpus" if role == "tokens" else role.removeprefix("tokens-") for role in _tokens_of(inputs)]
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}
+        evaluator = self._evaluator(trainer, trainer.trained(built), tokenizer)
         stage = self._new(
             name,
             entry,
@@ -228,6 +229,7 @@ class _Builder(CorpusStages):
             inputs=inputs,
             architecture=architecture,
             policy=policy,
+            evaluator=evaluator,
             content=content,
             followed=followed,
         )

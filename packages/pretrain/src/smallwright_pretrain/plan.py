@@ -6,6 +6,7 @@ from typing import Any
 from core.interfaces import Architecture
 from core.stock import StockArchitecture
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import CHUNK_VALUES, counted, flops_per_token
 from smallwright_pretrain.schedule import describe, learning_rate
@@ -73,8 +74,21 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
             }
             for stage in row
         ],
-        "notes": [*notes(config), *_of_empty_rows(config)],
+        "evaluations": evaluations.count(config),
+        "notes": [*notes(config), *_of_empty_rows(config), *_of_evaluations(config)],
     }
+
+
+def _of_evaluations(config: TorchTitanConfig) -> list[str]:
+    """Say how often the model is evaluated on the way, and what that takes."""
+    found = evaluations.count(config)
+    if not found:
+        return []
+    where = "the CPU" if config.eval_gpu is None else f"GPU {config.eval_gpu}"
+    return [
+        f"{found:,} evaluations on the way, at most, beside the training: on {where}, {config.eval_threads} CPU "
+        "threads; a step whose turn has not come when a later one is there is left out."
+    ]
 
 
 def _of_empty_rows(config: TorchTitanConfig) -> list[str]:

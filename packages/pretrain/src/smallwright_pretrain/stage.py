@@ -21,8 +21,9 @@ from core.process import cores
 from core.served import check_head_width
 from core.writing import ENDING, commit, remove, write_json
 
-from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions
+from smallwright_pretrain import branch, distill_config, distilled, doctor, evaluations, follow, nodes, revisions
 from smallwright_pretrain.account import planned
+from smallwright_pretrain.beside import Beside
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
 from smallwright_pretrain.history import CHECKPOINTS, finished, remove_old, rewind, step_of
@@ -118,6 +119,12 @@ class TorchTitanPretrain(Trainer):
         """Return what ``distill.teacher`` names."""
         return None if self.config.distill is None else ("distill.teacher", self.config.distill.teacher)
 
+    def evaluates(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Return what ``eval_every`` asks for, and what ``eval`` changes for it."""
+        if not evaluations.wanted(self.config):
+            return None
+        return "eval_every" if self.config.eval_every else "eval_every_tokens", self.config.eval or {}
+
     def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
         """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
@@ -149,15 +156,20 @@ class TorchTitanPretrain(Trainer):
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
         if self.config.rewind_to is not None:
             remove(work / DONE_FILE)
-        if not (work / DONE_FILE).exists():
-            notes = self._train(job, work, environment)
-            verification = self._verify(job.output, work / REFERENCE_FILE, environment)
-            summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
-            write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+        with Beside(job, work / JOB_FILE, self.config, environment) as beside:
+            if not (work / DONE_FILE).exists():
+                notes = self._train(job, work, environment)
+                verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+                summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
+                write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+            said = beside.finish(lambda note: job.progress(self.config.steps, self.config.steps, "steps", note))
+        evaluated = evaluations.summary(job.scratch(evaluations.FOLDER), self.config, beside.waited)
         done = json.loads((work / DONE_FILE).read_text(encoding="utf-8"))
+        done["summary"]["notes"] += [*said, *evaluations.notes(evaluated)]
         if not self.config.keep_last:  # from here on nothing is trained again
             remove_old(job.output / CHECKPOINTS, self.config, latest=0)
-        return self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
+        summary = self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
+        return {**summary, **({} if evaluated is None else {"evaluations": evaluated})}
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""

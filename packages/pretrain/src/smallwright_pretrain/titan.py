@@ -93,6 +93,7 @@ def trainer_config(
     teacher: Path | None = None,
     ids: int = 0,
     revisions: tuple[str, ...] = (),
+    snapshots: Path | None = None,
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -109,6 +110,7 @@ def trainer_config(
         teacher: Folder of the model that ``settings.distill`` learns from, of Hugging Face's format.
         ids: Of the tokenizer.
         revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
+        snapshots: Where the weights go that are evaluated on the way; None: they are not.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -157,6 +159,7 @@ def trainer_config(
             keep_latest_k=settings.keep_latest,
             settings=settings,
             export=revisions,
+            snapshots="" if snapshots is None else str(snapshots),
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),
