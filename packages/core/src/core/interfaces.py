@@ -199,7 +199,8 @@ class Trainer(Stage):
     """A stage that pretrains ``job.architecture`` on :meth:`Job.tokens`, from the ``init`` input when given.
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
-    ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
+    ``loss_curves`` (the same by corpus, where there are several), ``learning_rate_curve``, ``validation_curve``,
+    ``validation_loss``, ``unigram_loss`` (nats per token),
     ``validation_stderr`` (None: not known), ``validation_curves`` and ``validation_loss_by_source`` (by corpus),
     ``mixture`` (as :meth:`reads` says it, of what was read), ``evaluations`` (what was evaluated on the way),
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by

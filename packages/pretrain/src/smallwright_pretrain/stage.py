@@ -40,7 +40,7 @@ from smallwright_pretrain.plan import plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
+from smallwright_pretrain.records import METRICS, SPEED_FILE, by_source, mean_speed, read_records, validation
 from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
@@ -334,6 +334,7 @@ class TorchTitanPretrain(Trainer):
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
+            "loss_curves": {name: thin(curve) for name, curve in by_source(steps, "loss_by_source").items()},
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
             "spikes": spikes,

@@ -18,6 +18,7 @@ from torchtitan.protocols.model_spec import ModelSpec
 
 from smallwright_pretrain.attention import DocumentAttention
 from smallwright_pretrain.beats import BEATS
+from smallwright_pretrain.by_source import LossBySequence
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
@@ -135,7 +136,7 @@ def trainer_config(
             padded_batch_size=settings.padded_batch_size,
             skipped=skipped_sequences(settings),
         ),
-        loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
+        loss=(LossBySequence if len(tokens) > 1 else CrossEntropyLoss).Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
