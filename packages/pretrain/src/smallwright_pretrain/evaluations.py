@@ -156,12 +156,11 @@ def notes(found: Mapping[str, Any] | None) -> list[str]:
     """Return what a user should read of the evaluations on the way."""
     if found is None:
         return []
-    parts = [f"{len(found['done']):,} evaluations beside the training held it for {found['held_seconds']:.3g} s"]
-    if found["waited_seconds"] >= 1:
-        parts.append(f"the last was waited for {found['waited_seconds']:.0f} s at the end")
-    if found["left_out"]:
-        parts.append(
-            f"{len(found['left_out']):,} steps were left out, for later ones were there before their turn came"
-        )
-    said = ["; ".join(parts) + "."]
+    counts = [f"{len(found['done']):,} done"]
+    for key, words in (("left_out", "left out for a later one"), ("failed", "failed")):
+        counts += [f"{len(found[key]):,} {words}"] if found[key] else []
+    ends = f", and its end waited {found['waited_seconds']:.0f} s" if found["waited_seconds"] >= 1 else ""
+    said = [
+        f"evaluations on the way: {', '.join(counts)}; they held the training for {found['held_seconds']:.3g} s{ends}."
+    ]
     return [*said, *(f"the evaluation of step {one['step']:,} failed: {one['reason']}" for one in found["failed"])]
