@@ -221,6 +221,7 @@ class _Builder(CorpusStages):
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}
         inputs = {**inputs, **self._compare(policy, tokenizer)}
+        evaluator = self._evaluator(trainer, trainer.trained(built), tokenizer)
         stage = self._new(
             name,
             entry,
@@ -229,6 +230,7 @@ class _Builder(CorpusStages):
             inputs=inputs,
             architecture=architecture,
             policy=policy,
+            evaluator=evaluator,
             content=content,
             followed=followed,
         )

@@ -86,6 +86,16 @@ class TorchTitanConfig:
     """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = setting(256, ge=1)
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
+    eval_every: int | None = setting(None, ge=1, identity=False)
+    """Steps between evaluations of the model on the way, in a process beside the training that it does not wait for."""
+    eval_every_tokens: int | None = setting(None, ge=1, identity=False)
+    """The same by tokens trained on: after the first step that reaches a multiple."""
+    eval: Mapping[str, Any] | None = setting(None, identity=False)
+    """What these evaluations have otherwise than the run's own, by the keys of the group ``eval``: ``{limit: 100}``."""
+    eval_threads: int = setting(1, ge=1, identity=False)
+    """CPU threads of these evaluations, at low priority; the ranks have the others."""
+    eval_gpu: int | None = setting(None, ge=0, identity=False)
+    """Number of the GPU for them: the ranks take those from 0 on. None: they are done on the CPU."""
     spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
     skip: tuple[tuple[int, ...], ...] = ()
@@ -175,8 +185,28 @@ class TorchTitanConfig:
                 f"rounds: draw windows of one length, and the stages have seq_len {', '.join(map(str, lengths))}. Use "
                 "one, or leave rounds out."
             )
+        self._check_evaluations()
         if self.branch_from is None and not self.branch_optimizer:
             raise ConfigError("branch_optimizer=false: no branch_from beside it. Give branch_from=<artifact>.")
+
+    def _check_evaluations(self) -> None:
+        steps, tokens = self.eval_every, self.eval_every_tokens
+        if steps is not None and tokens is not None:
+            raise ConfigError(f"eval_every={steps}: stands beside eval_every_tokens={tokens}. Leave one out.")
+        if steps is None and tokens is None:
+            for key, default in (("eval", None), ("eval_threads", 1), ("eval_gpu", None)):
+                if (value := getattr(self, key)) != default:
+                    raise ConfigError(f"{key}={value}: changes nothing without eval_every. Set eval_every=<steps>.")
+        elif steps is not None and steps >= self.steps:
+            raise ConfigError(
+                f"eval_every={steps}: there are {self.steps} steps, and the last model is evaluated anyway. Use "
+                f"{self.steps - 1} or fewer, or leave it out."
+            )
+        elif tokens is not None and tokens >= self.tokens:
+            raise ConfigError(
+                f"eval_every_tokens={tokens}: there are {self.tokens} tokens, and the last model is evaluated anyway. "
+                "Use fewer, or leave it out."
+            )
 
     def _check_batch(self, place: str, batch: int, seq_len: int) -> None:
         if batch < self.data_ranks:

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.errors import InputError
 from core.writing import remove, write_json, write_text
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
@@ -78,6 +79,7 @@ def rewind(output: Path, work: Path, step: int | None) -> str | None:
         done = {"to": step, "aside": f"{number:02d}-to-step-{step}", "done": False}
         write_json(marker, done)
     aside = output / ASIDE / done["aside"]
+    evaluations.forget_after(work.parent / evaluations.FOLDER, step)
     _move_records([output / METRICS, output / SPIKES, output / DECISIONS], aside, step)
     for folder in (output / CHECKPOINTS, output / REVISIONS, output / ROUNDS):
         for path in reversed(by_step(folder)):

@@ -6,6 +6,7 @@ from typing import Any
 from core.interfaces import Architecture
 from core.stock import StockArchitecture
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import CHUNK_VALUES, counted, flops_per_token
 from smallwright_pretrain.schedule import describe, learning_rate
@@ -74,7 +75,8 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
             }
             for stage in row
         ],
-        "notes": [*notes(config), *_of_rounds(config), *_of_empty_rows(config)],
+        "evaluations": evaluations.count(config),
+        "notes": [*notes(config), *_of_rounds(config), *_of_empty_rows(config), *_of_evaluations(config)],
     }
 
 
@@ -92,6 +94,18 @@ def _of_rounds(config: TorchTitanConfig) -> list[str]:
     return [
         f"{config.rounds.count} rounds of {steps} steps: between two the loss of every window is measured, and "
         f"{config.rounds.rate:.0%} of them go into the next one (arXiv 2402.02791)."
+    ]
+
+
+def _of_evaluations(config: TorchTitanConfig) -> list[str]:
+    """Say how often the model is evaluated on the way, and what that takes."""
+    found = evaluations.count(config)
+    if not found:
+        return []
+    where = "the CPU" if config.eval_gpu is None else f"GPU {config.eval_gpu}"
+    return [
+        f"{found:,} evaluations on the way, at most, beside the training: on {where}, {config.eval_threads} CPU "
+        "threads; a step whose turn has not come when a later one is there is left out."
     ]
 
 

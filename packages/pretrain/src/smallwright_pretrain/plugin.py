@@ -16,7 +16,7 @@ def register_trainers(register: Register) -> None:
         "torchtitan",
         "smallwright_pretrain.stage:TorchTitanPretrain",
         config="smallwright_pretrain.config:TorchTitanConfig",
-        artifact_version=3,
+        artifact_version=4,
     )
 
 

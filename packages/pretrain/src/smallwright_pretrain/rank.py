@@ -19,7 +19,7 @@ from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
-from smallwright_pretrain import revisions, round_files
+from smallwright_pretrain import evaluations, revisions, round_files
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.policies_log import DECISIONS
@@ -114,6 +114,7 @@ def _run(job: Job, work: Path) -> None:
         ids=meta.vocab_size,
         stored=stored_rows(settings, tokens, job.inputs),
         revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
+        snapshots=job.scratch(evaluations.FOLDER) if evaluations.wanted(settings) else None,
     )
     trainer = config.build()
     if begin is not None and begin["place"] is not None:

@@ -60,24 +60,28 @@ def place(output: Path, step: int) -> Path:
 
 def write(job: Job, checkpoint: Path) -> Path:
     """Write a checkpoint as a revision and return its folder: weights, configuration, tokenizer, ``data.json``."""
-    from smallwright_pretrain.export import write_model
-
-    assert job.stage is not None
-    assert job.architecture is not None
-    settings: TorchTitanConfig = job.stage.config
     step = int(checkpoint.name.removeprefix("step-"))
-    state, loader = read(checkpoint)
-    architecture = with_theta(job.architecture, stage_at(settings, step))
-    tokens = job.tokens()
     with replacing(place(job.output, step)) as folder:
-        write_model(
-            dataclasses.replace(job, architecture=architecture),
-            state,
-            TokensMeta.load(next(iter(tokens.values()))),
-            folder,
-        )
+        loader = export(job, checkpoint, step, folder)
         write_json(folder / DATA, data_so_far(job, step, loader))
     return place(job.output, step)
+
+
+def at_step(job: Job, step: int) -> Job:
+    """Return the job with the architecture that the model has after ``step``."""
+    assert job.stage is not None
+    assert job.architecture is not None
+    architecture = with_theta(job.architecture, stage_at(job.stage.config, step))
+    return dataclasses.replace(job, architecture=architecture)
+
+
+def export(job: Job, weights: Path, step: int, folder: Path) -> dict[str, Any]:
+    """Write the model of a checkpoint, or of its weights alone, and return the state of its loader."""
+    from smallwright_pretrain.export import write_model
+
+    state, loader = read(weights)
+    write_model(at_step(job, step), state, TokensMeta.load(next(iter(job.tokens().values()))), folder)
+    return loader
 
 
 def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from smallwright_pretrain import (
     distill_config,
     distilled,
     doctor,
+    evaluations,
     follow,
     nodes,
     revisions,
@@ -34,6 +35,7 @@ from smallwright_pretrain import (
     stored,
 )
 from smallwright_pretrain.account import planned
+from smallwright_pretrain.beside import Beside
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
 from smallwright_pretrain.history import CHECKPOINTS, finished, next_segment, remove_old, rewind, step_of
@@ -50,7 +52,7 @@ from smallwright_pretrain.plan import flops_between_rounds, plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
+from smallwright_pretrain.records import METRICS, SPEED_FILE, by_source, mean_speed, read_records, speeds, validation
 from smallwright_pretrain.segments import segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
@@ -141,6 +143,12 @@ class TorchTitanPretrain(Trainer):
         """Return what ``distill.teacher`` names."""
         return None if self.config.distill is None else ("distill.teacher", self.config.distill.teacher)
 
+    def evaluates(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Return what ``eval_every`` asks for, and what ``eval`` changes for it."""
+        if not evaluations.wanted(self.config):
+            return None
+        return "eval_every" if self.config.eval_every else "eval_every_tokens", self.config.eval or {}
+
     def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
         """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
@@ -172,15 +180,20 @@ class TorchTitanPretrain(Trainer):
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
         if self.config.rewind_to is not None:
             remove(work / DONE_FILE)
-        if not (work / DONE_FILE).exists():
-            notes = self._train(job, work, environment)
-            verification = self._verify(job.output, work / REFERENCE_FILE, environment)
-            summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
-            write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+        with Beside(job, work / JOB_FILE, self.config, environment) as beside:
+            if not (work / DONE_FILE).exists():
+                notes = self._train(job, work, environment)
+                verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+                summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
+                write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+            said = beside.finish(lambda note: job.progress(self.config.steps, self.config.steps, "steps", note))
+        evaluated = evaluations.summary(job.scratch(evaluations.FOLDER), self.config, beside.waited)
         done = json.loads((work / DONE_FILE).read_text(encoding="utf-8"))
+        done["summary"]["notes"] += [*said, *evaluations.notes(evaluated)]
         if not self.config.keep_last:  # from here on nothing is trained again
             remove_old(job.output / CHECKPOINTS, self.config, latest=0)
-        return self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
+        summary = self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
+        return {**summary, **({} if evaluated is None else {"evaluations": evaluated})}
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
@@ -352,17 +365,12 @@ class TorchTitanPretrain(Trainer):
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
+            "loss_curves": {name: thin(curve) for name, curve in by_source(steps, "loss_by_source").items()},
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
             "spikes": spikes,
             "skipped": [list(pair) for pair in config.skip],
-            "throughput_curve": thin(
-                [
-                    [record["step"], record["tokens_per_second"]]
-                    for record in read_records(job.scratch("pretrain") / SPEED_FILE)
-                    if record.get("tokens_per_second")
-                ]
-            ),
+            "throughput_curve": thin(speeds(job.scratch("pretrain") / SPEED_FILE)),
             "unigram_loss": held_out.unigram_loss,
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
