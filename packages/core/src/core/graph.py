@@ -12,11 +12,11 @@ from core import advice, branching, entries, names, teaching, tokens_entry, type
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
 from core.fingerprint import identity as content_identity
-from core.interfaces import Initializer, Tokenizer, Trainer, is_tokens
+from core.interfaces import Initializer, SelectionPolicy, Tokenizer, Trainer, is_tokens
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.run_config import RunConfig
-from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec, TokenizerChoice
+from core.stage_spec import ArchitectureChoice, ExecutorChoice, PolicyChoice, StageSpec, TokenizerChoice
 
 __all__ = ["ArchitectureChoice", "ExecutorChoice", "StageSpec", "build"]
 SOURCE_ARCH = "arch.initializer.source_arch"
@@ -220,6 +220,8 @@ class _Builder(CorpusStages):
         corpora = list(_corpora(inputs))
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}
+        inputs = {**inputs, **self._compare(policy, tokenizer)}
+        evaluator = self._evaluator(trainer, trainer.trained(built), tokenizer)
         stage = self._new(
             name,
             entry,
@@ -228,6 +230,7 @@ class _Builder(CorpusStages):
             inputs=inputs,
             architecture=architecture,
             policy=policy,
+            evaluator=evaluator,
             content=content,
             followed=followed,
         )
@@ -250,15 +253,27 @@ class _Builder(CorpusStages):
     ) -> dict[str, StageSpec]:
         """Return the inputs of a training that learns from a model: the model, or what it says of each corpus."""
         where = f"pretrain.{key}"
-        teacher = teaching.of(named, where, tokenizer, self.registry, Path(self.run.store))
-        if not isinstance(teacher.spec, entries.FinishedSpec):  # it comes into the store first
-            teacher = dataclasses.replace(teacher, spec=self._add(teacher.spec))
+        teacher = self._other_model(where, named, tokenizer)
         tokens = _corpora(inputs)
         found = {}
         for work in trainer.stored_logits(list(tokens)):
             content = content_identity(work.stage.config, self.registry, where)
             found[work.role] = self._add(teaching.stored(work, entry, teacher, tokens[work.corpus], content))
         return found or {"teacher": teacher.spec}
+
+    def _compare(self, policy: PolicyChoice | None, tokenizer: TokenizerChoice) -> dict[str, StageSpec]:
+        """Return the model that a policy compares a training with, as its input."""
+        made = None if policy is None else policy.build()
+        if not isinstance(made, SelectionPolicy) or (named := made.reference()) is None:
+            return {}
+        return {"reference": self._other_model(f"policy.{named[0]}", named[1], tokenizer).spec}
+
+    def _other_model(self, where: str, named: str, tokenizer: TokenizerChoice) -> entries.Model:
+        """Return a model of the run's tokenizer, which comes into the store first unless it is there."""
+        model = teaching.of(named, where, tokenizer, self.registry, Path(self.run.store))
+        if isinstance(model.spec, entries.FinishedSpec):
+            return model
+        return dataclasses.replace(model, spec=self._add(model.spec))
 
     def _initialize(
         self,

@@ -73,7 +73,7 @@ def _check_same_tokenizer(model: entries.Model, tokenizer: TokenizerChoice, owne
         given = spec.directory(root)
     if given is None:
         raise InputError(
-            f"{owner}: the run makes a tokenizer of its own, whose ids mean other texts than the teacher's. Set "
+            f"{owner}: the run makes a tokenizer of its own, whose ids mean other texts than this model's. Set "
             f"tokenizer.{key}={model.folder.directory}."
         )
     entries.check_same_tokens(model.folder.directory, Path(given), owner)

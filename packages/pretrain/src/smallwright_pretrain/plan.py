@@ -6,6 +6,7 @@ from typing import Any
 from core.interfaces import Architecture
 from core.stock import StockArchitecture
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import CHUNK_VALUES, counted, flops_per_token
 from smallwright_pretrain.schedule import describe, learning_rate
@@ -26,7 +27,8 @@ CHUNK_COPIES = 7
 WORKING = 1.5
 """What a layer works with, as a multiple of what it keeps."""
 FORWARD_SHARE = 1 / 3
-"""Of a step's FLOPs: what "full" activation checkpointing does a second time. The backward pass has two thirds."""
+"""Of a step's FLOPs: what "full" activation checkpointing does a second time, and what a loss takes that is measured
+only. The backward pass has two thirds."""
 FLOAT32 = 4
 """Bytes of a float32: a parameter's weight, its gradient and each of AdamW's two moments take as many."""
 
@@ -39,12 +41,11 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
     # The oldest goes when the newest is written.
     copies = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
-    extra = {}
+    flops = flops_between_rounds(config, architecture)
     if (teacher := teacher_of(config)) is not None:
-        flops = sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
-        extra["extra_flops_per_token"] = flops / config.tokens
+        flops += sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
     return {
-        **extra,
+        **({"extra_flops_per_token": flops / config.tokens} if flops else {}),
         "tokens": config.tokens,
         "seq_len": max(stage.seq_len for stage in row),
         "memory_bytes": sum(memory.values()),
@@ -74,8 +75,38 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
             }
             for stage in row
         ],
-        "notes": [*notes(config), *_of_empty_rows(config)],
+        "evaluations": evaluations.count(config),
+        "notes": [*notes(config), *_of_rounds(config), *_of_empty_rows(config), *_of_evaluations(config)],
     }
+
+
+def flops_between_rounds(config: TorchTitanConfig, architecture: Architecture) -> float:
+    """Return the FLOPs of measuring the windows of each round but the last, as if a round repeated none."""
+    row = stages(config)
+    tokens = sum(stage.tokens for stage in row if stage.round < row[-1].round)
+    return FORWARD_SHARE * tokens * architecture.flops_per_token(row[-1].seq_len)
+
+
+def _of_rounds(config: TorchTitanConfig) -> list[str]:
+    if config.rounds is None:
+        return []
+    steps = ", ".join(f"{count:,}" for count in config.steps_of_rounds)
+    return [
+        f"{config.rounds.count} rounds of {steps} steps: between two the loss of every window is measured, and "
+        f"{config.rounds.rate:.0%} of them go into the next one (arXiv 2402.02791)."
+    ]
+
+
+def _of_evaluations(config: TorchTitanConfig) -> list[str]:
+    """Say how often the model is evaluated on the way, and what that takes."""
+    found = evaluations.count(config)
+    if not found:
+        return []
+    where = "the CPU" if config.eval_gpu is None else f"GPU {config.eval_gpu}"
+    return [
+        f"{found:,} evaluations on the way, at most, beside the training: on {where}, {config.eval_threads} CPU "
+        "threads; a step whose turn has not come when a later one is there is left out."
+    ]
 
 
 def _of_empty_rows(config: TorchTitanConfig) -> list[str]:

@@ -75,6 +75,7 @@ class Teacher:
         ids: Of the tokenizer; rows that the teacher has behind them are left out.
         dtype: Of weights and products.
         device: Where it computes.
+        key: Setting that names it.
         ranks: Over which its weights are sharded; they then compute at the same time, on batches of one shape. None:
             it is whole here.
 
@@ -90,12 +91,13 @@ class Teacher:
         ids: int,
         dtype: torch.dtype,
         device: torch.device,
+        key: str = "pretrain.distill.teacher",
         ranks: DeviceMesh | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM
 
         self._mix, self._ids = mix, ids
-        owner = f"pretrain.distill.teacher: {folder}"
+        owner = f"{key}: {folder}"
         ModelFolder(folder, owner).weights()  # refuses damaged files, for which Transformers ends with a traceback
         try:
             model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, output_loading_info=True)

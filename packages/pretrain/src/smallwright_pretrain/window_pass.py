@@ -52,7 +52,7 @@ class WindowPass:
 
     def missing(self) -> list[int]:
         """Return the shards that are not there, or not as they were written; their content is read for that."""
-        return [number for number in range(self.shards) if self._fault(number) is not None]
+        return [number for number in range(self.shards) if isinstance(self._checked(number), str)]
 
     def write(self, number: int, arrays: Arrays) -> None:
         """Write a shard.
@@ -76,9 +76,10 @@ class WindowPass:
         Raises:
             core.errors.InputError: it is not there, or not as it was written.
         """
-        if (fault := self._fault(number)) is not None:
-            raise InputError(f"{self.path(number)}: {fault}. Let the pass that makes it end, or remove it.")
-        return self._load(number)[0]
+        found = self._checked(number)
+        if isinstance(found, str):
+            raise InputError(f"{self.path(number)}: {found}. Let the pass that makes it end, or remove it.")
+        return found
 
     def all(self) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
         """Give first and last window of each shard, in their order, with its arrays; see :meth:`read`."""
@@ -89,7 +90,8 @@ class WindowPass:
         """Tell whether a shard with this metadata is one of this pass; its content is not read for that."""
         return bool(json.loads((metadata or {})[HEADER])["identity"] == self._digest())
 
-    def _fault(self, number: int) -> str | None:
+    def _checked(self, number: int) -> dict[str, np.ndarray] | str:
+        """Return the arrays of a shard, or what is wrong with it."""
         from safetensors import SafetensorError
 
         try:
@@ -100,7 +102,7 @@ class WindowPass:
             return f"cannot be read ({type(error).__name__})"
         expected = self._header(number, arrays)
         if header == expected:
-            return None
+            return arrays
         return "is damaged" if header.get("identity") == expected["identity"] else "is of another pass"
 
     def _load(self, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -114,7 +116,7 @@ class WindowPass:
         content = hashlib.sha256()
         for name in sorted(arrays):
             content.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
-            content.update(memoryview(np.ascontiguousarray(arrays[name])).cast("B"))
+            content.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
         return {"windows": list(self.bounds(number)), "identity": self._digest(), "sha256": content.hexdigest()}
 
     def _digest(self) -> str:
