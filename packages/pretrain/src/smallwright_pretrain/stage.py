@@ -32,6 +32,7 @@ from smallwright_pretrain import (
     revisions,
     round_files,
     selection_log,
+    store_logits,
     stored,
 )
 from smallwright_pretrain.account import planned
@@ -57,7 +58,6 @@ from smallwright_pretrain.segments import segments, stages, tokens_at, with_thet
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
-from smallwright_pretrain.store_logits import StoreLogits
 from smallwright_pretrain.summary import rising, thin
 from smallwright_pretrain.verify import TOLERANCE, compare
 
@@ -95,10 +95,7 @@ class TorchTitanPretrain(Trainer):
 
     def stored_logits(self, corpora: Sequence[str]) -> list[StoredLogits]:
         """Return the work of a teacher whose distributions are stored."""
-        return [
-            StoredLogits(role=part.role, corpus=part.corpus, stage=StoreLogits(part))
-            for part in stored.of_training(self.config, corpora)
-        ]
+        return store_logits.of_training(self.config, corpora)
 
     def of_source(self) -> "TorchTitanPretrain":
         """Return the training without a teacher, which is that of the run's model, and from its own beginning."""
