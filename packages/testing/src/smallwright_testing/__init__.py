@@ -32,7 +32,7 @@ pytest.register_assert_rewrite(
 from smallwright_testing.architecture import ArchitectureConformance  # noqa: E402
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
-from smallwright_testing.policies import MixturePolicyConformance  # noqa: E402
+from smallwright_testing.policies import MixturePolicyConformance, SelectionPolicyConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
 from smallwright_testing.trackers import TrackerConformance  # noqa: E402
@@ -44,6 +44,7 @@ __all__ = [
     "LauncherConformance",
     "MixturePolicyConformance",
     "PosttrainConformance",
+    "SelectionPolicyConformance",
     "StageConformance",
     "StepConformance",
     "TrackerConformance",
