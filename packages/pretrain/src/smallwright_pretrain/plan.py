@@ -102,10 +102,11 @@ def _of_evaluations(config: TorchTitanConfig) -> list[str]:
     found = evaluations.count(config)
     if not found:
         return []
-    where = "the CPU" if config.eval_gpu is None else f"GPU {config.eval_gpu}"
+    gpu = "" if config.eval_gpu is None else f" and on GPU {config.eval_gpu}"
+    threads = "1 thread" if config.eval_threads == 1 else f"{config.eval_threads} threads"
     return [
-        f"{found:,} evaluations on the way, at most, beside the training: on {where}, {config.eval_threads} CPU "
-        "threads; a step whose turn has not come when a later one is there is left out."
+        f"{found:,} evaluations on the way, at most, beside the training, in {threads} of the CPU{gpu}; a step is left "
+        "out where a later one is there before its turn comes."
     ]
 
 
