@@ -37,7 +37,7 @@ def test_any_part_of_the_stream_is_read_over_the_borders_of_files(tokens):
 def test_lengths_and_starts_of_documents_are_those_of_each_file(tokens):
     shards, before = TokenShards(tokens, "train"), 0
     for place, lengths in enumerate(shards.lengths()):
-        own, starts = DOCUMENTS[before : before + len(lengths)], STARTS[before:] + [len(STREAM)]
+        own, starts = DOCUMENTS[before : before + len(lengths)], [*STARTS[before:], len(STREAM)]
         assert lengths.tolist() == [len(document) for document in own]
         for first, count in itertools.product(range(len(own)), (1, 2, 9)):
             upto = min(first + count, len(own)) + 1

@@ -235,6 +235,23 @@ def test_a_plan_for_other_hardware_changes_ranks_and_device_only():
         trainer.on(17, "cuda")
 
 
+@pytest.mark.parametrize(
+    ("settings", "checkpoints", "revisions"),
+    [
+        ({}, 4, 0),  # the latest two, the one that is written, and the one before the decay
+        ({"schedule": "cosine", "keep_latest": 3}, 4, 0),
+        ({"schedule": "cosine", "keep_latest": 0, "checkpoint_interval": 30}, 4, 0),
+        ({"keep_every": 25}, 8, 4),
+        ({"keep_every": 25, "revisions": False}, 8, 0),
+        ({"keep_steps": (7, 200), "keep_every_tokens": 32 * 1024}, 4 + 1 + 12, 13),
+    ],
+)
+def test_the_disk_that_a_plan_asks_for_holds_all_that_is_kept(settings, checkpoints, revisions):
+    tiny = Tiny(TinyConfig())
+    plan = TorchTitanPretrain(TorchTitanConfig(steps=100, global_batch_size=16, **settings)).plan(tiny)
+    assert plan["disk_bytes"] == checkpoints * plan["checkpoint_bytes"] + (1 + revisions) * 4 * tiny.parameters()
+
+
 def test_a_sequence_longer_than_the_file_is_refused_before_any_process_starts(tmp_path):
     tokens = write_tokens(tmp_path, documents=3, vocab=64)
     job = Job(name="pretrain", output=tmp_path, inputs={"tokens": tokens}, seed=0, architecture=Tiny(TinyConfig()))

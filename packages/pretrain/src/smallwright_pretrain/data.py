@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torchtitan.components.dataloader import BaseDataLoader
 
+from smallwright_pretrain.account import planned
 from smallwright_pretrain.feed import Located, joined
 from smallwright_pretrain.mixture import Changes, StageData
 from smallwright_pretrain.policies_log import Lines, changes
@@ -83,7 +84,8 @@ class TokenDataLoader(BaseDataLoader):
         local_batch_size: int,
         **_: Any,
     ) -> None:
-        self._sources = Sources({label: Path(folder) for label, folder in config.tokens.items()}, config.stages)
+        self._tokens = {label: Path(folder) for label, folder in config.tokens.items()}
+        self._sources = Sources(self._tokens, config.stages)
         self._seed, self._seq_len = config.seed, seq_len
         self._batch, self._ranks = config.global_batch_size, dp_world_size
         self._accumulation = (config.padded_batch_size or self._batch) // (dp_world_size * local_batch_size)
@@ -126,6 +128,16 @@ class TokenDataLoader(BaseDataLoader):
         self.changes = changes(lines, self._stages)
         self.feed = self._sources.feed(self._seed, self.feed.skipped, self.changes)
         self._ahead.clear()
+
+    def check_epochs(self, lines: Lines, most: float | None) -> None:
+        """Refuse the mixtures that the log of a policy leads to, where the whole run would read a corpus too often.
+
+        Raises:
+            core.errors.UserError: naming ``max_epochs`` and the corpus.
+        """
+        if most is not None:
+            changed = changes(lines, self._stages)
+            planned(self._tokens, self._stages, max_epochs=most, skipped=self.feed.skipped, changes=changed)
 
     def next_place(self) -> tuple[int, int]:
         """Return the stage and the position of the next batch."""

@@ -51,6 +51,10 @@ DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
 
 
+TRIES = 5
+"""Of a checkpoint of a training that runs: it may be removed while it is taken, and a later one be there."""
+
+
 class TorchTitanPretrain(Trainer):
     """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
 
@@ -200,7 +204,13 @@ class TorchTitanPretrain(Trainer):
         """Return the checkpoint of another training that this one begins with."""
         if "branch" in job.inputs:
             return branch.find(str(self.config.branch_from), job.inputs["branch"])
-        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        work = job.scratch("pretrain")
+        found = branch.borrowed_before(work)
+        for _ in range(TRIES if found is None and "identity" in job.record else 0):
+            shorter = self.shorter(job.record["identity"], job.output.parent)
+            found = branch.borrowed(shorter, work) if shorter is not None else None
+            if shorter is None or found is not None:
+                break
         if found is not None:
             notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
         return found
