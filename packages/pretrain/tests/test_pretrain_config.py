@@ -264,7 +264,8 @@ def test_more_ranks_than_cores_are_refused_on_a_cpu(tmp_path):
     job = Job(name="pretrain", output=tmp_path, inputs={"tokens": tokens}, seed=0, architecture=Tiny(TinyConfig()))
     settings = TorchTitanConfig(seq_len=32, nproc=4096, global_batch_size=4096, device="cpu")
     with pytest.raises(UserError, match=r"pretrain\.nproc=4096: this machine has \d+ cores"):
-        TorchTitanPretrain(settings).check_plan("pretrain", Tiny(TinyConfig()), None)
+        TorchTitanPretrain(settings).check_here("pretrain")
+    TorchTitanPretrain(settings).check_plan("pretrain", Tiny(TinyConfig()), None)  # of another machine, say
     with pytest.raises(UserError, match=r"pretrain\.nproc=4096: this machine has \d+ cores"):
         TorchTitanPretrain(settings).run(job)
 

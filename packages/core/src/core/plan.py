@@ -30,6 +30,7 @@ from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
 from core.registry import Registry
 from core.sweep import command, describe, single
+from core.sweep.plan import launcher_of_sweep
 
 SPACE_OPTIONS = tuple(grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
@@ -62,7 +63,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         if getattr(options, name) is not None and not (several and name == "samples"):
             raise ConfigError(f"--{name.replace('_', '-')}: is for --grid; add --grid.")
     if several:
-        runs = describe.describe(command.planned(options, registry), _hardware(options))
+        planned_runs = command.planned(options, registry)
+        launcher_of_sweep(planned_runs, registry, check=False)
+        runs = describe.describe(planned_runs, _hardware(options))
         print(json.dumps(runs, indent=2) if options.json else describe.render(runs))
         return 0
     run, note = _planned(options.overrides, registry)

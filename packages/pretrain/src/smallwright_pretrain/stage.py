@@ -127,9 +127,8 @@ class TorchTitanPretrain(Trainer):
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
-        vLLM, with which the checkpoint will be compared, cannot serve here."""
-        self._check_ranks()
+        """Refuse ranks that the model cannot be split over, and heads that vLLM, with which the checkpoint will be
+        compared, cannot serve here."""
         self._check_split(where, architecture)
         self._check_teacher(where, architecture, tokenizer)
         check_torchvision()
@@ -232,7 +231,8 @@ class TorchTitanPretrain(Trainer):
         self._check_ranks()
 
     def check_here(self, where: str) -> None:
-        """Refuse several machines where nothing would start the others' ranks."""
+        """Refuse more ranks than there are cores, and several machines where nothing would start the others' ranks."""
+        self._check_ranks()
         nodes.check_here(self.config, where)
 
     def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
