@@ -52,9 +52,9 @@ def find(named: str, place: Path | None = None) -> Branch:
     except ArtifactError as error:
         raise InputError(f"{owner}: {error}") from error
     if manifest is None:
-        before, _, behind = named.rpartition("@")
-        if before and not artifact.exists() and Path(before).exists():
-            raise InputError(f"{owner}: {behind} is no step. Give a whole number, or tokens as in @1.5B.")
+        left, _, right = named.rpartition("@")
+        if left and not artifact.exists() and Path(left).exists():
+            raise InputError(f"{owner}: {right} is no step. Give a whole number, or tokens as in @1.5B.")
         raise InputError(f"{owner}: {artifact} is no finished artifact. Let the training that makes it end.")
     steps = kept(manifest)
     if not steps:
