@@ -190,7 +190,7 @@ class Trainer(Stage):
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
     ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
     ``validation_stderr`` (None: not known), ``validation_curves`` and ``validation_loss_by_source`` (by corpus),
-    ``mixture`` (as :meth:`reads` says it, of what was read),
+    ``mixture`` (as :meth:`reads` says it, of what was read), ``stages`` (``name``, ``first_step``, ``last_step``),
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
     pair of engines, in nats}).
     """

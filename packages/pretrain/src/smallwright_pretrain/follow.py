@@ -15,8 +15,8 @@ from smallwright_pretrain import precision
 from smallwright_pretrain.config import STEPS, TorchTitanConfig
 
 CONTINUED = 0.1
-"""Share of a model's peak at which it is trained on: ours, for there the usual cosine ends. To begin with the least rate
-of the model's own training, and to decay from there, was best for a 15B (arXiv 2407.07263: without warm-up, to a
+"""Share of a model's peak at which it is trained on: ours, for there the usual cosine ends. To begin with the least
+rate of the model's own training, and to decay from there, was best for a 15B (arXiv 2407.07263: without warm-up, to a
 hundredth of that rate)."""
 PEAKS = ((50_000_000, TorchTitanConfig.learning_rate, 1024), (math.inf, 3e-4, 1_048_576))
 """The peak of a model of which nobody said it: of up to so many parameters, the rate, and the batch in tokens that it

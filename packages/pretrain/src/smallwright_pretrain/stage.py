@@ -331,6 +331,10 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
+            "stages": [
+                {"name": stage.name, "first_step": stage.first, "last_step": stage.last, "seq_len": stage.seq_len}
+                for stage in stages(config)
+            ],
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
