@@ -74,6 +74,11 @@ POLICIES = {
     "divides": ["a_corpus_without_a_share_is_no_trouble"],
     "takes": ["what_it_is_told_is_left_as_it_was"],
 }
+SCHEDULES = {
+    "sound": [],
+    "rises": ["rates_are_shares_of_the_peak"],
+    "counts": ["a_rate_follows_from_its_arguments_alone"],
+}
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
     ("EvaluatorConformance", "eval_misspelt"): "Misspelt.enviroment is no part of the contract: environment was meant",
@@ -201,6 +206,16 @@ def test_mistakes_of_mixture_policies_are_found(policy, fails):
     for test in sorted({test for tests in POLICIES.values() for test in tests}):
         if test in fails or policy == "sound":
             with pytest.raises((AssertionError, ZeroDivisionError)) if test in fails else contextlib.nullcontext():
+                getattr(tests, f"test_{test}")()
+
+
+@pytest.mark.parametrize(("schedule", "fails"), SCHEDULES.items())
+def test_mistakes_of_schedules_are_found(schedule, fails):
+    given = {"plugin": f"schedule_{schedule}", "plugin_files": (str(HERE / "broken_schedules.py"),)}
+    tests = type("Held", (smallwright_testing.ScheduleConformance,), given)()
+    for test in sorted({test for tests in SCHEDULES.values() for test in tests}):
+        if test in fails or schedule == "sound":
+            with pytest.raises(AssertionError) if test in fails else contextlib.nullcontext():
                 getattr(tests, f"test_{test}")()
 
 
