@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, discovery, observers
+from core import cli, completion, compose, discovery, observers
 from core.errors import ConfigError, NotAtHand
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
@@ -84,8 +84,11 @@ def _planned(overrides: Sequence[str], registry: Registry) -> tuple[single.Compo
     except NotAtHand as error:
         try:
             run = single.composed(overrides, registry, check=False, without_corpus=True, at_hand=False)
-        except ConfigError:  # there is no training to describe
-            raise error from None
+        except ConfigError:
+            config = compose.compose(overrides, registry)
+            if "arch" in config or config.get("model"):  # what is wrong with the training
+                raise
+            raise error from None  # there is none to describe
         return run, f"{error} The training is planned without its corpora."
 
 
