@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import smallwright_testing
 from core import discovery
-from core.kinds import KINDS
-from smallwright_testing.__main__ import CLASSES
+from core.kinds import KINDS as ALL_KINDS
+from smallwright_testing.__main__ import KINDS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def conforming() -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_registered_name_runs_the_kit(kind):
     entries = [entry for entry in discovery.load().entries() if entry.distribution.startswith("smallwright-")]
     registered = {entry.name for entry in entries if entry.kind == kind}
@@ -42,7 +42,7 @@ def test_every_registered_name_runs_the_kit(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS if kind.base or kind.config_base])
+@pytest.mark.parametrize("kind", [kind.name for kind in ALL_KINDS if kind.base or kind.config_base])
 def test_every_registered_name_holds_the_contract(kind):
     """Also those of kinds for which the kit has no class of their own."""
     kit = {"steps": smallwright_testing.StepConformance}.get(kind, smallwright_testing.Conformance)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torchtitan.components.dataloader import BaseDataLoader
 
+from smallwright_pretrain.account import planned
 from smallwright_pretrain.feed import Feed, Located, joined
 from smallwright_pretrain.mixture import Changes, StageData
 from smallwright_pretrain.policies_log import Lines, changes
@@ -94,8 +95,9 @@ class TokenDataLoader(BaseDataLoader):
         local_batch_size: int,
         **_: Any,
     ) -> None:
+        self._tokens = {label: Path(folder) for label, folder in config.tokens.items()}
         self._sources = Sources(
-            {label: Path(folder) for label, folder in config.tokens.items()},
+            self._tokens,
             config.stages,
             {number: Path(file) for number, file in config.drawn.items()},
         )
@@ -153,6 +155,16 @@ class TokenDataLoader(BaseDataLoader):
         self.changes = changes(lines, self._stages)
         self.feed = self._sources.feed(self._seed, self.feed.skipped, self.changes)
         self._ahead.clear()
+
+    def check_epochs(self, lines: Lines, most: float | None) -> None:
+        """Refuse the mixtures that the log of a policy leads to, where the whole run would read a corpus too often.
+
+        Raises:
+            core.errors.UserError: naming ``max_epochs`` and the corpus.
+        """
+        if most is not None:
+            changed = changes(lines, self._stages)
+            planned(self._tokens, self._stages, max_epochs=most, skipped=self.feed.skipped, changes=changed)
 
     def next_place(self) -> tuple[int, int]:
         """Return the stage and the position of the next batch."""

@@ -65,6 +65,10 @@ DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
 
 
+TRIES = 5
+"""Of a checkpoint of a training that runs: it may be removed while it is taken, and a later one be there."""
+
+
 class TorchTitanPretrain(Trainer):
     """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
 
@@ -152,9 +156,8 @@ class TorchTitanPretrain(Trainer):
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
-        vLLM, with which the checkpoint will be compared, cannot serve here."""
-        self._check_ranks()
+        """Refuse ranks that the model cannot be split over, and heads that vLLM, with which the checkpoint will be
+        compared, cannot serve here."""
         self._check_split(where, architecture)
         self._check_teacher(where, architecture, tokenizer)
         check_torchvision()
@@ -234,7 +237,13 @@ class TorchTitanPretrain(Trainer):
         """Return the checkpoint of another training that this one begins with."""
         if "branch" in job.inputs:
             return branch.find(str(self.config.branch_from), job.inputs["branch"])
-        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        work = job.scratch("pretrain")
+        found = branch.borrowed_before(work)
+        for _ in range(TRIES if found is None and "identity" in job.record else 0):
+            shorter = self.shorter(job.record["identity"], job.output.parent)
+            found = branch.borrowed(shorter, work) if shorter is not None else None
+            if shorter is None or found is not None:
+                break
         if found is not None:
             notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
         return found
@@ -256,7 +265,8 @@ class TorchTitanPretrain(Trainer):
         self._check_ranks()
 
     def check_here(self, where: str) -> None:
-        """Refuse several machines where nothing would start the others' ranks."""
+        """Refuse more ranks than there are cores, and several machines where nothing would start the others' ranks."""
+        self._check_ranks()
         nodes.check_here(self.config, where)
 
     def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
@@ -362,6 +372,10 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
+            "stages": [
+                {"name": stage.name, "first_step": stage.first, "last_step": stage.last, "seq_len": stage.seq_len}
+                for stage in stages(config)
+            ],
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
             "loss_curves": {name: thin(curve) for name, curve in by_source(steps, "loss_by_source").items()},
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),

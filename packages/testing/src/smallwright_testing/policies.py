@@ -109,6 +109,11 @@ class SelectionPolicyConformance(Conformance):
     """Losses of the candidates under the model and under the reference, step by step."""
 
     @classmethod
+    def bases(cls) -> tuple[type, ...]:
+        """Return the class that the registered one must subclass."""
+        return (SelectionPolicy,)
+
+    @classmethod
     def policy(cls) -> SelectionPolicy:
         """Return the policy, after its look at the corpora."""
         entry = cls.entry()
