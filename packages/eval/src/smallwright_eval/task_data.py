@@ -24,6 +24,8 @@ BUILDERS = ("json", "parquet", "csv", "text", "arrow")
 """What ``datasets`` calls a task's data where it is files already, and no id on the hub."""
 SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
 DEFAULT = "default"
+CONVERTED = "refs/convert/parquet"
+"""Where the hub keeps its own conversion of a data set to Parquet, below each configuration a folder for each split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Dataset:
     """A row of ``datasets.yaml``: a data set on the hub, at the commit that is read."""
 
     id: str
-    revision: str
+    revision: str | None
+    """The commit; None: nobody names one."""
     licence: str
     configs: Mapping[str, Sequence[str]]
     """Splits by configuration; a data set of one configuration calls it ``default``."""
@@ -81,13 +84,30 @@ def rewrite(task_config: Mapping[str, Any], data_dir: str | Path) -> dict[str, A
     if len(suffix) > 1:
         folder = folder_of(str(task_config["dataset_path"]), Path(data_dir))
         raise InputError(f"eval.data_dir: {folder} has splits as {' and as '.join(sorted(suffix))}; take one format.")
+    files_by_split = {split: [glob.escape(str(path)) for path in paths] for split, paths in found.items()}
     return {
         **task_config,
         **lost,
         "dataset_path": suffix.pop(),
         "dataset_name": None,
-        "dataset_kwargs": {"data_files": {split: [glob.escape(str(p)) for p in paths] for split, paths in found.items()}},
+        "dataset_kwargs": {"data_files": files_by_split},
     }
+
+
+def pinned(task_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the task so that it reads the commit of ``datasets.yaml`` from the hub; others are as they were."""
+    row = table().get(str(task_config.get("dataset_path")))
+    given = task_config.get("dataset_kwargs") or {}
+    if row is None or "revision" in given:
+        return dict(task_config)
+    if not row.converted:
+        return {**task_config, "dataset_kwargs": {**given, "revision": row.revision}}
+    config = task_config.get("dataset_name") or DEFAULT
+    splits = dict.fromkeys(task_config[key] for key in SPLITS if task_config.get(key))
+    parts = {split: f"{config}/{split}/*.parquet" for split in splits}
+    changed = {**given, "revision": CONVERTED, "data_files": parts}
+    changed.pop("trust_remote_code", None)
+    return {**task_config, "dataset_name": None, "dataset_kwargs": changed}
 
 
 def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]]:
@@ -104,8 +124,8 @@ def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]
     if asked not in found:
         of_config = f" ({config})" if config else ""
         raise InputError(
-            f"eval.data_dir={data_dir}: no data for {task_config.get('task')}: the split {asked} of {name}{of_config} is "
-            f"neither {folders[0] / f'{asked}.jsonl'} nor Parquet beside it. Fetch it where there is a network: "
+            f"eval.data_dir={data_dir}: no data for {task_config.get('task')}: the split {asked} of {name}{of_config} "
+            f"is neither {folders[0] / f'{asked}.jsonl'} nor Parquet beside it. Fetch it where there is a network: "
             f"python -m core.fetch eval.tasks=[{task_config.get('task')}] --to {data_dir}"
         )
     return found
