@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from core.errors import ConfigError, InputError, nearest
+from core.interfaces import RemoteData
 
 from smallwright_eval import stock_tasks, task_data
 from smallwright_eval.config import LMEvalConfig
@@ -57,6 +58,21 @@ def _check_data(
             f"... --to <folder>, and take {where}.data_dir=<folder>; or {where}.allow_network=true, or one of the "
             f"tasks with data of their own: {', '.join(sorted(local))}."
         )
+
+
+def remote(config: LMEvalConfig, where: str) -> list[RemoteData]:
+    """Return the data sets on the hub that the tasks read, with the splits that they name.
+
+    Raises:
+        ConfigError: an unknown task.
+    """
+    own = _own(config)
+    found = []
+    for name in config.tasks:
+        for described, _ in wanted([name], own, where).values():
+            if task_data.of_hub(described) and not described.get("custom_dataset"):
+                found.append(task_data.remote(described))
+    return found
 
 
 def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], path: Path) -> None:

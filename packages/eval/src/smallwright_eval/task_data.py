@@ -19,13 +19,12 @@ from typing import Any
 
 import yaml
 from core.errors import ConfigError, InputError, nearest
+from core.interfaces import RemoteData
+from core.remote import CONVERTED, DEFAULT
 
 BUILDERS = ("json", "parquet", "csv", "text", "arrow")
 """What ``datasets`` calls a task's data where it is files already, and no id on the hub."""
 SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
-DEFAULT = "default"
-CONVERTED = "refs/convert/parquet"
-"""Where the hub keeps its own conversion of a data set to Parquet, below each configuration a folder for each split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Dataset:
     """What the tasks read of a row."""
     converted: bool = False
     """The commit has a loading script and no Parquet; the hub's own conversion of it is read."""
+    on_hub: bool = True
+    """False: the name is ours, and ``source`` says where the data is."""
     source: str = ""
     """Who names the revision; empty: ours, the newest that was seen."""
 
@@ -98,7 +99,7 @@ def pinned(task_config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the task so that it reads the commit of ``datasets.yaml`` from the hub; others are as they were."""
     row = table().get(str(task_config.get("dataset_path")))
     given = task_config.get("dataset_kwargs") or {}
-    if row is None or "revision" in given:
+    if row is None or "revision" in given or (row.revision is None and not row.converted):
         return dict(task_config)
     if not row.converted:
         return {**task_config, "dataset_kwargs": {**given, "revision": row.revision}}
@@ -108,6 +109,22 @@ def pinned(task_config: Mapping[str, Any]) -> dict[str, Any]:
     changed = {**given, "revision": CONVERTED, "data_files": parts}
     changed.pop("trust_remote_code", None)
     return {**task_config, "dataset_name": None, "dataset_kwargs": changed}
+
+
+def remote(task_config: Mapping[str, Any]) -> RemoteData:
+    """Return what a task reads of the hub."""
+    name = str(task_config["dataset_path"])
+    row = table().get(name)
+    given = (task_config.get("dataset_kwargs") or {}).get("revision")
+    return RemoteData(
+        name=name,
+        config=task_config.get("dataset_name"),
+        splits=tuple(dict.fromkeys(task_config[key] for key in SPLITS if task_config.get(key))),
+        revision=given or (row.revision if row else None),
+        converted=bool(row and row.converted),
+        elsewhere=row.source if row and not row.on_hub else "",
+        wanted_by=str(task_config["task"]),
+    )
 
 
 def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]]:
