@@ -19,7 +19,8 @@ from pathlib import Path
 from core import cli, completion, compose, discovery, kinds
 from core.interfaces import Stage
 from core.registry import Registry
-from core.remote import DEFAULT, PARTIAL, Folder, RemoteData, merged
+from core.remote import PARTIAL, Folder
+from core.remote_data import DEFAULT, RemoteData, merged
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,10 +65,9 @@ def read_by(overrides: Sequence[str], registry: Registry) -> list[RemoteData]:
             continue
         entry = registry.get(kind.name, str(name))
         made = entry.load()
-        if not (isinstance(made, type) and issubclass(made, Stage)) or made.fetches is Stage.fetches:
-            continue
-        settings = {key: value for key, value in node.items() if key != "name"}
-        found += entry.build(entry.settings(settings, group)).fetches(group)
+        if isinstance(made, type) and issubclass(made, Stage) and made.fetches is not Stage.fetches:
+            settings = {key: value for key, value in node.items() if key != "name"}
+            found += entry.build(entry.settings(settings, group)).fetches(group)
     return merged(found)
 
 
