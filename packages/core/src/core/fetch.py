@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from core import cli, completion, compose, discovery, kinds
 from core.interfaces import Stage
@@ -64,8 +65,8 @@ def read_by(overrides: Sequence[str], registry: Registry) -> list[RemoteData]:
         if name is None or name not in registry.names(kind.name):
             continue
         entry = registry.get(kind.name, str(name))
-        made = entry.load()
-        if isinstance(made, type) and issubclass(made, Stage) and made.fetches is not Stage.fetches:
+        made: Any = entry.load()
+        if isinstance(made, type) and getattr(made, "fetches", Stage.fetches) is not Stage.fetches:
             settings = {key: value for key, value in node.items() if key != "name"}
             found += entry.build(entry.settings(settings, group)).fetches(group)
     return merged(found)
