@@ -19,11 +19,12 @@ from typing import Any
 
 import yaml
 from core.errors import ConfigError, InputError, nearest
+from core.interfaces import RemoteData
+from core.remote import CONVERTED, DEFAULT
 
 BUILDERS = ("json", "parquet", "csv", "text", "arrow")
 """What ``datasets`` calls a task's data where it is files already, and no id on the hub."""
 SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
-DEFAULT = "default"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Dataset:
     """A row of ``datasets.yaml``: a data set on the hub, at the commit that is read."""
 
     id: str
-    revision: str
+    revision: str | None
+    """The commit; None: nobody names one."""
     licence: str
     configs: Mapping[str, Sequence[str]]
     """Splits by configuration; a data set of one configuration calls it ``default``."""
@@ -39,6 +41,8 @@ class Dataset:
     """What the tasks read of a row."""
     converted: bool = False
     """The commit has a loading script and no Parquet; the hub's own conversion of it is read."""
+    on_hub: bool = True
+    """False: the name is ours, and ``source`` says where the data is."""
     source: str = ""
     """Who names the revision; empty: ours, the newest that was seen."""
 
@@ -81,13 +85,46 @@ def rewrite(task_config: Mapping[str, Any], data_dir: str | Path) -> dict[str, A
     if len(suffix) > 1:
         folder = folder_of(str(task_config["dataset_path"]), Path(data_dir))
         raise InputError(f"eval.data_dir: {folder} has splits as {' and as '.join(sorted(suffix))}; take one format.")
+    files_by_split = {split: [glob.escape(str(path)) for path in paths] for split, paths in found.items()}
     return {
         **task_config,
         **lost,
         "dataset_path": suffix.pop(),
         "dataset_name": None,
-        "dataset_kwargs": {"data_files": {split: [glob.escape(str(p)) for p in paths] for split, paths in found.items()}},
+        "dataset_kwargs": {"data_files": files_by_split},
     }
+
+
+def pinned(task_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the task so that it reads the commit of ``datasets.yaml`` from the hub; others are as they were."""
+    row = table().get(str(task_config.get("dataset_path")))
+    given = task_config.get("dataset_kwargs") or {}
+    if row is None or "revision" in given or (row.revision is None and not row.converted):
+        return dict(task_config)
+    if not row.converted:
+        return {**task_config, "dataset_kwargs": {**given, "revision": row.revision}}
+    config = task_config.get("dataset_name") or DEFAULT
+    splits = dict.fromkeys(task_config[key] for key in SPLITS if task_config.get(key))
+    parts = {split: f"{config}/{split}/*.parquet" for split in splits}
+    changed = {**given, "revision": CONVERTED, "data_files": parts}
+    changed.pop("trust_remote_code", None)
+    return {**task_config, "dataset_name": None, "dataset_kwargs": changed}
+
+
+def remote(task_config: Mapping[str, Any]) -> RemoteData:
+    """Return what a task reads of the hub."""
+    name = str(task_config["dataset_path"])
+    row = table().get(name)
+    given = (task_config.get("dataset_kwargs") or {}).get("revision")
+    return RemoteData(
+        name=name,
+        config=task_config.get("dataset_name"),
+        splits=tuple(dict.fromkeys(task_config[key] for key in SPLITS if task_config.get(key))),
+        revision=given or (row.revision if row else None),
+        converted=bool(row and row.converted),
+        elsewhere=row.source if row and not row.on_hub else "",
+        wanted_by=str(task_config["task"]),
+    )
 
 
 def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]]:
@@ -104,8 +141,8 @@ def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]
     if asked not in found:
         of_config = f" ({config})" if config else ""
         raise InputError(
-            f"eval.data_dir={data_dir}: no data for {task_config.get('task')}: the split {asked} of {name}{of_config} is "
-            f"neither {folders[0] / f'{asked}.jsonl'} nor Parquet beside it. Fetch it where there is a network: "
+            f"eval.data_dir={data_dir}: no data for {task_config.get('task')}: the split {asked} of {name}{of_config} "
+            f"is neither {folders[0] / f'{asked}.jsonl'} nor Parquet beside it. Fetch it where there is a network: "
             f"python -m core.fetch eval.tasks=[{task_config.get('task')}] --to {data_dir}"
         )
     return found
