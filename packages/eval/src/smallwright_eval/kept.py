@@ -26,6 +26,8 @@ ASKED = (
     "prompts_file",
     "answer_tokens",
     "answer_temperature",
+    "code",
+    "judge",
     "parity",
     "parity_items",
 )

@@ -35,6 +35,7 @@ from smallwright_eval import (
     task_names,
 )
 from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.verdicts import taking
 
 
 class LMEval(Stage):
@@ -237,6 +238,7 @@ class _Evaluation:
             )
             return answer
 
+        taking.hand(loaded["tasks"].values(), config, lm)
         with _reading_items(name):
             answer = memory.asked(lm, config, ask)
         return {
