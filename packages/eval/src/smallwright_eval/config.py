@@ -7,6 +7,7 @@ from typing import Literal
 from core.errors import ConfigError
 from core.typed import setting
 
+from smallwright_eval.judge.settings import NO_JUDGE, JudgeConfig
 from smallwright_eval.sandbox.settings import ONE_PROGRAM, CodeConfig
 
 PROMPTS = (
@@ -88,8 +89,10 @@ class LMEvalConfig:
     no task asks the network. ``<id on the hub with __ for />/<configuration or default>/<split>.jsonl``."""
 
     code: CodeConfig = ONE_PROGRAM
-    """Tasks whose answers are programs (HumanEval, MBPP, MultiPL-E): how many are asked for, and what each may use in the
-    sandbox."""
+    """Tasks whose answers are programs (HumanEval, MBPP, MultiPL-E): how many are asked for, and what each may use in
+    the sandbox."""
+    judge: JudgeConfig = NO_JUDGE
+    """The model that rates answers (MT-Bench), behind any server that speaks the protocol of OpenAI."""
 
     def __post_init__(self) -> None:
         if not self.tasks and not self.perplexity:

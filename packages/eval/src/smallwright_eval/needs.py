@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
-from core.errors import MissingPluginError
+from core.errors import ConfigError, MissingPluginError
 
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.sandbox import probe
@@ -16,6 +16,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "math_verify": ("math_verify", "latex2sympy2_extended", "antlr4", "sympy"),
     "ifeval": ("langdetect", "immutabledict", "nltk", "punkt"),
     "rouge": ("rouge_score",),
+    "judge": ("httpx",),
 }
 """Modules by what a task says that it needs."""
 
@@ -35,6 +36,11 @@ def check(described: Mapping[str, Any], config: LMEvalConfig, where: str) -> Non
     for need in metadata.get("needs") or ():
         if need == "sandbox":
             probe.check(str(metadata.get("language", "py")), task)
+        if need == "judge" and config.judge.url is None:
+            raise ConfigError(
+                f"{task} is rated by another model, and {where}.judge.url names none. Give a server and its model: "
+                f"{where}.judge.url=http://<host>:<port>/v1 {where}.judge.model=<name>; its key in the environment."
+            )
         missing = [name for name in PACKAGES.get(need, ()) if importlib.util.find_spec(name) is None]
         if missing:
             raise MissingPluginError(
