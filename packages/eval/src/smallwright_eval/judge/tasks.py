@@ -54,7 +54,7 @@ class JudgedTask(ConfigurableTask):
         self._tell([one for found in ratings for one in found])
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[Sequence[Rating]]) -> dict[str, float]:
-        """Return the mean rating of an item where it has one, the share that was rated, and replies without a number."""
+        """Return the mean rating of an item where it has one, the share that was rated, and what had no number."""
         (found,) = results
         rated = [one.value for one in found if one.value is not None]
         return {
