@@ -208,7 +208,9 @@ class _Evaluation:
         for task, one in found.items():
             self._warn(lm, task, one.counts())
         items = [item for one in found.values() for item in one.items]
-        return {"rows": results.rows_of(answer, found, loaded.get("groups") or {}), "samples": items}
+        rows = results.rows_of(answer, found, loaded.get("groups") or {})
+        taking.add_grids(rows, loaded["tasks"], found)
+        return {"rows": rows, "samples": items}
 
     def _measure(
         self, lm: Any, config: LMEvalConfig, name: str, loaded: Mapping[str, Any]

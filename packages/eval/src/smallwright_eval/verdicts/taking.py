@@ -1,6 +1,6 @@
 """Tasks that take settings of the evaluation, or the model, before they are asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from smallwright_eval.config import LMEvalConfig
@@ -23,3 +23,17 @@ def hand(tasks: Iterable[Any], config: LMEvalConfig, lm: Any) -> None:
     for task in tasks:
         if isinstance(task, TakesSettings):
             task.take(config, lm)
+
+
+def add_grids(rows: Iterable[dict[str, Any]], tasks: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Put into the rows of tasks on a grid what came of each place of it, for a heat map.
+
+    Args:
+        rows: Of :func:`smallwright_eval.results.rows_of`.
+        tasks: lm-eval's, by name.
+        found: Their items (:class:`smallwright_eval.results.Measured`).
+    """
+    for row in rows:
+        task = tasks.get(row["task"])
+        if hasattr(task, "grid"):
+            row["grid"] = task.grid(found[row["task"]].items)
