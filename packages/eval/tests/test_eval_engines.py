@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import core.samples
 import numpy as np
 import pytest
 from core.errors import ConfigError, InputError
@@ -41,7 +42,7 @@ from smallwright_eval.stage import LMEval
 root, asked = Path(sys.argv[1]), json.loads(sys.argv[2])
 kept = {}
 for output, tasks in (("vllm", ("first", "second")), ("other", ("second",)), ("vllm_again", ("first", "second"))):
-    given = {"task_paths": (str(root / "tasks"),), "dtype": "float32", **asked}
+    given = {"task_paths": (str(root / "tasks"),), "engine": "vllm", "dtype": "float32", **asked}
     if output == "other":
         given |= {"num_fewshot": 8, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
     stage = LMEval(LMEvalConfig(tasks=tasks, **given))
@@ -135,7 +136,7 @@ def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings
 
 
 def samples(output, held_out=False):
-    items = [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+    items = list(core.samples.read(output / "samples.parquet"))
     return [item for item in items if (item["task"] == "validation") == held_out]
 
 
@@ -184,7 +185,7 @@ def test_vllm_and_transformers_agree_on_perplexity(by_vllm, by_transformers):
 
 @pytest.mark.slow
 def test_an_engine_that_answered_another_evaluation_answers_as_a_new_one(root, by_vllm):
-    for name in ("results.json", "samples.jsonl", "answers.jsonl"):
+    for name in ("results.json", "samples.parquet", "answers.jsonl"):
         assert (root / "vllm" / name).read_bytes() == (root / "vllm_again" / name).read_bytes()
 
 
@@ -288,7 +289,7 @@ def test_a_killed_evaluation_asks_only_what_is_left(root, by_transformers, tmp_p
     evaluate(root, tmp_path, lambda done, total=None, unit="", note="": notes.append(note))
     assert any(note.startswith("second: ") for note in notes)
     assert not any(note.startswith("first") for note in notes)
-    for name in ("results.json", "samples.jsonl", "answers.jsonl"):
+    for name in ("results.json", "samples.parquet", "answers.jsonl"):
         assert (tmp_path / name).read_bytes() == (root / "transformers" / name).read_bytes()
 
 

@@ -37,6 +37,7 @@ from core.launcher import Launcher as Launcher
 from core.launcher import OneRun as OneRun
 from core.policy import MixturePolicy as MixturePolicy
 from core.policy import SelectionPolicy as SelectionPolicy
+from core.remote_data import RemoteData as RemoteData
 from core.schedule import Schedule as Schedule
 from core.step_config import StepConfig as StepConfig
 from core.tokens_meta import TokensMeta as TokensMeta
@@ -104,6 +105,17 @@ class Stage(ABC):
             given: The run's own settings of the evaluation, not filled up with defaults.
         """
         return {}
+
+    def fetches(self, where: str) -> Sequence[RemoteData]:
+        """Return the data sets on the Hugging Face hub that the stage reads, for ``core.fetch``; imports no engine.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``eval``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return ()
 
     def check_here(self, where: str) -> None:
         """Refuse, before the first stage of a run, what this machine or this allocation cannot do; imports no engine.
