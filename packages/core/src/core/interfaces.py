@@ -36,6 +36,7 @@ from core.job import is_tokens as is_tokens
 from core.launcher import Launcher as Launcher
 from core.launcher import OneRun as OneRun
 from core.policy import MixturePolicy as MixturePolicy
+from core.remote import RemoteData as RemoteData
 from core.step_config import StepConfig as StepConfig
 from core.tokens_meta import TokensMeta as TokensMeta
 from core.tracker import Tracker as Tracker
@@ -91,6 +92,17 @@ class Stage(ABC):
             core.errors.UserError: the message starts with ``where`` and the key.
         """
         return
+
+    def fetches(self, where: str) -> Sequence[RemoteData]:
+        """Return the data sets on the Hugging Face hub that the stage reads, for ``core.fetch``; imports no engine.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``eval``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return ()
 
     def check_here(self, where: str) -> None:
         """Refuse, before the first stage of a run, what this machine or this allocation cannot do; imports no engine.

@@ -4,7 +4,7 @@
     python -m core.run +arch=shared_ffn +data=finemath
     python -m core.run +arch=gqa arch.size=smollm2-135m +data=finemath 'data.paths=[/crawl/*.warc.gz]' pretrain.nproc=8
     python -m core.run +arch=shared_ffn +data=finemath '+posttrain=[sft,dpo]'
-    python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2
+    python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2_base
     python -m core.run model=store/pretrain/gqa-nano-0123456789ab '+posttrain=[sft]'
     python -m core.run -m arch=gqa,shared_ffn 'seed=range(0,5)' +data=finemath
     python -m core.run +experiment=mobillama_0_5b 'data.paths=[...]' +launcher=slurm launcher.nodes=4 launcher.gpus=8

@@ -81,6 +81,10 @@ class LMEvalConfig:
     parity_items: int = setting(16, ge=1)
     """Items of each task that ``parity`` asks."""
 
+    data_dir: str | None = setting(None, files=True)
+    """A folder with the data of the tasks, as ``python -m core.fetch`` fills it, or JSON lines in the same places; then
+    no task asks the network. ``<id on the hub with __ for />/<configuration or default>/<split>.jsonl``."""
+
     def __post_init__(self) -> None:
         if not self.tasks and not self.perplexity:
             raise ConfigError("tasks=[] and perplexity=false leave nothing to evaluate; name a task.")

@@ -22,7 +22,11 @@ GIB = 1024**3
 def environment(config: LMEvalConfig) -> dict[str, str]:
     """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
     engine = vllm_environment(eager=config.enforce_eager)  # of no harm where Transformers is chosen
-    variables = {**allocator_environment(), **engine, **hub_environment(config.allow_network)}
+    variables = {
+        **allocator_environment(),
+        **engine,
+        **hub_environment(config.allow_network and config.data_dir is None),
+    }
     # This one overrules ``kv_cache_gib``, which is for the user alone to do.
     del variables["VLLM_CPU_KVCACHE_SPACE"]
     return variables

@@ -17,7 +17,7 @@ from core import contamination
 from core import samples as sample_files
 from core.engines import check_torchvision, importing, set_missing
 from core.errors import ConfigError, InputError
-from core.interfaces import Architecture, Job, Stage, Tokenizer
+from core.interfaces import Architecture, Job, RemoteData, Stage, Tokenizer
 from core.served import check_head_width
 from core.writing import write_json, write_text
 
@@ -70,6 +70,10 @@ class LMEval(Stage):
             )
         answers.prompts(config, where)
         local_tasks.check(config, where)
+
+    def fetches(self, where: str) -> list[RemoteData]:
+        """Return the data sets that the tasks read."""
+        return local_tasks.remote(self.config, where)
 
     def shares_process(self, job: Job) -> str | None:
         """Return what its engine is: the next evaluation of the same model can use it."""
