@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import os
 import sys
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -41,7 +42,7 @@ def _main(name: str, doc: str | None, arguments: Sequence[str] | None, options: 
     registry = discovery.load(given.plugin)
     cli.warn_about_broken(registry)
     entry = registry.get(KIND, given.by)
-    values = parsed(given.settings)
+    values = parsed(given.settings, entry.load_config())
     for key in options:
         if (value := getattr(given, f"option_{key}")) is not None:
             if key in values:
@@ -55,8 +56,12 @@ def _main(name: str, doc: str | None, arguments: Sequence[str] | None, options: 
     return command.run(found)
 
 
-def parsed(settings: Sequence[str]) -> dict[str, Any]:
+def parsed(settings: Sequence[str], config: type | None) -> dict[str, Any]:
     """Return the values of ``key=value`` words, in the grammar of a run's settings; ``key=a,b`` is a list.
+
+    Args:
+        settings: The words.
+        config: Class of the settings: where one of them is a list, a single value is a list of one.
 
     Raises:
         ConfigError: a word has no ``=`` or no key, a key stands twice, or its value cannot be read.
@@ -67,6 +72,7 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
 
     from core import overrides
 
+    hints = typing.get_type_hints(config) if config is not None else {}
     found: dict[str, Any] = {}
     for word in settings:
         key, equals, value = word.partition("=")
@@ -80,7 +86,10 @@ def parsed(settings: Sequence[str]) -> dict[str, Any]:
             read = OverridesParser.create().parse_override(overrides.readable(f"{key}={value}")).value()
         except HydraException as error:
             raise ConfigError(f"{word}: cannot be read. Put quotes around it: '{key}=\"{value}\"'.") from error
-        found[key] = OmegaConf.to_container(OmegaConf.create({"value": read}))["value"]  # type: ignore[index,call-overload]
+        plain: Any = OmegaConf.to_container(OmegaConf.create({"value": read}))
+        value = plain["value"]
+        is_list = typing.get_origin(hints.get(key)) is tuple
+        found[key] = [value] if is_list and not isinstance(value, list) else value
     return found
 
 
@@ -91,7 +100,7 @@ def changed(config: Any, words: Sequence[str]) -> Any:
         ConfigError: as :func:`parsed` does, or a setting is wrong.
     """
     now = {key: getattr(config, key) for key in type(config).__dataclass_fields__}
-    return typed.build(type(config), {**now, **parsed(words)}, "")
+    return typed.build(type(config), {**now, **parsed(words, type(config))}, "")
 
 
 def leave(code: int) -> NoReturn:

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,7 +53,9 @@ class VllmTalker(Talker):
         return ended
 
     def answer(self, prompts: Sequence[Sequence[int]], sampling: Sampling, n: int, seed: int) -> list[list[Answer]]:
-        settings = [_settings(sampling, seed + place, n=n) for place in range(len(prompts))]
+        # vLLM gives the answers to one prompt seeds that follow one another: those of the next prompt begin elsewhere.
+        seeds = [zlib.crc32(f"{seed} {place}".encode()) for place in range(len(prompts))]
+        settings = [_settings(sampling, seed, n=n) for seed in seeds]
         asked: list[Any] = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         outputs = self.llm.generate(asked, settings, use_tqdm=False)
         return [
@@ -70,6 +74,7 @@ def started(model: NamedModel, *, dtype: str, trust_remote_code: bool, **more: A
         ConfigError: it is not installed, or cannot serve the model.
     """
     engines.installed_vllm()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
     with importing():
         from vllm import LLM
     settings: dict[str, Any] = {

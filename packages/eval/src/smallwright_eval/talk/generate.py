@@ -28,7 +28,7 @@ class Generate(ModelCommand):
     """Answer each prompt of a file.
 
     Beside ``<out>.jsonl`` stand ``<out>.json``, which says how it was made, and ``<out>.rejected.jsonl`` with the prompts
-    that have no answer, where there are some. What is done is in ``<out>.jsonl.partial`` until all is.
+    that have no answer, where there are some. What is done is in ``<out>.jsonl.begun`` until all is.
     """
 
     config: GenerateConfig
@@ -57,7 +57,7 @@ class _Work:
         self.config, self.model = config, model
         self.out = Path(config.out)
         self.about = self.out.with_suffix(".json")
-        self.partial = self.out.with_name(f"{self.out.name}.partial")
+        self.partial = self.out.with_name(f"{self.out.name}.begun")
         self.prompts, self.rejected = asked.read(Path(config.prompts), f"prompts={config.prompts}")
 
     def run(self) -> int:
@@ -119,18 +119,22 @@ class _Work:
         """
         if not self.out.exists():
             return False
-        with contextlib.suppress(OSError, ValueError):
-            was = json.loads(self.about.read_text(encoding="utf-8"))
-            if all(was.get(key) == value for key, value in identity.items()):
-                return True
-            other = next(key for key, value in identity.items() if was.get(key) != value)
-            if other == "settings" and isinstance(was.get(other), dict):
-                key = next(key for key, value in identity[other].items() if was[other].get(key) != value)
-                other = f"{key}={was[other].get(key)}"
-            else:
-                other = f"other {other}"
-            raise InputError(f"out={self.out}: is there already, made with {other}. Give another name.")
-        raise InputError(f"out={self.out}: is there already, and not known to be of these prompts. Give another name.")
+        was = self._was()
+        if all(was.get(key) == value for key, value in identity.items()):
+            return True
+        other = "other prompts" if was.get("prompts") != identity["prompts"] else "another model"
+        for key, value in identity["settings"].items():
+            if isinstance(was.get("settings"), dict) and was["settings"].get(key) != value:
+                other = f"{key}={was['settings'].get(key)}"
+        made = f", made with {other}" if was else ""
+        raise InputError(f"out={self.out}: is there already{made}. Give another name, or delete it.")
+
+    def _was(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.about.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _done(self, identity: dict[str, Any]) -> dict[int, dict[str, Any]]:
         """Return what an earlier command finished, by the line of the prompt; what was made otherwise is begun anew."""
