@@ -10,6 +10,7 @@ from core.kinds import KINDS as ALL_KINDS
 
 REPOSITORY = Path(__file__).parents[2]
 KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers", "mixture_policies")
+KINDS += ("model_commands",)
 
 
 def conforming() -> set[tuple[str, str]]:

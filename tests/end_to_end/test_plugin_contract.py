@@ -20,6 +20,7 @@ from smallwright_testing import (
     EvaluatorConformance,
     LauncherConformance,
     MixturePolicyConformance,
+    ModelCommandConformance,
     PosttrainConformance,
     StepConformance,
     TrackerConformance,
@@ -37,6 +38,7 @@ KIT = (
     EvaluatorConformance,
     LauncherConformance,
     MixturePolicyConformance,
+    ModelCommandConformance,
     PosttrainConformance,
     StepConformance,
     TrackerConformance,
@@ -213,6 +215,10 @@ def test_register_launchers(documented):
 
 def test_register_trackers(documented):
     assert issubclass(documented("register_trackers", "trackers", "tensorboard").load(), interfaces.Tracker)
+
+
+def test_register_model_commands(documented):
+    assert issubclass(documented("register_model_commands", "model_commands", "chat").load(), interfaces.ModelCommand)
 
 
 def test_register_mixture_policies(documented):

@@ -25,13 +25,24 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"smallwright_testing.{module}"
-        for module in ("base", "architecture", "launchers", "learning", "policies", "steps", "stages", "trackers")
+        for module in (
+            "base",
+            "architecture",
+            "launchers",
+            "learning",
+            "model_commands",
+            "policies",
+            "steps",
+            "stages",
+            "trackers",
+        )
     )
 )
 
 from smallwright_testing.architecture import ArchitectureConformance  # noqa: E402
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
+from smallwright_testing.model_commands import ModelCommandConformance  # noqa: E402
 from smallwright_testing.policies import MixturePolicyConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
@@ -43,6 +54,7 @@ __all__ = [
     "EvaluatorConformance",
     "LauncherConformance",
     "MixturePolicyConformance",
+    "ModelCommandConformance",
     "PosttrainConformance",
     "StageConformance",
     "StepConformance",

@@ -78,13 +78,17 @@ class Conversation:
         Raises:
             InputError: there is a file of that name which this conversation did not write, or it cannot be written.
         """
-        path = path.expanduser().resolve()
-        if path.exists() and path not in self._saved:
-            raise InputError(f"{path}: is there already. Give another name.")
         try:
+            path = path.expanduser().resolve()
+            if path.exists() and path not in self._saved:
+                raise InputError(f"{path}: is there already. Give another name.")
             write_json(path, {**json.loads(json.dumps(more)), "messages": self.messages()})
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}.") from error
+        except (ValueError, RuntimeError) as error:  # no name of a file, or no such user's home
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: is no name of a file: {error}.") from error
         self._saved.add(path)
 
     def _ids(self, turns: list[Message]) -> list[int]:
