@@ -4,8 +4,8 @@
     python -m core.generate runs/<run> --prompts prompts.txt --out answers.jsonl
     python -m core.generate <hub id> --prompts prompts.jsonl --out answers.jsonl n=4 temperature=0.8 engine=vllm
 
-A line of a text file is a prompt; a line of a .jsonl is a string, {"prompt": ...} or {"messages": [...]}. Each line of what
-comes out has the prompt and its answers, in the order of the file.
+A line of a text file is a prompt; a line of a .jsonl is a string, {"prompt": ...} or {"messages": [...]}. Each line of
+what comes out has the prompt and its answers, in the order of the file.
 """
 
 from collections.abc import Sequence

@@ -36,8 +36,8 @@ class NamedModel:
 class ModelCommand(ABC):
     """Work with a model that exists, at the terminal: ``python -m core.chat``, ``generate``, ``serve``, ``bench``.
 
-    It is no stage: it leaves no artifact, and works in the process of the command. Constructing one is cheap and imports
-    nothing heavy, so that a wrong setting is told within a second.
+    It is no stage: it leaves no artifact, and works in the process of the command. Constructing one is cheap and
+    imports nothing heavy, so that a wrong setting is told within a second.
     """
 
     def __init__(self, config: Any = None) -> None:

@@ -15,11 +15,11 @@ MODELS = ("pretrain", "posttrain", "init", "model")
 
 
 def resolve(named: str, registry: Registry, plugin_files: tuple[str, ...] = ()) -> NamedModel:
-    """Return the model that a user names: all that ``model=`` takes, or a run's folder, which stands for its last model.
+    """Return the model that a user names: all that ``model=`` takes, or a run's folder, which is its last model.
 
     Args:
-        named: An artifact, a folder, a hub id with or without ``@<revision>``, ``runs/<run>``, or ``runs/<run>:<stage>``
-            for the model of one of its stages.
+        named: An artifact, a folder, a hub id with or without ``@<revision>``, ``runs/<run>``, or
+            ``runs/<run>:<stage>`` for the model of one of its stages.
 
     Raises:
         core.errors.UserError: there is none, it is damaged, or the hub does not give it.
@@ -46,7 +46,9 @@ def _of_run(named: str) -> Path | None:
     path = folder / reports.NAME
     if not path.is_file():
         if name and (folder / "logs").is_dir():
-            raise InputError(f"model={named}: the run has no {reports.NAME}: it is not finished. Run its command again.")
+            raise InputError(
+                f"model={named}: the run has no {reports.NAME}: it is not finished. Run its command again."
+            )
         return None
     with reading(path, "Run its command again."):
         report = json.loads(path.read_text(encoding="utf-8"))

@@ -43,7 +43,9 @@ def read(path: Path, owner: str) -> tuple[list[Asked], list[dict[str, Any]]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{owner}: cannot be read ({error.strerror or error}). Give a text file, one a line.") from error
+        raise InputError(
+            f"{owner}: cannot be read ({error.strerror or error}). Give a text file, one a line."
+        ) from error
     found: list[Asked] = []
     rejected: list[dict[str, Any]] = []
     # Split as bytes: other signs that end lines may stand in a JSON string.

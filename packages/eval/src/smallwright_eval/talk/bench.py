@@ -129,7 +129,9 @@ def table(found: Mapping[str, Any]) -> str:
     notes = [f"{_named(row)}: {row['error']}" for row in found["rows"] if "error" in row]
     for row in found["rows"]:
         if row.get("joules_per_1000_tokens") is not None:
-            notes.append(f"{_named(row)}: {row['joules_per_1000_tokens']} J per 1,000 new tokens ({row['energy_from']})")
+            notes.append(
+                f"{_named(row)}: {row['joules_per_1000_tokens']} J per 1,000 new tokens ({row['energy_from']})"
+            )
     if silent := {row["energy_from"] for row in found["rows"] if row.get("joules_per_1000_tokens", 0) is None}:
         notes.append(f"energy: not measured: {', '.join(sorted(silent))}")
     return "\n".join([head, *shown, *notes])
@@ -159,7 +161,7 @@ def _write(found: dict[str, Any], folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "bench.json", found)
-    flat = [{key: value for key, value in _flat(row)} for row in found["rows"]]
+    flat = [dict(_flat(row)) for row in found["rows"]]
     keys = list(dict.fromkeys(key for row in flat for key in row))
     columns = {key: [row.get(key) for row in flat] for key in keys}
     with replacing(folder / "bench.parquet") as partial:

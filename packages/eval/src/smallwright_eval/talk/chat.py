@@ -183,7 +183,9 @@ class _Talk:
                 self.conversation.room = self._room()
             if self.config.seed is not None and self.config.seed != before.seed:
                 self.talker.seed(self.config.seed)
-        self._say(", ".join(f"{key}={value}" for key, value in {**vars(self.sampling), "seed": self.config.seed}.items()))
+        self._say(
+            ", ".join(f"{key}={value}" for key, value in {**vars(self.sampling), "seed": self.config.seed}.items())
+        )
 
     def _room(self) -> int:
         return max(1, self.positions - self.sampling.max_new_tokens)

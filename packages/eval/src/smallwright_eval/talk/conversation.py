@@ -41,7 +41,9 @@ class Conversation:
         before, self.system = self.system, system
         try:
             if len(self._ids([{"role": "user", "content": "?"}])) > self.room:
-                raise InputError(f"the system's message leaves no room: the model reads {self.room} tokens. Shorten it.")
+                raise InputError(
+                    f"the system's message leaves no room: the model reads {self.room} tokens. Shorten it."
+                )
         except InputError:
             self.system = before
             raise

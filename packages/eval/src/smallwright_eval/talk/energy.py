@@ -43,7 +43,9 @@ class Meter:
 
     def _now(self) -> list[tuple[float, float]]:
         """Return each counter, and where it begins anew, in joules."""
-        found = [(_number(zone / "energy_uj") / 1e6, _number(zone / "max_energy_range_uj") / 1e6) for zone in self._zones]
+        found = [
+            (_number(zone / "energy_uj") / 1e6, _number(zone / "max_energy_range_uj") / 1e6) for zone in self._zones
+        ]
         if self._gpu is not None:
             nvml, handle = self._gpu
             found.append((nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0))

@@ -27,8 +27,8 @@ VLLM_PROMPTS = 64
 class Generate(ModelCommand):
     """Answer each prompt of a file.
 
-    Beside ``<out>.jsonl`` stand ``<out>.json``, which says how it was made, and ``<out>.rejected.jsonl`` with the prompts
-    that have no answer, where there are some. What is done is in ``<out>.jsonl.begun`` until all is.
+    Beside ``<out>.jsonl`` stand ``<out>.json``, which says how it was made, and ``<out>.rejected.jsonl`` with the
+    prompts that have no answer, where there are some. What is done is in ``<out>.jsonl.begun`` until all is.
     """
 
     config: GenerateConfig
@@ -148,7 +148,9 @@ class _Work:
                     done[kept["line"]] = kept["row"]
         elif lines:
             print(f"{self.partial}: was begun with other settings, and is begun anew.", file=sys.stderr)
-        write_text(self.partial, "\n".join([head, *(json.dumps({"line": k, "row": row}) for k, row in done.items()), ""]))
+        write_text(
+            self.partial, "\n".join([head, *(json.dumps({"line": k, "row": row}) for k, row in done.items()), ""])
+        )
         return done
 
     def _ids(self, talker: Talker, room: int) -> Iterator[tuple[int, list[int]]]:

@@ -1,6 +1,5 @@
-"""Measure one combination in this process, which does nothing else: ``python -m smallwright_eval.talk.measure <job>``."""
+"""Measure one combination in a process that does nothing else: ``python -m smallwright_eval.talk.measure <job>``."""
 
-import json
 import os
 import resource
 import statistics

@@ -11,7 +11,7 @@ from smallwright_eval.talk.talker import Talker
 
 
 def environment(engine: str) -> dict[str, str]:
-    """Return variables that must be set before an engine is imported. The model lies here: the hub is not asked again."""
+    """Return variables that must be set before an engine is imported. The model lies here: the hub is not asked."""
     common = {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
