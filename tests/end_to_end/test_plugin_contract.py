@@ -20,6 +20,7 @@ from smallwright_testing import (
     EvaluatorConformance,
     LauncherConformance,
     MixturePolicyConformance,
+    ModelCommandConformance,
     PosttrainConformance,
     ScheduleConformance,
     StepConformance,
@@ -38,6 +39,7 @@ KIT = (
     EvaluatorConformance,
     LauncherConformance,
     MixturePolicyConformance,
+    ModelCommandConformance,
     PosttrainConformance,
     ScheduleConformance,
     StepConformance,
@@ -215,6 +217,10 @@ def test_register_launchers(documented):
 
 def test_register_trackers(documented):
     assert issubclass(documented("register_trackers", "trackers", "tensorboard").load(), interfaces.Tracker)
+
+
+def test_register_model_commands(documented):
+    assert issubclass(documented("register_model_commands", "model_commands", "chat").load(), interfaces.ModelCommand)
 
 
 def test_register_mixture_policies(documented):

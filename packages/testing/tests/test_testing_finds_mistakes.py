@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import smallwright_testing
+from core.interfaces import NamedModel
 from smallwright_testing import launchers, trackers
+from smallwright_testing.models import tiny_model
 
 HERE = Path(__file__).parent
 ARCHITECTURES = {
@@ -65,6 +67,13 @@ TRACKERS = {
     "chokes": ["any_record_can_be_told"],
     "strays": ["it_writes_below_the_runs_folder_alone"],
     "unready": ["a_stage_that_logs_nothing_is_no_trouble"],
+}
+COMMANDS = {
+    "sound": None,
+    "imports": "planning_imports_nothing_heavy",
+    "numbers": "its_environment_is_text",
+    "silent": "it_ends_with_a_code_and_leaves_the_model_as_it_was",
+    "strays": "it_ends_with_a_code_and_leaves_the_model_as_it_was",
 }
 POLICIES = {
     "sound": [],
@@ -206,6 +215,23 @@ def test_mistakes_of_trackers_are_found(tracker, fails, tmp_path, monkeypatch):
         if test in fails or tracker == "sound":
             with pytest.raises((AssertionError, AttributeError)) if test in fails else contextlib.nullcontext():
                 getattr(Held(), f"test_{test}")(trackers.Followed(folder, Held.tracker()), *more)
+
+
+@pytest.mark.parametrize(("command", "test"), COMMANDS.items())
+def test_mistakes_of_model_commands_are_found(command, test, tmp_path, monkeypatch):
+    given = {"plugin": f"command_{command}", "plugin_files": (str(HERE / "broken_model_commands.py"),)}
+    kit = type("Held", (smallwright_testing.ModelCommandConformance,), given)
+    (folder := tmp_path / "model").mkdir()
+    for name, content in (("config.json", {"model_type": "llama"}), ("tokenizer.json", {})):
+        (folder / name).write_text(json.dumps(content))
+    model = NamedModel(named="model", directory=folder, planned=None)
+    arguments = {"its_environment_is_text": (tmp_path,), "planning_imports_nothing_heavy": (model, tmp_path)}
+    if test == "planning_imports_nothing_heavy":  # it asks another process, which reads a whole model
+        model = NamedModel(named="model", directory=tiny_model(tmp_path / "whole") / "hf", planned=None)
+        arguments[test] = (model, tmp_path)
+    more = arguments.get(str(test), (model, tmp_path, monkeypatch))
+    with pytest.raises(AssertionError) if test else contextlib.nullcontext():
+        getattr(kit(), f"test_{test or 'it_ends_with_a_code_and_leaves_the_model_as_it_was'}")(*more)
 
 
 @pytest.mark.parametrize(

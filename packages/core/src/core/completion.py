@@ -8,15 +8,17 @@ command itself, whose parser answers (:mod:`core.cli`) instead of doing its work
 
 import argparse
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from core import compose, discovery, show_config
+from core import compose, discovery, show_config, store
 from core.choices import root_settings
 from core.errors import UserError
 from core.kinds import APPENDED_GROUPS, COMMAND_GROUPS
+from core.named_model import MODELS
 from core.registry import Registry
 
 
@@ -67,3 +69,23 @@ def _leaves(node: Mapping[str, Any], place: str) -> Iterator[str]:
             yield from _leaves(value, f"{place}{key}.")
         else:
             yield f"{place}{key}="
+
+
+def models(prefix: str, **_: Any) -> list[str]:
+    """Return the runs and the finished models of ``./store`` whose path begins with a word."""
+    places = [path.parent for path in Path().glob("runs/*/report.json")]
+    places += [path.parent for folder in MODELS for path in Path().glob(f"store/{folder}/*/{store.MANIFEST}")]
+    return sorted(str(place) for place in places if str(place).startswith(prefix))
+
+
+def settings_of(kind: str, name: str) -> Callable[..., list[str]]:
+    """Return what completes the keys of the settings of a registered name, for a command that composes no run."""
+
+    def complete(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+        try:
+            config = discovery.load(parsed_args.plugin or ()).get(kind, name).load_config()
+        except UserError:
+            return []
+        return [f"{key}=" for key in getattr(config, "__dataclass_fields__", ()) if key.startswith(prefix)]
+
+    return complete

@@ -190,6 +190,14 @@ def register_schedules(register: Register) -> None:
 
 
 @hookspec
+def register_model_commands(register: Register) -> None:
+    """Name who does the work of the commands on a model: ``chat``, ``generate``, ``serve``, ``bench``.
+
+    Target: a :class:`core.interfaces.ModelCommand`. ``--by <name>`` of these commands chooses one of another name.
+    """
+
+
+@hookspec
 def run_started(run: "Run") -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 

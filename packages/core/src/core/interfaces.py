@@ -35,6 +35,8 @@ from core.job import Job as Job
 from core.job import is_tokens as is_tokens
 from core.launcher import Launcher as Launcher
 from core.launcher import OneRun as OneRun
+from core.model_command import ModelCommand as ModelCommand
+from core.model_command import NamedModel as NamedModel
 from core.policy import MixturePolicy as MixturePolicy
 from core.policy import SelectionPolicy as SelectionPolicy
 from core.remote_data import RemoteData as RemoteData

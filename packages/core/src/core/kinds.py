@@ -115,6 +115,7 @@ KINDS = (
     Kind(name="trackers", group="tracker", base=interfaces.Tracker),
     Kind(name="mixture_policies", group="policy", base=interfaces.MixturePolicy),
     Kind(name="schedules", base=interfaces.Schedule),
+    Kind(name="model_commands", base=interfaces.ModelCommand),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -30,3 +30,12 @@ def register_benchmarks(register: Register) -> None:
 def register_published_scores(register: Register) -> None:
     for name in ("smollm2", "mobillama", "pangu_pi"):
         register(name, f"smallwright_eval:published/{name}.yaml")
+
+
+@hookimpl
+def register_model_commands(register: Register) -> None:
+    config = "smallwright_eval.talk.config:"
+    register("chat", "smallwright_eval.talk.chat:Chat", config=config + "ChatConfig")
+    register("generate", "smallwright_eval.talk.generate:Generate", config=config + "GenerateConfig")
+    register("serve", "smallwright_eval.talk.serve:Serve", config=config + "ServeConfig")
+    register("bench", "smallwright_eval.talk.bench:Bench", config=config + "BenchConfig")

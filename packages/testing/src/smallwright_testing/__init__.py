@@ -30,6 +30,7 @@ pytest.register_assert_rewrite(
             "architecture",
             "launchers",
             "learning",
+            "model_commands",
             "policies",
             "schedules",
             "steps",
@@ -42,6 +43,7 @@ pytest.register_assert_rewrite(
 from smallwright_testing.architecture import ArchitectureConformance  # noqa: E402
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
+from smallwright_testing.model_commands import ModelCommandConformance  # noqa: E402
 from smallwright_testing.policies import MixturePolicyConformance, SelectionPolicyConformance  # noqa: E402
 from smallwright_testing.schedules import ScheduleConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
@@ -54,6 +56,7 @@ __all__ = [
     "EvaluatorConformance",
     "LauncherConformance",
     "MixturePolicyConformance",
+    "ModelCommandConformance",
     "PosttrainConformance",
     "ScheduleConformance",
     "SelectionPolicyConformance",
