@@ -216,7 +216,8 @@ class _Builder(CorpusStages):
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
         if (taught := trainer.teacher()) is not None:
-            inputs = {**inputs, **self._teach(entry, trainer, *taught, tokenizer, inputs)}
+            key, named = taught
+            inputs = {**inputs, **self._teach(entry, trainer, key, named, tokenizer, inputs)}
         corpora = _corpora(inputs)
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}

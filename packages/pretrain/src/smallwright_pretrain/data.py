@@ -96,11 +96,8 @@ class TokenDataLoader(BaseDataLoader):
         **_: Any,
     ) -> None:
         self._tokens = {label: Path(folder) for label, folder in config.tokens.items()}
-        self._sources = Sources(
-            self._tokens,
-            config.stages,
-            {number: Path(file) for number, file in config.drawn.items()},
-        )
+        drawn = {number: Path(file) for number, file in config.drawn.items()}
+        self._sources = Sources(self._tokens, config.stages, drawn)
         self._stored = {name: Stored(Path(row["folder"]), row["expected"]) for name, row in config.stored.items()}
         self._seed, self._seq_len = config.seed, seq_len
         self._batch, self._ranks = config.global_batch_size, dp_world_size
@@ -110,7 +107,6 @@ class TokenDataLoader(BaseDataLoader):
         self._own_R = (first_C[:, None] + np.arange(local_batch_size)).ravel()
         """Places in a global batch of this rank's rows, micro-batch after micro-batch; those behind it are empty."""
         self._stage, self._position = 0, 0
-        self._tokens = config.tokens
         self._choice: tuple[int, Feed, Choose] | None = None
         self._ahead: list[tuple[int, Located]] = []
         self._wanted = joined([(first, last) for first, last in config.skipped])
@@ -147,7 +143,7 @@ class TokenDataLoader(BaseDataLoader):
         Positions stay those of what is trained on: sequence p has the candidates from ``p * candidates`` on.
         """
         wide = [dataclasses.replace(stage, sequences=stage.sequences * candidates) for stage in self._stages]
-        sources = Sources({label: Path(folder) for label, folder in self._tokens.items()}, wide)
+        sources = Sources(self._tokens, wide)
         self._choice = candidates, sources.feed(self._seed), choose
 
     def follow(self, lines: Lines) -> None:
