@@ -154,6 +154,10 @@ class TokenDataLoader(BaseDataLoader):
         self.feed = self._sources.feed(self._seed, self.feed.skipped, self.changes)
         self._ahead.clear()
 
+    def place(self) -> tuple[int, int]:
+        """Return the stage, and its position behind the batches consumed."""
+        return self._stage, self._position
+
     def next_place(self) -> tuple[int, int]:
         """Return the stage and the position of the next batch."""
         self._to_the_next_stage()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smallwright_report import charts, mixture, numbers
+from smallwright_report import charts, mixture, numbers, rounds
 
 TABLE_ROWS = 25
 """Rows of the table behind a curve, evenly spread; report.json has all points that are drawn."""
@@ -21,7 +21,7 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             made.append({"kind": "title", "text": TITLES[name]})
             made += _charts(report["curves"].get(name, []), rules)
             made.append({"kind": "facts", "rows": _facts(summary)})
-            made += mixture.blocks(summary)
+            made += [*mixture.blocks(summary), *rounds.blocks(summary)]
     for name, summary in report["posttrain"].items():
         made.append({"kind": "title", "text": f"Post-training: {name}"})
         made += _charts(report["curves"].get(name, []), {})
