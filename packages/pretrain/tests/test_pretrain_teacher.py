@@ -167,9 +167,8 @@ def keep(tmp_path_factory, tokens, folder):
     return made
 
 
-@pytest.mark.parametrize("loss", ["forward_kl", "reverse_kl", "jsd"])
-def test_a_run_with_all_ids_stored_has_the_losses_of_the_live_one(build, keep, tmp_path, loss):
-    mix = {"loss": loss, "alpha": 0.7, "temperature": 2.0}
+def test_a_run_with_all_ids_stored_has_the_losses_of_the_live_one(build, keep, tmp_path):
+    mix = {"loss": "jsd", "alpha": 0.7, "temperature": 2.0}
     build("live", **mix).train()
     build("stored", keep(top_k=64, temperature=2.0), logits="stored", top_k=64, **mix).train()
     live, stored = losses(tmp_path / "live"), losses(tmp_path / "stored")

@@ -207,6 +207,9 @@ class StoredLogits:
     stage: Stage
     """Gets the inputs ``teacher`` and ``tokens``, those of the corpus, and as its architecture the teacher's, where an
     installed one makes it."""
+    follows: bool = False
+    """Whether it depends on what the training reads: it then gets the tokens of all corpora, as :meth:`Job.tokens` says
+    them, and the training's seed."""
     artifact_version: int = 1
 
 

@@ -26,6 +26,11 @@ def asked(config: TorchTitanConfig, policy: MixturePolicy, corpora: Sequence[str
             "policy: changes the mixture on the way, and the windows of pretrain.rounds are drawn from no mixture. "
             "Leave +policy out, or set pretrain.rounds=null."
         )
+    if config.distill is not None and config.distill.windows == "read":
+        raise ConfigError(
+            "policy: which windows are read is not known before the training. Set pretrain.distill.windows=all, or "
+            "leave +policy out."
+        )
     if isinstance(policy, SelectionPolicy):
         _check_selection(config, policy, corpora)
         return {}

@@ -33,6 +33,7 @@ from smallwright_pretrain import (
     revisions,
     round_files,
     selection_log,
+    store_logits,
     stored,
 )
 from smallwright_pretrain.account import planned
@@ -58,7 +59,6 @@ from smallwright_pretrain.segments import segments, stages, tokens_at, with_thet
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
-from smallwright_pretrain.store_logits import StoreLogits
 from smallwright_pretrain.summary import rising, thin
 from smallwright_pretrain.verify import TOLERANCE, compare
 
@@ -96,14 +96,12 @@ class TorchTitanPretrain(Trainer):
 
     def stored_logits(self, corpora: Sequence[str]) -> list[StoredLogits]:
         """Return the work of a teacher whose distributions are stored."""
-        return [
-            StoredLogits(role=part.role, corpus=part.corpus, stage=StoreLogits(part))
-            for part in stored.of_training(self.config, corpora)
-        ]
+        return store_logits.of_training(self.config, corpora)
 
     def of_source(self) -> "TorchTitanPretrain":
-        """Return the training without a teacher: it teaches the model of the run, and the source learns from text."""
-        return TorchTitanPretrain(dataclasses.replace(self.config, distill=None))
+        """Return the training without a teacher, which is that of the run's model, and from its own beginning."""
+        alone = dataclasses.replace(self.config, distill=None, branch_from=None, branch_optimizer=True)
+        return TorchTitanPretrain(alone)
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
