@@ -39,6 +39,7 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
     # The oldest goes when the newest is written.
     copies = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
+    exports = 1 + (3 if evaluations.wanted(config) else 0)  # one is evaluated, one waits, one is written
     extra = {}
     if (teacher := teacher_of(config)) is not None:
         flops = sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
@@ -54,7 +55,7 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "device": config.device,
         "on_cpu": planned_device(config) == "cpu",
         "checkpoint_bytes": checkpoint,
-        "disk_bytes": checkpoint * copies + FLOAT32 * architecture.parameters(),
+        "disk_bytes": checkpoint * copies + exports * FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
