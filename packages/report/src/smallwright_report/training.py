@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smallwright_report import charts, mixture, numbers, rounds
+from smallwright_report import charts, mixture, numbers, on_the_way, rounds
 
 TABLE_ROWS = 25
 """Rows of the table behind a curve, evenly spread; report.json has all points that are drawn."""
@@ -20,6 +20,7 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             rules = {"word frequencies alone": summary["unigram_loss"]} if summary.get("unigram_loss") else {}
             made.append({"kind": "title", "text": TITLES[name]})
             made += _charts(report["curves"].get(name, []), rules)
+            made += on_the_way.blocks(summary, [row for row in report["eval"] if row["model"] == name])
             made.append({"kind": "facts", "rows": _facts(summary)})
             made += [*mixture.blocks(summary), *rounds.blocks(summary)]
     for name, summary in report["posttrain"].items():
