@@ -194,6 +194,11 @@ def trainer_config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
-        comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),
+        comm=CommConfig(
+            init_timeout_seconds=1800,
+            train_timeout_seconds=900,
+            # What NCCL leaves when ranks hang is for people, and no part of the model.
+            save_traces_folder=str((work or output).resolve() / "comm_traces"),
+        ),
         debug=DebugConfig(seed=seed, enable_structured_logging=False),
     )
