@@ -9,7 +9,16 @@ from core import discovery
 from core.kinds import KINDS as ALL_KINDS
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers", "mixture_policies")
+KINDS = (
+    "architectures",
+    "steps",
+    "posttrainers",
+    "evaluators",
+    "launchers",
+    "trackers",
+    "mixture_policies",
+    "schedules",
+)
 
 
 def conforming() -> set[tuple[str, str]]:

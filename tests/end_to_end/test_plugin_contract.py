@@ -21,6 +21,7 @@ from smallwright_testing import (
     LauncherConformance,
     MixturePolicyConformance,
     PosttrainConformance,
+    ScheduleConformance,
     StepConformance,
     TrackerConformance,
 )
@@ -38,6 +39,7 @@ KIT = (
     LauncherConformance,
     MixturePolicyConformance,
     PosttrainConformance,
+    ScheduleConformance,
     StepConformance,
     TrackerConformance,
 )
@@ -219,6 +221,10 @@ def test_register_mixture_policies(documented):
     assert issubclass(
         documented("register_mixture_policies", "mixture_policies", "sheared").load(), interfaces.MixturePolicy
     )
+
+
+def test_register_schedules(documented):
+    assert issubclass(documented("register_schedules", "schedules", "multi_step").load(), interfaces.Schedule)
 
 
 def test_register_evaluators(documented):

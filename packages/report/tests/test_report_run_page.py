@@ -111,6 +111,24 @@ def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
             assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
 
 
+def test_the_stages_of_a_training_are_told_apart_in_its_charts(report):
+    stages = [{"name": "stable", "first_step": 1}, {"name": "decay", "first_step": 80}]
+
+    def marks(**summary):
+        report["pretrain"].pop("stages", None)
+        report["pretrain"] |= summary
+        found = []
+        for chart in next(block["charts"] for block in training.blocks(report) if "charts" in block):
+            own = [layer for layer in chart.spec["layer"] if layer["encoding"].get("text", {}).get("field") == "name"]
+            rows = [chart.spec["datasets"][layer["data"]["name"]][0] for layer in own if "y" not in layer["encoding"]]
+            found.append(({row["name"]: row["step"] for row in rows}, "decay from step 80" in chart.about))
+        return found
+
+    assert all(mark == ({"stable": 1, "decay": 80}, True) for mark in marks(stages=stages))
+    assert len(marks(stages=stages)) == 5
+    assert all(mark == ({}, False) for mark in [*marks(), *marks(stages=stages[:1])])
+
+
 def test_a_curve_of_one_measurement_is_said_and_not_drawn(report):
     curves = report["curves"]["pretrain"]
     for curve in curves:

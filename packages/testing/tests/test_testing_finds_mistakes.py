@@ -83,6 +83,11 @@ SELECTIONS = {
     "sorts": ["what_it_is_told_is_left_as_it_was"],
     "mixes": ["it_looks_at_more_sequences_than_a_batch_has", "the_mixture_stays"],
 }
+SCHEDULES = {
+    "sound": [],
+    "rises": ["rates_are_shares_of_the_peak"],
+    "counts": ["a_rate_follows_from_its_arguments_alone"],
+}
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
     ("EvaluatorConformance", "eval_misspelt"): "Misspelt.enviroment is no part of the contract: environment was meant",
@@ -215,6 +220,16 @@ def test_mistakes_of_policies_are_found(kit, policy):
     for test in sorted({test for tests in known.values() for test in tests}):
         if test in fails or (not fails and policy in ("sound", "chooses")):
             with pytest.raises((AssertionError, ZeroDivisionError)) if test in fails else contextlib.nullcontext():
+                getattr(tests, f"test_{test}")()
+
+
+@pytest.mark.parametrize(("schedule", "fails"), SCHEDULES.items())
+def test_mistakes_of_schedules_are_found(schedule, fails):
+    given = {"plugin": f"schedule_{schedule}", "plugin_files": (str(HERE / "broken_schedules.py"),)}
+    tests = type("Held", (smallwright_testing.ScheduleConformance,), given)()
+    for test in sorted({test for tests in SCHEDULES.values() for test in tests}):
+        if test in fails or schedule == "sound":
+            with pytest.raises(AssertionError) if test in fails else contextlib.nullcontext():
                 getattr(tests, f"test_{test}")()
 
 

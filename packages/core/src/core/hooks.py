@@ -182,6 +182,14 @@ def register_mixture_policies(register: Register) -> None:
 
 
 @hookspec
+def register_schedules(register: Register) -> None:
+    """Name schedules of the learning rate; chosen by ``pretrain.schedule=<name>``.
+
+    Target: a :class:`core.interfaces.Schedule`, a pure function from a step to its rate.
+    """
+
+
+@hookspec
 def run_started(run: "Run") -> None:
     """Fire when a run has composed and checked its configuration, before the first stage.
 

@@ -37,6 +37,7 @@ from core.launcher import Launcher as Launcher
 from core.launcher import OneRun as OneRun
 from core.policy import MixturePolicy as MixturePolicy
 from core.policy import SelectionPolicy as SelectionPolicy
+from core.schedule import Schedule as Schedule
 from core.step_config import StepConfig as StepConfig
 from core.tokens_meta import TokensMeta as TokensMeta
 from core.tracker import Tracker as Tracker
@@ -221,6 +222,7 @@ class Trainer(Stage):
     ``validation_loss``, ``unigram_loss`` (nats per token),
     ``validation_stderr`` (None: not known), ``validation_curves`` and ``validation_loss_by_source`` (by corpus),
     ``mixture`` (as :meth:`reads` says it, of what was read), ``evaluations`` (what was evaluated on the way),
+    ``stages`` (``name``, ``first_step``, ``last_step``),
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
     pair of engines, in nats}).
     """

@@ -4,6 +4,7 @@ A branch has the settings of a whole run, of which the finished training did the
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from core.interfaces import Branch
 from core.writing import ENDING, replacing, write_text
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
 from smallwright_pretrain.history import by_step, finished, step_of
 from smallwright_pretrain.launch import JOB_FILE
@@ -32,6 +34,8 @@ KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
 PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
 LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip", "rounds")
 """Settings that may differ between two runs whose first steps are the same."""
+BORROWED = "borrowed"
+"""Folder in the unfinished work for a checkpoint of another training that is not finished."""
 UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -52,6 +56,9 @@ def find(named: str, place: Path | None = None) -> Branch:
     except ArtifactError as error:
         raise InputError(f"{owner}: {error}") from error
     if manifest is None:
+        left, _, right = named.rpartition("@")
+        if left and not artifact.exists() and Path(left).exists():
+            raise InputError(f"{owner}: {right} is no step. Give a whole number, or tokens as in @1.5B.")
         raise InputError(f"{owner}: {artifact} is no finished artifact. Let the training that makes it end.")
     steps = kept(manifest)
     if not steps:
@@ -142,7 +149,8 @@ def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None
     Args:
         decided: Take what a mixture policy decided, too; at the last step it is asked anew.
     """
-    for name, upto in ((METRICS, branch.step), (SPIKES, branch.step), (DECISIONS, branch.step - 1 if decided else -1)):
+    measured = ((name, branch.step) for name in (METRICS, SPIKES, FORGETTING))
+    for name, upto in (*measured, (DECISIONS, branch.step - 1 if decided else -1)):
         path = output / name
         # What a step was to train on was chosen before it, and a mixture after it.
         earlier = [
@@ -238,9 +246,52 @@ def _trainings(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any], TorchTit
                 continue
             job = json.loads((path / store.WORK / "pretrain" / JOB_FILE).read_text(encoding="utf-8"))
             settings = typed.build(TorchTitanConfig, job["stage"]["values"], "pretrain")
-            yield path, job["record"]["identity"], settings, [step_of(one) for one in finished(path / CHECKPOINTS)]
+            sealed = [one for one in finished(path / CHECKPOINTS) if (one / checkpoints.SEAL).is_file()]
+            yield path, job["record"]["identity"], settings, [step_of(one) for one in sealed]
         except (ArtifactError, ConfigError, InputError, OSError, ValueError, LookupError, TypeError):
             continue  # nothing to go on from
+
+
+def borrowed(found: Branch, work: Path) -> Branch | None:
+    """Return a checkpoint where the training that wrote it, which may still run, cannot remove it; None: it is gone.
+
+    Its files get other names in ``work``, which takes no room where both are on one file system.
+    """
+    if store.load_manifest(found.artifact) is not None:
+        return found
+    place = work / BORROWED / found.artifact.name
+    name = f"{CHECKPOINTS}/step-{found.step}"
+    try:
+        with replacing(place) as partial:
+            (partial / name).mkdir(parents=True)
+            for file in (found.artifact / name).iterdir():
+                _link(file, partial / name / file.name)
+            for record in (METRICS, SPIKES, DECISIONS):
+                if (found.artifact / record).exists():
+                    shutil.copyfile(found.artifact / record, partial / record)
+            whole = all((partial / name / part).is_file() for part in (checkpoints.SEAL, ".metadata"))
+            if not whole or checkpoints.fault(partial / name) is not None:
+                raise FileNotFoundError(name)
+    except FileNotFoundError:
+        return None
+    return Branch(artifact=place, step=found.step)
+
+
+def borrowed_before(work: Path) -> Branch | None:
+    """Return what an earlier start of the same training borrowed."""
+    for place in sorted((work / BORROWED).glob("*")):
+        for folder in finished(place / CHECKPOINTS) if place.suffix != ENDING else ():
+            return Branch(artifact=place, step=step_of(folder))
+    return None
+
+
+def _link(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(file, name)
 
 
 def _but_length(identity: Mapping[str, Any]) -> str:

@@ -9,13 +9,17 @@ from core.errors import ConfigError
 from core.typed import setting
 
 from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.forgetting import ForgettingConfig
 from smallwright_pretrain.retention import Retention
 from smallwright_pretrain.rounds_config import NAME, RoundsConfig
+from smallwright_pretrain.schedule_config import PluginSchedule, check_shares, name_of, resolved
 from smallwright_pretrain.sharing import padded, rows_of_a_pass
 from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
 if TYPE_CHECKING:
+    from core.registry import Registry
+
     Filled: TypeAlias = int
     Left: TypeAlias = StageConfig
 else:
@@ -57,13 +61,16 @@ class TorchTitanConfig:
     """Whether a branch takes over the state of the optimizer; false: only the weights and the position in the data."""
     rounds: RoundsConfig | None = None
     """Train again on the windows that are still hard, as PanGu-pi Pro; None: one round."""
+    forgetting: ForgettingConfig | None = None
+    """Measure, with the held-out loss, which windows that were trained on are forgotten; None: that is not measured."""
     distill: DistillConfig | None = None
     """A teacher whose distributions the training learns, beside the text or in its place; None: the text alone."""
     learning_rate: float = setting(4e-3, gt=0)
     """Peak of AdamW's learning rate."""
-    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    schedule: str | PluginSchedule = "wsd"
     """What follows the warm-up: ``wsd`` holds the peak and decays at the end (arXiv 2404.06395), ``cosine`` and
-    ``linear`` decay from there on, ``constant`` holds the peak."""
+    ``linear`` decay from there on, ``constant`` holds the peak; or a plugin's, as ``multi_step``, with its settings as
+    ``{name: multi_step, settings: {...}}``."""
     warmup_steps: Filled = setting(None, ge=0)  # noqa: RUF009
     """Steps of linear warm-up; None: 10, in runs of fewer than 20 steps half of them."""
     decay_ratio: float | None = setting(None, ge=0, le=1)
@@ -208,6 +215,16 @@ class TorchTitanConfig:
                 "Use fewer, or leave it out."
             )
 
+    def check(self, registry: "Registry", where: str) -> None:
+        """Find the plugin that has the schedule, and look at its rates.
+
+        Raises:
+            core.errors.UserError: there is none, or it gives what is no rate.
+        """
+        object.__setattr__(self, "schedule", resolved(self.schedule, registry, f"{where}.schedule"))
+        if isinstance(self.schedule, PluginSchedule):
+            check_shares(self.schedule, self.steps, self.warmup_steps, f"{where}.schedule")
+
     def _check_batch(self, place: str, batch: int, seq_len: int) -> None:
         if batch < self.data_ranks:
             raise ConfigError(
@@ -268,7 +285,7 @@ class TorchTitanConfig:
             for key in ("decay_ratio", "decay_type"):
                 if (value := getattr(self, key)) is not None:
                     raise ConfigError(
-                        f"{key}={value}: is of schedule=wsd, and schedule={self.schedule}. Set {key}=null."
+                        f"{key}={value}: is of schedule=wsd, and schedule={name_of(self.schedule)}. Set {key}=null."
                     )
         if self.schedule == "constant" and self.min_lr_factor not in (0.0, 1.0):
             raise ConfigError(
@@ -329,7 +346,8 @@ class TorchTitanConfig:
             return 0
         if self.schedule == "wsd" and self.decay_ratio is not None:
             return min(round(self.steps * self.decay_ratio), after_warmup)
-        return after_warmup
+        # Of a plugin's function nothing is known: its first step may be another one where the run is longer.
+        return min(self.steps, after_warmup + 1) if isinstance(self.schedule, PluginSchedule) else after_warmup
 
     @property
     def last_at_peak(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torchtitan.components.dataloader import BaseDataLoader
 
+from smallwright_pretrain.account import planned
 from smallwright_pretrain.feed import Feed, Located, joined
 from smallwright_pretrain.mixture import Changes, StageData
 from smallwright_pretrain.policies_log import Lines, changes
@@ -94,8 +95,9 @@ class TokenDataLoader(BaseDataLoader):
         local_batch_size: int,
         **_: Any,
     ) -> None:
+        self._tokens = {label: Path(folder) for label, folder in config.tokens.items()}
         self._sources = Sources(
-            {label: Path(folder) for label, folder in config.tokens.items()},
+            self._tokens,
             config.stages,
             {number: Path(file) for number, file in config.drawn.items()},
         )
@@ -108,7 +110,6 @@ class TokenDataLoader(BaseDataLoader):
         self._own_R = (first_C[:, None] + np.arange(local_batch_size)).ravel()
         """Places in a global batch of this rank's rows, micro-batch after micro-batch; those behind it are empty."""
         self._stage, self._position = 0, 0
-        self._tokens = config.tokens
         self._choice: tuple[int, Feed, Choose] | None = None
         self._ahead: list[tuple[int, Located]] = []
         self._wanted = joined([(first, last) for first, last in config.skipped])
@@ -145,7 +146,7 @@ class TokenDataLoader(BaseDataLoader):
         Positions stay those of what is trained on: sequence p has the candidates from ``p * candidates`` on.
         """
         wide = [dataclasses.replace(stage, sequences=stage.sequences * candidates) for stage in self._stages]
-        sources = Sources({label: Path(folder) for label, folder in self._tokens.items()}, wide)
+        sources = Sources(self._tokens, wide)
         self._choice = candidates, sources.feed(self._seed), choose
 
     def follow(self, lines: Lines) -> None:
@@ -153,6 +154,20 @@ class TokenDataLoader(BaseDataLoader):
         self.changes = changes(lines, self._stages)
         self.feed = self._sources.feed(self._seed, self.feed.skipped, self.changes)
         self._ahead.clear()
+
+    def place(self) -> tuple[int, int]:
+        """Return the stage, and its position behind the batches consumed."""
+        return self._stage, self._position
+
+    def check_epochs(self, lines: Lines, most: float | None) -> None:
+        """Refuse the mixtures that the log of a policy leads to, where the whole run would read a corpus too often.
+
+        Raises:
+            core.errors.UserError: naming ``max_epochs`` and the corpus.
+        """
+        if most is not None:
+            changed = changes(lines, self._stages)
+            planned(self._tokens, self._stages, max_epochs=most, skipped=self.feed.skipped, changes=changed)
 
     def next_place(self) -> tuple[int, int]:
         """Return the stage and the position of the next batch."""

@@ -21,6 +21,12 @@ def register_trainers(register: Register) -> None:
 
 
 @hookimpl
+def register_schedules(register: Register) -> None:
+    module = "smallwright_pretrain.multi_step:"
+    register("multi_step", module + "MultiStep", config=module + "MultiStepConfig")
+
+
+@hookimpl
 def register_mixture_policies(register: Register) -> None:
     policies, config = "smallwright_pretrain.policies:", "smallwright_pretrain.policies_config:"
     register("sheared", policies + "Sheared", config=config + "ShearedConfig")

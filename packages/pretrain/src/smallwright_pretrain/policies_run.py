@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from core.errors import UserError
 from core.interfaces import MixturePolicy
 from core.writing import write_text
 
@@ -60,6 +61,11 @@ class Adaptation:
             state = self._lines[-1]["state"] if self._lines else {}
             asked = ask(self._policy, step, losses, shares, state)
             line = {**asked, "policy": self._name, "stage": stage, "position": position}
+            if line["after"] is not None:
+                try:
+                    self._loader.check_epochs([*self._lines, line], self._settings.max_epochs)
+                except UserError as error:
+                    line |= {"after": None, "refused": str(error), "state": state}
             line = json.loads(json.dumps(line))  # the state as it will be read again
             append(self._path, line)
             return line

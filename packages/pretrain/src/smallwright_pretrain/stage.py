@@ -1,8 +1,6 @@
 """The stage ``pretrain``: check, start the ranks, compare engines, report. Light: no torch in this process."""
 
 import dataclasses
-import importlib.metadata
-import importlib.util
 import json
 import os
 import sys
@@ -19,7 +17,7 @@ from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, MixturePolicy, StoredLogits, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove, write_json
+from core.writing import remove, write_json
 
 from smallwright_pretrain import (
     branch,
@@ -28,6 +26,7 @@ from smallwright_pretrain import (
     doctor,
     evaluations,
     follow,
+    forgetting,
     nodes,
     revisions,
     round_files,
@@ -59,10 +58,14 @@ from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
 from smallwright_pretrain.summary import rising, thin
-from smallwright_pretrain.verify import TOLERANCE, compare
+from smallwright_pretrain.verified import verified
 
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
+
+
+TRIES = 5
+"""Of a checkpoint of a training that runs: it may be removed while it is taken, and a later one be there."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -152,9 +155,8 @@ class TorchTitanPretrain(Trainer):
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
-        vLLM, with which the checkpoint will be compared, cannot serve here."""
-        self._check_ranks()
+        """Refuse ranks that the model cannot be split over, and heads that vLLM, with which the checkpoint will be
+        compared, cannot serve here."""
         self._check_split(where, architecture)
         self._check_teacher(where, architecture, tokenizer)
         check_torchvision()
@@ -181,7 +183,7 @@ class TorchTitanPretrain(Trainer):
         with Beside(job, work / JOB_FILE, self.config, environment) as beside:
             if not (work / DONE_FILE).exists():
                 notes = self._train(job, work, environment)
-                verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+                verification = verified(self.config, job.output, work / REFERENCE_FILE, environment)
                 summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
                 write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
             said = beside.finish(lambda note: job.progress(self.config.steps, self.config.steps, "steps", note))
@@ -234,7 +236,13 @@ class TorchTitanPretrain(Trainer):
         """Return the checkpoint of another training that this one begins with."""
         if "branch" in job.inputs:
             return branch.find(str(self.config.branch_from), job.inputs["branch"])
-        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        work = job.scratch("pretrain")
+        found = branch.borrowed_before(work)
+        for _ in range(TRIES if found is None and "identity" in job.record else 0):
+            shorter = self.shorter(job.record["identity"], job.output.parent)
+            found = branch.borrowed(shorter, work) if shorter is not None else None
+            if shorter is None or found is not None:
+                break
         if found is not None:
             notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
         return found
@@ -256,7 +264,8 @@ class TorchTitanPretrain(Trainer):
         self._check_ranks()
 
     def check_here(self, where: str) -> None:
-        """Refuse several machines where nothing would start the others' ranks."""
+        """Refuse more ranks than there are cores, and several machines where nothing would start the others' ranks."""
+        self._check_ranks()
         nodes.check_here(self.config, where)
 
     def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
@@ -298,45 +307,6 @@ class TorchTitanPretrain(Trainer):
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
-    def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
-        notes, partial = {}, output / f"hf{ENDING}"
-        if not self.config.verify_vllm:
-            notes["vLLM"] = "not compared: pretrain.verify_vllm=false"
-        elif importlib.util.find_spec("vllm") is None:
-            notes["vLLM"] = "not compared: vLLM is not installed"
-        else:
-            from smallwright_pretrain.verify_vllm import ENVIRONMENT
-
-            command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference_path)]
-            code = run_child([*command, str(partial)], {**environment, **ENVIRONMENT})
-            if code != 0:
-                self._reject(output)
-                raise RuntimeError(
-                    f"vLLM could not serve the exported checkpoint (exit code {code}, see the log); it is kept as "
-                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check; an evaluation then "
-                    "needs eval.engine=transformers."
-                )
-        reference = json.loads(reference_path.read_text())
-        differences = compare(reference["log_probabilities"])
-        apart = {pair: value for pair, value in differences.items() if not value <= TOLERANCE}
-        if apart:
-            self._reject(output)
-            pairs = ", ".join(f"{pair}: {value:.2g}" for pair, value in apart.items())
-            raise RuntimeError(
-                f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
-                f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
-            )
-        remove(output / "hf.rejected")  # of an earlier start
-        commit(output / "hf")
-        tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
-        return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
-
-    @staticmethod
-    def _reject(output: Path) -> None:
-        remove(output / "hf")
-        remove(output / "hf.rejected")
-        (output / f"hf{ENDING}").rename(output / "hf.rejected")
-
     def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
@@ -362,6 +332,10 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
+            "stages": [
+                {"name": stage.name, "first_step": stage.first, "last_step": stage.last, "seq_len": stage.seq_len}
+                for stage in stages(config)
+            ],
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
             "loss_curves": {name: thin(curve) for name, curve in by_source(steps, "loss_by_source").items()},
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
@@ -378,6 +352,7 @@ class TorchTitanPretrain(Trainer):
             **distilled.curves(config, steps),
             **round_files.summary(config, job.output),
             **selection_log.summary(lines),
+            **forgetting.summary(config.forgetting, read_records(job.output / forgetting.FORGETTING)),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,

@@ -23,6 +23,7 @@ from smallwright_pretrain.by_source import LossBySequence
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
@@ -187,11 +188,17 @@ def trainer_config(
         distill=settings.distill if stored or teacher is not None else None,
         teacher="" if teacher is None else str(teacher),
         teacher_ids=ids,
+        forgetting="" if settings.forgetting is None else str(output / FORGETTING),
         beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
-        comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),
+        comm=CommConfig(
+            init_timeout_seconds=1800,
+            train_timeout_seconds=900,
+            # What NCCL leaves when ranks hang is for people, and no part of the model.
+            save_traces_folder=str((work or output).resolve() / "comm_traces"),
+        ),
         debug=DebugConfig(seed=seed, enable_structured_logging=False),
     )

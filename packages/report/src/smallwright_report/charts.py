@@ -94,14 +94,16 @@ def lines(
     table: dict[str, Any],
     rules: Mapping[str, float] | None = None,
     named: bool = False,
+    borders: Mapping[str, float] | None = None,
 ) -> Chart:
-    """Return curves over steps, with a pointer that reads out the values, and level lines.
+    """Return curves over steps, with a pointer that reads out the values, level lines, and where parts begin.
 
     Args:
         curves: Name to points (step, value).
         unit: Of the values.
         rules: Name to value of each level line.
         named: Whether the names of the curves are long ones, such as those of runs.
+        borders: Name to first step of each part of the training.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
     form = _format(y for curve in curves.values() for _, y in curve)
@@ -141,6 +143,7 @@ def lines(
         mark = alt.Chart(_values([{"value": value, "name": name}]))
         layers.append(mark.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(y="value:Q"))
         layers.append(mark.mark_text(align="right", dy=-6, x="width", fontSize=11).encode(y="value:Q", text="name:N"))
+    layers += _borders(borders or {})
     dense = any(len(curve) > 30 for curve in curves.values())
     return Chart(
         title=title,
@@ -150,6 +153,18 @@ def lines(
         log=positive,
         smooth=dense,
     )
+
+
+def _borders(parts: Mapping[str, float]) -> list[Any]:
+    """Return a rule where each part but the first begins, and the name of each, by turns in one of two rows."""
+    marks = []
+    for number, (name, step) in enumerate(parts.items()):
+        mark = alt.Chart(_values([{"step": step, "name": name}])).encode(x=alt.X("step:Q", title="step"))
+        if number:
+            marks.append(mark.mark_rule(opacity=0.45))
+        row = 8 + 13 * (number % 2)
+        marks.append(mark.mark_text(align="left", dx=4, y=row, fontSize=11, limit=110).encode(text="name:N"))
+    return marks
 
 
 def histogram(

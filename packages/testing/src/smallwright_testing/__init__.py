@@ -25,7 +25,17 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"smallwright_testing.{module}"
-        for module in ("base", "architecture", "launchers", "learning", "policies", "steps", "stages", "trackers")
+        for module in (
+            "base",
+            "architecture",
+            "launchers",
+            "learning",
+            "policies",
+            "schedules",
+            "steps",
+            "stages",
+            "trackers",
+        )
     )
 )
 
@@ -33,6 +43,7 @@ from smallwright_testing.architecture import ArchitectureConformance  # noqa: E4
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
 from smallwright_testing.policies import MixturePolicyConformance, SelectionPolicyConformance  # noqa: E402
+from smallwright_testing.schedules import ScheduleConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
 from smallwright_testing.trackers import TrackerConformance  # noqa: E402
@@ -44,6 +55,7 @@ __all__ = [
     "LauncherConformance",
     "MixturePolicyConformance",
     "PosttrainConformance",
+    "ScheduleConformance",
     "SelectionPolicyConformance",
     "StageConformance",
     "StepConformance",
