@@ -97,6 +97,7 @@ def test_a_log_says_what_was_trained_on_by_stage_and_source():
     ("values", "policy", "message"),
     [
         ({"nproc": 2, "context_parallel": 2}, {}, r"pretrain\.context_parallel=2: \+policy measures whole sequences"),
+        ({"forgetting": {}}, {}, r"pretrain\.forgetting: measures windows by the order of the mixture"),
         ({"rounds": {}}, {}, r"policy: .*pretrain\.rounds are drawn from no mixture"),
         (
             {"mixture": {"web": 0.5, "code": {"share": 0.5, "wrap": False}}},

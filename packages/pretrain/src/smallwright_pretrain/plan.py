@@ -39,6 +39,7 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     memory = max(parts, key=lambda part: sum(part.values()))
     row = stages(config)
     checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
+    exports = 3 if evaluations.wanted(config) else 0  # one is evaluated, one waits, one is written
     flops = flops_between_rounds(config, architecture)
     if (teacher := teacher_of(config)) is not None:
         flops += sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
@@ -53,7 +54,8 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "device": config.device,
         "on_cpu": planned_device(config) == "cpu",
         "checkpoint_bytes": checkpoint,
-        "disk_bytes": _disk_bytes(config, checkpoint, architecture.parameters()),
+        "disk_bytes": _disk_bytes(config, checkpoint, architecture.parameters())
+        + exports * FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),

@@ -55,6 +55,11 @@ def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora:
     for key in ("pipeline_parallel", "tensor_parallel", "context_parallel"):
         if (split := getattr(config, key)) > 1:
             raise ConfigError(f"pretrain.{key}={split}: +policy measures whole sequences. Set pretrain.{key}=1.")
+    if config.forgetting is not None:
+        raise ConfigError(
+            "pretrain.forgetting: measures windows by the order of the mixture, and +policy chooses among them. Set "
+            "pretrain.forgetting=null."
+        )
     if corpora and set(corpora) <= set(policy.fenced):
         raise ConfigError(
             f"policy.fenced=[{', '.join(policy.fenced)}]: leaves no corpus to choose from. Fence fewer, or leave "

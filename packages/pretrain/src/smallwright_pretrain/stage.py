@@ -1,8 +1,6 @@
 """The stage ``pretrain``: check, start the ranks, compare engines, report. Light: no torch in this process."""
 
 import dataclasses
-import importlib.metadata
-import importlib.util
 import json
 import os
 import sys
@@ -19,7 +17,7 @@ from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, MixturePolicy, StoredLogits, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove, write_json
+from core.writing import remove, write_json
 
 from smallwright_pretrain import (
     branch,
@@ -28,6 +26,7 @@ from smallwright_pretrain import (
     doctor,
     evaluations,
     follow,
+    forgetting,
     nodes,
     revisions,
     round_files,
@@ -59,7 +58,7 @@ from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
 from smallwright_pretrain.summary import rising, thin
-from smallwright_pretrain.verify import TOLERANCE, compare
+from smallwright_pretrain.verified import verified
 
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
@@ -184,7 +183,7 @@ class TorchTitanPretrain(Trainer):
         with Beside(job, work / JOB_FILE, self.config, environment) as beside:
             if not (work / DONE_FILE).exists():
                 notes = self._train(job, work, environment)
-                verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+                verification = verified(self.config, job.output, work / REFERENCE_FILE, environment)
                 summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
                 write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
             said = beside.finish(lambda note: job.progress(self.config.steps, self.config.steps, "steps", note))
@@ -308,45 +307,6 @@ class TorchTitanPretrain(Trainer):
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
-    def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
-        notes, partial = {}, output / f"hf{ENDING}"
-        if not self.config.verify_vllm:
-            notes["vLLM"] = "not compared: pretrain.verify_vllm=false"
-        elif importlib.util.find_spec("vllm") is None:
-            notes["vLLM"] = "not compared: vLLM is not installed"
-        else:
-            from smallwright_pretrain.verify_vllm import ENVIRONMENT
-
-            command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference_path)]
-            code = run_child([*command, str(partial)], {**environment, **ENVIRONMENT})
-            if code != 0:
-                self._reject(output)
-                raise RuntimeError(
-                    f"vLLM could not serve the exported checkpoint (exit code {code}, see the log); it is kept as "
-                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check; an evaluation then "
-                    "needs eval.engine=transformers."
-                )
-        reference = json.loads(reference_path.read_text())
-        differences = compare(reference["log_probabilities"])
-        apart = {pair: value for pair, value in differences.items() if not value <= TOLERANCE}
-        if apart:
-            self._reject(output)
-            pairs = ", ".join(f"{pair}: {value:.2g}" for pair, value in apart.items())
-            raise RuntimeError(
-                f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
-                f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
-            )
-        remove(output / "hf.rejected")  # of an earlier start
-        commit(output / "hf")
-        tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
-        return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
-
-    @staticmethod
-    def _reject(output: Path) -> None:
-        remove(output / "hf")
-        remove(output / "hf.rejected")
-        (output / f"hf{ENDING}").rename(output / "hf.rejected")
-
     def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
@@ -392,6 +352,7 @@ class TorchTitanPretrain(Trainer):
             **distilled.curves(config, steps),
             **round_files.summary(config, job.output),
             **selection_log.summary(lines),
+            **forgetting.summary(config.forgetting, read_records(job.output / forgetting.FORGETTING)),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
