@@ -216,7 +216,7 @@ class _Builder(CorpusStages):
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
         if (taught := trainer.teacher()) is not None:
-            inputs = {**inputs, **self._teach(entry, trainer, *taught, tokenizer, inputs)}
+            inputs = {**inputs, **self._teach(entry, trainer, taught, tokenizer, inputs)}
         corpora = _corpora(inputs)
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}
@@ -246,12 +246,12 @@ class _Builder(CorpusStages):
         self,
         entry: Entry,
         trainer: Trainer,
-        key: str,
-        named: str,
+        taught: tuple[str, str],
         tokenizer: TokenizerChoice,
         inputs: Mapping[str, StageSpec],
     ) -> dict[str, StageSpec]:
         """Return the inputs of a training that learns from a model: the model, or what it says of each corpus."""
+        key, named = taught
         where = f"pretrain.{key}"
         teacher = self._other_model(where, named, tokenizer)
         tokens, found = _tokens_of(inputs), {}

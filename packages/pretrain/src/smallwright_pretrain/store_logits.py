@@ -175,7 +175,7 @@ def fill(
 
     Args:
         listed_N: The windows that the files are of; None: all of the corpus.
-        done: Told of the windows of each shard.
+        done: Told of the windows of each forward pass.
         rank: Number of the process, and of its GPU.
     """
     import torch
@@ -213,10 +213,11 @@ def fill(
             shape = (len(rows), config.seq_len, -1)
             ids_NK, logs_NB = (torch.cat(part).cpu().numpy() for part in zip(*found, strict=True))
             parts.append((ids_NK.astype(id_type(ids)).reshape(shape), logs_NB.reshape(shape)))
+            done(len(rows))
         ids_WLK, logs_WLB = (np.concatenate(part) for part in zip(*parts, strict=True))
         return {IDS: ids_WLK, LOGS: logs_WLB}
 
-    go_through(files, measure, numbers, done=done)
+    go_through(files, measure, numbers)
 
 
 def largest(logits_NV: "torch.Tensor", top_k: int, temperature: float) -> "tuple[torch.Tensor, torch.Tensor]":
