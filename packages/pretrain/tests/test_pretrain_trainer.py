@@ -254,6 +254,13 @@ def test_the_loss_of_a_step_is_kept_apart_by_corpus_over_its_micro_batches(build
         for source, row_2 in zip(inputs["sources"], trainer.sequence_losses(inputs, labels_BL), strict=True):
             sums[trainer.dataloader.sources[source]] += row_2.detach()
     trainer = build(steps=1, **mixed)
+    read = trainer.dataloader._next
+
+    def measuring():  # as what chooses among sequences does while it reads
+        trainer.validator.validate(trainer.model_parts, 0)
+        return read()
+
+    trainer.dataloader._next = measuring
     trainer.train()
     found = records(tmp_path, "loss_by_source")[1]
     assert found == pytest.approx({name: float(loss / labels) for name, (loss, labels) in sums.items()}, abs=1e-6)

@@ -75,6 +75,14 @@ def test_the_context_extension_begins_at_a_checkpoint_that_the_1_7b_keeps(traine
     assert next(stage.first for stage in stages(extension) if stage.name == "extension") == step + 1
 
 
+def test_pangu_pi_pro_trains_a_second_round_on_half_of_the_first(trained):
+    """1.6T tokens in batches of 2M, then half as many; also at nano scale."""
+    settings = trained("pangu_pi_pro_1b")
+    assert settings.steps_of_rounds == [762_939, 381_469]
+    assert settings.warmup_steps == round(0.03 * 762_939)
+    assert trained("pangu_pi_pro_1b", "+scale=nano").steps_of_rounds == [32, 16]
+
+
 def test_a_corpus_that_cannot_be_read_is_named_with_its_label(registry):
     overrides = ["+experiment=smollm2_1_7b", "data.fineweb_edu.steps.read.dataset=./nowhere"]
     with pytest.raises(UserError, match=r"^data\.fineweb_edu\.steps\.read\.dataset=./nowhere: "):

@@ -354,6 +354,13 @@ class Trainer(Stage):
         """
         raise ConfigError(f"policy: {type(self).__name__} trains on one mixture to the end. Leave +policy out.")
 
+    def beside(self, policy: MixturePolicy) -> "Trainer":
+        """Return the same training with a policy, for planning: what that takes is in its :meth:`plan`.
+
+        By default a policy takes nothing, and it returns itself.
+        """
+        return self
+
     def doctor(self, job: Job, layout: int | None) -> "Iterable[Finding]":
         """Try this training on this machine for a few steps on random tokens, and say what is found; for core.doctor.
 

@@ -80,6 +80,9 @@ class BySource:
     def begin(self) -> None:
         """Begin a step that is logged."""
         self._sums_S2.zero_()
+
+    def listen(self) -> None:
+        """Have the loss remember what it computes, until :meth:`add`: held-out text is measured by it, too."""
         self._loss.seen = []
 
     def add(self, sources: Sequence[torch.Tensor]) -> None:
@@ -88,12 +91,11 @@ class BySource:
         Args:
             sources: Number of the corpus of each sequence, shape (B,), for each batch in the order of the losses.
         """
-        seen = self._loss.seen
+        seen, self._loss.seen = self._loss.seen, None
         if seen:  # in a pipeline only the last stage sees it; a teacher's loss is another one
             # A pipeline tries the loss once before its first batch, to learn the shape of gradients.
             own = seen[-len(sources) :]
             self._sums_S2.index_add_(0, torch.cat(list(sources)).long(), torch.cat(own))
-            seen.clear()
 
     def losses(self, mesh: Any | None) -> dict[str, float]:
         """End the step, and return the mean loss of each corpus that it had, in nats per token.
@@ -101,7 +103,6 @@ class BySource:
         Args:
             mesh: Ranks that share the batch, or a sequence; None: this one has all of it.
         """
-        self._loss.seen = None
         sums_S2 = self._sums_S2 if mesh is None else dist_utils.dist_sum_tensor(self._sums_S2, mesh)
         sums = zip(self._names, sums_S2.tolist(), strict=True)
         return {name: loss / labels for name, (loss, labels) in sums if labels}

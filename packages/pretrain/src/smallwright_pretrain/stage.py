@@ -51,7 +51,7 @@ from smallwright_pretrain.launch import (
 from smallwright_pretrain.plan import flops_between_rounds, plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
-from smallwright_pretrain.policies_plan import asked
+from smallwright_pretrain.policies_plan import asked, flops_of_selection, with_selection
 from smallwright_pretrain.records import METRICS, SPEED_FILE, by_source, mean_speed, read_records, speeds, validation
 from smallwright_pretrain.segments import segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
@@ -72,6 +72,8 @@ class TorchTitanPretrain(Trainer):
     """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
 
     config: TorchTitanConfig
+    _policy: MixturePolicy | None = None
+    """What a plan counts beside the training."""
 
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
@@ -88,7 +90,7 @@ class TorchTitanPretrain(Trainer):
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
-        found = plan(self.config, architecture)
+        found = with_selection(plan(self.config, architecture), self.config, architecture, self._policy)
         if (begin := self.branch()) is not None:
             left = self.config.tokens - tokens_at(self.config, begin.step)
             found["notes"].append(
@@ -126,7 +128,14 @@ class TorchTitanPretrain(Trainer):
         other: dict[str, Any] = {"device": device or self.config.device}
         if ranks is not None:
             other |= {"nproc": ranks, "nodes": 1}
-        return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+        made = TorchTitanPretrain(dataclasses.replace(self.config, **other))
+        return made if self._policy is None else made.beside(self._policy)
+
+    def beside(self, policy: MixturePolicy) -> "TorchTitanPretrain":
+        """Return the same training, whose plan has what the policy takes."""
+        made = TorchTitanPretrain(self.config)
+        made._policy = policy
+        return made
 
     def trained(self, architecture: Architecture) -> Architecture:
         """Return the architecture with the RoPE theta of the last stage."""
@@ -348,7 +357,8 @@ class TorchTitanPretrain(Trainer):
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
             + distilled.flops(config, job)
-            + flops_between_rounds(config, architecture),
+            + flops_between_rounds(config, architecture)
+            + config.tokens * flops_of_selection(config, architecture, job.policy),
             **distilled.curves(config, steps),
             **round_files.summary(config, job.output),
             **selection_log.summary(lines),

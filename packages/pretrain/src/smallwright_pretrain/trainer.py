@@ -195,10 +195,13 @@ class PackedTrainer(Trainer):
     def forward_backward_step(self, **batch: Any) -> torch.Tensor:
         """Compute gradients of a micro-batch, and remember its loss where the rule about spikes needs it."""
         self._beat(self.step, "computing")
+        apart = self._by_source if self.metrics_processor.should_log(self.step) else None
+        if apart is not None:
+            apart.listen()
         loss = super().forward_backward_step(**batch)
-        if self._by_source is not None and self.metrics_processor.should_log(self.step):
+        if apart is not None:
             parts = batch["input_dict"]
-            self._by_source.add([part[SOURCES] for part in (parts if isinstance(parts, list) else [parts])])
+            apart.add([part[SOURCES] for part in (parts if isinstance(parts, list) else [parts])])
         if self._spikes:
             self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
         return loss
