@@ -181,7 +181,7 @@ def test_a_branch_goes_on_deciding_where_the_policy_is_of_that_name_and_else_ane
 
 @pytest.mark.parametrize("most", [None, 1.0, 0.3])
 def test_an_answer_that_would_read_a_corpus_too_often_is_not_taken(tokens, tmp_path, monkeypatch, most):
-    monkeypatch.setattr(policies_run, "_of_rank_0", lambda make: make())
+    monkeypatch.setattr(policies_run, "of_rank_0", lambda make: make())
     settings = dataclasses.replace(SETTINGS, max_epochs=most)
     config = TokenDataLoader.Config(
         tokens={name.removeprefix("tokens-"): str(folder) for name, folder in tokens.items()},

@@ -212,12 +212,13 @@ def compare(found, expected):
     assert counts(output) == counts(alone) == [128 * step for step in range(1, 13)]
 
 
-def test_ranks_learn_from_a_teacher_as_one(reference, tokens, tmp_path):
+def test_ranks_learn_from_a_teacher_as_one_also_where_it_is_shared_out(reference, tokens, tmp_path):
     distill = DistillConfig(teacher=str(reference[0]), alpha=0.8, temperature=2.0)
     student = Tiny(TinyConfig(num_hidden_layers=1))
     found = {}
     for ranks in (1, 2):
-        settings = dataclasses.replace(SETTINGS, steps=6, nproc=ranks, micro_batch_size=1, distill=distill)
+        taught = dataclasses.replace(distill, sharded=ranks > 1)
+        settings = dataclasses.replace(SETTINGS, steps=6, nproc=ranks, micro_batch_size=1, distill=taught)
         stage = job(tmp_path / str(ranks), tokens, architecture=student, teacher=reference[0])
         found[ranks] = (TorchTitanPretrain(settings).run(stage), records_of(stage.output))
     (one, alone), (two, shared) = found[1], found[2]

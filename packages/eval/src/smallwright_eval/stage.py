@@ -53,6 +53,16 @@ class LMEval(Stage):
         answers.prompts(config, where)
         local_tasks.check(config, where)
 
+    @classmethod
+    def on_the_way(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave the tasks alone: the trainer measures held-out text itself, and nobody reads so many answers.
+
+        Transformers starts in a fraction of vLLM's time, binds no cores and reserves no memory of a GPU.
+        """
+        engine = {} if "engine" in given else {"engine": "transformers"}
+        held_out = {"perplexity": False} if given.get("tasks") != [] else {}
+        return {**engine, **held_out, "prompts": (), "prompts_file": None}
+
     def shares_process(self, job: Job) -> str | None:
         """Return what its engine is: the next evaluation of the same model can use it."""
         return kept.key(self.config, job)

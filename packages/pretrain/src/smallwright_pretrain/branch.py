@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,23 @@ from core.writing import ENDING, replacing, write_text
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
-from smallwright_pretrain.history import finished, step_of
+from smallwright_pretrain.history import by_step, finished, step_of
 from smallwright_pretrain.launch import JOB_FILE
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
+from smallwright_pretrain.round_files import ROUNDS
+from smallwright_pretrain.rounds_config import RoundsConfig
 from smallwright_pretrain.segments import stages, tokens_at
+from smallwright_pretrain.selection_log import CHOSEN
 from smallwright_pretrain.skipping import same_skips
 from smallwright_pretrain.spikes import SPIKES
 
 KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
 PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
-LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip")
+LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip", "rounds")
 """Settings that may differ between two runs whose first steps are the same."""
+TRIES = 5
+"""Of a checkpoint of a training that runs."""
 BORROWED = "borrowed"
 """Folder in the unfinished work for a checkpoint of another training that is not finished."""
 UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -147,9 +152,18 @@ def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None
     """
     for name, upto in ((METRICS, branch.step), (SPIKES, branch.step), (DECISIONS, branch.step - 1 if decided else -1)):
         path = output / name
-        earlier = [record for record in read_records(branch.artifact / name) if record["step"] <= upto]
+        # What a step was to train on was chosen before it, and a mixture after it.
+        earlier = [
+            record
+            for record in read_records(branch.artifact / name)
+            if record["step"] <= upto + (decided and name == DECISIONS and CHOSEN in record)
+        ]
         if earlier and not path.exists():
             write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier))
+    for folder in by_step(branch.artifact / ROUNDS):
+        if step_of(folder) <= branch.step and not (output / ROUNDS / folder.name).exists():
+            with replacing(output / ROUNDS / folder.name) as partial:
+                shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(f"*{ENDING}"))
 
 
 def goes_on_deciding(config: TorchTitanConfig, record: Mapping[str, Any], branch: Branch) -> bool:
@@ -185,17 +199,24 @@ def same_until(one: TorchTitanConfig, other: TorchTitanConfig) -> int:
     """
     if (one.learning_rate, one.warmup_steps) != (other.learning_rate, other.warmup_steps):
         return 0
-    same_rates = all(getattr(one, key) == getattr(other, key) for key in LENGTH if key not in ("stages", "skip"))
+    same_rates = all(
+        getattr(one, key) == getattr(other, key) for key in LENGTH if key not in ("stages", "skip", "rounds")
+    )
     until = one.steps if same_rates else min(one.last_at_peak, other.last_at_peak)
     until = min(until, same_skips(one.skip, other.skip))
     for left, right in zip(stages(one), stages(other), strict=False):
         # How many sequences of a stage go into a forward pass changes nothing.
-        same = ("first", "seq_len", "global_batch_size", "rope_theta", "mixture")
-        if any(getattr(left, name) != getattr(right, name) for name in same):
+        same = ("first", "seq_len", "global_batch_size", "rope_theta", "mixture", "round")
+        drawn_alike = left.round == 1 or (one.rounds and _draws(one.rounds)) == (other.rounds and _draws(other.rounds))
+        if not drawn_alike or any(getattr(left, name) != getattr(right, name) for name in same):
             return min(until, max(left.first, right.first) - 1)
         if left.last != right.last:
             return min(until, left.last, right.last)
     return until
+
+
+def _draws(rounds: RoundsConfig) -> tuple[float, float]:
+    return rounds.rate, rounds.temperature
 
 
 def shorter(identity: Mapping[str, Any], config: TorchTitanConfig, folder: Path) -> Branch | None:
@@ -254,6 +275,17 @@ def borrowed(found: Branch, work: Path) -> Branch | None:
     except FileNotFoundError:
         return None
     return Branch(artifact=place, step=found.step)
+
+
+def borrowed_anew(find: Callable[[], Branch | None], work: Path) -> Branch | None:
+    """Return what was borrowed before, else what is found now; where that is gone meanwhile, what is found then."""
+    found = borrowed_before(work)
+    for _ in range(TRIES if found is None else 0):
+        shorter = find()
+        found = None if shorter is None else borrowed(shorter, work)
+        if shorter is None or found is not None:
+            break
+    return found
 
 
 def borrowed_before(work: Path) -> Branch | None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.errors import ConfigError
-from core.interfaces import MixturePolicy
+from core.interfaces import MixturePolicy, SelectionPolicy
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.distill_config import counted
 from smallwright_pretrain.mixture import of_stage
 from smallwright_pretrain.segments import stages
 
@@ -20,6 +21,14 @@ def asked(config: TorchTitanConfig, policy: MixturePolicy, corpora: Sequence[str
     Raises:
         core.errors.ConfigError: it could change nothing, or give a corpus more than it has.
     """
+    if config.rounds is not None:
+        raise ConfigError(
+            "policy: changes the mixture on the way, and the windows of pretrain.rounds are drawn from no mixture. "
+            "Leave +policy out, or set pretrain.rounds=null."
+        )
+    if isinstance(policy, SelectionPolicy):
+        _check_selection(config, policy, corpora)
+        return {}
     seen = [name for name in corpora if name not in policy.fenced]
     if corpora and len(seen) < 2:
         raise ConfigError(
@@ -35,3 +44,31 @@ def asked(config: TorchTitanConfig, policy: MixturePolicy, corpora: Sequence[str
                     f"policy.fenced=[{part.corpus}]."
                 )
     return {"asked": [stage.validation_interval for stage in row]}
+
+
+def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora: Sequence[str]) -> None:
+    for key in ("pipeline_parallel", "tensor_parallel", "context_parallel"):
+        if (split := getattr(config, key)) > 1:
+            raise ConfigError(f"pretrain.{key}={split}: +policy measures whole sequences. Set pretrain.{key}=1.")
+    if corpora and set(corpora) <= set(policy.fenced):
+        raise ConfigError(
+            f"policy.fenced=[{', '.join(policy.fenced)}]: leaves no corpus to choose from. Fence fewer, or leave "
+            "+policy out."
+        )
+    row = stages(config)
+    for stage in row if corpora else ():
+        for part in of_stage(stage, corpora, alone=len(row) == 1):
+            if not part.wrap:
+                raise ConfigError(
+                    f"policy.candidates={policy.candidates}: goes through {part.corpus} {policy.candidates} times as "
+                    "fast, and could train on its text twice, for which wrap=false is set. Leave wrap or +policy out."
+                )
+    named = policy.reference()
+    if named is None:
+        return
+    longest, most = max(stage.seq_len for stage in row), counted(named[1]).config.max_position_embeddings
+    if most is not None and most < longest:
+        raise ConfigError(
+            f"policy.{named[0]}={named[1]}: reads {most} tokens at most, and sequences have {longest}. Set "
+            f"pretrain.seq_len={most}."
+        )

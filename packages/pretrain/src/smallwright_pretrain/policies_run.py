@@ -47,7 +47,7 @@ class Adaptation:
                 write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
             return kept
 
-        self._lines = _of_rank_0(kept)
+        self._lines = of_rank_0(kept)
         self._loader.follow(self._lines)
 
     def measured(self, step: int, losses: Mapping[str, float]) -> None:
@@ -70,12 +70,12 @@ class Adaptation:
             append(self._path, line)
             return line
 
-        self._lines.append(_of_rank_0(line))
+        self._lines.append(of_rank_0(line))
         if self._lines[-1]["after"] is not None:
             self._loader.follow(self._lines)
 
 
-def _of_rank_0(make: Any) -> Any:
+def of_rank_0(make: Any) -> Any:
     """Return on every rank what rank 0 makes; what it raises is raised on all."""
     told: list[Any] = [None, None]
     if torch.distributed.get_rank() == 0:

@@ -42,7 +42,7 @@ pytest.register_assert_rewrite(
 from smallwright_testing.architecture import ArchitectureConformance  # noqa: E402
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
-from smallwright_testing.policies import MixturePolicyConformance  # noqa: E402
+from smallwright_testing.policies import MixturePolicyConformance, SelectionPolicyConformance  # noqa: E402
 from smallwright_testing.schedules import ScheduleConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
@@ -56,6 +56,7 @@ __all__ = [
     "MixturePolicyConformance",
     "PosttrainConformance",
     "ScheduleConformance",
+    "SelectionPolicyConformance",
     "StageConformance",
     "StepConformance",
     "TrackerConformance",

@@ -169,7 +169,7 @@ def render(model: Mapping[str, Any]) -> list[str]:
         f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
         f"head: {model['embedding_parameters']:,}",
         f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward"
-        + (f", of them {extra:.3e} of the teacher" if extra else ""),
+        + (f", of them {extra:.3e} beside the model's own training" if extra else ""),
         f"tokens               {model['tokens']:,}",
         f"FLOPs                {model['flops']:.3e}",
     ]
