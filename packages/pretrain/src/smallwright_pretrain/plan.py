@@ -80,6 +80,20 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     }
 
 
+def _disk_bytes(config: TorchTitanConfig, checkpoint: int, parameters: int) -> int:
+    """Return what all checkpoints, revisions and the model take when the disk is fullest, at most.
+
+    Args:
+        checkpoint: Bytes of one.
+    """
+    retention = config.retention
+    kept = retention.most(config.steps, config.tokens)
+    # The oldest goes when the newest is written; those of no setting stay beside the latest.
+    latest = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
+    model = (FLOAT32 if config.export_dtype == "float32" else 2) * parameters
+    return checkpoint * (latest + len(retention.spared) + kept) + model * (1 + kept * config.revisions)
+
+
 def flops_between_rounds(config: TorchTitanConfig, architecture: Architecture) -> float:
     """Return the FLOPs of measuring the windows of each round but the last, as if a round repeated none."""
     row = stages(config)
@@ -108,20 +122,6 @@ def _of_evaluations(config: TorchTitanConfig) -> list[str]:
         f"{found:,} evaluations on the way, at most, beside the training, in {threads} of the CPU{gpu}; a step is left "
         "out where a later one is there before its turn comes."
     ]
-
-
-def _disk_bytes(config: TorchTitanConfig, checkpoint: int, parameters: int) -> int:
-    """Return what all checkpoints, revisions and the model take when the disk is fullest, at most.
-
-    Args:
-        checkpoint: Bytes of one.
-    """
-    retention = config.retention
-    kept = retention.most(config.steps, config.tokens)
-    # The oldest goes when the newest is written; those of no setting stay beside the latest.
-    latest = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
-    model = (FLOAT32 if config.export_dtype == "float32" else 2) * parameters
-    return checkpoint * (latest + len(retention.spared) + kept) + model * (1 + kept * config.revisions)
 
 
 def _of_empty_rows(config: TorchTitanConfig) -> list[str]:
