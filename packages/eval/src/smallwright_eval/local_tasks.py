@@ -39,16 +39,26 @@ def check(config: LMEvalConfig, where: str) -> None:
                 raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
             if "group" not in described:
                 needs.check(described, config, where)
-                _check_data(config, where, name, described, own)
+                _check_data(config, where, name, described, own, stock=task not in own)
                 _check_shots(config, where, name, described, path)
 
 
 def _check_data(
-    config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], own: Mapping[str, Described]
+    config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], own: Mapping[str, Described], stock: bool
 ) -> None:
-    """Refuse data that is on the hub without leave, or that ``data_dir`` lacks."""
-    if not task_data.of_hub(described) or described.get("custom_dataset"):
+    """Refuse data that is on the hub without leave, or that ``data_dir`` lacks.
+
+    Args:
+        stock: The task is lm-eval's: where its YAML names no data set, code of lm-eval loads one.
+    """
+    by_code = bool(described.get("custom_dataset")) or "dataset_path" not in described
+    if not (stock if by_code else task_data.of_hub(described)):
         return
+    if config.data_dir is not None and by_code:
+        raise ConfigError(
+            f"{where}.tasks: {described.get('task')} loads its data by code of lm-eval's, which {where}.data_dir does "
+            "not reach. Leave it out."
+        )
     if config.data_dir is not None:
         found = task_data.find(described, _data_dir(config))
         task_data.check_columns(str(described["dataset_path"]), str(described["task"]), found)
