@@ -15,6 +15,7 @@ from smallwright_eval.config import LMEvalConfig
 ASKED = (
     "tasks",
     "task_paths",
+    "data_dir",
     "num_fewshot",
     "fewshot_by_task",
     "limit",
