@@ -252,7 +252,7 @@ def _start_transformers(config: LMEvalConfig, model: Path) -> Any:
 
 
 def apart(requests: Sequence[tuple[Any, list[int], list[int]]]) -> list[list[int]]:
-    """Return the places of requests in as few lists as keep lm-eval's Transformers class from mistaking one for another.
+    """Return the places of requests in as few lists as keep lm-eval's Transformers class from mistaking them.
 
     It computes requests once whose tokens but the last are the same, and takes of all of them as many log-probabilities
     as the first has in its continuation: wrong where the same text is parted otherwise into prompt and continuation.
