@@ -20,7 +20,8 @@ def test_a_task_on_a_grid_gets_a_heat_map_with_its_table(report):
     assert [chart.title for chart in charts] == ["Tasks", "niah, base"]
     heat = charts[1]
     assert heat.spec["mark"]["type"] == "rect"
-    assert len(heat.spec["data"]["values"]) == 4
+    (cells,) = heat.spec["datasets"].values()
+    assert len(cells) == 4
     assert heat.spec["encoding"]["x"]["title"] == "prompt in tokens"
     assert "over all places 50%" in heat.about
     assert len(heat.table["rows"]) == 4
