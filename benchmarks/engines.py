@@ -3,7 +3,8 @@
 Random Llamas of several sizes answer the same requests on both engines, each run in a process of its own, in turns.
 What is told apart: the start (imports, loading, until the first request could be answered), log-likelihoods of short
 questions with four choices, of long prompts with examples, and greedy answers of a given length. Wall and processor
-seconds are the least of the rounds; read them as ratios where other work shares the machine.
+seconds are the least of the rounds; read them as ratios where other work shares the machine, and give it one thread
+there (OMP_NUM_THREADS=1): threads that wait for each other use a processor too.
 
     python benchmarks/engines.py                         # prints the table
     python benchmarks/engines.py --rounds 5 --write      # on a quiet machine: writes the table of the package
@@ -22,11 +23,11 @@ import time
 from pathlib import Path
 
 TABLE = Path(__file__).resolve().parents[1] / "packages/eval/src/smallwright_eval/engine_table.yaml"
-SIZES = {"1M": (128, 4, 4, 2048), "20M": (384, 8, 6, 8192), "135M": (576, 30, 9, 49152)}
-"""Width, layers, heads and vocabulary."""
-KINDS = {"short": (400, 40, 8), "long": (40, 700, 8), "answers": (16, 100, 64)}
+SIZES = {"1M": (128, 4, 4, 2, 2048), "20M": (384, 8, 6, 2, 8192), "135M": (576, 30, 9, 3, 49152)}
+"""Width, layers, heads, heads of keys and values, vocabulary."""
+KINDS = {"short": (400, 40, 8), "long": (40, 700, 8), "answers": (32, 100, 64)}
 """Requests, tokens of the prompt, tokens of the continuation or of the answer."""
-FEWER = {"1M": 1, "20M": 2, "135M": 8}
+FEWER = {"1M": 1, "20M": 2, "135M": 10}
 """By what the requests of a size are divided: large models need no more for a figure, and take long."""
 ENGINES = ("vllm", "transformers")
 CHILD = """
@@ -78,13 +79,13 @@ def write_model(folder: Path, size: str) -> int:
     from smallwright_testing.models import tiny_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    width, layers, heads, vocab = SIZES[size]
+    width, layers, heads, kv_heads, vocab = SIZES[size]
     tiny_model(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocab, hidden_size=width, intermediate_size=round(width * 8 / 3 / 64) * 64, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=heads // 2 or 1, max_position_embeddings=1024,
-        tie_word_embeddings=True, bos_token_id=None, eos_token_id=0, pad_token_id=3, initializer_range=0.05,
+        num_attention_heads=heads, num_key_value_heads=kv_heads, max_position_embeddings=1024,
+        tie_word_embeddings=True, bos_token_id=None, eos_token_id=None, pad_token_id=3, initializer_range=0.05,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     model.save_pretrained(folder / "hf")
@@ -110,11 +111,12 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--of", choices=("seconds", "processor"), default="seconds", help="what is written")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name} of the package")
     options = parser.parse_args()
     rows = []
     heads = " | ".join(f"{kind}, ms a request" for kind in options.kinds)
-    print(f"| parameters | engine | start, s | {heads} | of a processor |")
+    print(f"| parameters | engine | start, s | {heads} |  (of a processor in brackets)")
     for size in options.sizes:
         shapes = {kind: KINDS[kind] for kind in options.kinds}
         kinds = {kind: (max(4, count // FEWER[size]), *rest) for kind, (count, *rest) in shapes.items()}
@@ -129,14 +131,16 @@ def main() -> None:
                 kind: {of: min(run[kind][of] for run in runs) for of in ("seconds", "processor")}
                 for kind in ("start", *kinds)
             }
-            row = {"parameters": parameters, "engine": engine, "start": round(least["start"]["seconds"], 2)}
-            row |= {kind: round(1000 * least[kind]["seconds"] / kinds[kind][0], 3) for kind in kinds}
-            row["processor"] = {
-                kind: round((1 if kind == "start" else 1000 / kinds[kind][0]) * least[kind]["processor"], 3)
-                for kind in least
+            each = {
+                of: {
+                    kind: round((1 if kind == "start" else 1000 / kinds[kind][0]) * figures[of], 3)
+                    for kind, figures in least.items()
+                }
+                for of in ("seconds", "processor")
             }
-            rows.append(row)
-            print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)
+            rows.append({"parameters": parameters, "engine": engine, **each[options.of]})
+            shown = [f"{each['seconds'][kind]} ({each['processor'][kind]})" for kind in least]
+            print("| " + " | ".join(map(str, (parameters, engine, *shown))) + " |", flush=True)
     if options.write:
         write_table(rows, options)
 
@@ -151,15 +155,17 @@ def write_table(rows: list[dict[str, object]], options: argparse.Namespace) -> N
     from core.engines import vllm_distribution
 
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("transformers", vllm_distribution()))
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
     table[device] = {
         "measured": f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, load "
-        f"{os.getloadavg()[1]:.0f}, {versions}, {options.rounds} rounds",
+        f"{os.getloadavg()[1]:.0f}, {threads} threads, {versions}, {options.rounds} rounds, "
+        f"{'wall time' if options.of == 'seconds' else 'processor time'}",
         "rows": rows,
     }
     head = (
         "# Written by: python benchmarks/engines.py --write. Read by eval.engine=auto.\n"
         "# start: seconds. short, long: milliseconds of a log-likelihood of 8 tokens behind 40 or 700.\n"
-        "# answers: milliseconds of a greedy answer of 64 tokens to 100. processor: the same in processor time.\n"
+        "# answers: milliseconds of a greedy answer of 64 tokens to 100.\n"
     )
     TABLE.write_text(head + yaml.safe_dump(table, sort_keys=False, width=120))
 

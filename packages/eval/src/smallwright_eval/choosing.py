@@ -74,8 +74,8 @@ def choose(config: LMEvalConfig, model: Path, work: Work, *, gpu: bool) -> tuple
     if not gpu and width and cpu_head_widths() and width not in cpu_head_widths():
         return "transformers", f"vLLM has no kernels here for heads of {width}"
     table = measured().get("cuda" if gpu else "cpu")
-    if table is None:  # a GPU that nobody has measured: several GPUs and long answers are what vLLM is made for
-        return "vllm", "nothing is measured on a GPU"
+    if table is None:  # nobody measured it; many requests are what vLLM is made for
+        return "vllm", f"{TABLE} has no figures of this device"
     parameters = stored_parameters(ModelFolder(model, f"model={model}"))
     guesses = {engine: _seconds(_of(table["rows"], engine), parameters, work) for engine in ("transformers", "vllm")}
     first, other = sorted(guesses, key=guesses.__getitem__)

@@ -84,6 +84,7 @@ def rows_of(
             if metric in NOT_METRICS or metric.endswith("_stderr") or not isinstance(value, (int, float)):
                 continue
             stderr = values.get(f"{metric}_stderr,{selection}")
+            by_size = None if task in found else _by_size(groups[task], metric)
             counts = [found[name].counts() for name in members]
             rows.append(
                 {
@@ -93,7 +94,7 @@ def rows_of(
                     "n": sum(len({item["id"] for item in found[name].items}) for name in members) or None,
                     "higher_is_better": answer.get("higher_is_better", {}).get(task, {}).get(metric, True),
                     "num_fewshot": answer.get("n-shot", {}).get(task),
-                    **_sure(metric, selection, float(value), stderr, {name: found[name] for name in members}),
+                    **_sure(metric, selection, float(value), stderr, {name: found[name] for name in members}, by_size),
                     **{name: sum(one[name] for one in counts) for name in ("cut_items", "lost_fewshots")},
                     "empty_answers": sum(one["empty_answers"] for one in counts),
                 }
@@ -101,8 +102,15 @@ def rows_of(
     return rows
 
 
-def _sure(metric: str, selection: str, value: float, stderr: Any, of: Mapping[str, Measured]) -> dict[str, Any]:
-    """Return how sure a score is, of a task or of the tasks of a group."""
+def _by_size(group: Any, metric: str) -> bool:
+    """Return whether a group's tasks weigh as many items as they have: lm-eval's ``weight_by_size``."""
+    return next((bool(one.weight_by_size) for one in group.aggregate_metric_list or () if one.metric == metric), True)
+
+
+def _sure(
+    metric: str, selection: str, value: float, stderr: Any, of: Mapping[str, Measured], by_size: bool | None
+) -> dict[str, Any]:
+    """Return how sure a score is, of a task or of the tasks of a group; ``by_size`` is None of a task."""
     parts = {name: one.values(metric, selection) for name, one in of.items()}
     values = [one for part in parts.values() for one in part]
     told = interval(value, float(stderr) if isinstance(stderr, (int, float)) else None)
@@ -110,7 +118,7 @@ def _sure(metric: str, selection: str, value: float, stderr: Any, of: Mapping[st
         return told
     chances = _chances(metric, of)
     over_tasks = fmean(map(fmean, parts.values()))
-    if len(of) == 1:
+    if by_size is None:
         if abs(fmean(values) - value) > WHOLE:
             return told
         field, clusters = next(iter(of.values())).clusters or (None, None)
@@ -120,14 +128,14 @@ def _sure(metric: str, selection: str, value: float, stderr: Any, of: Mapping[st
     # A test of guessing counts right items, however the score is put together.
     tested = statistics.of_items(values, None, chances)
     told |= {key: tested[key] for key in ("p_value", "p_test")}
-    if abs(fmean(values) - value) <= WHOLE:
+    if by_size:
         told |= {"aggregated": OVER_ITEMS, "chance": fmean(chances) if chances else None}
         if len(of) >= statistics.FEWEST_CLUSTERS:
             names = [name for name, part in parts.items() for _ in part]
             clustered = statistics.of_items(values, names)
             told |= {key: clustered[key] for key in ("stderr_clustered", "clusters", "low", "high", "interval")}
             told["clustered_by"] = "task"
-    elif abs(over_tasks - value) <= WHOLE:
+    else:
         told["aggregated"] = OVER_TASKS
         by_task = [_chances(metric, {name: one}) for name, one in of.items()]
         told["chance"] = fmean(fmean(one) for one in by_task if one) if all(by_task) else None

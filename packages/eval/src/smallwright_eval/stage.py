@@ -192,7 +192,10 @@ class _Evaluation:
         loaded = {}
         for name in self.config.tasks:
             try:
-                loaded[name] = self.manager.load([name])
+                with _reading_items(name):
+                    loaded[name] = self.manager.load([name])
+            except InputError:
+                raise
             except Exception as error:
                 raise InputError(f"eval.tasks: {name} cannot be loaded: {_first_line(error)}") from error
             for task in loaded[name]["tasks"].values():
