@@ -45,6 +45,8 @@ for output, tasks in (("vllm", ("first", "second")), ("other", ("second",)), ("v
     given = {"task_paths": (str(root / "tasks"),), "engine": "vllm", "dtype": "float32", **asked}
     if output == "other":
         given |= {"num_fewshot": 8, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
+    else:
+        given |= {"parity": True, "parity_items": 3}
     stage = LMEval(LMEvalConfig(tasks=tasks, **given))
     inputs = {"model": root / "model", "tokens": root / "tokens"}
     stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0, kept=kept))
@@ -194,6 +196,14 @@ def test_vllm_and_transformers_say_the_same_where_nothing_is_sampled(root, by_vl
     served, reference = ((root / name / "answers.jsonl").read_text().splitlines() for name in ("vllm", "transformers"))
     assert json.loads(served[0])["decoding"] == "greedy"
     assert served[0] == reference[0] != served[1]
+
+
+@pytest.mark.slow
+def test_parity_asks_the_first_items_on_the_other_engine(by_vllm):
+    found = by_vllm[0]["parity"]
+    assert (found["engines"], found["items"], found["loglikelihoods"]) == (["vllm", "transformers"], 6, 24)
+    assert 0 < found["largest_difference"] < 1e-3
+    assert found["other"]["dtype"] == "float32"
 
 
 @pytest.mark.slow
