@@ -337,19 +337,6 @@ def test_an_evaluation_starts_no_process(root, tmp_path, monkeypatch):
     assert started == []
 
 
-def test_fewshot_examples_change_the_prompt(root, tmp_path):
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks/shots.yaml").write_text(
-        f"include: {root / 'tasks/first.yaml'}\ntask: shots\nfewshot_split: test\n"
-        f"dataset_kwargs: {{data_files: {{test: {root / 'tasks/first.jsonl'}}}}}\n"
-    )
-    folder = {"tasks": ("shots",), "task_paths": (str(tmp_path / "tasks"),), "perplexity": False, "limit": 4}
-    none = evaluate(root, tmp_path / "none", **folder)
-    one = evaluate(root, tmp_path / "one", fewshot_by_task={"shots": 1}, **folder)
-    assert [none["eval"][0]["num_fewshot"], one["eval"][0]["num_fewshot"]] == [0, 1]
-    assert samples(tmp_path / "none") != samples(tmp_path / "one")
-
-
 def test_items_longer_than_the_model_are_counted(root, tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/shots.yaml").write_text(

@@ -100,6 +100,7 @@ def test_an_item_has_what_was_sent_and_what_came_back(root, done):
     assert (sample["id"], sample["subject"], sample["label"]) == ("passages-5", "s2", 1)
     assert sample["prompt"].endswith("\n\npassage 2 what is 5 of 24?")
     assert sample["prompt"].count("what is") == 3, "two examples before it"
+    assert [done[0][name]["num_fewshot"] for name in (("passages", "acc"), ("few", "acc"))] == [2, 0]
     assert sample["prompt_tokens"] == len(tokenizer(sample["prompt"], add_special_tokens=False)["input_ids"])
     assert sample["choices"] == [" one", " seven", " two", " eleven"]
     assert sample["gold"] == " seven"
