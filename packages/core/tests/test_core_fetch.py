@@ -11,7 +11,7 @@ import pytest
 from core import remote
 from core.errors import InputError, NotAtHand
 from core.fetch import fetch
-from core.remote import RemoteData, merged
+from core.remote_data import RemoteData, merged
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="the extra 'hub'")
 pa = pytest.importorskip("pyarrow")

@@ -15,11 +15,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from core import cli, completion, compose, discovery, kinds
 from core.interfaces import Stage
 from core.registry import Registry
-from core.remote import DEFAULT, PARTIAL, Folder, RemoteData, merged
+from core.remote import PARTIAL, Folder
+from core.remote_data import DEFAULT, RemoteData, merged
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,11 +65,10 @@ def read_by(overrides: Sequence[str], registry: Registry) -> list[RemoteData]:
         if name is None or name not in registry.names(kind.name):
             continue
         entry = registry.get(kind.name, str(name))
-        made = entry.load()
-        if not (isinstance(made, type) and issubclass(made, Stage)) or made.fetches is Stage.fetches:
-            continue
-        settings = {key: value for key, value in node.items() if key != "name"}
-        found += entry.build(entry.settings(settings, group)).fetches(group)
+        made: Any = entry.load()
+        if isinstance(made, type) and getattr(made, "fetches", Stage.fetches) is not Stage.fetches:
+            settings = {key: value for key, value in node.items() if key != "name"}
+            found += entry.build(entry.settings(settings, group)).fetches(group)
     return merged(found)
 
 

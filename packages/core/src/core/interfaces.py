@@ -36,7 +36,7 @@ from core.job import is_tokens as is_tokens
 from core.launcher import Launcher as Launcher
 from core.launcher import OneRun as OneRun
 from core.policy import MixturePolicy as MixturePolicy
-from core.remote import RemoteData as RemoteData
+from core.remote_data import RemoteData as RemoteData
 from core.step_config import StepConfig as StepConfig
 from core.tokens_meta import TokensMeta as TokensMeta
 from core.tracker import Tracker as Tracker

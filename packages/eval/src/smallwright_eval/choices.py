@@ -67,15 +67,16 @@ class ChoiceTask(ConfigurableTask):  # type: ignore[misc]
         said, alone = likelihoods[:count], likelihoods[count:]
         found = {"acc": _best(said)}
         if "acc_norm" in self._metric_fn_list:
-            found["acc_norm"] = _best([one / characters(text) for one, text in zip(said, choices, strict=True)])
+            lengths = [characters(f"{self.config.target_delimiter}{choice}") for choice in choices]
+            found["acc_norm"] = _best([one / length for one, length in zip(said, lengths, strict=True)])
         if alone:
             found["acc_uncond"] = _best([one - other for one, other in zip(said, alone, strict=True)])
         return {name: float(found[name] == gold) for name in self._metric_fn_list}
 
 
-def characters(choice: str) -> int:
-    """Return the length that a log-likelihood is divided by: a leading space is not counted; at least 1."""
-    return max(len(choice) - choice.startswith(" "), 1)
+def characters(continuation: str) -> int:
+    """Return the length that a log-likelihood is divided by: the first space is not counted; at least 1."""
+    return max(len(continuation) - continuation.startswith(" "), 1)
 
 
 def _best(scores: Sequence[float]) -> int:

@@ -7,6 +7,9 @@ from typing import Literal
 from core.errors import ConfigError
 from core.typed import setting
 
+from smallwright_eval.judge.settings import NO_JUDGE, JudgeConfig
+from smallwright_eval.sandbox.settings import ONE_PROGRAM, CodeConfig
+
 PROMPTS = (
     "To find the area of a rectangle,",
     "In the first shop Ana counts 12 apples and 30 more arrive, so",
@@ -84,6 +87,12 @@ class LMEvalConfig:
     data_dir: str | None = setting(None, files=True)
     """A folder with the data of the tasks, as ``python -m core.fetch`` fills it, or JSON lines in the same places; then
     no task asks the network. ``<id on the hub with __ for />/<configuration or default>/<split>.jsonl``."""
+
+    code: CodeConfig = ONE_PROGRAM
+    """Tasks whose answers are programs (HumanEval, MBPP, MultiPL-E): how many are asked for, and what each may use in
+    the sandbox."""
+    judge: JudgeConfig = NO_JUDGE
+    """The model that rates answers (MT-Bench), behind any server that speaks the protocol of OpenAI."""
 
     def __post_init__(self) -> None:
         if not self.tasks and not self.perplexity:

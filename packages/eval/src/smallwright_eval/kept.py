@@ -15,6 +15,7 @@ from smallwright_eval.config import LMEvalConfig
 ASKED = (
     "tasks",
     "task_paths",
+    "data_dir",
     "num_fewshot",
     "fewshot_by_task",
     "limit",
@@ -26,6 +27,8 @@ ASKED = (
     "prompts_file",
     "answer_tokens",
     "answer_temperature",
+    "code",
+    "judge",
     "parity",
     "parity_items",
 )

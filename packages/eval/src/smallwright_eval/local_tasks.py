@@ -13,7 +13,7 @@ import yaml
 from core.errors import ConfigError, InputError, nearest
 from core.interfaces import RemoteData
 
-from smallwright_eval import stock_tasks, task_data
+from smallwright_eval import needs, stock_tasks, task_data
 from smallwright_eval.config import LMEvalConfig
 
 OWN_TASKS = Path(__file__).parent / "tasks"
@@ -38,6 +38,7 @@ def check(config: LMEvalConfig, where: str) -> None:
             if described.get("unsafe_code") or (task not in own and task in stock_tasks.index().unsafe):
                 raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
             if "group" not in described:
+                needs.check(described, config, where)
                 _check_data(config, where, name, described, own)
                 _check_shots(config, where, name, described, path)
 

@@ -35,6 +35,7 @@ from smallwright_eval import (
     task_names,
 )
 from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.verdicts import taking
 
 
 class LMEval(Stage):
@@ -210,7 +211,9 @@ class _Evaluation:
         for task, one in found.items():
             self._warn(lm, task, one.counts())
         items = [item for one in found.values() for item in one.items]
-        return {"rows": results.rows_of(answer, found, loaded.get("groups") or {}), "samples": items}
+        rows = results.rows_of(answer, found, loaded.get("groups") or {})
+        taking.add_grids(rows, loaded["tasks"], found)
+        return {"rows": rows, "samples": items}
 
     def _measure(
         self, lm: Any, config: LMEvalConfig, name: str, loaded: Mapping[str, Any]
@@ -240,6 +243,7 @@ class _Evaluation:
             )
             return answer
 
+        taking.hand(loaded["tasks"].values(), config, lm)
         with _reading_items(name):
             answer = memory.asked(lm, config, ask)
         return {

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from core.errors import ConfigError, InputError, nearest
 from core.interfaces import RemoteData
-from core.remote import CONVERTED, DEFAULT
+from core.remote_data import CONVERTED, DEFAULT
 
 BUILDERS = ("json", "parquet", "csv", "text", "arrow")
 """What ``datasets`` calls a task's data where it is files already, and no id on the hub."""

@@ -40,3 +40,6 @@ class CodeConfig:
             )
         if not self.k:
             raise ConfigError("k=[]: nothing to count. Take k=[1].")
+
+
+ONE_PROGRAM = CodeConfig()
