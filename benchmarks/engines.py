@@ -111,11 +111,12 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--of", choices=("seconds", "processor"), default="seconds", help="what is written")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name} of the package")
     options = parser.parse_args()
     rows = []
     heads = " | ".join(f"{kind}, ms a request" for kind in options.kinds)
-    print(f"| parameters | engine | start, s | {heads} | of a processor |")
+    print(f"| parameters | engine | start, s | {heads} |  (of a processor in brackets)")
     for size in options.sizes:
         shapes = {kind: KINDS[kind] for kind in options.kinds}
         kinds = {kind: (max(4, count // FEWER[size]), *rest) for kind, (count, *rest) in shapes.items()}
@@ -130,14 +131,16 @@ def main() -> None:
                 kind: {of: min(run[kind][of] for run in runs) for of in ("seconds", "processor")}
                 for kind in ("start", *kinds)
             }
-            row = {"parameters": parameters, "engine": engine, "start": round(least["start"]["seconds"], 2)}
-            row |= {kind: round(1000 * least[kind]["seconds"] / kinds[kind][0], 3) for kind in kinds}
-            row["processor"] = {
-                kind: round((1 if kind == "start" else 1000 / kinds[kind][0]) * least[kind]["processor"], 3)
-                for kind in least
+            each = {
+                of: {
+                    kind: round((1 if kind == "start" else 1000 / kinds[kind][0]) * figures[of], 3)
+                    for kind, figures in least.items()
+                }
+                for of in ("seconds", "processor")
             }
-            rows.append(row)
-            print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)
+            rows.append({"parameters": parameters, "engine": engine, **each[options.of]})
+            shown = [f"{each['seconds'][kind]} ({each['processor'][kind]})" for kind in least]
+            print("| " + " | ".join(map(str, (parameters, engine, *shown))) + " |", flush=True)
     if options.write:
         write_table(rows, options)
 
@@ -155,13 +158,14 @@ def write_table(rows: list[dict[str, object]], options: argparse.Namespace) -> N
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     table[device] = {
         "measured": f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {platform.machine()}, load "
-        f"{os.getloadavg()[1]:.0f}, {threads} threads, {versions}, {options.rounds} rounds",
+        f"{os.getloadavg()[1]:.0f}, {threads} threads, {versions}, {options.rounds} rounds, "
+        f"{'wall time' if options.of == 'seconds' else 'processor time'}",
         "rows": rows,
     }
     head = (
         "# Written by: python benchmarks/engines.py --write. Read by eval.engine=auto.\n"
         "# start: seconds. short, long: milliseconds of a log-likelihood of 8 tokens behind 40 or 700.\n"
-        "# answers: milliseconds of a greedy answer of 64 tokens to 100. processor: the same in processor time.\n"
+        "# answers: milliseconds of a greedy answer of 64 tokens to 100.\n"
     )
     TABLE.write_text(head + yaml.safe_dump(table, sort_keys=False, width=120))
 

@@ -101,6 +101,19 @@ def test_an_engine_out_of_memory_gets_half_the_rows_until_it_fits(model, capsys)
         memory.asked(lm, config, lambda: exec("raise RuntimeError('something else')"))
 
 
+def test_the_same_text_parted_otherwise_has_log_probabilities_of_its_own(model):
+    config = LMEvalConfig(engine="transformers", dtype="float32")
+    lm = engines.start(config, model, None, lambda requests: None)
+    ids = [9, 5, 6, 7, 8]
+    with torch.no_grad():
+        each = lm.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    wanted = [sum(float(each[at - 1, ids[at]]) for at in range(begin, 5)) for begin in (1, 3, 4, 1)]
+    requests = [(None, ids[:begin], ids[begin:]) for begin in (1, 3, 4, 1)]
+    assert engines.apart(requests) == [[0, 3], [1], [2]]
+    found = [answer[0] for answer in lm._loglikelihood_tokens(requests, disable_tqdm=True)]
+    assert found == pytest.approx(wanted, abs=1e-5)
+
+
 def test_vllm_out_of_memory_says_which_settings_need_less():
     said = memory.advice(LMEvalConfig(engine="vllm"), ValueError("No available memory for the cache blocks."))
     assert memory.ran_out(ValueError("No available memory for the cache blocks."))

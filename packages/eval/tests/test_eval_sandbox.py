@@ -1,6 +1,8 @@
 """Programs that want to do harm do none, and what they may use is limited."""
 
+import dataclasses
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -224,11 +226,16 @@ def test_a_program_that_is_too_long_is_not_run(there):
 
 @pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "py"])
 def test_every_language_of_this_machine_runs(there, language):
-    fault = probe.problem(language)
-    if fault is not None:
-        pytest.skip(fault)
+    if LANGUAGES[language].find() is None:
+        pytest.skip(f"there is no {LANGUAGES[language].needs}")
     outcome = Sandbox(CodeConfig()).run(LANGUAGES[language].hello, language)
     assert (outcome.code, outcome.output) == (0, "hello\n")
+
+
+def test_a_language_without_what_its_tests_import_is_refused_with_its_words(there, monkeypatch):
+    lacking = dataclasses.replace(LANGUAGES["sh"], imports="echo there is no such library; exit 1\n", needs="a shell")
+    monkeypatch.setitem(LANGUAGES, "sh", lacking)
+    assert re.search(r'said: "there is no such library". It needs a shell; without it', probe.problem.__wrapped__("sh"))
 
 
 def test_a_language_that_is_not_known_is_refused():

@@ -19,8 +19,8 @@ model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, 
             posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
 logits      a trainer            what a teacher says of a corpus, in files of the trainer's own; see
                                  :class:`StoredLogits`
-report      eval                 ``results.json``; for readers ``samples.jsonl`` and ``answers.jsonl``, see
-                                 :mod:`core.answers`
+report      eval                 ``results.json``; for readers ``samples.parquet``, see :mod:`core.samples`, and
+                                 ``answers.jsonl``, see :mod:`core.answers`
 =========== ==================== =====================================================================================
 """
 

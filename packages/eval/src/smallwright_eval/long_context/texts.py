@@ -14,8 +14,8 @@ NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. The
 NEEDLE = "One of the special magic {kind} for {key} is: {value}."
 MAGIC = (
     "{some} special magic {kind} {be} hidden within the following text. Make sure to memorize it. I will quiz you "
-    "about the {kind} afterwards.\n{context}\nWhat {what} special magic {kind} for {query} mentioned in the provided text? "
-    "The special magic {kind} for {query} mentioned in the provided text {be}"
+    "about the {kind} afterwards.\n{context}\nWhat {what} special magic {kind} for {query} mentioned in the provided "
+    "text? The special magic {kind} for {query} mentioned in the provided text {be}"
 )
 DISTRACTORS = 10
 
@@ -141,7 +141,7 @@ def variables(length: int, count: Count, draw: random.Random, hops: int = 4) -> 
 
 
 def frequent_words(length: int, count: Count, draw: random.Random, alpha: float = 2.0) -> dict[str, Any]:
-    """Return RULER's frequent words: made-up words whose counts fall as a power; the three most frequent are asked for."""
+    """Return RULER's frequent words: made up, with counts that fall as a power; the first three are asked for."""
     known = ["...", *(words.letters(draw, 6) for _ in range(max(8, length // 50)))]
     shares = [rank**-alpha for rank in range(1, len(known) + 1)]
     order: list[float] = []
@@ -154,8 +154,8 @@ def frequent_words(length: int, count: Count, draw: random.Random, alpha: float 
         return (
             "Read the following coded text and track the frequency of each coded word. Find the three most frequently "
             f"appeared coded words. {' '.join(mixed)}\nQuestion: Do not provide any explanation. Please ignore the "
-            "dots '....'. What are the three most frequently appeared words in the above coded text? Answer: According to "
-            "the coded text above, the three most frequently appeared words are:"
+            "dots '....'. What are the three most frequently appeared words in the above coded text? Answer: According "
+            "to the coded text above, the three most frequently appeared words are:"
         )
 
     pieces = fill(length, count, made, length)

@@ -21,13 +21,15 @@ class Language:
     file: str
     """What the program's file is called; it lies in ``/code``."""
     hello: str
-    """A program that prints ``hello``: shown to run before any other is asked for."""
+    """A program that prints ``hello``."""
     find: Callable[[], Found | None]
     """The command, or None where the machine has none."""
     needs: str
     """What to install where it has none."""
+    imports: str = ""
+    """What every program of MultiPL-E begins with; it must be there before any is asked for."""
     seconds: float = 0.0
-    """Wall time beyond the limit, for a compiler or a runtime that starts slowly."""
+    """CPU time beyond the limit, for a compiler or a runtime that starts slowly."""
     processes: int = 0
     """Processes and threads beyond the limit."""
     memory_mib: int = 0
@@ -65,10 +67,11 @@ def _java() -> Found | None:
     compiler, virtual = shutil.which("javac"), shutil.which("java")
     if not compiler or not virtual or not os.path.realpath(virtual).startswith("/usr/"):
         return None
-    flags = "-Xmx512m -Xss16m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -ea -cp ."
+    quick = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    flags = f"-Xmx512m -Xss16m {quick} -ea -cp '.:/usr/share/java/*'"
+    compile_ = f"-J-Xmx512m {' '.join(f'-J{word}' for word in quick.split())} -cp '/usr/share/java/*' -d ."
     command = (
-        f"{os.path.realpath(compiler)} -J-Xmx512m -J-XX:+UseSerialGC -J-XX:TieredStopAtLevel=1 -d . /code/Main.java"
-        f" && exec {os.path.realpath(virtual)} {flags} Problem"
+        f"{os.path.realpath(compiler)} {compile_} /code/Main.java && exec {os.path.realpath(virtual)} {flags} Problem"
     )
     # Debian keeps a runtime's settings in /etc.
     return command, [(str(path), str(path)) for path in sorted(Path("/etc").glob("java-*"))]
@@ -98,7 +101,14 @@ LANGUAGES: dict[str, Language] = {
     for language in (
         Language("py", "program.py", 'print("hello")', python, "Python"),
         Language("sh", "program.sh", "echo hello", _of("exec {bash} /code/program.sh", "bash"), "bash", processes=16),
-        Language("pl", "program.pl", 'print "hello\\n";', _of("exec {perl} /code/program.pl", "perl"), "perl"),
+        Language(
+            "pl",
+            "program.pl",
+            'print "hello\\n";',
+            _of("exec {perl} /code/program.pl", "perl"),
+            "perl with Test::Deep (libtest-deep-perl)",
+            imports="use Test::Deep;\n",
+        ),
         Language(
             "js",
             "program.js",
@@ -133,7 +143,8 @@ LANGUAGES: dict[str, Language] = {
             "Main.java",
             _JAVA_HELLO,
             _java,
-            "a JDK",
+            "a JDK with javatuples (org.javatuples:javatuples:1.2 of Maven, as a jar in /usr/share/java)",
+            imports="import org.javatuples.*;\n",
             seconds=15,
             processes=64,
             memory_mib=512,

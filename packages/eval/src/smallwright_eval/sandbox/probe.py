@@ -39,14 +39,15 @@ def problem(language: str = "py") -> str | None:
             return f"{tool} is not there. Install util-linux."
     spoken = LANGUAGES[language]
     if spoken.find() is None:
-        return f"{spoken.needs} is not installed below /usr. Install it, or leave its task out."
+        return f"there is no {spoken.needs} below /usr. Install it, or leave the task out."
     if language != "py" and (fault := problem("py")) is not None:
         return fault
-    outcome = Sandbox(CodeConfig(seconds=10.0)).run(spoken.hello, language)
+    outcome = Sandbox(CodeConfig(seconds=10.0)).run(spoken.imports + spoken.hello, language)
     if outcome.ending == "ended" and outcome.code == 0 and outcome.output == "hello\n":
         return None
     said = " ".join(outcome.output.split())[:300] or f"nothing ({outcome.ending}, exit code {outcome.code})"
-    return f'a first {language} program did not run, and said: "{said}". {ALLOW if language == "py" else ""}'.strip()
+    fix = ALLOW if language == "py" else f"It needs {spoken.needs}; without it, leave the task out."
+    return f'a first {language} program did not run, and said: "{said}". {fix}'
 
 
 def check(language: str, where: str) -> None:
