@@ -17,7 +17,8 @@ from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.verdicts import ifeval, maths, text
 from smallwright_eval.verdicts.limited import Checker, OutOfBounds
 
-DATA = Path(os.environ.get("SMALLWRIGHT_EVAL_DATA", "/work/shared/data"))
+SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[4] / "shared"))
+DATA = SHARED / "data"
 MARKER = "A: "
 
 
@@ -25,7 +26,7 @@ def stored(name: str) -> list[dict]:
     """Return the rows of a file of real data, or skip."""
     path = DATA / f"{name}.jsonl.gz"
     if not path.is_file():
-        pytest.skip(f"{path} is not there; SMALLWRIGHT_EVAL_DATA names the folder of real data")
+        pytest.skip(f"{path} is not there; SMALLWRIGHT_SHARED names the folder above data/")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
