@@ -208,6 +208,7 @@ def test_answers_cannot_fill_places_of_the_prompt():
     [
         ({"url": "localhost:8000", "model": "j"}, "url=localhost:8000: not an address"),
         ({"url": "http://me:secret@host/v1", "model": "j"}, "would be stored"),
+        ({"url": "http://host/v1?key=secret", "model": "j"}, "would be stored"),
         ({"url": "http://host/v1"}, "without model"),
     ],
 )

@@ -52,7 +52,7 @@ HOSTILE = {
         "False False False",
     ),
     "read variables": ("print(sorted(os.environ)); print(open('/proc/1/environ').read())", "PermissionError"),
-    "list open files": ("print([fd for fd in range(3, 64) if os.path.exists('/proc/self/fd/%d' % fd)][1:])", "[]"),
+    "list open files": ("print([fd for fd in range(3, 64) if os.path.exists('/proc/self/fd/%d' % fd)])", "[]"),
     "write to the system": ("open('/usr/bin/x', 'w')", "Read-only"),
     "write to the interpreter": ("open(sys.base_prefix + '/x', 'w')", "Read-only"),
     "write to the root": ("os.mkdir('/x')", "Read-only"),

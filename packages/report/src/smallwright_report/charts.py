@@ -264,6 +264,39 @@ def dots(title: str, about: str, rows: Sequence[Mapping[str, Any]], table: dict[
     return Chart(title=title, about=about, spec=spec, table=table, unfolded=True)
 
 
+def heat(
+    title: str, about: str, cells: Sequence[Sequence[float]], across: str, down: str, table: dict[str, Any]
+) -> Chart:
+    """Return a grid of shares: dark is none, light is all.
+
+    Args:
+        cells: (place across, place down, share).
+        across: Title of the horizontal axis.
+        down: Title of the vertical one.
+    """
+    places = sorted({cell[1] for cell in cells})
+    chart = (
+        alt.Chart(_values([{"across": cell[0], "down": cell[1], "share": cell[2]} for cell in cells]))
+        .mark_rect()
+        .encode(
+            x=alt.X("across:O", title=across, axis=alt.Axis(labelOverlap=True, labelAngle=0)),
+            y=alt.Y("down:O", title=down),
+            color=alt.Color(
+                "share:Q",
+                title="share right",
+                scale=alt.Scale(domain=[0, 1], scheme="viridis"),
+                legend=alt.Legend(format="%", orient="top"),
+            ),
+            tooltip=[
+                alt.Tooltip("across:O", title=across),
+                alt.Tooltip("down:O", title=down),
+                alt.Tooltip("share:Q", title="share right", format=".0%"),
+            ],
+        )
+    )
+    return Chart(title=title, about=about, spec=_spec(chart, ROW * len(places) + 90), table=table)
+
+
 def bars(title: str, about: str, rows: Sequence[tuple[str, float]], axis: str, table: dict[str, Any]) -> Chart:
     """Return a bar for each (name, number)."""
     form = _format(number for _, number in rows)

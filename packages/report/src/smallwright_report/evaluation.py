@@ -13,6 +13,8 @@ from smallwright_report import charts, numbers, sureness
 WIDTH = NormalDist().inv_cdf(0.975)
 """Standard errors on either side of a 95 % interval."""
 TESTED = "p (exact binomial, against chance)"
+SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_")
+"""How metrics begin that are shares of right answers."""
 CLEANED = "removed from the training data"
 
 
@@ -25,7 +27,7 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     others = [row for row in rows if not _is_share(row)]
     made: list[dict[str, Any]] = []
     if shares:
-        made.append({"kind": "charts", "charts": [_dots(shares, _tasks(shares))]})
+        made.append({"kind": "charts", "charts": [_dots(shares, _tasks(shares)), *_grids(rows)]})
     if others:
         made.append({"kind": "table", "table": _held_out(others), "folded": ""})
     engines = sorted({f"{row['engine']['name']} {row['engine']['version']}" for row in rows if row.get("engine")})
@@ -36,8 +38,24 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*made, *_changes(rows), *_items(report["samples"]["items"]), *_files(report)]
 
 
+def _grids(rows: Sequence[Mapping[str, Any]]) -> list[charts.Chart]:
+    """Return a heat map of each score that has a grid: a needle by length and depth."""
+    made = []
+    for row in rows:
+        grid = row.get("grid")
+        if not grid or not grid["cells"]:
+            continue
+        title = f"{row['task']}, {row['model']}"
+        found = sum(cell[2] for cell in grid["cells"]) / len(grid["cells"])
+        about = f"Share right by {grid['across']} and {grid['down']}; over all places {found:.0%}."
+        columns = [grid["across"], grid["down"], "right ↑"]
+        table = numbers.table(columns, grid["cells"], f"{title}: share right by place.", {"right ↑": "percent"})
+        made.append(charts.heat(title, about, grid["cells"], grid["across"], grid["down"], table))
+    return made
+
+
 def _is_share(row: Mapping[str, Any]) -> bool:
-    return row["metric"].startswith(("acc", "exact_match")) and 0 <= row["value"] <= 1
+    return row["metric"].startswith(SHARES) and 0 <= row["value"] <= 1
 
 
 def _half(row: Mapping[str, Any]) -> float:

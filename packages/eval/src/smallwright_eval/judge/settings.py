@@ -34,6 +34,10 @@ class JudgeConfig:
             raise ConfigError(f"url={self.url}: not an address of a server. Write http://<host>:<port>/v1.")
         if self.url is not None and (urlsplit(self.url).username or urlsplit(self.url).password):
             raise ConfigError("url: has a user's name or password in it, which would be stored. Use key_variable.")
+        if self.url is not None and urlsplit(self.url).query:
+            raise ConfigError(
+                "url: has a ? with settings behind it, which would be stored. Use key_variable for a key."
+            )
         if self.url is not None and self.model is None:
             raise ConfigError(f"url={self.url}: without model. Name the model that the server is to rate with.")
 

@@ -52,7 +52,7 @@ def build(
     tools: list[str] = []
     if root:
         # The mounts are root's work; then setpriv gives up all rights. Nobody else could set up no other user.
-        rights = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        rights = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
         tools += ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"]
         tools += ["--inh-caps=-all", "--bounding-set=-all"]
     else:

@@ -44,6 +44,8 @@ def python() -> Found:
     prefix = Path(sys.base_prefix).resolve()
     if prefix.is_relative_to("/usr"):
         return f"exec {executable} -sSPB /code/program.py", ()
+    if not executable.is_relative_to(prefix):
+        executable = prefix / "bin" / f"python3.{sys.version_info.minor}"
     # Bound elsewhere: below a home of root it would be out of reach of nobody.
     return f"exec /python/{executable.relative_to(prefix)} -sSPB /code/program.py", ((str(prefix), "/python"),)
 

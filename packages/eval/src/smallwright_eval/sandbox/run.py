@@ -149,7 +149,7 @@ def _watched(process: "subprocess.Popen[bytes]", seconds: float, memory: int, ou
             elif now - looked >= LOOK_EVERY:
                 looked = now
                 ending = "memory" if _resident(process.pid) > memory else ""
-            if open_ and select.select([descriptor], [], [], LOOK_EVERY)[0]:
+            if open_ and _readable(descriptor, LOOK_EVERY):
                 chunk = os.read(descriptor, 1 << 16)
                 open_ = bool(chunk)
                 written += chunk
@@ -181,8 +181,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.kill()
     process.wait()
     for descriptor in first:
-        select.select([descriptor], [], [], 10)
+        _readable(descriptor, 10)
         os.close(descriptor)
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    """Wait until there is something to read; ``select`` would refuse descriptors from 1024 on."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 def _children(pid: int) -> list[int]:

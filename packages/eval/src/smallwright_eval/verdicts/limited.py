@@ -96,9 +96,11 @@ class Checker:
     def _line(self, descriptor: int, seconds: float) -> bytes | None:
         """Return the next line of the process, or None where it does not come in time or the process died."""
         end = time.monotonic() + seconds
+        waiting = select.poll()  # select refuses descriptors from 1024 on
+        waiting.register(descriptor, select.POLLIN)
         while b"\n" not in self._buffer:
             left = end - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            if left <= 0 or not waiting.poll(left * 1000):
                 return None
             chunk = os.read(descriptor, 1 << 16)
             if not chunk:

@@ -35,5 +35,5 @@ def add_grids(rows: Iterable[dict[str, Any]], tasks: Mapping[str, Any], found: M
     """
     for row in rows:
         task = tasks.get(row["task"])
-        if hasattr(task, "grid"):
+        if task is not None and hasattr(task, "grid"):
             row["grid"] = task.grid(found[row["task"]].items)
