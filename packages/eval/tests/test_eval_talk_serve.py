@@ -180,7 +180,7 @@ def tab(url):
         tab = opened.new_page(viewport={"width": 390, "height": 844})
         asked, errors = [], []
         tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", errors.append)
+        tab.on("pageerror", lambda error: errors.append(error))
         tab.on("console", lambda line: errors.append(line.text) if "Security" in line.text else None)
         tab.goto(url)
         yield tab

@@ -112,7 +112,7 @@ class Serve(ModelCommand):
             given["kv-cache-memory-bytes"] = cache_bytes(model, 4 if dtype == "float32" else 2, config.max_model_len)
         else:
             given["gpu-memory-utilization"] = config.gpu_memory_utilization
-        flags = ["--disable-fastapi-docs", "--disable-log-stats", "--disable-uvicorn-access-log"]
+        flags = ["--disable-fastapi-docs", "--disable-uvicorn-access-log"]
         flags += ["--enforce-eager"] if config.enforce_eager else []
         flags += ["--trust-remote-code"] if config.trust_remote_code else []
         return [*(f"--{key}={value}" for key, value in given.items()), *flags]
