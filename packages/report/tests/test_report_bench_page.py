@@ -43,8 +43,8 @@ def test_everything_that_was_measured_is_on_the_page(tmp_path):
     shown = text(page)
     for words in (
         "How fast <tiny> is",
-        "transformers float32, 2 x 128+64 45.67 40.00 50.00",
-        "transformers float32 2 128 64 45.67 1,234 0.25 0.50 51.5",
+        "transformers float32, 2 x 128+64 45.7 40.0 50.0",
+        "transformers float32 2 128 64 45.7 1,234 0.250 0.50 51.5",
         "Energy was not measured: no RAPL.",
         "vllm float32, 2 x 128+64 ended by <SIGKILL>",
         "runs/<x>",
