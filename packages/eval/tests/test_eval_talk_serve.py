@@ -242,7 +242,7 @@ def test_a_person_stops_an_answer_and_begins_anew(tab):
     tab.get_by_role("button", name="Send").click()
     answer = tab.locator(".said.assistant").nth(before)
     expect(answer.locator(".note")).to_contain_text("stopped", timeout=60_000)
-    assert answer.inner_text().partition("stopped")[0].strip()
+    assert answer.evaluate("(box) => box.firstChild.nodeType === Node.TEXT_NODE && box.firstChild.length > 0")
     tab.get_by_role("button", name="Reset").click()
     assert tab.locator(".said").count() == 0
     sent = []
