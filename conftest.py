@@ -30,6 +30,7 @@ LONGEST = (
     "test_executors_ray.py",
     "test_example_plugin.py",
     "test_labels_vllm_server.py",
+    "test_eval_talk_serve.py",
     "test_core_new_plugin_runs.py",
     "test_pretrain_runs.py",
     "test_classifiers_conformance.py",

@@ -1,8 +1,10 @@
 """Take pictures of pages for the documents: at a phone's and a desk's width, light and dark, in headless Chromium.
 
     make screenshots PAGES="runs/<run> runs/<run>#says"
+    python tools/screenshots.py http://127.0.0.1:8000/ --say "What is the capital of France?"     # of core.serve
 
-A page is an HTML file, or a folder that has one; ``#<anchor>`` is the section that the picture begins at. The pictures
+A page is an HTML file, or a folder that has one; ``#<anchor>`` is the section that the picture begins at. An address is
+the page of ``core.serve``, on which something is said first. The pictures
 are ``docs/pictures/<page>[-<anchor>]-<width>-<light or dark>.png``, the first screen of each, in 128 colours.
 """
 
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="+", metavar="PAGE", help="an HTML file or a folder with one, [#<anchor>]")
+    parser.add_argument("--say", action="append", default=[], metavar="TEXT", help="to a served model, before")
     parser.add_argument("--to", type=Path, default=Path("docs/pictures"), metavar="DIR", help="default: docs/pictures")
     options = parser.parse_args(arguments)
     browser = find_browser()
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    for path in take(options.pages, options.to, browser):
+    for path in take(options.pages, options.to, browser, options.say):
         print(f"{path} {path.stat().st_size:,} bytes")
     return 0
 
@@ -52,8 +55,11 @@ def find_browser() -> str | None:
     return own if os.path.exists(own) else next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def take(pages: Sequence[str], folder: Path, browser: str) -> list[Path]:
+def take(pages: Sequence[str], folder: Path, browser: str, said: Sequence[str] = ()) -> list[Path]:
     """Write four pictures of each page and return their paths.
+
+    Args:
+        said: What is said to the model on a page of ``core.serve``, one after another.
 
     Raises:
         SystemExit: there is no such page, or a picture has more than :data:`MOST_BYTES`.
@@ -66,13 +72,18 @@ def take(pages: Sequence[str], folder: Path, browser: str) -> list[Path]:
         opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         for named in pages:
             place, _, anchor = named.partition("#")
-            page = find_page(Path(place))
+            served = place.startswith(("http://", "https://"))
+            page = Path("serve") if served else find_page(Path(place))
             for width, height in SIZES.items():
                 for scheme in ("light", "dark"):
                     context = opened.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
                     tab = context.new_page()
                     tab.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-                    tab.goto(f"{page.resolve().as_uri()}{f'#{anchor}' if anchor else ''}")
+                    tab.goto(place if served else f"{page.resolve().as_uri()}{f'#{anchor}' if anchor else ''}")
+                    for number, text in enumerate(said if served else ()):
+                        tab.fill("#message", text)
+                        tab.press("#message", "Enter")
+                        tab.locator(".said.assistant .note").nth(number).wait_for(timeout=120_000)
                     # Charts are drawn when they come into view; a picture is of those that are.
                     tab.evaluate("typeof drawAll === 'function' ? drawAll() : null")
                     name = "-".join(part for part in (page.stem, anchor, str(width), scheme) if part)

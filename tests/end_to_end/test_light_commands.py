@@ -29,6 +29,7 @@ sys.exit(code)
         ("core.plan", ["+arch=inherited_init", "+data=finemath"], 0),
         ("core.run", ["+arch=gqa", "+data=finemath", "--config"], 0),
         ("core.run", ["+arch=gqa", "arch.size=nanno", "+data=finemath"], 2),
+        ("core.chat", ["nothing", "temperature=0.5"], 2),
         ("core.run", ["+arch=gqa", "+data=finemath", "data.steps.minhash.bandz=1"], 2),
     ],
 )

@@ -99,7 +99,6 @@ MODULES = {
     "smallwright_pretrain.revisions": "ranks",
     "smallwright_testing.rank": "ranks",
     "torch.distributed.run": "ranks",
-    "core.serve": "vllm",
     "smallwright_eval.talk.measure": "ranks",
     "smallwright_labels.vllm_main": "vllm",
     "smallwright_pretrain.verify_vllm": "vllm",

@@ -9,6 +9,7 @@ from core import completion
 
 pytest.importorskip("argcomplete")
 COMMANDS = ("run", "plan", "plugins", "inspect", "lineage", "publish", "store", "study", "compare")
+COMMANDS += ("chat", "generate", "serve", "bench")
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,7 @@ def make_page(kind: str, data: Any, path: Path) -> Path | None:
     """Write the page of what a command found to ``path`` and return it; None leaves it to another plugin.
 
     Args:
-        kind: What is shown: ``run``, ``inspect``, ``sweep``, ``study`` or ``compare``.
+        kind: What is shown: ``run``, ``inspect``, ``sweep``, ``study``, ``compare`` or ``bench``.
         data: Plain data (what JSON knows) of that kind.
         path: The file to write, one page that needs no network.
     """

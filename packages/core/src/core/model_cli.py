@@ -22,7 +22,7 @@ def main(name: str, doc: str | None, arguments: Sequence[str] | None, options: M
         name: Of the command, ``chat`` of ``core.chat``; the plugin that does the work registered it.
         doc: Docstring of the command.
         arguments: Of the command line; None: those of the process.
-        options: Settings that are options too, ``--prompts FILE`` for ``prompts=FILE``, with their help.
+        options: Settings of text that are options too, ``--prompts FILE`` for ``prompts=FILE``, with their help.
     """
     return cli.carry_out(lambda: _main(name, doc, arguments, options or {}))
 

@@ -30,7 +30,7 @@ def make(registry: Registry, kind: str, data: Any, path: Path) -> Path:
 
     Args:
         registry: What is installed.
-        kind: What is shown: ``run``, ``inspect``, ``sweep``, ``study`` or ``compare``.
+        kind: What is shown: ``run``, ``inspect``, ``sweep``, ``study``, ``compare`` or ``bench``.
         data: Plain data of that kind.
         path: The file to write.
 

@@ -24,12 +24,13 @@ def run_finished(run: "Run") -> None:
 
 @hookimpl
 def make_page(kind: str, data: Any, path: Path) -> Path | None:
-    from smallwright_report import compare_page, index, inspect_page, page, run_page, study_page, sweep_page
+    from smallwright_report import bench_page, compare_page, index, inspect_page, page, run_page, study_page, sweep_page
 
     makers = {"run": run_page.render, "inspect": inspect_page.render}
     makers["sweep"] = sweep_page.render
     makers["compare"] = compare_page.render
     makers["study"] = study_page.render
+    makers["bench"] = bench_page.render
     if kind not in makers:
         return None
     page.write(path, makers[kind](data))

@@ -1,6 +1,7 @@
 """Energy counters of the machine: RAPL of the processor, NVML of the GPU."""
 
 import contextlib
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,7 @@ def _readable(zone: Path) -> bool:
 
 def _gpu() -> tuple[Any, Any] | None:
     with contextlib.suppress(Exception):  # not installed, no driver, or a GPU without a counter
-        import pynvml
-
+        pynvml = importlib.import_module("pynvml")  # of nvidia-ml-py, which nothing else here needs
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)

@@ -172,7 +172,8 @@ def _vllm(model: NamedModel, asked: dict[str, Any], tokenizer: Any) -> tuple[dic
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )
-        engine, begun, first = llm.llm_engine, set(), 0.0
+        engine, first = llm.llm_engine, 0.0
+        begun: set[str] = set()
         began = time.monotonic()
         for number, prompt in enumerate(prompts):
             engine.add_request(str(number), {"prompt_token_ids": prompt}, settings.clone())

@@ -2,29 +2,29 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
-import runpy
+import shlex
 import signal
 import socket
+import subprocess
 import sys
-import threading
 import time
-import urllib.error
 import urllib.request
-import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from core.engines import vllm_is_for_cpu
 from core.errors import ConfigError
 from core.interfaces import ModelCommand, NamedModel
 
-from smallwright_eval.talk import loading, page, start
+from smallwright_eval.talk import loading, page, server, start
 from smallwright_eval.talk.config import ServeConfig
 
-SERVER = "vllm.entrypoints.openai.api_server"
-"""``vllm serve`` looks for a distribution called vllm, which the one for CPUs is not."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
+END_SECONDS = 20
+"""For a server to end its engine."""
 
 
 class Serve(ModelCommand):
@@ -58,36 +58,46 @@ class Serve(ModelCommand):
         if config.host not in LOCAL:
             key = "requests need its key" if os.environ.get(page.KEY) else f"set {page.KEY} to ask for a key"
             print(f"note: host={config.host}: whoever reaches this machine reaches the model; {key}.", file=sys.stderr)
-        tokenizer = loading.tokenizer(model, config.trust_remote_code)
         name = config.name or model.label
         about = {
             "name": name,
-            "turns": loading.takes_turns(config, model, tokenizer),
+            "turns": loading.takes_turns(config, model, SimpleNamespace(chat_template=_has_template(model.directory))),
             "context": config.max_model_len or loading.positions(model),
-            "engine": f"vLLM, {loading.dtype_of(config.dtype, loading.device_of('auto'))}",
+            "engine": f"vLLM, {self._dtype()}",
         }
-        os.environ[page.ABOUT] = json.dumps(about)
-        url = f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{port}"
-        ready = threading.Thread(target=_tell_when_ready, args=(url, about), daemon=True)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        command = [sys.executable, "-m", server.__name__, str(os.getpid()), *self._arguments(model, name, port)]
         print(f"starting vLLM with {name} ...", file=sys.stderr, flush=True)
-        ready.start()
-        warnings.simplefilter("ignore")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _end_at_once)
-        with _arguments([SERVER, *self._arguments(model, name, port)]):
-            try:
-                runpy.run_module(SERVER, run_name="__main__", alter_sys=True)
-            except SystemExit as ended:
-                return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-            except (ValueError, RuntimeError, OSError) as error:
-                said = " ".join(str(error).split())[:400]
-                raise ConfigError(f"model={model.named}: vLLM cannot serve it: {said}") from error
+        # A group of its own: Ctrl-C comes here alone, and whatever happens nothing of the group is left.
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, page.ABOUT: json.dumps(about)},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        ready = False
+        try:
+            if ready := _is_ready(process, url):
+                print(_ready(url, about), flush=True)
+            code = process.wait()
+        except KeyboardInterrupt:
+            if not ready:
+                raise
+            code = 0
+        finally:
+            _end(process, ready)
+        if code:
+            raise ConfigError(f"model={model.named}: vLLM ended with the code {code}. What it said is above.")
         print("ended.", file=sys.stderr)
         return 0
 
+    def _dtype(self) -> str:
+        return loading.dtype_of(self.config.dtype, "cpu" if vllm_is_for_cpu() else "cuda")
+
     def _arguments(self, model: NamedModel, name: str, port: int) -> list[str]:
         config = self.config
-        dtype = loading.dtype_of(config.dtype, loading.device_of("auto"))
+        dtype = self._dtype()
         given = {
             "model": str(model.directory),
             "served-model-name": name,
@@ -112,7 +122,7 @@ class Serve(ModelCommand):
             given["kv-cache-memory-bytes"] = cache_bytes(model, 4 if dtype == "float32" else 2, config.max_model_len)
         else:
             given["gpu-memory-utilization"] = config.gpu_memory_utilization
-        flags = ["--disable-fastapi-docs", "--disable-log-stats", "--disable-uvicorn-access-log"]
+        flags = ["--disable-fastapi-docs", "--disable-uvicorn-access-log"]
         flags += ["--enforce-eager"] if config.enforce_eager else []
         flags += ["--trust-remote-code"] if config.trust_remote_code else []
         return [*(f"--{key}={value}" for key, value in given.items()), *flags]
@@ -139,39 +149,45 @@ class Serve(ModelCommand):
             ) from error
 
 
-@contextlib.contextmanager
-def _arguments(line: list[str]) -> Iterator[None]:
-    before, sys.argv = sys.argv, line
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-def _end_at_once(number: int, _: object) -> None:
-    """End while vLLM starts: an exception would be lost in one of the many libraries that are imported then.
-
-    The server sets its own way to end when it is there.
-    """
-    for process in multiprocessing.active_children():
-        process.kill()
-    print("interrupted.", file=sys.stderr, flush=True)
-    os._exit(128 + number)
-
-
-def _tell_when_ready(url: str, about: dict[str, object]) -> None:
-    """Print where the model is served, as soon as it is."""
-    asked = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
-    while True:
-        with contextlib.suppress(OSError, urllib.error.URLError), urllib.request.urlopen(f"{asked}/health", timeout=5):
-            break
+def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until the server answers; False: it ended before."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy is for other machines
+    while process.poll() is None:
+        with contextlib.suppress(OSError), opener.open(f"{url}/health", timeout=5):
+            return True
         time.sleep(0.2)
+    return False
+
+
+def _ready(url: str, about: Mapping[str, Any]) -> str:
     turn = [{"role": "user", "content": "Hello"}]
     path = "chat/completions" if about["turns"] else "completions"
     body = json.dumps({"model": about["name"], **({"messages": turn} if about["turns"] else {"prompt": "Hello"})})
     key = f" -H 'Authorization: Bearer '${page.KEY}" if os.environ.get(page.KEY) else ""
-    print(
-        f"ready: talk to it at {asked}/, programs at {asked}/v1\n"
-        f"curl {asked}/v1/{path}{key} -H 'Content-Type: application/json' -d '{body}'",
-        flush=True,
+    return (
+        f"ready: talk to it at {url}/, programs at {url}/v1\n"
+        f"curl {url}/v1/{path}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )
+
+
+def _end(process: subprocess.Popen[bytes], ready: bool) -> None:
+    """End the server and its engine: one that answers in its own way, one that starts at once."""
+    try:
+        if ready and process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _has_template(directory: Path) -> bool:
+    if (directory / "chat_template.jinja").is_file():
+        return True
+    try:
+        found = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and bool(found.get("chat_template"))
