@@ -135,6 +135,11 @@ def test_a_checkpoint_of_a_training_that_runs_stays_when_that_one_removes_it(tmp
     branch.take_records(taken, tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 20, "loss": 4.0}\n'
     assert branch.borrowed(found, tmp_path / "other") is None
+    asked = []
+    assert branch.borrowed_anew(lambda: asked.append(1) or found, tmp_path / "other") is None
+    assert len(asked) == branch.TRIES
+    assert branch.borrowed_anew(lambda: None, tmp_path / "other") is None
+    assert branch.borrowed_anew(lambda: None, work) == taken
     assert branch.borrowed_before(work) == taken
     assert branch.borrowed_before(tmp_path / "other") is None
 

@@ -51,12 +51,13 @@ class _Builder(CorpusStages):
 
     def build(self) -> list[StageSpec]:
         entered = self._entered()
-        tokens = tokens_entry.artifacts(self.config.get("tokens"))
+        settings = self.config.get("tokens")
+        tokens, elsewhere = tokens_entry.artifacts(settings), tokens_entry.made_elsewhere(settings)
         for spec in tokens.values():
             self._add(spec)
         corpora = self._corpora()
-        tokens_entry.check_beside(tokens, corpora)
-        exist = not tokens and self._tokens_exist(corpora)
+        tokens_entry.check_beside(settings, corpora)
+        exist = bool(elsewhere) or (not tokens and self._tokens_exist(corpora))
         nothing = not (corpora or tokens or exist)
         if nothing and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
@@ -68,10 +69,8 @@ class _Builder(CorpusStages):
         if entered is None and "arch" not in self.config:
             if "posttrain" in self.config:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
-            if tokens:
-                raise ConfigError(
-                    f"{tokens_entry.written(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
-                )
+            if tokens or elsewhere:
+                raise ConfigError(tokens_entry.nothing_uses(settings))
             return self.stages
         training = not nothing or entered is None
         tokenizer = self._tokenizer(corpora, tokens, entered, training)
@@ -79,8 +78,8 @@ class _Builder(CorpusStages):
         given: dict[str, StageSpec] = {}
         if training:
             assert tokenizer.spec is not None
-            given = {**tokens, "tokenizer": tokenizer.spec}
-            if corpora or not tokens:
+            given = {**tokens, **self._made_elsewhere(elsewhere, tokenizer.spec), "tokenizer": tokenizer.spec}
+            if corpora or not (tokens or elsewhere):
                 given |= self._tokens(corpora, tokenizer.spec)
             model = self._pretrain(tokenizer, given, entered)
         assert model is not None
@@ -139,7 +138,8 @@ class _Builder(CorpusStages):
         spec: StageSpec | None = made
         stage: Tokenizer = entry.build(config)
         if made is None and training:
-            if stage.reads_corpora() and self._tokens_exist(corpora):
+            elsewhere = tokens_entry.made_elsewhere(self.config.get("tokens"))
+            if stage.reads_corpora() and (elsewhere or self._tokens_exist(corpora)):
                 raise ConfigError(
                     "tokens: made elsewhere. Name the tokenizer that made them: tokenizer=<its folder or hub id>."
                 )

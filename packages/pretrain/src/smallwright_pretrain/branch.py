@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
 PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
 LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip", "rounds")
 """Settings that may differ between two runs whose first steps are the same."""
+TRIES = 5
+"""Of a checkpoint of a training that runs."""
 BORROWED = "borrowed"
 """Folder in the unfinished work for a checkpoint of another training that is not finished."""
 UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -275,6 +277,17 @@ def borrowed(found: Branch, work: Path) -> Branch | None:
     except FileNotFoundError:
         return None
     return Branch(artifact=place, step=found.step)
+
+
+def borrowed_anew(find: Callable[[], Branch | None], work: Path) -> Branch | None:
+    """Return what was borrowed before, else what is found now; where that is gone meanwhile, what is found then."""
+    found = borrowed_before(work)
+    for _ in range(TRIES if found is None else 0):
+        shorter = find()
+        found = None if shorter is None else borrowed(shorter, work)
+        if shorter is None or found is not None:
+            break
+    return found
 
 
 def borrowed_before(work: Path) -> Branch | None:

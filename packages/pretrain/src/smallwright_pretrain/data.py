@@ -96,11 +96,8 @@ class TokenDataLoader(BaseDataLoader):
         **_: Any,
     ) -> None:
         self._tokens = {label: Path(folder) for label, folder in config.tokens.items()}
-        self._sources = Sources(
-            self._tokens,
-            config.stages,
-            {number: Path(file) for number, file in config.drawn.items()},
-        )
+        self._drawn = {number: Path(file) for number, file in config.drawn.items()}
+        self._sources = Sources(self._tokens, config.stages, self._drawn)
         self._stored = {name: Stored(Path(row["folder"]), row["expected"]) for name, row in config.stored.items()}
         self._seed, self._seq_len = config.seed, seq_len
         self._batch, self._ranks = config.global_batch_size, dp_world_size
@@ -167,7 +164,14 @@ class TokenDataLoader(BaseDataLoader):
         """
         if most is not None:
             changed = changes(lines, self._stages)
-            planned(self._tokens, self._stages, max_epochs=most, skipped=self.feed.skipped, changes=changed)
+            planned(
+                self._tokens,
+                self._stages,
+                max_epochs=most,
+                skipped=self.feed.skipped,
+                changes=changed,
+                drawn=self._drawn,
+            )
 
     def next_place(self) -> tuple[int, int]:
         """Return the stage and the position of the next batch."""

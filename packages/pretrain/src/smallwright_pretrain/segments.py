@@ -138,6 +138,11 @@ def _declared(config: TorchTitanConfig, steps: int) -> tuple[Stage, ...]:
     return tuple(result)
 
 
+def borders(config: TorchTitanConfig) -> list[dict[str, Any]]:
+    """Return where each stage begins and ends, for a summary."""
+    return [{"name": stage.name, "first_step": stage.first, "last_step": stage.last} for stage in stages(config)]
+
+
 def segments(config: TorchTitanConfig) -> tuple[Segment, ...]:
     """Return the rows of stages between which the ranks are started anew."""
     rows: list[list[Stage]] = []

@@ -53,7 +53,7 @@ from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked, flops_of_selection, with_selection
 from smallwright_pretrain.records import METRICS, SPEED_FILE, by_source, mean_speed, read_records, speeds, validation
-from smallwright_pretrain.segments import segments, stages, tokens_at, with_theta
+from smallwright_pretrain.segments import borders, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
@@ -62,10 +62,6 @@ from smallwright_pretrain.verified import verified
 
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
-
-
-TRIES = 5
-"""Of a checkpoint of a training that runs: it may be removed while it is taken, and a later one be there."""
 
 
 class TorchTitanPretrain(Trainer):
@@ -245,13 +241,10 @@ class TorchTitanPretrain(Trainer):
         """Return the checkpoint of another training that this one begins with."""
         if "branch" in job.inputs:
             return branch.find(str(self.config.branch_from), job.inputs["branch"])
-        work = job.scratch("pretrain")
-        found = branch.borrowed_before(work)
-        for _ in range(TRIES if found is None and "identity" in job.record else 0):
-            shorter = self.shorter(job.record["identity"], job.output.parent)
-            found = branch.borrowed(shorter, work) if shorter is not None else None
-            if shorter is None or found is not None:
-                break
+        if "identity" not in job.record:
+            return None
+        identity, folder = job.record["identity"], job.output.parent
+        found = branch.borrowed_anew(lambda: self.shorter(identity, folder), job.scratch("pretrain"))
         if found is not None:
             notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
         return found
@@ -341,10 +334,7 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
-            "stages": [
-                {"name": stage.name, "first_step": stage.first, "last_step": stage.last, "seq_len": stage.seq_len}
-                for stage in stages(config)
-            ],
+            "stages": borders(config),
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
             "loss_curves": {name: thin(curve) for name, curve in by_source(steps, "loss_by_source").items()},
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
