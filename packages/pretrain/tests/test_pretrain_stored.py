@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from core.typed import identity
 from pretrain_support import write_tokens
+from safetensors.numpy import load_file, save_file
 from smallwright_pretrain import store_logits, stored, stored_files
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import DistillConfig
@@ -210,6 +212,19 @@ def test_a_disk_that_is_too_small_is_found_before_the_first_window(job, monkeypa
     monkeypatch.setattr(store_logits.shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
     with pytest.raises(InputError, match=r"take [\d,]+ bytes more, and the disk has 100\. .*pretrain\.distill\.top_k"):
         job.stage.run(job)
+
+
+def test_a_teacher_that_gives_no_numbers_is_refused_with_the_place(job, teacher, tmp_path):
+    shutil.copytree(teacher, tmp_path / "broken")
+    file = tmp_path / "broken" / "hf" / "model.safetensors"
+    weights = load_file(file)
+    weights["model.embed_tokens.weight"][20] = np.nan
+    save_file(weights, file, metadata={"format": "pt"})
+    broken = dataclasses.replace(job, inputs={**job.inputs, "teacher": tmp_path / "broken"})
+    with pytest.raises(
+        InputError, match=r"teacher=t: gives no numbers in one of the windows \d+ to \d+ of corpus\. Set"
+    ):
+        job.stage.run(broken)
 
 
 def test_a_corpus_without_a_window_is_refused(job):

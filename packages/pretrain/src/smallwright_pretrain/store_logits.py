@@ -212,6 +212,11 @@ def fill(
             ]
             shape = (len(rows), config.seq_len, -1)
             ids_NK, logs_NB = (torch.cat(part).cpu().numpy() for part in zip(*found, strict=True))
+            if np.isnan(logs_NB).any():
+                raise InputError(
+                    f"pretrain.distill.teacher={config.teacher}: gives no numbers in one of the windows {start:,} to "
+                    f"{start + len(rows) - 1:,} of {config.corpus}. Set pretrain.precision=float32, or give another."
+                )
             parts.append((ids_NK.astype(id_type(ids)).reshape(shape), logs_NB.reshape(shape)))
             done(len(rows))
         ids_WLK, logs_WLB = (np.concatenate(part) for part in zip(*parts, strict=True))

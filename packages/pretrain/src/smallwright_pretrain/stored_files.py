@@ -58,8 +58,8 @@ class Stored:
             )
             self._listed_N = None if identity["listed"] is None else np.load(folder / LIST, mmap_mode="r")
             different = [key for key, value in expected.items() if identity[key] != value]
-        except FileNotFoundError:
-            raise InputError(f"{path}: missing. {AGAIN}") from None
+        except FileNotFoundError as error:
+            raise InputError(f"{error.filename}: missing. {AGAIN}") from None
         except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
