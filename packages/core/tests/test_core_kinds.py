@@ -12,6 +12,7 @@ CONTRACT = (
     "core.architecture",
     "core.launcher",
     "core.policy",
+    "core.schedule",
     "core.step_config",
     "core.tracker",
 )

@@ -87,7 +87,7 @@ def test_where_the_teacher_lies_is_no_part_of_the_identity():
     one, other = (identity(made(place)) for place in ("here", "there"))
     assert one == other
     mix = {"loss": "forward_kl", "alpha": 1.0, "temperature": 1.0, "beta": None}
-    assert one["distill"] == {**mix, "logits": "live", "top_k": None}
+    assert one["distill"] == {**mix, "logits": "live", "top_k": None, "windows": "all"}
     assert identity(made("here", {"loss": "jsd"})) == identity(made("here", {"loss": "jsd", "beta": 0.5}))
 
 

@@ -14,6 +14,8 @@ from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain import drawing, revisions, round_files, stage, window_pass
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.cpu import use_device
+from smallwright_pretrain.forgetting import ForgettingConfig
+from smallwright_pretrain.records import read_records
 from smallwright_pretrain.rounds_config import RoundsConfig
 from smallwright_pretrain.segments import stages
 from smallwright_pretrain.sources import Sources
@@ -22,7 +24,7 @@ use_device("cpu")
 
 import torch  # noqa: E402
 import torchtitan.trainer  # noqa: E402
-from smallwright_pretrain import between_rounds, rank  # noqa: E402
+from smallwright_pretrain import between_rounds, forgetting_run, rank  # noqa: E402
 from smallwright_pretrain.trainer import PackedTrainer  # noqa: E402
 
 SETTINGS = TorchTitanConfig(
@@ -33,14 +35,21 @@ SETTINGS = TorchTitanConfig(
     warmup_steps=2,
     checkpoint_interval=4,
     keep_latest=0,
-    validation_interval=100,
+    validation_interval=3,
     validation_sequences=2,
     device="cpu",
     verify_vllm=False,
     mixture={"web": 0.5, "code": 0.5},
+    forgetting=ForgettingConfig(windows=8, margin=0.0),
     rounds=RoundsConfig(temperature=0.01),  # so low that the few windows of a test are drawn by their losses
 )
-FILES = ("metrics.jsonl", "hf/model.safetensors", "rounds/step-6/drawn.json", "rounds/step-6/shard-000000.safetensors")
+FILES = (
+    "metrics.jsonl",
+    "forgetting.jsonl",
+    "hf/model.safetensors",
+    "rounds/step-6/drawn.json",
+    "rounds/step-6/shard-000000.safetensors",
+)
 
 
 class Killed(BaseException):
@@ -130,13 +139,37 @@ def test_a_revision_says_what_was_drawn(whole, tokens):
     }
 
 
-@pytest.mark.parametrize("where", ["in the pass", "before the draw", "in the second round"])
+def test_what_the_first_round_taught_is_measured_again_in_the_second(whole):
+    output, summary = whole
+    lines = read_records(output / "forgetting.jsonl")
+    assert [(line["step"], line["stage"], line["position"]) for line in lines] == [(3, 0, 12), (6, 0, 24), (9, 1, 12)]
+    assert [len(line["again"]) for line in lines] == [0, 2, 4], "a window of each corpus a measurement"
+    known = [*lines[0]["trained"], *lines[1]["trained"]]
+    assert sorted(row[:3] for row in lines[2]["again"]) == sorted(known), "also in the round behind that of the windows"
+    shares = {
+        record["step"]: record["forgotten_windows_by_corpus"]
+        for record in read_records(output / "metrics.jsonl")
+        if "forgotten_windows_by_corpus" in record
+    }
+    assert shares.keys() == {6, 9}
+    assert summary["forgetting"]["step"] == 9
+    for name, own in summary["forgetting"]["by_source"].items():
+        rises = [now - then for source, _, then, now in lines[2]["again"] if source == name]
+        assert own == {"windows": 2, "forgotten": sum(r > 0 for r in rises) / 2, "rise": pytest.approx(sum(rises) / 2)}
+        assert shares[9][name] == own["forgotten"]
+
+
+@pytest.mark.parametrize(
+    "where", ["in the pass", "before the draw", "in the second round", "behind the metrics of the meter"]
+)
 def test_a_killed_training_draws_and_learns_the_same(run, whole, tmp_path, monkeypatch, where):
     output = tmp_path / "killed"
     with monkeypatch.context() as patch:
         if where == "in the pass":
             write = window_pass.WindowPass.write
             patch.setattr(window_pass.WindowPass, "write", killed(write, lambda _, number, __: number == 1))
+        elif where == "behind the metrics of the meter":
+            patch.setattr(forgetting_run, "append", killed(forgetting_run.append, lambda _, line: line["step"] == 9))
         elif where == "before the draw":
             patch.setattr(between_rounds, "draw_from", killed(drawing.draw_from, lambda *_: True))
         else:
@@ -152,7 +185,10 @@ def test_a_killed_training_draws_and_learns_the_same(run, whole, tmp_path, monke
         )
     )  # fmt: skip
     run(output)
-    assert measured == {"in the pass": [[1, 2]], "before the draw": [[]], "in the second round": []}[where]
+    assert measured == {
+        "in the pass": [[1, 2]],
+        "before the draw": [[]],
+    }.get(where, [])
     for file in FILES:
         assert (output / file).read_bytes() == (whole[0] / file).read_bytes(), file
 

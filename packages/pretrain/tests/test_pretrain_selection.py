@@ -5,10 +5,12 @@ import pytest
 from core import typed
 from core.errors import ConfigError
 from core.interfaces import SelectionPolicy
+from pretrain_support import Tiny, TinyConfig
 from smallwright_pretrain import policies_plan, selecting, selection_log
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.policies_config import RHOConfig
 from smallwright_pretrain.policies_rho import RHO
+from smallwright_pretrain.stage import TorchTitanPretrain
 from smallwright_testing import SelectionPolicyConformance
 
 POLICY = RHO(RHOConfig(reference="a model"))
@@ -97,6 +99,7 @@ def test_a_log_says_what_was_trained_on_by_stage_and_source():
     ("values", "policy", "message"),
     [
         ({"nproc": 2, "context_parallel": 2}, {}, r"pretrain\.context_parallel=2: \+policy measures whole sequences"),
+        ({"forgetting": {}}, {}, r"pretrain\.forgetting: measures windows by the order of the mixture"),
         ({"rounds": {}}, {}, r"policy: .*pretrain\.rounds are drawn from no mixture"),
         (
             {"mixture": {"web": 0.5, "code": {"share": 0.5, "wrap": False}}},
@@ -111,3 +114,13 @@ def test_what_cannot_be_is_refused_while_planning(values, policy, message):
     chosen = RHO(typed.build(RHOConfig, {"reference": "a model", **policy}, "policy"))
     with pytest.raises(ConfigError, match=message):
         policies_plan.asked(config, chosen, ["web", "code"])
+
+
+def test_a_plan_counts_two_forward_passes_a_candidate_and_the_reference(monkeypatch):
+    architecture, config = Tiny(TinyConfig()), typed.build(TorchTitanConfig, {"steps": 4, "seq_len": 16}, "pretrain")
+    monkeypatch.setattr(policies_plan, "counted", lambda _: architecture)
+    trainer = TorchTitanPretrain(config)
+    plain, chosen = trainer.plan(architecture), trainer.beside(POLICY).on(1, None).plan(architecture)
+    assert chosen["extra_flops_per_token"] == pytest.approx(10 * 2 * architecture.flops_per_token(16) / 3)
+    assert chosen["memory_bytes"] - plain["memory_bytes"] == 4 * architecture.parameters()
+    assert trainer.beside(None).plan(architecture) == plain

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,9 @@ from pretrain_support import write_tokens
 from smallwright_pretrain import store_logits, stored, stored_files
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.policies_plan import asked
+from smallwright_pretrain.segments import stages
+from smallwright_pretrain.sources import Sources
 from smallwright_pretrain.store_logits import StoreLogits, largest
 from smallwright_pretrain.stored import StoredConfig, bytes_per_token, id_type
 from smallwright_pretrain.windows import TokenWindows
@@ -171,6 +175,37 @@ def test_another_teacher_tokenizer_or_corpus_is_refused(tmp_path, job, tokens, s
         opened(job, tokens)
 
 
+def test_only_what_a_training_reads_can_be_stored(job, tokens, tmp_path):
+    more = write_tokens(tmp_path / "more", documents=9, vocab=IDS)
+    mixture = {"web": 0.75, "code": 0.25}
+    config = settings(seq_len=LENGTH, global_batch_size=2, mixture=mixture, steps=4)
+    config = dataclasses.replace(config, distill=dataclasses.replace(config.distill, windows="read", top_k=5))
+    corpora = {"web": tokens, "code": more}
+    works = store_logits.of_training(config, list(corpora))
+    assert [(work.role, work.follows) for work in works] == [("logits-web-all-16", True), ("logits-code-all-16", True)]
+    inputs = {"teacher": job.inputs["teacher"], "tokens-web": tokens, "tokens-code": more}
+    kept = {}
+    for work in works:
+        own = dataclasses.replace(job, stage=work.stage, seed=7, inputs=inputs, record={}, output=tmp_path / work.role)
+        assert work.stage.run(own)["windows"] == {"web": 6, "code": 2}[work.corpus]
+        kept[work.role] = own.output
+    rows = stored_files.rows(config, corpora, kept)
+    read = {name: stored_files.Stored(Path(row["folder"]), row["expected"]) for name, row in rows.items()}
+    feed = Sources(corpora, stages(config)).feed(7)
+    job.stage.run(job)
+    whole = opened(job, tokens)
+    for source, window in zip(*feed.locate(0, np.arange(8))[::2], strict=True):
+        found = read[feed.names[source]].window(int(window))
+        if feed.names[source] == "web":
+            for one, other in zip(found, whole.window(int(window)), strict=True):
+                np.testing.assert_array_equal(one, other)
+    left = (set(range(whole.files.windows)) - set(feed.trained_windows([0]).window_N.tolist())).pop()
+    with pytest.raises(InputError, match=rf"has 6 windows, and none number {left}"):
+        read["web"].window(left)
+    with pytest.raises(ConfigError, match=r"which windows are read is not known .* Set pretrain\.distill\.windows=all"):
+        asked(config, None, list(corpora))
+
+
 def test_a_disk_that_is_too_small_is_found_before_the_first_window(job, monkeypatch):
     monkeypatch.setattr(store_logits.shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
     with pytest.raises(InputError, match=r"take [\d,]+ bytes more, and the disk has 100\. .*pretrain\.distill\.top_k"):
@@ -194,7 +229,7 @@ def test_the_rest_is_known_also_where_it_is_tiny():
 
 def settings(**values):
     distill = DistillConfig(teacher="t", logits="stored", temperature=2.0)
-    return TorchTitanConfig(steps=6, device="cpu", distill=distill, **values)
+    return TorchTitanConfig(**{"steps": 6, "device": "cpu", "distill": distill, **values})
 
 
 def test_each_corpus_view_and_length_is_stored_once():
@@ -239,6 +274,7 @@ def test_a_plan_says_the_bytes_before_anything_is_made(tokens, tmp_path):
 def test_settings_of_the_other_kind_of_teacher_are_refused():
     for given, message in (
         ({"top_k": 5}, r"top_k=5: is of logits=stored, and logits=live\. Set top_k=null"),
+        ({"windows": "read"}, r"windows=read: is of logits=stored, and logits=live\. Set windows=all"),
         ({"logits": "stored", "sharded": True}, r"sharded=true: is of logits=live"),
     ):
         with pytest.raises(ConfigError, match=message):

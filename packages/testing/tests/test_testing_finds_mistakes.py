@@ -74,11 +74,6 @@ POLICIES = {
     "divides": ["a_corpus_without_a_share_is_no_trouble"],
     "takes": ["what_it_is_told_is_left_as_it_was"],
 }
-SCHEDULES = {
-    "sound": [],
-    "rises": ["rates_are_shares_of_the_peak"],
-    "counts": ["a_rate_follows_from_its_arguments_alone"],
-}
 SELECTIONS = {
     "chooses": [],
     "toofew": ["choices_are_as_many_places_as_a_batch_has_each_once"],
@@ -87,6 +82,11 @@ SELECTIONS = {
     "turns": ["a_killed_run_goes_on_to_the_same_choices"],
     "sorts": ["what_it_is_told_is_left_as_it_was"],
     "mixes": ["it_looks_at_more_sequences_than_a_batch_has", "the_mixture_stays"],
+}
+SCHEDULES = {
+    "sound": [],
+    "rises": ["rates_are_shares_of_the_peak"],
+    "counts": ["a_rate_follows_from_its_arguments_alone"],
 }
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",

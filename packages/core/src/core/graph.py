@@ -216,9 +216,8 @@ class _Builder(CorpusStages):
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
         if (taught := trainer.teacher()) is not None:
-            key, named = taught
-            inputs = {**inputs, **self._teach(entry, trainer, key, named, tokenizer, inputs)}
-        corpora = list(_corpora(inputs))
+            inputs = {**inputs, **self._teach(entry, trainer, taught, tokenizer, inputs)}
+        corpora = _corpora(inputs)
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}
         inputs = {**inputs, **self._compare(policy, tokenizer)}
@@ -247,19 +246,19 @@ class _Builder(CorpusStages):
         self,
         entry: Entry,
         trainer: Trainer,
-        key: str,
-        named: str,
+        taught: tuple[str, str],
         tokenizer: TokenizerChoice,
         inputs: Mapping[str, StageSpec],
     ) -> dict[str, StageSpec]:
         """Return the inputs of a training that learns from a model: the model, or what it says of each corpus."""
+        key, named = taught
         where = f"pretrain.{key}"
         teacher = self._other_model(where, named, tokenizer)
-        tokens = _corpora(inputs)
-        found = {}
-        for work in trainer.stored_logits(list(tokens)):
+        tokens, found = _tokens_of(inputs), {}
+        for work in trainer.stored_logits(_corpora(inputs)):
             content = content_identity(work.stage.config, self.registry, where)
-            found[work.role] = self._add(teaching.stored(work, entry, teacher, tokens[work.corpus], content))
+            made = teaching.stored(work, entry, teacher, tokens, content, self.seeds.of("pretrain"))
+            found[work.role] = self._add(made)
         return found or {"teacher": teacher.spec}
 
     def _compare(self, policy: PolicyChoice | None, tokenizer: TokenizerChoice) -> dict[str, StageSpec]:
@@ -357,11 +356,9 @@ class _Builder(CorpusStages):
         self._new(name, entry, config, folder="eval", label=model.spec.label, inputs=inputs, architecture=model.choice)
 
 
-def _corpora(given: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
-    """Return the tokens among some inputs, by the label of their corpus."""
-    return {
-        "corpus" if role == "tokens" else role.removeprefix("tokens-"): spec for role, spec in _tokens_of(given).items()
-    }
+def _corpora(given: Mapping[str, StageSpec]) -> list[str]:
+    """Return the labels of the corpora whose tokens are among some inputs."""
+    return ["corpus" if role == "tokens" else role.removeprefix("tokens-") for role in _tokens_of(given)]
 
 
 def _tokens_of(given: Mapping[str, StageSpec]) -> dict[str, StageSpec]:

@@ -208,6 +208,9 @@ class StoredLogits:
     stage: Stage
     """Gets the inputs ``teacher`` and ``tokens``, those of the corpus, and as its architecture the teacher's, where an
     installed one makes it."""
+    follows: bool = False
+    """Whether it depends on what the training reads: it then gets the tokens of all corpora, as :meth:`Job.tokens` says
+    them, and the training's seed."""
     artifact_version: int = 1
 
 
@@ -334,6 +337,13 @@ class Trainer(Stage):
             core.errors.UserError: this training's mixture cannot change; by default none can.
         """
         raise ConfigError(f"policy: {type(self).__name__} trains on one mixture to the end. Leave +policy out.")
+
+    def beside(self, policy: MixturePolicy) -> "Trainer":
+        """Return the same training with a policy, for planning: what that takes is in its :meth:`plan`.
+
+        By default a policy takes nothing, and it returns itself.
+        """
+        return self
 
     def doctor(self, job: Job, layout: int | None) -> "Iterable[Finding]":
         """Try this training on this machine for a few steps on random tokens, and say what is found; for core.doctor.

@@ -116,7 +116,7 @@ class StageBuilder:
         self._settings(entry, settings, "eval")  # what is wrong with the run's own is said of these
         light = getattr(entry.load(), "on_the_way", None)
         lighter = dict(light(settings)) if callable(light) else {}
-        config = self._settings(entry, {**settings, **lighter, **changed}, "pretrain.eval")
+        config = self._settings(entry, {**_of_what_is_listed(settings, changed), **lighter, **changed}, "pretrain.eval")
         entry.build(config).check_plan("pretrain.eval", architecture, tokenizer.stage)
         return EvaluatorChoice(entry=entry, config=config)
 
@@ -126,3 +126,16 @@ class StageBuilder:
         if callable(check := getattr(config, "check", None)):
             check(self.registry, where)
         return config
+
+
+def _of_what_is_listed(settings: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what settings tell of the items of a list, such as examples by task, that a changed list has not."""
+    kept = dict(settings)
+    for name, listed in changed.items():
+        former = settings.get(name)
+        if not isinstance(listed, list | tuple) or not isinstance(former, list | tuple):
+            continue
+        for other, told in settings.items():
+            if other not in changed and isinstance(told, Mapping) and told and set(told) <= set(map(str, former)):
+                kept[other] = {item: value for item, value in told.items() if item in map(str, listed)}
+    return kept

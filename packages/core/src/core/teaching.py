@@ -1,6 +1,7 @@
 """A model that a training learns from: what it must share with the run, checked while planning."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,23 @@ def of(named: str, key: str, tokenizer: TokenizerChoice, registry: Registry, roo
     return dataclasses.replace(model, spec=dataclasses.replace(model.spec, name=TEACHER))
 
 
-def stored(work: StoredLogits, trainer: Entry, teacher: entries.Model, tokens: StageSpec, content: Any) -> StageSpec:
-    """Return the stage in which a teacher goes through a corpus, the same whatever trains on it.
+def stored(
+    work: StoredLogits,
+    trainer: Entry,
+    teacher: entries.Model,
+    corpora: Mapping[str, StageSpec],
+    content: Any,
+    seed: int,
+) -> StageSpec:
+    """Return the stage in which a teacher goes through a corpus, the same for every training that asks for the same.
 
     Args:
         trainer: Whose work it is.
-        tokens: Of the corpus.
+        corpora: Tokens of all corpora of the run, by role.
         content: What stands for the settings in the identity.
+        seed: Of the training.
     """
+    tokens = corpora.get(f"tokens-{work.corpus}") or corpora["tokens"]
     kind = type(work.stage)
     target = f"{kind.__module__}:{kind.__qualname__}"
     return StageSpec(
@@ -58,8 +68,9 @@ def stored(work: StoredLogits, trainer: Entry, teacher: entries.Model, tokens: S
         ),
         config=work.stage.config,
         content=content,
-        inputs={"teacher": teacher.spec, "tokens": tokens},
+        inputs={"teacher": teacher.spec, **(corpora if work.follows else {"tokens": tokens})},
         architecture=teacher.choice,
+        seed=seed if work.follows else 0,
     )
 
 

@@ -59,7 +59,7 @@ class LMEval(Stage):
 
         Transformers starts in a fraction of vLLM's time, binds no cores and reserves no memory of a GPU.
         """
-        engine = {} if "engine" in given else {"engine": "transformers"}
+        engine = {"engine": "transformers"} if given.get("engine", "auto") == "auto" else {}
         held_out = {"perplexity": False} if given.get("tasks") != [] else {}
         return {**engine, **held_out, "prompts": (), "prompts_file": None}
 

@@ -17,6 +17,7 @@ from core.interfaces import Branch
 from core.writing import ENDING, replacing, write_text
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
 from smallwright_pretrain.history import by_step, finished, step_of
 from smallwright_pretrain.launch import JOB_FILE
@@ -150,7 +151,8 @@ def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None
     Args:
         decided: Take what a mixture policy decided, too; at the last step it is asked anew.
     """
-    for name, upto in ((METRICS, branch.step), (SPIKES, branch.step), (DECISIONS, branch.step - 1 if decided else -1)):
+    measured = ((name, branch.step) for name in (METRICS, SPIKES, FORGETTING))
+    for name, upto in (*measured, (DECISIONS, branch.step - 1 if decided else -1)):
         path = output / name
         # What a step was to train on was chosen before it, and a mixture after it.
         earlier = [

@@ -9,6 +9,7 @@ from core.errors import ConfigError
 from core.typed import setting
 
 from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.forgetting import ForgettingConfig
 from smallwright_pretrain.retention import Retention
 from smallwright_pretrain.rounds_config import NAME, RoundsConfig
 from smallwright_pretrain.schedule_config import PluginSchedule, check_shares, name_of, resolved
@@ -60,6 +61,8 @@ class TorchTitanConfig:
     """Whether a branch takes over the state of the optimizer; false: only the weights and the position in the data."""
     rounds: RoundsConfig | None = None
     """Train again on the windows that are still hard, as PanGu-pi Pro; None: one round."""
+    forgetting: ForgettingConfig | None = None
+    """Measure, with the held-out loss, which windows that were trained on are forgotten; None: that is not measured."""
     distill: DistillConfig | None = None
     """A teacher whose distributions the training learns, beside the text or in its place; None: the text alone."""
     learning_rate: float = setting(4e-3, gt=0)

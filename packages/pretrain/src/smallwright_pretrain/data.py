@@ -152,6 +152,10 @@ class TokenDataLoader(BaseDataLoader):
         self.feed = self._sources.feed(self._seed, self.feed.skipped, self.changes)
         self._ahead.clear()
 
+    def place(self) -> tuple[int, int]:
+        """Return the stage, and its position behind the batches consumed."""
+        return self._stage, self._position
+
     def check_epochs(self, lines: Lines, most: float | None) -> None:
         """Refuse the mixtures that the log of a policy leads to, where the whole run would read a corpus too often.
 

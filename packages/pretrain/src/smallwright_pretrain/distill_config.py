@@ -54,6 +54,9 @@ class DistillConfig(Mix):
     top_k: int | None = setting(None, ge=1)
     """Probabilities of a token that are stored; all others are kept as their sum. None: 100, as in arXiv 2410.16215. A
     live teacher takes none."""
+    windows: Literal["all", "read"] = "all"
+    """Windows of a corpus that ``stored`` goes through: ``all``, for every training on it, or those that this training
+    reads, which are fewer where it reads a part of its corpora."""
     sharded: bool = setting(False, identity=False)
     """Share a live teacher's weights out to the ranks (FSDP2), for one that does not fit a device."""
 
@@ -63,8 +66,12 @@ class DistillConfig(Mix):
             object.__setattr__(self, "top_k", self.top_k or TOP_K)
             if self.sharded:
                 raise ConfigError("sharded=true: is of logits=live, and logits=stored. Set sharded=false.")
-        elif self.top_k is not None:
-            raise ConfigError(f"top_k={self.top_k}: is of logits=stored, and logits=live. Set top_k=null.")
+            return
+        for key, value, instead in (("top_k", self.top_k, None), ("windows", self.windows, "all")):
+            if value != instead:
+                raise ConfigError(
+                    f"{key}={value}: is of logits=stored, and logits=live. Set {key}={instead or 'null'}."
+                )
 
 
 def folder_of(teacher: str) -> ModelFolder:

@@ -10,6 +10,7 @@ from core.writing import remove, write_json, write_text
 
 from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.revisions import REVISIONS
@@ -80,7 +81,7 @@ def rewind(output: Path, work: Path, step: int | None) -> str | None:
         write_json(marker, done)
     aside = output / ASIDE / done["aside"]
     evaluations.forget_after(work.parent / evaluations.FOLDER, step)
-    _move_records([output / METRICS, output / SPIKES, output / DECISIONS], aside, step)
+    _move_records([output / METRICS, output / SPIKES, output / DECISIONS, output / FORGETTING], aside, step)
     for folder in (output / CHECKPOINTS, output / REVISIONS, output / ROUNDS):
         for path in reversed(by_step(folder)):
             if step_of(path) > step:

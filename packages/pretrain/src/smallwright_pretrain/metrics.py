@@ -136,6 +136,14 @@ class FileMetrics(MetricsProcessor):
         self._append(step=step, validation_loss=loss, **known)
         super().log_validation(loss, step)
 
+    def log_forgetting(self, step: int, **by_corpus: dict[str, float]) -> None:
+        """Record what was forgotten, once a step: what a killed run measures again is recorded already."""
+        known = {name: values for name, values in by_corpus.items() if values}
+        if not self._writes or not known:
+            return
+        if not any(one["step"] == step and one.keys() >= known.keys() for one in read_records(self._path)):
+            self._append(step=step, **known)
+
     def log_spike(self, step: int, verdict: Verdict) -> None:
         """Record that the rule about spikes acted."""
         if self._writes:

@@ -39,6 +39,7 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     memory = max(parts, key=lambda part: sum(part.values()))
     row = stages(config)
     checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
+    exports = 3 if evaluations.wanted(config) else 0  # one is evaluated, one waits, one is written
     flops = flops_between_rounds(config, architecture)
     if (teacher := teacher_of(config)) is not None:
         flops += sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
@@ -53,7 +54,8 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "device": config.device,
         "on_cpu": planned_device(config) == "cpu",
         "checkpoint_bytes": checkpoint,
-        "disk_bytes": _disk_bytes(config, checkpoint, architecture.parameters()),
+        "disk_bytes": _disk_bytes(config, checkpoint, architecture.parameters())
+        + exports * FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
@@ -78,20 +80,6 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     }
 
 
-def _disk_bytes(config: TorchTitanConfig, checkpoint: int, parameters: int) -> int:
-    """Return what all checkpoints, revisions and the model take when the disk is fullest, at most.
-
-    Args:
-        checkpoint: Bytes of one.
-    """
-    retention = config.retention
-    kept = retention.most(config.steps, config.tokens)
-    # The oldest goes when the newest is written; those of no setting stay beside the latest.
-    latest = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
-    model = (FLOAT32 if config.export_dtype == "float32" else 2) * parameters
-    return checkpoint * (latest + len(retention.spared) + kept) + model * (1 + kept * config.revisions)
-
-
 def flops_between_rounds(config: TorchTitanConfig, architecture: Architecture) -> float:
     """Return the FLOPs of measuring the windows of each round but the last, as if a round repeated none."""
     row = stages(config)
@@ -114,11 +102,26 @@ def _of_evaluations(config: TorchTitanConfig) -> list[str]:
     found = evaluations.count(config)
     if not found:
         return []
-    where = "the CPU" if config.eval_gpu is None else f"GPU {config.eval_gpu}"
+    gpu = "" if config.eval_gpu is None else f" and on GPU {config.eval_gpu}"
+    threads = "1 thread" if config.eval_threads == 1 else f"{config.eval_threads} threads"
     return [
-        f"{found:,} evaluations on the way, at most, beside the training: on {where}, {config.eval_threads} CPU "
-        "threads; a step whose turn has not come when a later one is there is left out."
+        f"{found:,} evaluations on the way, at most, beside the training, in {threads} of the CPU{gpu}; a step is left "
+        "out where a later one is there before its turn comes."
     ]
+
+
+def _disk_bytes(config: TorchTitanConfig, checkpoint: int, parameters: int) -> int:
+    """Return what all checkpoints, revisions and the model take when the disk is fullest, at most.
+
+    Args:
+        checkpoint: Bytes of one.
+    """
+    retention = config.retention
+    kept = retention.most(config.steps, config.tokens)
+    # The oldest goes when the newest is written; those of no setting stay beside the latest.
+    latest = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
+    model = (FLOAT32 if config.export_dtype == "float32" else 2) * parameters
+    return checkpoint * (latest + len(retention.spared) + kept) + model * (1 + kept * config.revisions)
 
 
 def _of_empty_rows(config: TorchTitanConfig) -> list[str]:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.errors import ConfigError
-from core.interfaces import MixturePolicy, SelectionPolicy
+from core.interfaces import Architecture, MixturePolicy, SelectionPolicy
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import counted
 from smallwright_pretrain.mixture import of_stage
+from smallwright_pretrain.plan import FORWARD_SHARE
 from smallwright_pretrain.segments import stages
 
 
@@ -25,6 +26,11 @@ def asked(config: TorchTitanConfig, policy: MixturePolicy, corpora: Sequence[str
         raise ConfigError(
             "policy: changes the mixture on the way, and the windows of pretrain.rounds are drawn from no mixture. "
             "Leave +policy out, or set pretrain.rounds=null."
+        )
+    if config.distill is not None and config.distill.windows == "read":
+        raise ConfigError(
+            "policy: which windows are read is not known before the training. Set pretrain.distill.windows=all, or "
+            "leave +policy out."
         )
     if isinstance(policy, SelectionPolicy):
         _check_selection(config, policy, corpora)
@@ -50,6 +56,11 @@ def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora:
     for key in ("pipeline_parallel", "tensor_parallel", "context_parallel"):
         if (split := getattr(config, key)) > 1:
             raise ConfigError(f"pretrain.{key}={split}: +policy measures whole sequences. Set pretrain.{key}=1.")
+    if config.forgetting is not None:
+        raise ConfigError(
+            "pretrain.forgetting: measures windows by the order of the mixture, and +policy chooses among them. Set "
+            "pretrain.forgetting=null."
+        )
     if corpora and set(corpora) <= set(policy.fenced):
         raise ConfigError(
             f"policy.fenced=[{', '.join(policy.fenced)}]: leaves no corpus to choose from. Fence fewer, or leave "
@@ -72,3 +83,34 @@ def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora:
             f"policy.{named[0]}={named[1]}: reads {most} tokens at most, and sequences have {longest}. Set "
             f"pretrain.seq_len={most}."
         )
+
+
+def flops_of_selection(config: TorchTitanConfig, architecture: Architecture, policy: MixturePolicy | None) -> float:
+    """Return the FLOPs of choosing what is trained on, for each token that is; 0: nothing chooses."""
+    if not isinstance(policy, SelectionPolicy):
+        return 0.0
+    models = [architecture, *([counted(named[1])] if (named := policy.reference()) is not None else [])]
+    row = stages(config)
+    flops = sum(stage.tokens * model.flops_per_token(stage.seq_len) for stage in row for model in models)
+    return policy.candidates * FORWARD_SHARE * flops / config.tokens
+
+
+def with_selection(
+    found: dict[str, Any], config: TorchTitanConfig, architecture: Architecture, policy: MixturePolicy | None
+) -> dict[str, Any]:
+    """Return a plan with what it takes to choose what is trained on; the same where nothing chooses."""
+    if not isinstance(policy, SelectionPolicy):
+        return found
+    flops = flops_of_selection(config, architecture, policy)
+    note = f"{policy.candidates} sequences are measured for each one that is trained on: {flops:.3g} FLOPs per token."
+    memory = dict(found["memory"])
+    if (named := policy.reference()) is not None:
+        width = 2 if config.precision == "bfloat16" else 4
+        memory["reference"] = width * counted(named[1]).parameters()  # whole on each rank
+    return {
+        **found,
+        "extra_flops_per_token": found.get("extra_flops_per_token", 0.0) + flops,
+        "memory": memory,
+        "memory_bytes": sum(memory.values()),
+        "notes": [*found["notes"], note],
+    }

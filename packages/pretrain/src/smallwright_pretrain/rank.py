@@ -96,8 +96,8 @@ def _run(job: Job, work: Path) -> None:
             f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
         )
     teacher = job.inputs["teacher"] / "hf" if "teacher" in job.inputs else None
-    if teacher is not None or "reference" in job.inputs:
-        know(architecture)
+    if others := [job.inputs[role] / "hf" for role in ("teacher", "reference") if role in job.inputs]:
+        know(architecture, *others, plugin_files=job.plugin_files)
     model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
     config = trainer_config(
         settings,

@@ -1,8 +1,6 @@
 """The stage ``pretrain``: check, start the ranks, compare engines, report. Light: no torch in this process."""
 
 import dataclasses
-import importlib.metadata
-import importlib.util
 import json
 import os
 import sys
@@ -19,7 +17,7 @@ from core.finding import Finding
 from core.interfaces import Architecture, Branch, Job, MixturePolicy, StoredLogits, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove, write_json
+from core.writing import remove, write_json
 
 from smallwright_pretrain import (
     branch,
@@ -28,10 +26,12 @@ from smallwright_pretrain import (
     doctor,
     evaluations,
     follow,
+    forgetting,
     nodes,
     revisions,
     round_files,
     selection_log,
+    store_logits,
     stored,
 )
 from smallwright_pretrain.account import planned
@@ -51,15 +51,14 @@ from smallwright_pretrain.launch import (
 from smallwright_pretrain.plan import flops_between_rounds, plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
-from smallwright_pretrain.policies_plan import asked
+from smallwright_pretrain.policies_plan import asked, flops_of_selection, with_selection
 from smallwright_pretrain.records import METRICS, SPEED_FILE, by_source, mean_speed, read_records, speeds, validation
 from smallwright_pretrain.segments import borders, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
-from smallwright_pretrain.store_logits import StoreLogits
 from smallwright_pretrain.summary import rising, thin
-from smallwright_pretrain.verify import TOLERANCE, compare
+from smallwright_pretrain.verified import verified
 
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
@@ -69,6 +68,8 @@ class TorchTitanPretrain(Trainer):
     """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
 
     config: TorchTitanConfig
+    _policy: MixturePolicy | None = None
+    """What a plan counts beside the training."""
 
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
@@ -85,7 +86,7 @@ class TorchTitanPretrain(Trainer):
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
-        found = plan(self.config, architecture)
+        found = with_selection(plan(self.config, architecture), self.config, architecture, self._policy)
         if (begin := self.branch()) is not None:
             left = self.config.tokens - tokens_at(self.config, begin.step)
             found["notes"].append(
@@ -95,14 +96,12 @@ class TorchTitanPretrain(Trainer):
 
     def stored_logits(self, corpora: Sequence[str]) -> list[StoredLogits]:
         """Return the work of a teacher whose distributions are stored."""
-        return [
-            StoredLogits(role=part.role, corpus=part.corpus, stage=StoreLogits(part))
-            for part in stored.of_training(self.config, corpora)
-        ]
+        return store_logits.of_training(self.config, corpora)
 
     def of_source(self) -> "TorchTitanPretrain":
-        """Return the training without a teacher: it teaches the model of the run, and the source learns from text."""
-        return TorchTitanPretrain(dataclasses.replace(self.config, distill=None))
+        """Return the training without a teacher, which is that of the run's model, and from its own beginning."""
+        alone = dataclasses.replace(self.config, distill=None, branch_from=None, branch_optimizer=True)
+        return TorchTitanPretrain(alone)
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
@@ -125,7 +124,14 @@ class TorchTitanPretrain(Trainer):
         other: dict[str, Any] = {"device": device or self.config.device}
         if ranks is not None:
             other |= {"nproc": ranks, "nodes": 1}
-        return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+        made = TorchTitanPretrain(dataclasses.replace(self.config, **other))
+        return made if self._policy is None else made.beside(self._policy)
+
+    def beside(self, policy: MixturePolicy) -> "TorchTitanPretrain":
+        """Return the same training, whose plan has what the policy takes."""
+        made = TorchTitanPretrain(self.config)
+        made._policy = policy
+        return made
 
     def trained(self, architecture: Architecture) -> Architecture:
         """Return the architecture with the RoPE theta of the last stage."""
@@ -182,7 +188,7 @@ class TorchTitanPretrain(Trainer):
         with Beside(job, work / JOB_FILE, self.config, environment) as beside:
             if not (work / DONE_FILE).exists():
                 notes = self._train(job, work, environment)
-                verification = self._verify(job.output, work / REFERENCE_FILE, environment)
+                verification = verified(self.config, job.output, work / REFERENCE_FILE, environment)
                 summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
                 write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
             said = beside.finish(lambda note: job.progress(self.config.steps, self.config.steps, "steps", note))
@@ -303,45 +309,6 @@ class TorchTitanPretrain(Trainer):
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
-    def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
-        notes, partial = {}, output / f"hf{ENDING}"
-        if not self.config.verify_vllm:
-            notes["vLLM"] = "not compared: pretrain.verify_vllm=false"
-        elif importlib.util.find_spec("vllm") is None:
-            notes["vLLM"] = "not compared: vLLM is not installed"
-        else:
-            from smallwright_pretrain.verify_vllm import ENVIRONMENT
-
-            command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference_path)]
-            code = run_child([*command, str(partial)], {**environment, **ENVIRONMENT})
-            if code != 0:
-                self._reject(output)
-                raise RuntimeError(
-                    f"vLLM could not serve the exported checkpoint (exit code {code}, see the log); it is kept as "
-                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check; an evaluation then "
-                    "needs eval.engine=transformers."
-                )
-        reference = json.loads(reference_path.read_text())
-        differences = compare(reference["log_probabilities"])
-        apart = {pair: value for pair, value in differences.items() if not value <= TOLERANCE}
-        if apart:
-            self._reject(output)
-            pairs = ", ".join(f"{pair}: {value:.2g}" for pair, value in apart.items())
-            raise RuntimeError(
-                f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
-                f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
-            )
-        remove(output / "hf.rejected")  # of an earlier start
-        commit(output / "hf")
-        tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
-        return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
-
-    @staticmethod
-    def _reject(output: Path) -> None:
-        remove(output / "hf")
-        remove(output / "hf.rejected")
-        (output / f"hf{ENDING}").rename(output / "hf.rejected")
-
     def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
@@ -380,10 +347,12 @@ class TorchTitanPretrain(Trainer):
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
             + distilled.flops(config, job)
-            + flops_between_rounds(config, architecture),
+            + flops_between_rounds(config, architecture)
+            + config.tokens * flops_of_selection(config, architecture, job.policy),
             **distilled.curves(config, steps),
             **round_files.summary(config, job.output),
             **selection_log.summary(lines),
+            **forgetting.summary(config.forgetting, read_records(job.output / forgetting.FORGETTING)),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from core.engines import allocator_environment, ranks_environment
 from core.errors import InputError, UserError
-from core.interfaces import Job, Stage, TokensMeta
+from core.interfaces import Job, Stage, StoredLogits, TokensMeta
 from core.process import cores, die_with_parent
 from core.writing import remove, write_json
 
+from smallwright_pretrain import stored
+from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import CHUNK_VALUES, Mix
 from smallwright_pretrain.stored import StoredConfig, bytes_per_token, id_type
-from smallwright_pretrain.stored_files import IDS, LOGS, files_of, identity_of, save
+from smallwright_pretrain.stored_files import IDS, LOGS, files_of, identity_of, read_by, save
 from smallwright_pretrain.window_pass import Arrays, WindowPass, go_through
 from smallwright_pretrain.windows import VIEWS
 
@@ -55,7 +57,8 @@ class StoreLogits(Stage):
         Raises:
             core.errors.UserError: the corpus has no window, the disk is too small, or the teacher cannot be used.
         """
-        files, meta = _files(self.config, job), TokensMeta.load(job.inputs["tokens"])
+        files, listed_N = _files(self.config, job)
+        meta = TokensMeta.load(_tokens(self.config, job))
         each, numbers = bytes_per_token(self.config.top_k, meta.vocab_size), files.missing()
         spans = {number: last - first for number in numbers for first, last in [files.bounds(number)]}
         _check_space(job.output, sum(spans.values()) * self.config.seq_len * each)
@@ -71,8 +74,8 @@ class StoreLogits(Stage):
         if min(self.config.nproc, len(numbers)) > 1:
             self._share_out(job, files, spans, wrote)
         elif numbers:
-            fill(job, files, numbers, wrote)
-        save(files)
+            fill(job, files, listed_N, numbers, wrote)
+        save(files, listed_N)
         seconds = time.monotonic() - started
         return {
             "windows": files.windows,
@@ -110,16 +113,33 @@ class StoreLogits(Stage):
                 child.wait()
 
 
-def _files(config: StoredConfig, job: Job) -> WindowPass:
-    tokens = job.inputs["tokens"]
+def of_training(config: TorchTitanConfig, corpora: Sequence[str]) -> list[StoredLogits]:
+    """Return the work for a training, in the form that core asks for; see :func:`.stored.of_training`."""
+    return [
+        StoredLogits(role=part.role, corpus=part.corpus, stage=StoreLogits(part), follows=part.stages is not None)
+        for part in stored.of_training(config, corpora)
+    ]
+
+
+def _tokens(config: StoredConfig, job: Job) -> Path:
+    """Return the tokens of the corpus: of several that a training reads, or the only ones."""
+    tokens = job.tokens()
+    return tokens[config.read_as] if config.read_as is not None else next(iter(tokens.values()))
+
+
+def _files(config: StoredConfig, job: Job) -> tuple[WindowPass, np.ndarray | None]:
+    """Return the files, and the windows that they are of; None: all of the corpus."""
+    tokens = _tokens(config, job)
     teacher = str((dict(job.record.get("identity") or {}).get("inputs") or {}).get("teacher", ""))
-    windows = VIEWS[config.view](tokens, "train", config.seq_len).full_windows
-    if not windows:
+    listed_N = read_by(config, job.tokens(), job.seed)
+    windows = VIEWS[config.view](tokens, "train", config.seq_len).full_windows if listed_N is None else len(listed_N)
+    if not windows and listed_N is None:
         raise InputError(
             f"pretrain.seq_len={config.seq_len}: {config.corpus} has no window of {config.seq_len + 1} tokens. Use a "
             "shorter seq_len or more data."
         )
-    return files_of(job.output, windows, TokensMeta.load(tokens).vocab_size, identity_of(config, tokens, teacher))
+    identity = identity_of(config, tokens, teacher, listed_N)
+    return files_of(job.output, windows, TokensMeta.load(tokens).vocab_size, identity), listed_N
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -146,6 +166,7 @@ def _failure(work: Path, codes: Sequence[int | None]) -> Exception:
 def fill(
     job: Job,
     files: WindowPass,
+    listed_N: np.ndarray | None,
     numbers: Sequence[int],
     done: Callable[[int], None] = lambda windows: None,
     rank: int = 0,
@@ -153,7 +174,8 @@ def fill(
     """Write some shards with a teacher of this process.
 
     Args:
-        done: Told of the windows of each shard.
+        listed_N: The windows that the files are of; None: all of the corpus.
+        done: Told of the windows of each forward pass.
         rank: Number of the process, and of its GPU.
     """
     import torch
@@ -167,16 +189,18 @@ def fill(
     device = torch.device(kind, rank % torch.cuda.device_count()) if kind == "cuda" else torch.device(kind)
     if job.architecture is not None:
         know(job.architecture)
-    ids = TokensMeta.load(job.inputs["tokens"]).vocab_size
+    tokens = _tokens(config, job)
+    ids = TokensMeta.load(tokens).vocab_size
     teacher = Teacher(
         job.inputs["teacher"] / "hf", Mix(), ids=ids, dtype=getattr(torch, config.precision), device=device
     )
-    windows = VIEWS[config.view](job.inputs["tokens"], "train", config.seq_len)
+    windows = VIEWS[config.view](tokens, "train", config.seq_len)
 
     def measure(first: int, last: int) -> Arrays:
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         for start in range(first, last, config.rows):
-            rows = [windows.window(index) for index in range(start, min(start + config.rows, last))]
+            places = range(start, min(start + config.rows, last))
+            rows = [windows.window(place if listed_N is None else int(listed_N[place])) for place in places]
             inputs_BL, positions_BL = (
                 torch.from_numpy(np.stack([row[part] for row in rows])).to(device) for part in (0, 1)
             )
@@ -189,10 +213,11 @@ def fill(
             shape = (len(rows), config.seq_len, -1)
             ids_NK, logs_NB = (torch.cat(part).cpu().numpy() for part in zip(*found, strict=True))
             parts.append((ids_NK.astype(id_type(ids)).reshape(shape), logs_NB.reshape(shape)))
+            done(len(rows))
         ids_WLK, logs_WLB = (np.concatenate(part) for part in zip(*parts, strict=True))
         return {IDS: ids_WLK, LOGS: logs_WLB}
 
-    go_through(files, measure, numbers, done=done)
+    go_through(files, measure, numbers)
 
 
 def largest(logits_NV: "torch.Tensor", top_k: int, temperature: float) -> "tuple[torch.Tensor, torch.Tensor]":
@@ -213,7 +238,7 @@ def main(job_file: Path, rank: int) -> None:
     assert job.stage is not None
     numbers = json.loads((work / SHARDS_FILE).read_text(encoding="utf-8"))[rank]
     try:
-        fill(job, _files(job.stage.config, job), numbers, rank=rank)
+        fill(job, *_files(job.stage.config, job), numbers, rank=rank)
     except UserError as error:
         (work / ERROR_FILE.format(rank)).write_text(str(error), encoding="utf-8")
         raise

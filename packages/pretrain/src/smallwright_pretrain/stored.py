@@ -7,6 +7,7 @@ the others: the same for every student, order, mixture and batch (docs/decisions
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from core.interfaces import TokensMeta
@@ -16,7 +17,20 @@ from smallwright_pretrain import mixture as mixtures
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import counted
 from smallwright_pretrain.segments import stages
+from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.windows import full_windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadStage:
+    """A stage of a training, as far as it says which windows are read; see :class:`.mixture.StageData`."""
+
+    name: str
+    mixture: Mapping[str, Any] | None
+    seq_len: int
+    sequences: int
+    round: int = 1
+    """Further rounds read windows of the first one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +46,12 @@ class StoredConfig:
     top_k: int = setting(ge=1)
     temperature: float = setting(gt=0)
     precision: str = "float32"
+    read_as: str | None = None
+    """The corpus, where only what a training reads of it is stored; None: all of it."""
+    stages: Mapping[str, ReadStage] | None = None
+    """Of that training."""
+    skipped: tuple[tuple[int, ...], ...] = ()
+    """Sequences that it leaves out, see :class:`smallwright_pretrain.feed.Feed`."""
     rows: int = setting(1, ge=1, identity=False)
     """Windows in a forward pass."""
     nproc: int = setting(1, ge=1, identity=False)
@@ -51,7 +71,7 @@ def of_training(config: TorchTitanConfig, corpora: Sequence[str]) -> list[Stored
         config: Its settings.
         corpora: Labels of the corpora of the run.
     """
-    distill, row = config.distill, stages(config)
+    distill, row = config.distill, [stage for stage in stages(config) if stage.round == 1]
     if distill is None or distill.logits != "stored":
         return []
     assert distill.top_k is not None
@@ -60,6 +80,17 @@ def of_training(config: TorchTitanConfig, corpora: Sequence[str]) -> list[Stored
         for stage in row
         for part in mixtures.of_stage(stage, corpora, alone=len(row) == 1)
     ]
+    read = (
+        {
+            stage.name: ReadStage(
+                name=stage.name, mixture=stage.mixture, seq_len=stage.seq_len, sequences=stage.sequences
+            )
+            for stage in row
+        }
+        if distill.windows == "read"
+        else None
+    )
+    skipped = tuple(tuple(pair) for pair in skipped_sequences(config)) if read else ()
     return [
         StoredConfig(
             teacher=distill.teacher,
@@ -69,6 +100,9 @@ def of_training(config: TorchTitanConfig, corpora: Sequence[str]) -> list[Stored
             top_k=distill.top_k,
             temperature=distill.temperature,
             precision=config.precision,
+            read_as=corpus if read else None,
+            stages=read,
+            skipped=skipped,
             rows=config.rows_per_forward,
             nproc=config.nproc,
             device=config.device,
@@ -105,8 +139,11 @@ def notes(
         else:  # the tokenizer may have fewer ids than the teacher has rows
             ids, size = counted(part.teacher).config.vocab_size, (sizes or {}).get(part.corpus, 0)
         each = bytes_per_token(part.top_k, ids)
-        whole = full_windows(size, part.seq_len) * part.seq_len * each
-        bound = "at most " if part.view != "all" else ""
+        whole = full_windows(size, part.seq_len) * part.seq_len
+        if part.stages is not None:
+            whole = min(whole, sum(stage.sequences * stage.seq_len for stage in part.stages.values()))
+        whole *= each
+        bound = "at most " if part.view != "all" or part.stages is not None else ""
         said.append(
             f"{part.role}: the teacher's {min(part.top_k, ids):,} largest probabilities of each token take "
             + (f"{bound}{whole:,} bytes ({each:,} a token)." if size else f"{each:,} bytes a token.")

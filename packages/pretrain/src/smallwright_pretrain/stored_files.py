@@ -15,14 +15,15 @@ import numpy as np
 from core import store
 from core.errors import InputError
 from core.token_files import TokenIndex
-from core.writing import write_json
+from core.writing import replacing, write_json
 
 from smallwright_pretrain import mixture as mixtures
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.sources import Sources
 from smallwright_pretrain.stored import StoredConfig, bytes_per_token, of_training
 from smallwright_pretrain.window_pass import WindowPass
 
-INDEX = "index.json"
+INDEX, LIST = "index.json", "windows.npy"
 FORMAT = 1
 SHARD_BYTES = 1 << 28
 """Of one file, about; a process holds one while it writes it."""
@@ -55,6 +56,7 @@ class Stored:
             self.files = WindowPass(
                 folder=folder, windows=int(index["windows"]), shard=int(index["shard"]), identity=identity
             )
+            self._listed_N = None if identity["listed"] is None else np.load(folder / LIST, mmap_mode="r")
             different = [key for key, value in expected.items() if identity[key] != value]
         except FileNotFoundError:
             raise InputError(f"{path}: missing. {AGAIN}") from None
@@ -70,18 +72,23 @@ class Stored:
         self._opened: dict[int, tuple[Any, Any]] = {}
 
     def window(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return ids, int32 of shape (L, K), and log-probabilities, float16 of shape (L, B), of a window.
+        """Return ids, as they are stored, of shape (L, K), and log-probabilities, float16 of shape (L, B), of a window.
+
+        Args:
+            index: Number of the window in its corpus.
 
         Raises:
-            core.errors.InputError: there is no such window, or its file is missing, damaged or of another pass.
+            core.errors.InputError: it is not stored, or its file is missing, damaged or of another pass.
         """
-        if not 0 <= index < self.files.windows:
+        place = index if self._listed_N is None else int(np.searchsorted(self._listed_N, index))
+        known = 0 <= place < self.files.windows
+        if not known or (self._listed_N is not None and self._listed_N[place] != index):
             raise InputError(f"{self.folder}: has {self.files.windows:,} windows, and none number {index:,}. {AGAIN}")
-        number, place = divmod(index, self.files.shard)
+        number, place = divmod(place, self.files.shard)
         if number not in self._opened:
             self._opened[number] = self._open(number)
         ids, logs = self._opened[number]
-        return ids[place].astype(np.int32), logs[place]
+        return ids[place], logs[place]
 
     def _open(self, number: int) -> tuple[Any, Any]:
         from safetensors import SafetensorError, safe_open
@@ -111,18 +118,42 @@ def files_of(folder: Path, windows: int, ids: int, identity: Mapping[str, Any]) 
     return WindowPass(folder=folder, windows=windows, shard=max(1, SHARD_BYTES // window), identity=identity)
 
 
-def save(files: WindowPass) -> None:
-    """Write the index of distributions whose shards are all there."""
+def save(files: WindowPass, listed_N: np.ndarray | None = None) -> None:
+    """Write the index of distributions whose shards are all there.
+
+    Args:
+        listed_N: Numbers of the windows, where they are not all of the corpus, in ascending order.
+    """
+    if listed_N is not None:
+        with replacing(files.folder / LIST) as partial, partial.open("wb") as file:
+            np.save(file, listed_N)
     content = {"format": FORMAT, "windows": files.windows, "shard": files.shard, "identity": dict(files.identity)}
     write_json(files.folder / INDEX, content)
 
 
-def identity_of(config: StoredConfig, tokens: Path, teacher: str) -> dict[str, Any]:
+def read_by(config: StoredConfig, tokens: Mapping[str, Path], seed: int) -> np.ndarray | None:
+    """Return the windows that a training reads, in ascending order; None: all of the corpus are stored.
+
+    Args:
+        tokens: Tokens artifacts of the training by the label of their corpus.
+        seed: Of the training.
+    """
+    if config.stages is None or config.read_as is None:
+        return None
+    row = list(config.stages.values())
+    feed = Sources(tokens, row).feed(seed, [(pair[0], pair[1]) for pair in config.skipped])
+    same = [number for number, stage in enumerate(row) if stage.seq_len == config.seq_len]
+    listed, source = feed.trained_windows(same), mixtures.source_name(config.read_as, config.view)
+    return listed.window_N[listed.source_N == feed.names.index(source)]
+
+
+def identity_of(config: StoredConfig, tokens: Path, teacher: str, listed_N: np.ndarray | None = None) -> dict[str, Any]:
     """Return what distributions depend on.
 
     Args:
         tokens: The artifact that they are of.
         teacher: Digest of the model.
+        listed_N: Windows that are stored; None: all.
     """
     index = TokenIndex.load(tokens)
     content = hashlib.sha256(",".join(file.sha256 for file in index.of("train")).encode()).hexdigest()
@@ -135,6 +166,7 @@ def identity_of(config: StoredConfig, tokens: Path, teacher: str) -> dict[str, A
         "top_k": config.top_k,
         "temperature": config.temperature,
         "precision": config.precision,
+        "listed": None if listed_N is None else hashlib.sha256(listed_N.astype("<i8").tobytes()).hexdigest(),
     }
 
 
@@ -152,5 +184,7 @@ def rows(config: TorchTitanConfig, tokens: Mapping[str, Path], inputs: Mapping[s
             folder = inputs[part.role]
             made = (store.load_manifest(folder) or {}).get("identity") or {}
             expected = identity_of(part, tokens[part.corpus], (made.get("inputs") or {}).get("teacher", ""))
+            if part.stages is not None:  # which windows they are has been counted by the stage that wrote them
+                del expected["listed"]
             found[mixtures.source_name(part.corpus, part.view)] = {"folder": str(folder), "expected": expected}
     return found

@@ -5,10 +5,12 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 Letters of tensor names: docs/architectures.md; N is the tokens of a batch, one after another.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from core import discovery, entries
 from core.errors import InputError
 from core.interfaces import Architecture
 from core.weights import ModelFolder
@@ -23,8 +25,24 @@ CLOSE = 1e-3
 """Largest difference of a log-probability between two ways to compute the same in float32; half precision: 0.1."""
 
 
-def know(architecture: Architecture) -> None:
-    """Make the run's own kind of model known to Transformers: a teacher is often of the same kind."""
+def know(architecture: Architecture, *others: Path, plugin_files: Sequence[str] = ()) -> None:
+    """Make the run's own kind of model known to Transformers, and that of other models, which are often of that kind.
+
+    Args:
+        others: Folders of Hugging Face's format, of models that an installed architecture may have made.
+        plugin_files: Local files given with ``--plugin``.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    _register(architecture)
+    for folder in others:
+        if ModelFolder(folder, str(folder)).config()["model_type"] not in CONFIG_MAPPING:
+            choice = entries.model(str(folder), discovery.load(plugin_files)).choice
+            if choice is not None:
+                _register(choice.build())
+
+
+def _register(architecture: Architecture) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 

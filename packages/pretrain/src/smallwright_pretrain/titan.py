@@ -23,6 +23,7 @@ from smallwright_pretrain.by_source import LossBySequence
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
@@ -187,6 +188,7 @@ def trainer_config(
         distill=settings.distill if stored or teacher is not None else None,
         teacher="" if teacher is None else str(teacher),
         teacher_ids=ids,
+        forgetting="" if settings.forgetting is None else str(output / FORGETTING),
         beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings

@@ -6,7 +6,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from smallwright_pretrain.beats import Beat
 from smallwright_pretrain.by_source import BySource, LossBySequence
 from smallwright_pretrain.data import IGNORED, SOURCES
 from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
+from smallwright_pretrain.forgetting_run import Meter
 from smallwright_pretrain.policies_run import Adaptation
 from smallwright_pretrain.segments import stage_at
 from smallwright_pretrain.selection_run import Reference, Selection
@@ -45,6 +46,8 @@ class PackedTrainer(Trainer):
         """Folder of the model to learn from; none: the text alone."""
         teacher_ids: int = 0
         """Of the tokenizer."""
+        forgetting: str = ""
+        """File for what is forgotten; none: it is not measured."""
         beats: str = ""
         """Folder in which each rank says where it is; none: it does not."""
 
@@ -76,8 +79,10 @@ class PackedTrainer(Trainer):
         if isinstance(self.loss_fn, LossBySequence):
             self._by_source = BySource(self.loss_fn, self.dataloader.sources, self.device)
             self.metrics_processor.by_source = self._losses_by_source
-        self.validator.trainer = self
+        self.validator.trainer, self.validator.measured = self, self._measured
         self._adaptation: Adaptation | Selection | None = None
+        meter = config.metrics.settings.forgetting if config.forgetting else None
+        self._meter = None if meter is None else Meter(meter, Path(config.forgetting), self)
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
         ]
@@ -101,7 +106,13 @@ class PackedTrainer(Trainer):
             return
         settings = self.config.metrics.settings
         self._adaptation = Adaptation(policy, name, log, settings, self.dataloader)
-        self.validator.measured = self._adaptation.measured
+
+    def _measured(self, step: int, losses: Mapping[str, float]) -> None:
+        """Do what follows a measurement of the held-out loss, unless it is done."""
+        if self._adaptation is not None:
+            self._adaptation.measured(step, losses)
+        if self._meter is not None:
+            self._meter.measure(step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the trainer itself."""
@@ -291,13 +302,14 @@ class PackedTrainer(Trainer):
         """Start reading batches; called once, after the checkpoint has been loaded."""
         self._settings_of_this_run()
         self.metrics_processor.forget_after(self.step)
-        if self._adaptation is not None:
-            self._adaptation.go_on(self.step)
+        for follower in (self._adaptation, self._meter):
+            if follower is not None:
+                follower.go_on(self.step)
         # The checkpoint of a step is saved before its validation: a run that was ended in between has not measured.
         if self.step > 0 and self.validator.should_validate(self.step):
             self.validate_once()
-            if self._adaptation is not None:  # where the run was ended after the measurement and before the question
-                self._adaptation.measured(self.step, self.metrics_processor.losses_by_source(self.step))
+            # Where the run was ended after the measurement and before what follows it.
+            self._measured(self.step, self.metrics_processor.losses_by_source(self.step))
         return super().batch_generator(data_iterable)
 
     def _settings_of_this_run(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smallwright_report import charts, mixture, numbers
+from smallwright_report import charts, mixture, numbers, on_the_way, rounds
 
 TABLE_ROWS = 25
 """Rows of the table behind a curve, evenly spread; report.json has all points that are drawn."""
@@ -21,8 +21,9 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             made.append({"kind": "title", "text": TITLES[name]})
             borders = {stage["name"]: stage["first_step"] for stage in summary.get("stages") or []}
             made += _charts(report["curves"].get(name, []), rules, borders if len(borders) > 1 else {})
+            made += on_the_way.blocks(summary, [row for row in report["eval"] if row["model"] == name])
             made.append({"kind": "facts", "rows": _facts(summary)})
-            made += mixture.blocks(summary)
+            made += [*mixture.blocks(summary), *rounds.blocks(summary)]
     for name, summary in report["posttrain"].items():
         made.append({"kind": "title", "text": f"Post-training: {name}"})
         made += _charts(report["curves"].get(name, []), {}, {})

@@ -50,6 +50,8 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
     assert training.architecture is not None
     architecture = training.architecture.build()
     stage = training.build()
+    if training.policy is not None:
+        stage = stage.beside(training.policy.build())
     count = hardware.counts[0] if len(hardware.counts) == 1 else None
     kind = devices.device(hardware.names[0]).kind if hardware.names else None
     estimate = _on(stage, count, kind).plan(architecture)
