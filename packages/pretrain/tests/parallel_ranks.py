@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pretrain_support import Tiny, TinyConfig
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.rounds_config import RoundsConfig
 
 TENSOR, CONTEXT, PIPELINE = ({f"{kind}_parallel": 2} for kind in ("tensor", "context", "pipeline"))
 LAYOUTS = {
@@ -33,6 +34,8 @@ SETTINGS = TorchTitanConfig(
     eval_every=3,
     device="cpu",
 )
+ROUNDS = dataclasses.replace(SETTINGS, steps=6, rounds=RoundsConfig())
+"""A training whose first round is this one; two steps would follow."""
 ARCHITECTURE = Tiny(TinyConfig(num_key_value_heads=2))
 
 
@@ -45,6 +48,8 @@ def main(tokens: Path, output: Path, rank: str) -> None:
     import torch
     import torchtitan.trainer
     from smallwright_pretrain.attention import inner_attention
+    from smallwright_pretrain.between_rounds import end_round
+    from smallwright_pretrain.segments import segments
     from smallwright_pretrain.titan import trainer_config
     from smallwright_pretrain.weights import full_state_dict, initialize
 
@@ -72,6 +77,7 @@ def main(tokens: Path, output: Path, rank: str) -> None:
         trainer.train()
         if last == settings.steps:
             trainer.validate_once()
+            end_round(trainer, ROUNDS, folder, segments(ROUNDS)[0], seed=7)
         pipeline = trainer.parallel_dims.get_optional_mesh("pp")
         state = full_state_dict(trainer.model_parts[0], None if pipeline is None else pipeline.get_group())
         if place == 0:

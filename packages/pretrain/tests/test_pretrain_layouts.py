@@ -9,7 +9,7 @@ import pytest
 import torch
 from parallel_ranks import LAYOUTS, SETTINGS
 from pretrain_support import write_tokens
-from smallwright_pretrain import evaluations, revisions
+from smallwright_pretrain import drawing, evaluations, revisions
 from smallwright_pretrain.records import read_records
 
 pytestmark = pytest.mark.slow
@@ -43,6 +43,16 @@ def test_two_ranks_that_split_the_work_train_as_one(trained, layout):
     alone = curve(trained / "alone")
     assert len(alone) == SETTINGS.steps + 2
     assert curve(trained / layout) == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_windows_of_the_next_round_are_those_that_one_rank_draws(trained, layout):
+    (names, drawn), (_, alone) = (
+        drawing.read(trained / name / "rounds/step-4/drawn.json") for name in (layout, "alone")
+    )
+    assert names == ["web", "code"]
+    assert len(drawn.window_N) == 8, "half of 4 steps of 4 sequences"
+    assert [part.tolist() for part in drawn] == [part.tolist() for part in alone]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

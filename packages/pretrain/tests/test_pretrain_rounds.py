@@ -4,7 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from smallwright_pretrain import rounds
+from core.errors import InputError
+from smallwright_pretrain import drawing, rounds
+from smallwright_pretrain.feed import Listed
+from smallwright_pretrain.rounds_config import RoundsConfig
 
 LOSSES = np.array([1.0, 2.0, 3.0, 4.0])
 
@@ -67,3 +70,12 @@ def test_ends_are_no_trouble():
 def test_a_loss_that_is_no_number_is_refused_with_its_window():
     with pytest.raises(ValueError, match=r"1 windows is not finite, the first window 11"):
         rounds.draw(np.array([1.0, np.nan]), np.array([10, 11]), 1, seed=0)
+
+
+def test_a_round_that_ended_with_a_loss_that_is_no_number_says_what_to_lower(tmp_path):
+    windows = Listed(np.zeros(3, np.int64), np.arange(3))
+    over = drawing.pass_over(tmp_path, windows, 16)
+    over.write(0, {drawing.LOSS: np.array([1.0, np.nan, 2.0])})
+    with pytest.raises(InputError, match=r"pretrain\.rounds: round 1 has ended, .*Lower pretrain\.learning_rate"):
+        drawing.draw_from(over, windows, ["web"], RoundsConfig(), seed=1, ended=1)
+    assert not (tmp_path / "drawn.json").exists()

@@ -62,7 +62,9 @@ def draw_from(
         try:
             part = draw(losses_N[first:last] / rounds.temperature, np.arange(first, last), count, key)
         except ValueError as error:
-            raise InputError(f"pretrain.rounds: round {ended} has ended, and {error} Lower the rate.") from error
+            raise InputError(
+                f"pretrain.rounds: round {ended} has ended, and {error} Lower pretrain.learning_rate."
+            ) from error
         drawn = merged([drawn, part], count)
     chosen_S = np.sort(drawn.windows_S)
     listed = Listed(windows.source_N[chosen_S], windows.window_N[chosen_S])
