@@ -23,6 +23,9 @@ class AwayConfig:
 
 
 class Away(Launcher):
+    def check_training(self, where, ranks, device, *, alone):
+        raise UserError(f"{where}: {ranks} ranks{' alone' * alone}.")
+
     def of_one_run(self):
         return OneRun(settings={"pretrain.steps": 7}, here=self.config.here, follows=self.config.follows)
 
@@ -113,6 +116,14 @@ def test_what_this_machine_cannot_do_ends_the_run_before_its_first_stage(run, wo
         done = run(*more, "pretrain.fail=here", alone="-m" in more)
         assert (done.returncode, done.stderr.strip()) == (2, "error: pretrain.fail=here: this machine is too small.")
         assert not (workdir / "store").exists()
+
+
+def test_the_launcher_is_asked_for_the_ranks_of_a_run_that_it_does(run, workdir):
+    toy = workdir / "toy_plugin.py"
+    toy.write_text(toy.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 4,'))
+    for command in ("run", "plan"):
+        assert run(command=command).stderr.strip() == "error: launcher: 4 ranks alone."
+    assert run("launcher.here=true", command="plan").returncode == 0
 
 
 def test_a_run_that_another_machine_does_is_not_asked_what_this_one_cannot_do(run):

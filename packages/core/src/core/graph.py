@@ -139,7 +139,7 @@ class _Builder(CorpusStages):
         stage: Tokenizer = entry.build(config)
         if made is None and training:
             elsewhere = tokens_entry.made_elsewhere(self.config.get("tokens"))
-            if stage.reads_corpora() and (elsewhere or self._tokens_exist(corpora)):
+            if self.at_hand and stage.reads_corpora() and (elsewhere or self._tokens_exist(corpora)):
                 raise ConfigError(
                     "tokens: made elsewhere. Name the tokenizer that made them: tokenizer=<its folder or hub id>."
                 )

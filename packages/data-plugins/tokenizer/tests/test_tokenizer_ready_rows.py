@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from core import compose, discovery, graph
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, NotAtHand
 from core.interfaces import Job
 from core.token_files import TokenIndex, TokenShards, tokenizer_digest
 from core.typed import build
@@ -135,11 +135,10 @@ def test_a_run_is_planned_on_datasets_and_their_tokenizer_must_be_named(cache, t
     parquet(cache / "a.parquet", [[5, 6], [7]])
     parquet(tmp_path / "own" / "b.parquet", [[5, 6], [7]])
 
-    def specs(tokens, *more):
-        config = compose.compose(
-            [f"tokens={tokens}", "+arch=gqa", "~eval", f"store={tmp_path / 'st'}", *more], registry
-        )
-        return {spec.name: spec for spec in graph.build(config, registry)}
+    def specs(tokens, *more, at_hand=True):
+        words = [f"tokens={tokens}", "+arch=gqa", "~eval", f"store={tmp_path / 'st'}", *more]
+        config = compose.compose(words, registry)
+        return {spec.name: spec for spec in graph.build(config, registry, at_hand=at_hand)}
 
     named = f"tokenizer={tokenizer}"
     one = specs("org/tokens@v1", named)
@@ -148,6 +147,9 @@ def test_a_run_is_planned_on_datasets_and_their_tokenizer_must_be_named(cache, t
     assert one["tokens"].content["revision"] == COMMIT
     two = specs(f"{{web: org/tokens, own: {tmp_path / 'own'}}}", named, "pretrain.mixture={web: 0.5, own: 0.5}")
     assert [name for name in two if name.startswith("tokens")] == ["tokens-web", "tokens-own"]
+    with pytest.raises(NotAtHand, match=r"tokens\.folder=org/nothing@v2: there is no such folder, it is not in the"):
+        specs("org/nothing@v2", named)
+    assert [*specs("org/nothing@v2", named, at_hand=False)] == ["tokenizer", "tokens", "pretrain"]
     with pytest.raises(ConfigError, match=r"tokens: made elsewhere\. Name the tokenizer that made them"):
         specs("org/tokens")
     with pytest.raises(ConfigError, match=r"tokens=org/tokens: a corpus stands beside it"):

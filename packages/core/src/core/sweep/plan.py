@@ -138,12 +138,16 @@ def _check_trainings(planned: Sequence[Planned], launcher: Launcher) -> None:
             if spec.folder == "pretrain" and spec.architecture is not None:
                 users[artifact].append(spec)
     for artifact, (spec, *others) in users.items():
-        assert spec.architecture is not None
-        estimate = spec.build().plan(spec.architecture.build())
-        ranks = estimate.get("ranks_here", estimate.get("ranks", 1))  # of one machine, as a launcher counts GPUs
-        if ranks > 1 and not is_finished(artifact, {}):
-            alone = len(others) + 1 == len(planned)
-            launcher.check_training("launcher", ranks, estimate.get("device"), alone=alone)
+        check_training(spec, artifact, launcher, alone=len(others) + 1 == len(planned))
+
+
+def check_training(spec: StageSpec, artifact: Path, launcher: Launcher, *, alone: bool) -> None:
+    """Ask a launcher whether a task can have the ranks of a training, where that is not finished."""
+    assert spec.architecture is not None
+    estimate = spec.build().plan(spec.architecture.build())
+    ranks = estimate.get("ranks_here", estimate.get("ranks", 1))  # of one machine, as a launcher counts GPUs
+    if ranks > 1 and not is_finished(artifact, {}):
+        launcher.check_training("launcher", ranks, estimate.get("device"), alone=alone)
 
 
 def in_order(planned: Sequence[Planned]) -> list[Planned]:

@@ -14,7 +14,7 @@ from core.graph import StageSpec
 from core.interfaces import Launcher, OneRun
 from core.registry import Registry
 from core.running import name_parts
-from core.sweep.plan import launcher_of
+from core.sweep.plan import check_training, launcher_of
 from core.sweep.tasks import Task
 
 
@@ -63,6 +63,10 @@ def composed(
         own += [f"{key}={value}" for key, value in one.settings.items() if key not in given]
     config = compose.compose(own, registry)
     stages = graph.build(config, registry, without_corpus=without_corpus, at_hand=at_hand)
+    root = Path(str(config["store"])).resolve()
+    for spec in stages if not one.here else ():
+        if spec.folder == "pretrain" and spec.architecture is not None:
+            check_training(spec, spec.directory(root), launcher, alone=True)
     return Composed(config=config, stages=stages, overrides=tuple(own), launcher=launcher, one=one)
 
 
