@@ -198,6 +198,18 @@ def test_a_checker_that_raises_is_a_mistake_and_one_that_takes_all_memory_is_end
     assert small.call("getcwd") == os.getcwd()
 
 
+def test_a_fork_leaves_the_checker_of_its_parent_alone():
+    checker = Checker("os")
+    mine = checker.call("getpid")
+    child = os.fork()
+    if child == 0:
+        other = checker.call("getpid")
+        checker.close()
+        os._exit(0 if other != mine else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert checker.call("getpid") == mine
+
+
 @pytest.mark.parametrize(("answer", "right"), [("No", 1.0), (" No\n\n", 1.0), ("no", 0.0), ("No.", 0.0), ("", 0.0)])
 def test_bbh_takes_the_answer_to_the_letter(answer, right):
     assert text.exactly_matched({"target": "No"}, [answer]) == {"exact_match": right}

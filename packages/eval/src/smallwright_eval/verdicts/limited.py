@@ -41,6 +41,7 @@ class Checker:
     def __init__(self, module: str, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self.module, self.seconds, self.memory = module, seconds, memory
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
         self._lock = threading.Lock()
         self._buffer = b""
         atexit.register(self.close)
@@ -53,7 +54,7 @@ class Checker:
             RuntimeError: the function raised, or its module cannot be imported: a mistake here or in its library.
         """
         with self._lock:
-            if self._process is None:
+            if self._process is None or self._owner != os.getpid():  # a fork leaves its parent's process alone
                 self._start()
                 self._ask({"function": None}, STARTING_SECONDS)
             answer = self._ask({"function": function, "arguments": arguments}, self.seconds)
@@ -64,7 +65,7 @@ class Checker:
     def close(self) -> None:
         """End the process; a later call starts another."""
         process, self._process, self._buffer = self._process, None, b""
-        if process is not None:
+        if process is not None and self._owner == os.getpid():
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
@@ -75,6 +76,7 @@ class Checker:
         # Hashes of strings without a random seed: the same answer gets the same verdict in every run.
         environment = {**os.environ, "PYTHONHASHSEED": "0", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "smallwright_eval.verdicts.worker", self.module, str(self.memory)]
+        self._owner, self._buffer = os.getpid(), b""
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
