@@ -29,7 +29,7 @@ test_split: test
 output_type: generate_until
 doc_to_text: "{{{{context}}}}"
 doc_to_target: "{{{{choices[label]}}}}"
-generation_kwargs: {{until: ["."], max_gen_toks: 24}}
+generation_kwargs: {{until: ["\\n\\n"], max_gen_toks: 24}}
 metric_list: [{{metric: exact_match}}]
 """
 BEGIN = """

@@ -45,6 +45,8 @@ for output, tasks in (("vllm", ("first", "second")), ("other", ("second",)), ("v
     given = {"task_paths": (str(root / "tasks"),), "engine": "vllm", "dtype": "float32", **asked}
     if output == "other":
         given |= {"num_fewshot": 8, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
+    else:
+        given |= {"parity": True, "parity_items": 3}
     stage = LMEval(LMEvalConfig(tasks=tasks, **given))
     inputs = {"model": root / "model", "tokens": root / "tokens"}
     stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0, kept=kept))
@@ -197,6 +199,14 @@ def test_vllm_and_transformers_say_the_same_where_nothing_is_sampled(root, by_vl
 
 
 @pytest.mark.slow
+def test_parity_asks_the_first_items_on_the_other_engine(by_vllm):
+    found = by_vllm[0]["parity"]
+    assert (found["engines"], found["items"], found["loglikelihoods"]) == (["vllm", "transformers"], 6, 24)
+    assert 0 < found["largest_difference"] < 1e-3
+    assert found["other"]["dtype"] == "float32"
+
+
+@pytest.mark.slow
 def test_rows_name_the_engine(by_vllm):
     row = by_vllm[0]["eval"][0]
     assert row["engine"]["name"] == "vllm"
@@ -325,19 +335,6 @@ def test_an_evaluation_starts_no_process(root, tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess.Popen, "__init__", noted)
     evaluate(root, tmp_path, limit=1, prompts=())
     assert started == []
-
-
-def test_fewshot_examples_change_the_prompt(root, tmp_path):
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks/shots.yaml").write_text(
-        f"include: {root / 'tasks/first.yaml'}\ntask: shots\nfewshot_split: test\n"
-        f"dataset_kwargs: {{data_files: {{test: {root / 'tasks/first.jsonl'}}}}}\n"
-    )
-    folder = {"tasks": ("shots",), "task_paths": (str(tmp_path / "tasks"),), "perplexity": False, "limit": 4}
-    none = evaluate(root, tmp_path / "none", **folder)
-    one = evaluate(root, tmp_path / "one", fewshot_by_task={"shots": 1}, **folder)
-    assert [none["eval"][0]["num_fewshot"], one["eval"][0]["num_fewshot"]] == [0, 1]
-    assert samples(tmp_path / "none") != samples(tmp_path / "one")
 
 
 def test_items_longer_than_the_model_are_counted(root, tmp_path):

@@ -100,6 +100,7 @@ def test_an_item_has_what_was_sent_and_what_came_back(root, done):
     assert (sample["id"], sample["subject"], sample["label"]) == ("passages-5", "s2", 1)
     assert sample["prompt"].endswith("\n\npassage 2 what is 5 of 24?")
     assert sample["prompt"].count("what is") == 3, "two examples before it"
+    assert [done[0][name]["num_fewshot"] for name in (("passages", "acc"), ("few", "acc"))] == [2, 0]
     assert sample["prompt_tokens"] == len(tokenizer(sample["prompt"], add_special_tokens=False)["input_ids"])
     assert sample["choices"] == [" one", " seven", " two", " eleven"]
     assert sample["gold"] == " seven"
@@ -166,6 +167,26 @@ def test_groups_say_how_they_were_put_together(done):
     assert math.isfinite(by_task["stderr"])
 
 
+def test_scores_and_answers_are_those_of_lm_evals_own_backend(root, done, tmp_path):
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from smallwright_eval import cuts, local_tasks, parity, results
+
+    config = LMEvalConfig(tasks=("few", "said"), task_paths=(str(root / "tasks"),))
+    manager = local_tasks.task_manager(config, tmp_path)
+    lm = HFLM(pretrained=str(root / "model/hf"), dtype="float32", device="cpu", batch_size=1)
+    ours = [row for rows in done[1].values() for row in rows if row.get("group") in (None, "by_size")]
+    for name in config.tasks:
+        task = manager.load([name])["tasks"][name]
+        answer = simple_evaluate(model=lm, tasks=[name], task_manager=manager, log_samples=True)
+        theirs = results.measured(name, task, answer, cuts.Seen(lm.tok_encode), None).items
+        found = parity.difference(ours, theirs, ("transformers", "HFLM"))
+        assert found["items"] == len(theirs)
+        assert not found["differing"]
+        assert found["same_answers"] in (None, 1.0)
+        assert (found["largest_difference"] or 0) < 1e-4
+
+
 def test_a_model_from_outside_has_unknown_training_data(done):
     told = done[0]["passages", "acc"]["contamination"]
     assert (told["checked"], told["documents_removed"]) == ("unknown", None)
@@ -178,7 +199,9 @@ def test_an_answer_that_may_be_longer_than_the_model_is_bounded(root, tmp_path, 
         "generation_kwargs: {until: [zzzz], max_gen_toks: 5000}\n"
     )
     settings = {"tasks": ("long",), "task_paths": (str(tmp_path),), "fewshot_by_task": None, "limit": 1}
-    summary = evaluate(root, tmp_path / "output", max_model_len=32, **settings)
+    summary = evaluate(root, tmp_path / "output", engine="auto", max_model_len=32, **settings)
+    assert summary["engine"]["name"] == "transformers", "what starts first, for so little"
+    assert "engine_table.yaml" in summary["engine"]["chosen"] or "not installed" in summary["engine"]["chosen"]
     assert "bounded by 16 tokens, half of what the model reads" in capfd.readouterr().out
     assert summary["eval"][0]["n"] == 1
 

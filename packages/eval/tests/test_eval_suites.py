@@ -218,6 +218,20 @@ def test_the_search_for_lm_evals_tasks_sees_groups_tags_and_what_files_include()
     assert "hellaswag" not in index.unsafe
 
 
+@pytest.mark.slow
+def test_the_search_agrees_with_lm_evals_own_index():
+    from lm_eval.tasks import TaskManager
+
+    theirs, ours = TaskManager().task_index, stock_tasks.index()
+    assert set(theirs) == set(ours.names())
+    for name, entry in theirs.items():
+        if name in ours.tags and entry.yaml_path is None:
+            assert entry.tags == set(ours.tags[name]), name
+        else:
+            assert ours.files([name])[name] == entry.yaml_path, name
+    print(f"{len(theirs)} names, {len(ours.tags)} tags")
+
+
 @pytest.mark.parametrize(
     ("change", "settings", "said"),
     [

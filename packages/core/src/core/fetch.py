@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core import cli, completion, compose, discovery, kinds
+from core.errors import InputError
 from core.interfaces import Stage
 from core.registry import Registry
 from core.remote import PARTIAL, Folder
@@ -38,6 +39,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(json.dumps([{**vars(data), "folder": data.folder} for data in wanted], indent=2, default=list))
         return 0
     root = Path(options.to).expanduser()
+    if root.exists() and not root.is_dir():
+        raise InputError(f"--to {root}: not a folder. Give one; it is made where there is none.")
     fetch(wanted, root)
     return 0
 

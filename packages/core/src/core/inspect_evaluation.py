@@ -91,7 +91,7 @@ def look(artifact: Path, wants: Wanted) -> Found:
     tasks: set[str] = set()
     subjects: set[str] = set()
     items = right = matching = common = 0
-    shown = []
+    shown: list[dict[str, Any]] = []
     with reading(file, fix, also=(MissingPluginError,)):
         for row in samples.read(file):
             if row.get("correct") is None:

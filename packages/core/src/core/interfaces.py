@@ -17,8 +17,8 @@ tokens      packer               ``train-00000.bin``, ..., ``validation-00000.bi
                                  ``meta.json`` (:class:`TokensMeta`); read by :class:`core.token_files.TokenShards`
 model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer, model card),
             posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
-report      eval                 ``results.json``; for readers ``samples.jsonl`` and ``answers.jsonl``, see
-                                 :mod:`core.answers`
+report      eval                 ``results.json``; for readers ``samples.parquet``, see :mod:`core.samples`, and
+                                 ``answers.jsonl``, see :mod:`core.answers`
 =========== ==================== =====================================================================================
 """
 

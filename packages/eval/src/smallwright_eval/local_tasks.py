@@ -39,25 +39,34 @@ def check(config: LMEvalConfig, where: str) -> None:
                 raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
             if "group" not in described:
                 needs.check(described, config, where)
-                _check_data(config, where, name, described, own)
+                _check_data(config, where, name, described, own, stock=task not in own)
                 _check_shots(config, where, name, described, path)
 
 
 def _check_data(
-    config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], own: Mapping[str, Described]
+    config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], own: Mapping[str, Described], stock: bool
 ) -> None:
-    """Refuse data that is on the hub without leave, or that ``data_dir`` lacks."""
-    if not task_data.of_hub(described) or described.get("custom_dataset"):
+    """Refuse data that is on the hub without leave, or that ``data_dir`` lacks.
+
+    Args:
+        stock: The task is lm-eval's: where its YAML names no data set, code of lm-eval loads one.
+    """
+    by_code = bool(described.get("custom_dataset")) or "dataset_path" not in described
+    if not (stock if by_code else task_data.of_hub(described)):
         return
+    if config.data_dir is not None and by_code:
+        raise ConfigError(
+            f"{where}.tasks: {described.get('task')} loads its data by code of lm-eval's, which {where}.data_dir does "
+            "not reach. Leave it out."
+        )
     if config.data_dir is not None:
         found = task_data.find(described, _data_dir(config))
         task_data.check_columns(str(described["dataset_path"]), str(described["task"]), found)
     elif not config.allow_network:
-        local = [other for other, (said, _) in own.items() if not task_data.of_hub(said) and "group" not in said]
         raise ConfigError(
             f"{where}.tasks: the data of {name!r} comes from the Hugging Face hub. Fetch it once, python -m core.fetch "
             f"... --to <folder>, and take {where}.data_dir=<folder>; or {where}.allow_network=true, or one of the "
-            f"tasks with data of their own: {', '.join(sorted(local))}."
+            f"tasks with data of their own: {', '.join(_local(own))}."
         )
 
 
@@ -173,12 +182,17 @@ def task_manager(config: LMEvalConfig, work: Path) -> Any:
     return TaskManager(include_path=[work / "yaml"], include_defaults=False)
 
 
-def _refuse_unknown(name: str, own: Mapping[str, Any], where: str) -> None:
+def _refuse_unknown(name: str, own: Mapping[str, Described], where: str) -> None:
     guess = nearest(name, sorted(own)) or nearest(name, stock_tasks.index().names())
     raise ConfigError(
-        f"{where}.tasks: unknown task {name!r}.{guess} Local tasks: {', '.join(sorted(own))}; all of lm-eval's are "
-        "listed by `lm-eval ls tasks`."
+        f"{where}.tasks: unknown task {name!r}.{guess} Tasks with data of their own: {', '.join(_local(own))}; all of "
+        "lm-eval's are listed by `lm-eval ls tasks`, and +eval=<suite> names those of papers."
     )
+
+
+def _local(own: Mapping[str, Described]) -> list[str]:
+    """Return the tasks that need no data of the hub."""
+    return sorted(name for name, (said, _) in own.items() if "group" not in said and not task_data.of_hub(said))
 
 
 def _described(folder: Path) -> Iterator[tuple[str, Described]]:
