@@ -9,6 +9,7 @@ with the same settings of the engine; the ratio of the wall times is printed, an
     python benchmarks/lm_eval_by_hand.py                                          # a random tiny model
     python benchmarks/lm_eval_by_hand.py --model <folder> --engine vllm --limit 100
     python benchmarks/lm_eval_by_hand.py --model <folder> --time --rounds 5       # on a quiet machine
+    python benchmarks/lm_eval_by_hand.py --model <folder> --auto --rounds 5       # engine=auto against both engines
 """
 
 import argparse
@@ -121,11 +122,17 @@ def scores(model: Path, settings: dict[str, Any]) -> bool:
     return good
 
 
-def times(model: Path, settings: dict[str, Any], rounds: int) -> None:
-    """Print the time of our stage over that of lm-eval with vLLM by hand."""
-    runs: dict[str, list[dict[str, float]]] = {"ours": [], "lm-eval": []}
+def times(model: Path, variants: dict[str, tuple[str, dict[str, Any]]], rounds: int) -> None:
+    """Print the times of several programs, and that of the first over the least of the others.
+
+    Args:
+        model: Hugging Face directory.
+        variants: Code and settings by name.
+        rounds: How often each runs, in turns; medians count.
+    """
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, code in (("ours", OURS), ("lm-eval", THEIRS)):
+        for name, (code, settings) in variants.items():
             command = [sys.executable, "-c", BEGIN + code + END, str(model), json.dumps(settings)]
             done = subprocess.run(
                 command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False
@@ -134,16 +141,16 @@ def times(model: Path, settings: dict[str, Any], rounds: int) -> None:
             if not found:
                 sys.exit(done.stderr[-3000:])
             runs[name].append(json.loads(found[0].removeprefix("RESULT")))
-    print("| | seconds | of a processor |")
-    for name, found in runs.items():
-        print(
-            f"| {name} | " + " | ".join(f"{statistics.median(run[of] for run in found):.1f}" for of in found[0]) + " |"
-        )
-    ratios = {
-        of: statistics.median(a[of] / b[of] for a, b in zip(runs["ours"], runs["lm-eval"], strict=True))
-        for of in ("seconds", "processor")
+    medians = {
+        name: {of: statistics.median(run[of] for run in found) for of in ("seconds", "processor")}
+        for name, found in runs.items()
     }
-    print(f"| ratio | {ratios['seconds']:.3f} | {ratios['processor']:.3f} |")
+    print("| | seconds | of a processor |")
+    for name, median in medians.items():
+        print(f"| {name} | {median['seconds']:.1f} | {median['processor']:.1f} |")
+    first, *others = medians.values()
+    ratios = [first[of] / min(other[of] for other in others) for of in ("seconds", "processor")]
+    print(f"| ratio | {ratios[0]:.3f} | {ratios[1]:.3f} |")
 
 
 def main() -> None:
@@ -154,6 +161,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--limit", type=int, help="items of each task")
     parser.add_argument("--time", action="store_true", help="compare wall time on vLLM instead of scores")
+    parser.add_argument("--auto", action="store_true", help="compare the time of engine=auto with both engines")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     import smallwright_eval
@@ -167,11 +175,14 @@ def main() -> None:
 
             model = tiny_model(Path(folder) / "model")
         model = model / "hf" if (model / "hf").is_dir() else model
-        engine = "vllm" if options.time else options.engine
-        settings = {"tasks": TASKS, "task_paths": [folder], "engine": engine, "dtype": "float32", "prompts": [],
+        settings = {"tasks": TASKS, "task_paths": [folder], "engine": options.engine, "dtype": "float32", "prompts": [],
                     "limit": options.limit}  # fmt: skip
         if options.time:
-            times(model, settings, options.rounds)
+            settings |= {"engine": "vllm"}
+            times(model, {"ours": (OURS, settings), "lm-eval": (THEIRS, settings)}, options.rounds)
+        elif options.auto:
+            engines = ("auto", "vllm", "transformers")
+            times(model, {engine: (OURS, {**settings, "engine": engine}) for engine in engines}, options.rounds)
         elif not scores(model, {key: tuple(one) if isinstance(one, list) else one for key, one in settings.items()}):
             sys.exit("accuracies are not equal, or fewer than 99 % of the answers are")
 
