@@ -238,14 +238,6 @@ def test_bbh_asks_as_smollm2_does_and_averages_its_subsets(tmp_path):
     assert len(local_tasks.wanted(["smollm2_bbh"], own)) == 1 + 27
 
 
-@pytest.mark.parametrize(
-    ("answer", "right"), [("the Beatles!", 1.0), (" Beatles", 1.0), ("Beatles band", 0.0), ("", 0.0)]
-)
-def test_triviaqa_takes_any_alias(answer, right):
-    doc = {"answer": {"aliases": ["The Beatles", "Beatles"]}}
-    assert text.any_alias(doc, [answer]) == {"exact_match": right}
-
-
 def test_packages_that_are_not_installed_are_named_while_planning(monkeypatch):
     monkeypatch.setitem(needs.PACKAGES, "ifeval", ("no_such_module",))
     with pytest.raises(MissingPluginError, match=r"smollm2_ifeval needs the package no_such_module.*\[generative\]"):
