@@ -55,7 +55,7 @@ both = ("first", "second")
 for output, tasks in (("vllm", both), ("other", ("second", "said")), ("vllm_again", both)):
     given = {"task_paths": (str(root / "tasks"),), "engine": "vllm", "dtype": "float32", **asked}
     if output == "other":
-        given |= {"num_fewshot": 8, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
+        given |= {"num_fewshot": 2, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
         given |= {"parity": True, "parity_items": 3}
     stage = LMEval(LMEvalConfig(tasks=tasks, **given))
     inputs = {"model": root / "model", "tokens": root / "tokens"}
