@@ -60,7 +60,9 @@ def _with_texts(sides: Mapping[str, list[dict[str, Any]]], file: Path | None) ->
     wanted = {sample.get("id") for side in sides.values() for sample in side if not sample.get("prompt")}
     lines = _lines(file) if file is not None and wanted else ()
     texts = {str(item["id"]): item for item in lines if str(item.get("id")) in wanted}
-    return {name: [_item(sample, texts.get(str(sample.get("id")), {})) for sample in side] for name, side in sides.items()}
+    return {
+        name: [_item(sample, texts.get(str(sample.get("id")), {})) for sample in side] for name, side in sides.items()
+    }
 
 
 def _item(sample: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:
