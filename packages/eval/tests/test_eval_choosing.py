@@ -148,9 +148,10 @@ def test_what_two_engines_say_of_the_same_items_is_compared():
         row(1, [-3.0, -2.9], chosen=1, correct=False),
         row(2, answers=["b"], correct=False),
         row(9),
+        {**row(3), "cut": True},
     ]
     found = parity.difference(first, second, ("vllm", "transformers"))
-    assert (found["items"], found["loglikelihoods"], found["answers"]) == (3, 4, 1)
+    assert (found["items"], found["loglikelihoods"], found["answers"], found["cut_items"]) == (3, 4, 1, 1)
     assert found["largest_difference"] == pytest.approx(0.25)
     assert (found["same_choice"], found["same_answers"]) == (0.5, 0.0)
     assert [one["id"] for one in found["differing"]] == ["1", "2"]

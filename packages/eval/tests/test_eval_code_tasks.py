@@ -130,7 +130,7 @@ def test_multipl_e_runs_other_languages(there, tmp_path):
 def test_code_tasks_are_refused_while_planning_where_there_is_no_sandbox(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(probe, "problem", probe.problem.__wrapped__)
-    with pytest.raises(ConfigError, match=r"smollm2_humaneval runs py programs .* bwrap is not installed\. Install"):
+    with pytest.raises(ConfigError, match=r"smollm2_humaneval runs Python programs .* bwrap is not installed"):
         local_tasks.check(LMEvalConfig(tasks=("smollm2_humaneval",), data_dir=str(tmp_path)), "eval")
 
 

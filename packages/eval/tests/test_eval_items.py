@@ -181,7 +181,7 @@ def test_scores_and_answers_are_those_of_lm_evals_own_backend(root, done, tmp_pa
         answer = simple_evaluate(model=lm, tasks=[name], task_manager=manager, log_samples=True)
         theirs = results.measured(name, task, answer, cuts.Seen(lm.tok_encode), None).items
         found = parity.difference(ours, theirs, ("transformers", "HFLM"))
-        assert found["items"] == len(theirs)
+        assert found["items"] + found["cut_items"] == len(theirs)
         assert not found["differing"]
         assert found["same_answers"] in (None, 1.0)
         assert (found["largest_difference"] or 0) < 1e-4
@@ -203,7 +203,8 @@ def test_an_answer_that_may_be_longer_than_the_model_is_bounded(root, tmp_path, 
     assert summary["engine"]["name"] == "transformers", "what starts first, for so little"
     assert "engine_table.yaml" in summary["engine"]["chosen"] or "not installed" in summary["engine"]["chosen"]
     assert "bounded by 16 tokens, half of what the model reads" in capfd.readouterr().out
-    assert summary["eval"][0]["n"] == 1
+    assert {row["n"] for row in summary["eval"]} == {1}
+    assert summary["perplexity"] is None, "there are no tokens"
 
 
 def test_a_column_that_a_task_reads_and_no_item_has_is_named_before_the_engine_starts(root, tmp_path):

@@ -83,9 +83,11 @@ def counting(base: Any, *, spare: int) -> Any:
                 wanted = next((settings[name] for name in LENGTHS if settings.get(name)), self.max_gen_toks)
                 if wanted >= self.max_length:  # else nothing is left for the prompt, which Transformers refuses
                     wanted = self.seen.shortest_answer = self.max_length // 2
-                    given = {name: value for name, value in settings.items() if name not in LENGTHS}
-                    request = dataclasses.replace(request, arguments=(text, {**given, "max_gen_toks": wanted}))
-                asked.append(request)
+                    settings = {name: value for name, value in settings.items() if name not in LENGTHS}
+                    settings["max_gen_toks"] = wanted
+                if not settings.get("do_sample") and "temperature" not in settings:
+                    settings = {**settings, "do_sample": False}  # lm-eval's vLLM class would sample
+                asked.append(dataclasses.replace(request, arguments=(text, settings)))
                 context = self.tok_encode(text)
                 self._note(text, context, len(context) + wanted - self.max_length)
             return super().generate_until(asked, *arguments, **options)

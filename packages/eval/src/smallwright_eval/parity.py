@@ -24,12 +24,13 @@ def difference(
         engines: Their names.
 
     Returns:
-        ``engines``, ``items``; of log-likelihoods ``loglikelihoods`` (how many), ``largest_difference`` (nats) and
+        ``engines``, ``items``, ``cut_items`` (left out: the engines cut prompts at different places); of log-likelihoods ``loglikelihoods`` (how many), ``largest_difference`` (nats) and
         ``same_choice`` (share of items); of texts ``answers`` (how many) and ``same_answers`` (share);
         ``differing``, the items that were right on one engine alone or answered otherwise, the first 20.
     """
     known = {key(dict(row)): row for row in first}
-    pairs = [(known[name], row) for row in second if (name := key(dict(row))) in known]
+    both = [(known[name], row) for row in second if (name := key(dict(row))) in known]
+    pairs = [(one, two) for one, two in both if not (one.get("cut") or two.get("cut"))]
     distances: list[float] = []
     choices: list[bool] = []
     texts: list[bool] = []
@@ -46,6 +47,7 @@ def difference(
     return {
         "engines": list(engines),
         "items": len(pairs),
+        "cut_items": len(both) - len(pairs),
         "loglikelihoods": len(distances),
         "largest_difference": max(distances, default=None),
         "same_choice": sum(choices) / len(choices) if choices else None,

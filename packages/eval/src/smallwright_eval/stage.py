@@ -15,7 +15,7 @@ from typing import Any
 
 from core import contamination
 from core import samples as sample_files
-from core.engines import check_torchvision, importing, set_missing
+from core.engines import check_torchvision, importing, set_missing, vllm_distribution
 from core.errors import ConfigError, InputError
 from core.interfaces import Architecture, Job, RemoteData, Stage, Tokenizer
 from core.served import check_head_width
@@ -63,6 +63,10 @@ class LMEval(Stage):
         if config.engine == "vllm":
             engines.installed_vllm()
             check_head_width(architecture, f"{where}.engine=vllm", f"{where}.engine=transformers")
+        if config.parity:
+            if vllm_distribution() is None:
+                raise ConfigError(f"{where}.parity=true: asks vLLM too, which is not installed. Leave it out.")
+            check_head_width(architecture, f"{where}.parity=true", f"{where}.parity=false")
         engines.check_length(config, architecture.context(), where)
         if config.apply_chat_template and tokenizer.chat_template() == "":
             raise ConfigError(
