@@ -11,7 +11,7 @@ import pytest
 from core import remote
 from core.errors import InputError, NotAtHand
 from core.fetch import fetch
-from core.remote_data import RemoteData, merged
+from core.remote_data import LOCK, RemoteData, merged
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="the extra 'hub'")
 pa = pytest.importorskip("pyarrow")
@@ -110,7 +110,7 @@ def hub(monkeypatch):
 
 
 def lock(folder):
-    return json.loads((folder / remote.LOCK).read_text())["files"]
+    return json.loads((folder / LOCK).read_text())["files"]
 
 
 def test_a_data_set_is_fetched_once_at_its_commit_as_parquet_alone(hub, tmp_path, capsys):

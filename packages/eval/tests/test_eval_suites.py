@@ -272,6 +272,19 @@ def test_what_a_folder_of_data_lacks_is_said_in_the_plan(tmp_path, change, setti
     assert "\n" not in str(raised.value)
 
 
+def test_a_file_that_is_not_as_the_lock_has_it_is_refused(data_dir, tmp_path):
+    shutil.copytree(data_dir / "ybisk__piqa", tmp_path / "ybisk__piqa")
+    place = "ybisk__piqa/plain_text/validation.jsonl"
+    config = build(LMEvalConfig, {"tasks": ["smollm2_piqa"], "data_dir": str(tmp_path)}, "eval")
+    for size, refused in (((tmp_path / place).stat().st_size, False), (3, True)):
+        (tmp_path / "datasets.lock.json").write_text(json.dumps({"files": {place: {"bytes": size}}}))
+        if not refused:
+            local_tasks.check(config, "eval")
+            continue
+        with pytest.raises(InputError, match=r"validation\.jsonl: not the size that datasets\.lock\.json says"):
+            local_tasks.check(config, "eval")
+
+
 def test_parquet_as_the_hub_has_it_is_found(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

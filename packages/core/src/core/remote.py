@@ -16,10 +16,9 @@ from typing import Any
 
 from core import store
 from core.errors import InputError, MissingPluginError, NotAtHand
-from core.remote_data import CONVERTED, DEFAULT, RemoteData
+from core.remote_data import CONVERTED, DEFAULT, LOCK, RemoteData
 from core.writing import write_json
 
-LOCK = "datasets.lock.json"
 PARTIAL = ".partial"
 """Folder of what is being downloaded; the hub's client goes on in it after a broken download."""
 

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+LOCK = "datasets.lock.json"
+"""Beside fetched data sets: the commit, size and SHA-256 of each file."""
 DEFAULT = "default"
 CONVERTED = "refs/convert/parquet"
 """Where the hub keeps its own conversion of a data set to Parquet, below each configuration a folder for each split."""

@@ -61,6 +61,7 @@ def _check_data(
         )
     if config.data_dir is not None:
         found = task_data.find(described, _data_dir(config))
+        task_data.check_lock(found, _data_dir(config))
         task_data.check_columns(str(described["dataset_path"]), str(described["task"]), found)
     elif not config.allow_network:
         raise ConfigError(

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from core.errors import ConfigError, InputError, nearest
 from core.interfaces import RemoteData
-from core.remote_data import CONVERTED, DEFAULT
+from core.remote_data import CONVERTED, DEFAULT, LOCK
 
 BUILDERS = ("json", "parquet", "csv", "text", "arrow")
 """What ``datasets`` calls a task's data where it is files already, and no id on the hub."""
@@ -172,6 +172,22 @@ def _files_of(folders: Sequence[Path], split: str) -> list[Path]:
 
 def _builder(path: Path) -> str:
     return "parquet" if path.suffix == ".parquet" else "json"
+
+
+def check_lock(found: Mapping[str, Sequence[Path]], data_dir: Path) -> None:
+    """Refuse files of another size than the lock of ``core.fetch`` has, such as those of a copy that was cut short.
+
+    Raises:
+        InputError: naming the file.
+    """
+    lock = data_dir / LOCK
+    if not lock.is_file():
+        return
+    entries = json.loads(lock.read_text(encoding="utf-8")).get("files", {})
+    sizes = {(data_dir / place).resolve(): entry["bytes"] for place, entry in entries.items()}
+    for path in [path for paths in found.values() for path in paths]:
+        if path.stat().st_size != sizes.get(path, path.stat().st_size):
+            raise InputError(f"{path}: not the size that {LOCK} says. Run core.fetch again, which replaces it.")
 
 
 def check_columns(name: str, task: str, found: Mapping[str, Sequence[Path]]) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+TITLES = {"py": "Python", "sh": "Bash", "pl": "Perl", "js": "JavaScript", "cpp": "C++", "rs": "Rust", "java": "Java"}
 Found = tuple[str, Sequence[tuple[str, str]]]
 """A shell command that runs the program, from its scratch folder; and what it reads, as (path here, path in there)."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from core.errors import ConfigError, nearest
 
 from smallwright_eval.sandbox import seccomp
-from smallwright_eval.sandbox.languages import LANGUAGES
+from smallwright_eval.sandbox.languages import LANGUAGES, TITLES
 from smallwright_eval.sandbox.run import Sandbox
 from smallwright_eval.sandbox.settings import CodeConfig
 
@@ -45,9 +45,9 @@ def problem(language: str = "py") -> str | None:
     outcome = Sandbox(CodeConfig(seconds=10.0)).run(spoken.imports + spoken.hello, language)
     if outcome.ending == "ended" and outcome.code == 0 and outcome.output == "hello\n":
         return None
-    said = " ".join(outcome.output.split())[:300] or f"nothing ({outcome.ending}, exit code {outcome.code})"
+    said = " ".join(outcome.output.split())[:300].rstrip(".") or f"nothing ({outcome.ending}, exit code {outcome.code})"
     fix = ALLOW if language == "py" else f"It needs {spoken.needs}; without it, leave the task out."
-    return f'a first {language} program did not run, and said: "{said}". {fix}'
+    return f'a first {TITLES[language]} program did not run, and said: "{said}". {fix}'
 
 
 def check(language: str, where: str) -> None:
@@ -61,4 +61,6 @@ def check(language: str, where: str) -> None:
     """
     fault = problem(language)
     if fault is not None:
-        raise ConfigError(f"{where} runs {language} programs that the model writes, and there is no sandbox: {fault}")
+        raise ConfigError(
+            f"{where} runs {TITLES[language]} programs that the model writes, and there is no sandbox: {fault}"
+        )

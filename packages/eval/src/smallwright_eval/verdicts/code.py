@@ -142,8 +142,9 @@ def cut(answer: str, stops: Sequence[str]) -> str:
 def grade(sandbox: Sandbox, made: Sequence[tuple[str, str]], language: str) -> list[Graded]:
     """Run programs with their tests and return each with its verdict.
 
-    A Python program passes when it reaches the line behind its tests, which writes a word that it cannot know: one that
-    ends itself before them does not pass. In other languages the exit code decides, as in MultiPL-E.
+    A Python program passes when it reaches the line behind its tests, which writes a word drawn for it: one that ends
+    itself before them does not pass, unless it looks for the word in its own text. In other languages the exit code
+    decides, as in MultiPL-E.
 
     Args:
         sandbox: Where they run.

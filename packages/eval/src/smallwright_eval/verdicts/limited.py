@@ -13,10 +13,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 SECONDS = 5.0
-"""Wall time of one call. The slowest of 2,451 gold answers of MATH takes less than a tenth of it."""
+"""CPU time of one call. The slowest of 2,451 gold answers of MATH takes less than a tenth of it."""
+WALL = 10.0
+"""Wall time as a multiple of it: a verdict must not hang on what else the machine does."""
+LOOK_EVERY = 0.1
 STARTING_SECONDS = 120.0
 """The first call of a process imports its checker."""
 MEMORY = 4 << 30
@@ -34,13 +38,14 @@ class Checker:
 
     Args:
         module: Imported there; its functions take and give what JSON can hold.
-        seconds: Of one call.
+        seconds: CPU time of one call.
         memory: Bytes of address space.
     """
 
     def __init__(self, module: str, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self.module, self.seconds, self.memory = module, seconds, memory
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
         self._lock = threading.Lock()
         self._buffer = b""
         atexit.register(self.close)
@@ -53,7 +58,7 @@ class Checker:
             RuntimeError: the function raised, or its module cannot be imported: a mistake here or in its library.
         """
         with self._lock:
-            if self._process is None:
+            if self._process is None or self._owner != os.getpid():  # a fork leaves its parent's process alone
                 self._start()
                 self._ask({"function": None}, STARTING_SECONDS)
             answer = self._ask({"function": function, "arguments": arguments}, self.seconds)
@@ -64,7 +69,7 @@ class Checker:
     def close(self) -> None:
         """End the process; a later call starts another."""
         process, self._process, self._buffer = self._process, None, b""
-        if process is not None:
+        if process is not None and self._owner == os.getpid():
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
@@ -75,6 +80,7 @@ class Checker:
         # Hashes of strings without a random seed: the same answer gets the same verdict in every run.
         environment = {**os.environ, "PYTHONHASHSEED": "0", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "smallwright_eval.verdicts.worker", self.module, str(self.memory)]
+        self._owner, self._buffer = os.getpid(), b""
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -95,16 +101,29 @@ class Checker:
 
     def _line(self, descriptor: int, seconds: float) -> bytes | None:
         """Return the next line of the process, or None where it does not come in time or the process died."""
-        end = time.monotonic() + seconds
+        assert self._process is not None
+        started, used = time.monotonic(), _cpu_seconds(self._process.pid)
         waiting = select.poll()  # select refuses descriptors from 1024 on
         waiting.register(descriptor, select.POLLIN)
         while b"\n" not in self._buffer:
-            left = end - time.monotonic()
-            if left <= 0 or not waiting.poll(left * 1000):
-                return None
-            chunk = os.read(descriptor, 1 << 16)
-            if not chunk:
-                return None
-            self._buffer += chunk
+            passed = time.monotonic() - started
+            if passed >= seconds:
+                worked = _cpu_seconds(self._process.pid) - used
+                if worked >= seconds or passed >= WALL * seconds:
+                    return None
+            if waiting.poll(LOOK_EVERY * 1000):
+                chunk = os.read(descriptor, 1 << 16)
+                if not chunk:
+                    return None
+                self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return how long a process has computed; where the system does not say, the time that passes."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return time.monotonic()
