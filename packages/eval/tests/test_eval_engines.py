@@ -361,7 +361,7 @@ def test_items_longer_than_the_model_are_counted(root, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tasks": ("frist",)}, r"unknown task 'frist'\. Did you mean 'first'\?.*Local tasks:.*first, .*second"),
+        ({"tasks": ("frist",)}, r"unknown task 'frist'\. Did you mean 'first'\?.*data of their own: first, .*second"),
         ({"tasks": ("hellaswag",)}, r"'hellaswag' comes from the Hugging Face hub.*allow_network=true"),
         ({"task_paths": ("/nowhere",)}, r"task_paths: /nowhere is not a folder"),
     ],

@@ -24,9 +24,10 @@ def difference(
         engines: Their names.
 
     Returns:
-        ``engines``, ``items``, ``cut_items`` (left out: the engines cut prompts at different places); of log-likelihoods ``loglikelihoods`` (how many), ``largest_difference`` (nats) and
-        ``same_choice`` (share of items); of texts ``answers`` (how many) and ``same_answers`` (share);
-        ``differing``, the items that were right on one engine alone or answered otherwise, the first 20.
+        ``engines``, ``items``, ``cut_items`` (left out: the engines cut prompts at different places); of
+        log-likelihoods ``loglikelihoods`` (how many), ``largest_difference`` (nats) and ``same_choice`` (share of
+        items); of texts ``answers`` (how many) and ``same_answers`` (share); ``differing``, the items that were right
+        on one engine alone or answered otherwise, the first 20.
     """
     known = {key(dict(row)): row for row in first}
     both = [(known[name], row) for row in second if (name := key(dict(row))) in known]

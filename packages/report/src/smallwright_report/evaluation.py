@@ -12,10 +12,10 @@ from smallwright_report import charts, numbers, sureness
 
 WIDTH = NormalDist().inv_cdf(0.975)
 """Standard errors on either side of a 95 % interval."""
-TESTED = "p (exact binomial, against chance)"
+TESTED = "p (exact binomial)"
 SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_")
 """How metrics begin that are shares of right answers."""
-CLEANED = "removed from the training data"
+CLEANED = "decontaminated"
 
 
 def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
