@@ -9,6 +9,7 @@ the large index are sparse files: they are opened and located, not read.
 """
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -111,7 +112,7 @@ def permuted(tokens: dict[str, str], arguments: argparse.Namespace) -> Iterator[
     ids = [np.memmap(Path(folder) / "train-00000.bin", "<u2", "r") for folder in tokens.values()]
     ends = np.cumsum([(len(own) - 1) // length for own in ids])
     order = np.random.default_rng(0).permutation(ends[-1])
-    for first in range(0, len(order), arguments.batch):
+    for first in itertools.cycle(range(0, len(order), arguments.batch)):
         rows = []
         for window in order[first : first + arguments.batch]:
             source = int(np.searchsorted(ends, window, side="right"))

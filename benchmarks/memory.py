@@ -3,6 +3,7 @@
 python benchmarks/memory.py                     # all cases
 python benchmarks/memory.py nano 135m --compile no
 python benchmarks/memory.py 15m --teacher       # each learns from a teacher of its own size
+python benchmarks/memory.py 15m --stored        # each learns from what such a teacher said before
 """
 
 import argparse
@@ -55,9 +56,8 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     architecture = entry.load()(build(entry.load_config(), SHAPES[case["shape"]], "arch"))
     inputs, distill = {"tokens": folder / "tokens"}, None
     if case["teacher"]:
-        inputs["teacher"] = folder / "teacher"
         architecture.hf_model_class()(architecture.hf_config()).save_pretrained(folder / "teacher" / "hf")
-        distill = DistillConfig(teacher=str(folder / "teacher"))
+        distill = DistillConfig(teacher=str(folder / "teacher"), logits=case["teacher"])
     settings = TorchTitanConfig(
         distill=distill,
         steps=2,
@@ -73,6 +73,13 @@ def measure(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     vocab = architecture.vocab_rows()
     write_tokens(folder / "tokens", documents(vocab, 100_000), documents(vocab, 5_000), vocab_size=vocab)
     stage = TorchTitanPretrain(settings)
+    if case["teacher"] == "live":
+        inputs["teacher"] = folder / "teacher"
+    for work in stage.stored_logits(["corpus"]):
+        heard = {"teacher": folder / "teacher", "tokens": folder / "tokens"}
+        asked = Job(name=work.role, output=folder / work.role, inputs=heard, seed=0, stage=work.stage)
+        work.stage.run(asked)
+        inputs[work.role] = asked.output
     output = folder / "output"
     output.mkdir()
     job = Job(name="pretrain", output=output, inputs=inputs, seed=0, architecture=architecture)
@@ -94,6 +101,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], action="append")
     parser.add_argument("--compile", choices=["no", "yes"], action="append")
     parser.add_argument("--teacher", action="store_true", help="learn from a teacher of the same size")
+    parser.add_argument("--stored", action="store_true", help="learn from what a teacher of the same size said before")
     parser.add_argument("--ranks", type=int, default=1, help="on this machine; the memory is that of one")
     parser.add_argument("--json", type=Path, help="append each case to this file")
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -110,7 +118,7 @@ def main() -> None:
             "ranks": options.ranks,
             "precision": precision,
             "compile": compiled == "yes",
-            "teacher": options.teacher,
+            "teacher": "stored" if options.stored else "live" if options.teacher else None,
         }
         for shape in options.shapes or SHAPES
         for seq_len, rows in BATCHES[shape]

@@ -54,7 +54,7 @@ def only_error(ended, code):
         (["+data=finemat"], "Did you mean 'finemath'?"),
         (["+data=finemath", "data.scorer=rule"], "Did you mean 'rules'? Installed: llm, rules."),
         (["+data=finemath", "+arch=gqa", "+posttrain=[sft,dpp]"], "Did you mean 'dpo'?"),
-        (["+data=finemath", "eval=smolm2"], "Did you mean 'smollm2'?"),
+        (["+data=finemath", "eval=smolm2_base"], "Did you mean 'smollm2_base'?"),
         (["+data=finemath", "+arch=[gqa,shared_ffn]"], "one option of arch a run"),
         (["+data=finemath", "+arch=gqa", "arch.size=nanno"], "arch.size=nanno: unknown size. Did you mean 'nano'?"),
         (

@@ -7,10 +7,9 @@ import pytest
 import smallwright_testing
 from core import discovery
 from core.kinds import KINDS as ALL_KINDS
+from smallwright_testing.__main__ import KINDS
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = ("architectures", "steps", "posttrainers", "evaluators", "launchers", "trackers", "mixture_policies")
-KINDS += ("model_commands",)
 
 
 def conforming() -> set[tuple[str, str]]:

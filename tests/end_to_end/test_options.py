@@ -73,5 +73,5 @@ def test_the_catalog_says_what_the_packages_bring():
     done = subprocess.run([sys.executable, HERE / "tools/write_catalog.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert catalog.install_hint("arch", "pangu_pi") == " Install it: pip install smallwright-arch-pangu-pi"
-    assert catalog.install_hint("eval", "smollm2") == " Install it: pip install smallwright-eval"
+    assert catalog.install_hint("eval", "smollm2_base") == " Install it: pip install smallwright-eval"
     assert catalog.package_of("data/scorer", "rules") is not None

@@ -7,6 +7,8 @@ import subprocess
 
 import core.plan
 import pytest
+from core import discovery
+from core.sweep import single
 
 OPEN = ["+arch=gqa", "arch.size=null", "+data=finemath"]
 
@@ -115,3 +117,38 @@ def test_what_would_end_the_run_is_refused_while_planning(overrides, message, tm
 def test_a_servers_model_is_the_servers_to_know(tmp_path):
     server = ["data.scorer.backend=server", "data.scorer.base_url=http://localhost:1/v1"]
     assert plan(tmp_path, "+data=finemath", "data.scorer=llm", "data.scorer.model=/models/llama", *server)
+
+
+def trained(folder, *overrides):
+    """Return the stage that trains, as the graph has it."""
+    with contextlib.chdir(folder):
+        run = single.composed(["+arch=gqa", "+data=finemath", *overrides], discovery.load([]), check=False)
+    return next(spec for spec in run.stages if spec.name == "pretrain")
+
+
+def test_evaluations_on_the_way_are_the_runs_own_in_a_light_form_and_change_no_identity(tmp_path):
+    plain = trained(tmp_path)
+    assert plain.evaluator is None
+    spec = trained(tmp_path, "eval=smollm2", "pretrain.eval_every=50", "pretrain.eval={tasks: [piqa], limit: 3}")
+    assert spec.digest == plain.digest
+    config = spec.evaluator.config
+    assert (config.tasks, config.limit, list(config.fewshot_by_task)) == (("piqa",), 3, ["piqa"])
+    assert (config.engine, config.perplexity, config.prompts) == ("transformers", False, ())
+    own = trained(tmp_path, "eval.engine=vllm", "pretrain.eval_every=50", "pretrain.eval.perplexity=true")
+    assert (own.evaluator.config.engine, own.evaluator.config.perplexity) == ("vllm", True)
+    notes = plan(tmp_path, "+arch=gqa", "+data=finemath", "pretrain.eval_every=50")["estimate"]["notes"]
+    assert any(note.startswith("5 evaluations on the way, at most") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["pretrain.eval_every=50", "~eval"], "pretrain.eval_every: this run evaluates nothing (~eval). Choose eval="),
+        (["pretrain.eval_every=50", "pretrain.eval.lmit=3"], "pretrain.eval.lmit: unknown key. Did you mean 'limit'?"),
+        (["pretrain.eval_every=500"], "pretrain.eval_every=500: there are 260 steps"),
+    ],
+)
+def test_evaluations_on_the_way_that_cannot_be_done_are_refused(overrides, message, tmp_path):
+    done = call(tmp_path, "+arch=gqa", "+data=finemath", *overrides)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

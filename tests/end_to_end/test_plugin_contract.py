@@ -22,6 +22,7 @@ from smallwright_testing import (
     MixturePolicyConformance,
     ModelCommandConformance,
     PosttrainConformance,
+    ScheduleConformance,
     StepConformance,
     TrackerConformance,
 )
@@ -40,6 +41,7 @@ KIT = (
     MixturePolicyConformance,
     ModelCommandConformance,
     PosttrainConformance,
+    ScheduleConformance,
     StepConformance,
     TrackerConformance,
 )
@@ -225,6 +227,10 @@ def test_register_mixture_policies(documented):
     assert issubclass(
         documented("register_mixture_policies", "mixture_policies", "sheared").load(), interfaces.MixturePolicy
     )
+
+
+def test_register_schedules(documented):
+    assert issubclass(documented("register_schedules", "schedules", "multi_step").load(), interfaces.Schedule)
 
 
 def test_register_evaluators(documented):

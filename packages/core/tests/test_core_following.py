@@ -57,6 +57,15 @@ def test_only_whole_lines_are_told_and_each_once(artifact, follow):
     assert following.new() == losses(3)
 
 
+def test_scores_of_a_training_are_told_as_they_come_though_later_steps_are_logged_already(artifact, follow):
+    following, scores = follow(), artifact / "work" / "evaluations" / "evaluations.jsonl"
+    append(artifact / "metrics.jsonl", losses(1, 2, 3))
+    assert len(following.new()) == 3
+    append(scores, [{"step": 1, "eval": {"words/acc": 0.5}}, {"step": 2, "eval_left_out": True}])
+    assert following.new() == [{"step": 1, "eval": {"words/acc": 0.5}}, {"step": 2, "eval_left_out": True}]
+    assert following.new() == []
+
+
 def test_speeds_are_told_with_their_step_and_also_what_was_written_as_they_were_removed(artifact, follow):
     following, speeds = follow(), artifact / "work" / "pretrain" / "speed.jsonl"
     append(artifact / "metrics.jsonl", losses(1, 2))

@@ -13,6 +13,7 @@ CONTRACT = (
     "core.launcher",
     "core.model_command",
     "core.policy",
+    "core.schedule",
     "core.step_config",
     "core.tracker",
 )
@@ -58,4 +59,6 @@ def test_every_base_of_the_contract_is_the_base_of_some_kind():
         for _, cls in inspect.getmembers(interfaces, inspect.isclass)
         if cls.__module__ in CONTRACT and not dataclasses.is_dataclass(cls)
     }
-    assert of_kinds == contract
+    # A policy that chooses is registered as one that mixes, and is a base of its own beneath it.
+    assert of_kinds | {interfaces.SelectionPolicy} == contract
+    assert issubclass(interfaces.SelectionPolicy, interfaces.MixturePolicy)

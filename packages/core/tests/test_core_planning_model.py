@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from core import plan
+from core.errors import ConfigError, NotAtHand
 
 
 def test_a_trainer_that_says_little_is_planned_all_the_same(call, toy):
@@ -17,3 +19,14 @@ def test_a_trainer_that_says_little_is_planned_all_the_same(call, toy):
     assert "Assumed: 50% of the peak (--mfu), linear scaling, these prices (--price)" in shown
     assert "compute-optimal" in shown
     assert "do not give 20" in shown
+
+
+def test_what_is_wrong_with_a_training_is_said_where_its_corpora_are_not_at_hand(registry, toy, monkeypatch):
+    def composed(overrides, registry, *, at_hand=True, **_):
+        raise NotAtHand("the hub cannot be reached.") if at_hand else ConfigError("pretrain.steps: wrong.")
+
+    monkeypatch.setattr(plan.single, "composed", composed)
+    with pytest.raises(ConfigError, match=r"^pretrain\.steps: wrong"):
+        plan._planned(toy, registry)
+    with pytest.raises(NotAtHand, match="the hub cannot be reached"):
+        plan._planned([word for word in toy if not word.startswith("+arch")], registry)

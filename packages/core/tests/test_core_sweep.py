@@ -283,13 +283,16 @@ def test_a_launcher_refuses_while_planning_and_without_m(launched, call, toy, jo
     assert jobs == []
 
 
-def test_a_launcher_is_asked_for_the_ranks_of_each_training_before_any_work(launched, jobs, workdir):
-    toy = workdir / "toy_plugin.py"
-    toy.write_text(
-        toy.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 8, "ranks_here": 4, "device": "cpu",')
+def test_a_launcher_is_asked_for_the_ranks_of_each_training_before_any_work(launched, call, toy, jobs, workdir):
+    file = workdir / "toy_plugin.py"
+    file.write_text(
+        file.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 8, "ranks_here": 4, "device": "cpu",')
     )
     assert "launcher: 4 ranks on cpu.\n" in launched("seed=0,1").stderr
     assert "launcher: 4 ranks on cpu alone.\n" in launched("eval.steps=5,6").stderr
+    # A plan may be made where the launcher's machine is not.
+    of_launcher = ("--plugin", "in_turn.py", "+launcher=in_turn", "launcher.machine=none")
+    assert "launcher: 4 ranks on cpu.\n" in call("plan", "-m", *toy, *of_launcher, "seed=0,1").stderr
     assert jobs == []
 
 

@@ -62,8 +62,9 @@ def run(call, toy, workdir, monkeypatch):
     (workdir / "away.py").write_text(LAUNCHER)
     (workdir / "hydra_conf" / "pretrain" / "led.yaml").write_text("name: led\n")
     toy = ["--plugin", "away.py", "+launcher=away", *toy]
-    return lambda *more, command="run": call(
-        command, *["pretrain=led" if word == "pretrain=count" else word for word in toy], *more
+    words = ["pretrain=led" if word == "pretrain=count" else word for word in toy]
+    return lambda *more, command="run", alone=False: call(
+        command, *[word for word in words if not (alone and word == "+launcher=away")], *more
     )
 
 
@@ -108,6 +109,12 @@ def test_a_machine_that_follows_does_the_trainings_that_are_not_finished(run, wo
 
 
 def test_what_this_machine_cannot_do_ends_the_run_before_its_first_stage(run, workdir):
-    done = run("launcher.here=true", "pretrain.fail=here")
-    assert (done.returncode, done.stderr.strip()) == (2, "error: pretrain.fail=here: this machine is too small.")
-    assert not (workdir / "store").exists()
+    for more in ("launcher.here=true",), ("-m", "seed=1,2"):
+        done = run(*more, "pretrain.fail=here", alone="-m" in more)
+        assert (done.returncode, done.stderr.strip()) == (2, "error: pretrain.fail=here: this machine is too small.")
+        assert not (workdir / "store").exists()
+
+
+def test_a_run_that_another_machine_does_is_not_asked_what_this_one_cannot_do(run):
+    assert run("pretrain.fail=here").returncode == 0
+    assert run("pretrain.fail=here", command="plan").returncode == 0

@@ -39,7 +39,7 @@ NO_PLUGINS = SimpleNamespace(entries=lambda: [], versions=lambda: {})
 
 
 def of(teacher, tokenizer, root):
-    return teaching.of(str(teacher), KEY, tokenizer, NO_PLUGINS, root)
+    return teaching.of(str(teacher), KEY, tokenizer, NO_PLUGINS, root).spec
 
 
 def test_a_finished_training_with_the_same_tokenizer_teaches_and_its_hash_counts(tmp_path):

@@ -34,13 +34,16 @@ def test_any_part_of_the_stream_is_read_over_the_borders_of_files(tokens):
     assert np.concatenate([*shards.chunks(4)]).tolist() == STREAM
 
 
-@pytest.mark.parametrize("shortest", [1, 3, 4, 7])
-def test_long_documents_are_found_in_all_files(tokens, shortest):
-    starts, lengths = TokenShards(tokens, "train").long_documents(shortest)
-    long = [
-        (start, len(document)) for start, document in zip(STARTS, DOCUMENTS, strict=True) if len(document) >= shortest
-    ]
-    assert [*zip(starts.tolist(), lengths.tolist(), strict=True)] == long
+def test_lengths_and_starts_of_documents_are_those_of_each_file(tokens):
+    shards, before = TokenShards(tokens, "train"), 0
+    for place, lengths in enumerate(shards.lengths()):
+        own, starts = DOCUMENTS[before : before + len(lengths)], [*STARTS[before:], len(STREAM)]
+        assert lengths.tolist() == [len(document) for document in own]
+        for first, count in itertools.product(range(len(own)), (1, 2, 9)):
+            upto = min(first + count, len(own)) + 1
+            assert shards.starts_of(place, first, count).tolist() == starts[first:upto]
+        before += len(lengths)
+    assert before == len(DOCUMENTS)
 
 
 def test_documents_are_those_that_were_written(tokens):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import core.samples
 import numpy as np
 import pytest
 from core.errors import ConfigError, InputError
@@ -41,9 +42,11 @@ from smallwright_eval.stage import LMEval
 root, asked = Path(sys.argv[1]), json.loads(sys.argv[2])
 kept = {}
 for output, tasks in (("vllm", ("first", "second")), ("other", ("second",)), ("vllm_again", ("first", "second"))):
-    given = {"task_paths": (str(root / "tasks"),), "dtype": "float32", **asked}
+    given = {"task_paths": (str(root / "tasks"),), "engine": "vllm", "dtype": "float32", **asked}
     if output == "other":
         given |= {"num_fewshot": 8, "limit": 5, "prompts": ("blue is",), "answer_tokens": 5}
+    else:
+        given |= {"parity": True, "parity_items": 3}
     stage = LMEval(LMEvalConfig(tasks=tasks, **given))
     inputs = {"model": root / "model", "tokens": root / "tokens"}
     stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0, kept=kept))
@@ -135,7 +138,7 @@ def evaluate(root, output, progress=None, inputs=("model", "tokens"), **settings
 
 
 def samples(output, held_out=False):
-    items = [json.loads(line) for line in (output / "samples.jsonl").read_text().splitlines()]
+    items = list(core.samples.read(output / "samples.parquet"))
     return [item for item in items if (item["task"] == "validation") == held_out]
 
 
@@ -184,7 +187,7 @@ def test_vllm_and_transformers_agree_on_perplexity(by_vllm, by_transformers):
 
 @pytest.mark.slow
 def test_an_engine_that_answered_another_evaluation_answers_as_a_new_one(root, by_vllm):
-    for name in ("results.json", "samples.jsonl", "answers.jsonl"):
+    for name in ("results.json", "samples.parquet", "answers.jsonl"):
         assert (root / "vllm" / name).read_bytes() == (root / "vllm_again" / name).read_bytes()
 
 
@@ -193,6 +196,14 @@ def test_vllm_and_transformers_say_the_same_where_nothing_is_sampled(root, by_vl
     served, reference = ((root / name / "answers.jsonl").read_text().splitlines() for name in ("vllm", "transformers"))
     assert json.loads(served[0])["decoding"] == "greedy"
     assert served[0] == reference[0] != served[1]
+
+
+@pytest.mark.slow
+def test_parity_asks_the_first_items_on_the_other_engine(by_vllm):
+    found = by_vllm[0]["parity"]
+    assert (found["engines"], found["items"], found["loglikelihoods"]) == (["vllm", "transformers"], 6, 24)
+    assert 0 < found["largest_difference"] < 1e-3
+    assert found["other"]["dtype"] == "float32"
 
 
 @pytest.mark.slow
@@ -288,7 +299,7 @@ def test_a_killed_evaluation_asks_only_what_is_left(root, by_transformers, tmp_p
     evaluate(root, tmp_path, lambda done, total=None, unit="", note="": notes.append(note))
     assert any(note.startswith("second: ") for note in notes)
     assert not any(note.startswith("first") for note in notes)
-    for name in ("results.json", "samples.jsonl", "answers.jsonl"):
+    for name in ("results.json", "samples.parquet", "answers.jsonl"):
         assert (tmp_path / name).read_bytes() == (root / "transformers" / name).read_bytes()
 
 
@@ -326,19 +337,6 @@ def test_an_evaluation_starts_no_process(root, tmp_path, monkeypatch):
     assert started == []
 
 
-def test_fewshot_examples_change_the_prompt(root, tmp_path):
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks/shots.yaml").write_text(
-        f"include: {root / 'tasks/first.yaml'}\ntask: shots\nfewshot_split: test\n"
-        f"dataset_kwargs: {{data_files: {{test: {root / 'tasks/first.jsonl'}}}}}\n"
-    )
-    folder = {"tasks": ("shots",), "task_paths": (str(tmp_path / "tasks"),), "perplexity": False, "limit": 4}
-    none = evaluate(root, tmp_path / "none", **folder)
-    one = evaluate(root, tmp_path / "one", fewshot_by_task={"shots": 1}, **folder)
-    assert [none["eval"][0]["num_fewshot"], one["eval"][0]["num_fewshot"]] == [0, 1]
-    assert samples(tmp_path / "none") != samples(tmp_path / "one")
-
-
 def test_items_longer_than_the_model_are_counted(root, tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/shots.yaml").write_text(
@@ -358,7 +356,7 @@ def test_items_longer_than_the_model_are_counted(root, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tasks": ("frist",)}, r"unknown task 'frist'\. Did you mean 'first'\?.*Local tasks:.*first, second"),
+        ({"tasks": ("frist",)}, r"unknown task 'frist'\. Did you mean 'first'\?.*Local tasks:.*first, .*second"),
         ({"tasks": ("hellaswag",)}, r"'hellaswag' comes from the Hugging Face hub.*allow_network=true"),
         ({"task_paths": ("/nowhere",)}, r"task_paths: /nowhere is not a folder"),
     ],

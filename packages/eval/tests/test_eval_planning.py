@@ -133,8 +133,11 @@ def test_prompts_that_cannot_be_asked_are_refused():
 
 def test_lost_examples_are_counted_to_the_one_that_is_cut_in_two():
     context = "Q1\n\nQ2\n\nQ3\n\nasked"
-    sample = {"arguments": [(context, " a"), (context, " b")]}
+    seen = cuts.Seen(str.split)
+    assert seen.lost_shots([context], 3, "\n\n") is None
     for lost, examples in (("Q", 1), ("Q1\n\n", 1), ("Q1\n\nQ", 2), ("Q1\n\nQ2\n\nQ3\n\nas", 3)):
-        assert cuts.count([sample], 3, "\n\n", {context: lost}) == {"cut_items": 1, "lost_fewshots": examples}
-    assert cuts.count([sample], 3, "\n\n", {}) == {"cut_items": 0, "lost_fewshots": 0}
-    assert cuts.count([sample], 0, "\n\n", {context: "Q1"}) == {"cut_items": 1, "lost_fewshots": 0}
+        seen.note_cut(context, lost)
+        assert seen.lost_shots([context, context], 3, "\n\n") == examples
+    assert seen.lost_shots([context], 0, "\n\n") == 0, "it was cut, and had no examples"
+    seen.forget()
+    assert seen.lost_shots([context], 3, "\n\n") is None

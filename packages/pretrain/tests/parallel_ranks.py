@@ -30,6 +30,7 @@ SETTINGS = TorchTitanConfig(
     checkpoint_interval=100,
     validation_interval=100,
     validation_sequences=3,
+    eval_every=3,
     device="cpu",
 )
 ARCHITECTURE = Tiny(TinyConfig(num_key_value_heads=2))
@@ -51,15 +52,18 @@ def main(tokens: Path, output: Path, rank: str) -> None:
     world, place = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     store = torch.distributed.FileStore(str(output / f"store-{world}"), world)
     torch.distributed.init_process_group("gloo", store=store, rank=place, world_size=world)
+    corpora = {"web": tokens, "code": tokens}
     trainings = {"alone": (({}, 4),)} if alone else LAYOUTS
     for name, layout, last in [(name, *part) for name, parts in trainings.items() for part in parts]:
         settings = dataclasses.replace(SETTINGS, nproc=world, **layout)
         folder = output / name
         begins = not (folder / "checkpoint").exists()
         torch.distributed.barrier()
-        folder.mkdir(exist_ok=True)
+        (snapshots := folder / "evaluations").mkdir(parents=True, exist_ok=True)
         model = ARCHITECTURE.titan_config(inner_attention=inner_attention("cpu"), seq_len=settings.seq_len)
-        config = trainer_config(settings, model=model, name="tiny", tokens={"corpus": tokens}, output=folder, seed=7)
+        config = trainer_config(
+            settings, model=model, name="tiny", tokens=corpora, output=folder, seed=7, snapshots=snapshots
+        )
         config.training.steps = last
         trainer = config.build()
         if begins:

@@ -57,6 +57,15 @@ def test_epochs_add_up_over_stages_and_views_and_equal_what_is_drawn(tokens):
     assert (read["unknown"], read["notes"]) == ([], [])
 
 
+def test_a_round_that_is_not_drawn_yet_is_counted_in_the_shares_of_the_one_before(tokens):
+    row = [stage("round-1", 40, BOTH), StageRows(name="round-2", mixture=BOTH, seq_len=16, sequences=20, round=2)]
+    read = planned(tokens, row)
+    two = read["stages"][1]
+    assert two["drawn"]
+    assert two["sources"]["web"] == {"declared": None, "realised": None, "tokens": 15 * 16}
+    assert read["corpora"]["web"]["epochs"] == pytest.approx((30 + 15) / 100)
+
+
 def test_without_a_mixture_every_corpus_is_read_as_often_as_the_others(tokens):
     read = planned(tokens, [stage("all", 240, None)])
     assert {name: row["epochs"] for name, row in read["corpora"].items()} == {"web": 2.0, "books": 2.0}

@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
-from core import store
+from core import checkpoints, store
 from core.errors import ConfigError, InputError
 from core.typed import build, identity
 from pretrain_support import Tiny, TinyConfig
@@ -47,6 +48,7 @@ def test_a_place_is_a_step_or_tokens_until_which_a_checkpoint_is_kept(parent, su
         ("@21", r"branch_from=.*@21: no checkpoint of step 21 is kept\. Kept are the steps 10, 20, 32, 40"),
         ("@0.9K", r"no checkpoint is kept until 900 tokens; kept are .* the first after 1,000 tokens"),
         ("@1.5", r"1\.5 is no step\. Give a whole number, or tokens as in @1\.5B"),
+        ("@last", r"last is no step\. Give a whole number, or tokens as in @1\.5B"),
         ("/none", r"none is no finished artifact"),
     ],
 )
@@ -114,3 +116,39 @@ def test_the_longest_of_the_shorter_runs_is_taken_and_no_other_training(tmp_path
     (folder / "broken").mkdir()
     (folder / "broken" / "manifest.json").write_text("{")
     assert branch.shorter(own, wanted, folder) == branch.Branch(artifact=longer, step=80)
+
+
+def test_a_checkpoint_of_a_training_that_runs_stays_when_that_one_removes_it(tmp_path, monkeypatch):
+    running, work = tmp_path / "running", tmp_path / "work"
+    folder = running / "checkpoint" / "step-20"
+    folder.mkdir(parents=True)
+    for name in (".metadata", "__0_0.distcp"):
+        (folder / name).write_text(name)
+    found = branch.Branch(artifact=running, step=20)
+    assert branch.borrowed(found, work) is None, "its saving has not ended"
+    checkpoints.seal(folder, checkpoints.digests(folder, [".metadata", "__0_0.distcp"]))
+    (running / "metrics.jsonl").write_text('{"step": 20, "loss": 4.0}\n{"step": 21, "lo')
+    taken = branch.borrowed(found, work)
+    assert (taken.artifact.name, taken.step) == ("running", 20)
+    shutil.rmtree(folder)
+    assert (branch.checkpoint(taken) / "__0_0.distcp").read_text() == "__0_0.distcp"
+    branch.take_records(taken, tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 20, "loss": 4.0}\n'
+    assert branch.borrowed(found, tmp_path / "other") is None
+    asked = []
+    assert branch.borrowed_anew(lambda: asked.append(1) or found, tmp_path / "other") is None
+    assert len(asked) == branch.TRIES
+    assert branch.borrowed_anew(lambda: None, tmp_path / "other") is None
+    assert branch.borrowed_anew(lambda: None, work) == taken
+    assert branch.borrowed_before(work) == taken
+    assert branch.borrowed_before(tmp_path / "other") is None
+
+
+def test_another_file_system_has_a_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(branch.os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link")))
+    folder = tmp_path / "running" / "checkpoint" / "step-3"
+    folder.mkdir(parents=True)
+    (folder / ".metadata").write_text("x")
+    checkpoints.seal(folder, checkpoints.digests(folder, [".metadata"]))
+    taken = branch.borrowed(branch.Branch(artifact=tmp_path / "running", step=3), tmp_path / "work")
+    assert (branch.checkpoint(taken) / ".metadata").read_text() == "x"

@@ -235,6 +235,23 @@ def test_a_plan_for_other_hardware_changes_ranks_and_device_only():
         trainer.on(17, "cuda")
 
 
+@pytest.mark.parametrize(
+    ("settings", "checkpoints", "revisions"),
+    [
+        ({}, 4, 0),  # the latest two, the one that is written, and the one before the decay
+        ({"schedule": "cosine", "keep_latest": 3}, 4, 0),
+        ({"schedule": "cosine", "keep_latest": 0, "checkpoint_interval": 30}, 4, 0),
+        ({"keep_every": 25}, 8, 4),
+        ({"keep_every": 25, "revisions": False}, 8, 0),
+        ({"keep_steps": (7, 200), "keep_every_tokens": 32 * 1024}, 4 + 1 + 12, 13),
+    ],
+)
+def test_the_disk_that_a_plan_asks_for_holds_all_that_is_kept(settings, checkpoints, revisions):
+    tiny = Tiny(TinyConfig())
+    plan = TorchTitanPretrain(TorchTitanConfig(steps=100, global_batch_size=16, **settings)).plan(tiny)
+    assert plan["disk_bytes"] == checkpoints * plan["checkpoint_bytes"] + (1 + revisions) * 4 * tiny.parameters()
+
+
 def test_a_sequence_longer_than_the_file_is_refused_before_any_process_starts(tmp_path):
     tokens = write_tokens(tmp_path, documents=3, vocab=64)
     job = Job(name="pretrain", output=tmp_path, inputs={"tokens": tokens}, seed=0, architecture=Tiny(TinyConfig()))
@@ -247,7 +264,8 @@ def test_more_ranks_than_cores_are_refused_on_a_cpu(tmp_path):
     job = Job(name="pretrain", output=tmp_path, inputs={"tokens": tokens}, seed=0, architecture=Tiny(TinyConfig()))
     settings = TorchTitanConfig(seq_len=32, nproc=4096, global_batch_size=4096, device="cpu")
     with pytest.raises(UserError, match=r"pretrain\.nproc=4096: this machine has \d+ cores"):
-        TorchTitanPretrain(settings).check_plan("pretrain", Tiny(TinyConfig()), None)
+        TorchTitanPretrain(settings).check_here("pretrain")
+    TorchTitanPretrain(settings).check_plan("pretrain", Tiny(TinyConfig()), None)  # of another machine, say
     with pytest.raises(UserError, match=r"pretrain\.nproc=4096: this machine has \d+ cores"):
         TorchTitanPretrain(settings).run(job)
 

@@ -86,7 +86,8 @@ def test_a_teacher_that_does_not_fit_is_refused_while_planning(tmp_path, describ
 def test_where_the_teacher_lies_is_no_part_of_the_identity():
     one, other = (identity(made(place)) for place in ("here", "there"))
     assert one == other
-    assert one["distill"] == {"loss": "forward_kl", "alpha": 1.0, "temperature": 1.0, "beta": None}
+    mix = {"loss": "forward_kl", "alpha": 1.0, "temperature": 1.0, "beta": None}
+    assert one["distill"] == {**mix, "logits": "live", "top_k": None, "windows": "all"}
     assert identity(made("here", {"loss": "jsd"})) == identity(made("here", {"loss": "jsd", "beta": 0.5}))
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from smallwright_pretrain.distill_config import Mix
-from smallwright_pretrain.distillation import distill
+from smallwright_pretrain.distillation import distill, distill_stored
 from smallwright_pretrain.windows import IGNORED
 from torch.nn import functional
 
@@ -108,3 +108,67 @@ def test_logits_of_half_precision_get_a_gradient_of_theirs():
     student = STUDENT.bfloat16().requires_grad_()
     losses(Mix(), student).loss.backward()
     assert student.grad.dtype == torch.bfloat16
+
+
+def stored(teacher, k, temperature=1.0, dtype=torch.float32):
+    """The k largest log-probabilities of a teacher, their ids, and the logarithm of the rest."""
+    logs = torch.log_softmax(teacher / temperature, -1)
+    ids = logs.topk(k).indices
+    rest = logs.scatter(1, ids, float("-inf")).logsumexp(-1, keepdim=True)
+    return ids.to(torch.int32), torch.cat([logs.gather(1, ids), rest], -1).to(dtype)
+
+
+def a_batch(rows=(11, 11)):
+    torch.manual_seed(0)
+    student, teacher = (torch.randn(12, count) * 2 for count in rows)
+    labels = torch.randint(0, min(rows), (12,))
+    labels[[0, 7]] = IGNORED
+    return student, teacher, labels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [(11, 11), (13, 11)], ids=["equal", "student padded"])
+def test_all_ids_stored_are_the_live_teacher_within_the_rounding_of_float16(kind, rows):
+    if kind == "reverse_kl" and rows[0] > rows[1]:
+        pytest.skip("planning refuses it")
+    student, teacher, labels = a_batch(rows)
+    mix = Mix(loss=kind, alpha=0.6, temperature=2.0)
+    live, kept = (student.clone().requires_grad_() for _ in range(2))
+    expected = losses(mix, live, teacher, labels)
+    found = distill_stored(mix, kept, labels, *stored(teacher, 11, 2.0, torch.float16))
+    for one in (expected, found):
+        one.loss.backward()
+    assert found.loss.item() == pytest.approx(expected.loss.item(), rel=1e-3)
+    torch.testing.assert_close(kept.grad, live.grad, atol=2e-3, rtol=0)
+    exact = distill_stored(mix, student.clone().requires_grad_(), labels, *stored(teacher, 11, 2.0))
+    torch.testing.assert_close(exact.loss, expected.loss, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_a_stored_teacher_is_compared_bucket_by_bucket(kind, chunk):
+    student, teacher, labels = a_batch((13, 11))
+    mix = Mix(loss=kind, alpha=0.6, temperature=2.0)
+    ids, logs = stored(teacher, 3, 2.0)
+    ours, theirs = (student.clone().requires_grad_() for _ in range(2))
+    found = distill_stored(mix, ours, labels, ids, logs, chunk)
+    # The same in another way: buckets as logits of four classes each, left to autograd.
+    log_q = torch.log_softmax(theirs / 2, -1)
+    inside = torch.zeros_like(log_q, dtype=torch.bool).scatter(1, ids.long(), True)
+    rest = log_q.exp().masked_fill(inside, 0).sum(-1, keepdim=True).log()
+    buckets = torch.cat([log_q.gather(1, ids.long()), rest], -1)
+    value, _ = plain(Mix(loss=kind), buckets, logs, torch.where(labels == IGNORED, IGNORED, 0))
+    entropy = functional.cross_entropy(theirs, labels, reduction="sum", ignore_index=IGNORED)
+    expected = 0.6 * 4 * value + 0.4 * entropy
+    for one in (found.loss, expected):
+        one.backward()
+    torch.testing.assert_close(found.loss, expected.detach())
+    torch.testing.assert_close(found.divergence, value.detach())
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_what_is_not_stored_makes_the_divergence_smaller_and_never_larger():
+    student, teacher, labels = a_batch()
+    found = [distill_stored(Mix(), student, labels, *stored(teacher, k)).divergence.item() for k in (1, 3, 6, 11)]
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(losses(Mix(), student, teacher, labels).divergence.item(), rel=1e-5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from core.errors import InputError
-from smallwright_pretrain.feed import Feed, FeedStage, SourceSize, joined
+from smallwright_pretrain.feed import Feed, FeedStage, Listed, SourceSize, joined
 
 SIZES = [
     SourceSize(name="web", windows={16: 997, 64: 249}),
@@ -114,3 +114,33 @@ def test_a_share_of_what_has_no_window_is_refused():
 
 def test_ranges_that_touch_become_one():
     assert joined([(5, 9), (1, 5), (20, 20), (30, 31), (8, 12)]) == ((1, 12), (30, 31))
+
+
+def pairs(located):
+    return list(zip(located.source_N.tolist(), located.window_N.tolist(), strict=True))
+
+
+def test_drawn_windows_come_once_a_pass_and_counts_are_those_of_going_through_them():
+    listed = Listed(np.array([0, 0, 0, 1, 1]), np.array([2, 5, 7, 0, 3]))
+    row = [stage(sequences=12), stage(sequences=12, shares=None, listed=listed, name="round-2")]
+    feed = Feed(SIZES, row, seed=1, skipped=[(15, 17)])
+    assert (feed.begin(1), feed.end(1), feed.left(1, 4)) == (12, 14, 9)
+    for turn in range(2):
+        assert set(pairs(feed.locate(1, np.arange(turn * 5, turn * 5 + 5)))) == set(pairs(listed))
+    positions = feed.kept(1, 0, 12)
+    assert positions.tolist() == [0, 1, 2, *range(5, 14)]
+    located = feed.locate(1, positions)
+    for upto in range(15):
+        assert feed.drawn_in(1, upto).tolist() == counted(located, int((positions < upto).sum()))
+    assert pairs(feed.locate(1, positions[3:5])) == pairs(located)[3:5]
+    assert pairs(Feed(SIZES, row, seed=2).locate(1, positions)) != pairs(located)
+
+
+def test_the_windows_of_stages_are_each_named_once_and_in_their_order():
+    row = [stage(sequences=900), stage(sequences=100, shares={"code": 1})]
+    feed = Feed(SIZES, row, seed=1, skipped=[(3, 9)])
+    expected = set()
+    for number, own in enumerate(row):
+        expected |= set(pairs(feed.locate(number, feed.kept(number, 0, own.sequences))))
+    assert len(expected) < 1000
+    assert pairs(feed.trained_windows([0, 1])) == sorted(expected)

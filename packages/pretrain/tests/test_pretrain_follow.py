@@ -1,5 +1,7 @@
 """Settings that nobody gives follow the model: its size, as published, and whether it is trained already."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 from core import compose, discovery, graph, show_config
@@ -113,3 +115,12 @@ def test_all_settings_are_shown_as_the_plan_will_have_them():
     shown = yaml.safe_load(show_config.render(config, registry))["pretrain"]
     keys = ("seq_len", "global_batch_size", "learning_rate", "micro_batch_size")
     assert [shown[key] for key in keys] == [1024, 1024, 3e-3, 8]
+
+
+def test_all_settings_of_a_model_that_is_trained_on_are_shown_as_the_plan_will_have_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(show_config.entries, "model", lambda named, registry: named)
+    choice = SimpleNamespace(build=lambda: Sized(1_000_000, None))
+    monkeypatch.setattr(show_config.entries, "to_train_on", lambda model, registry: choice)
+    registry = discovery.load()
+    config = compose.compose([f"model={tmp_path}"], registry)
+    assert yaml.safe_load(show_config.render(config, registry))["pretrain"]["learning_rate"] == 4e-4

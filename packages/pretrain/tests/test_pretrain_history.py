@@ -59,6 +59,9 @@ def test_an_unfinished_checkpoint_is_none(tmp_path):
 
 def test_a_rewind_moves_aside_what_came_behind_and_is_done_once(tmp_path):
     output = training(tmp_path, unfinished=(16,))
+    write(output / "forgetting.jsonl", [4, 8, 12])
+    for step in (8, 12):  # a round that ends at the step stays drawn
+        (output / "rounds" / f"step-{step}").mkdir(parents=True)
     said = rewind(output, output / "work", 8)
     aside = output / "rewound" / "01-to-step-8"
     assert said == "pretrain.rewind_to=8: what was done behind this step is in rewound/01-to-step-8."
@@ -68,6 +71,9 @@ def test_a_rewind_moves_aside_what_came_behind_and_is_done_once(tmp_path):
     assert kept(aside) == [12, 16]
     assert steps(aside / "metrics.jsonl") == list(range(9, 14))
     assert steps(aside / "spikes.jsonl") == [11]
+    assert steps(output / "forgetting.jsonl") == [4, 8]
+    assert [path.name for path in (output / "rounds").iterdir()] == ["step-8"]
+    assert (aside / "rounds" / "step-12").is_dir()
     assert (aside / "revisions" / "step-000012").is_dir()
     (output / "checkpoint" / "step-12").mkdir()
     assert "done when it was first given" in rewind(output, output / "work", 8)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from parallel_ranks import LAYOUTS, SETTINGS
 from pretrain_support import write_tokens
+from smallwright_pretrain import evaluations, revisions
+from smallwright_pretrain.records import read_records
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +43,33 @@ def test_two_ranks_that_split_the_work_train_as_one(trained, layout):
     alone = curve(trained / "alone")
     assert len(alone) == SETTINGS.steps + 2
     assert curve(trained / layout) == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_loss_of_each_corpus_is_that_of_one_rank(trained, layout):
+    found = by_corpus(trained / layout)
+    assert found.keys() == by_corpus(trained / "alone").keys() == set(range(1, SETTINGS.steps + 1))
+    for step, losses in by_corpus(trained / "alone").items():
+        assert found[step] == pytest.approx(losses, abs=1e-5)
+
+
+def by_corpus(folder: Path) -> dict[int, dict[str, float]]:
+    return {
+        record["step"]: record["loss_by_source"]
+        for record in read_records(folder / "metrics.jsonl")
+        if "loss_by_source" in record
+    }
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_weights_to_evaluate_are_whole_and_those_of_one_rank(trained, layout):
+    alone, whole = (
+        revisions.read(evaluations.snapshots(trained / name / "evaluations")[3] / evaluations.WEIGHTS)[0]
+        for name in ("alone", layout)
+    )
+    assert whole.keys() == alone.keys()
+    for name, weight in alone.items():
+        assert (whole[name] - weight).norm() < 1e-4 * weight.norm(), name
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

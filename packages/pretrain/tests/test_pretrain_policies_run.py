@@ -15,6 +15,7 @@ from smallwright_pretrain.cpu import use_device
 from smallwright_pretrain.policies import ODM, Sheared
 from smallwright_pretrain.policies_config import ODMConfig, ShearedConfig
 from smallwright_pretrain.records import read_records
+from smallwright_pretrain.segments import stages
 from smallwright_pretrain.stage_config import StageConfig
 
 use_device("cpu")
@@ -22,6 +23,7 @@ use_device("cpu")
 import torch  # noqa: E402
 import torchtitan.trainer  # noqa: E402
 from smallwright_pretrain import policies_run, rank  # noqa: E402
+from smallwright_pretrain.data import StageRows, TokenDataLoader  # noqa: E402
 from smallwright_pretrain.trainer import PackedTrainer  # noqa: E402
 from smallwright_pretrain.validator import FileValidator  # noqa: E402
 
@@ -175,3 +177,24 @@ def test_a_branch_goes_on_deciding_where_the_policy_is_of_that_name_and_else_ane
     lines = read_records(tmp_path / "other" / "decisions.jsonl")
     assert [line["step"] for line in lines] == [4, 6, 8]
     assert lines[0]["before"] == {"web": 0.9, "code": 0.1}
+
+
+@pytest.mark.parametrize("most", [None, 1.0, 0.3])
+def test_an_answer_that_would_read_a_corpus_too_often_is_not_taken(tokens, tmp_path, monkeypatch, most):
+    monkeypatch.setattr(policies_run, "of_rank_0", lambda make: make())
+    settings = dataclasses.replace(SETTINGS, max_epochs=most)
+    config = TokenDataLoader.Config(
+        tokens={name.removeprefix("tokens-"): str(folder) for name, folder in tokens.items()},
+        stages=[StageRows.of(one) for one in stages(settings)],
+        global_batch_size=4,
+    )
+    loader = config.build(dp_world_size=1, dp_rank=0, seq_len=16, local_batch_size=4)
+    log = tmp_path / "decisions.jsonl"
+    policies_run.Adaptation(POLICY, "sheared", log, settings, loader).measured(2, {"web": 4.0, "code": 4.0})
+    [line] = read_records(log)
+    if most == 0.3:
+        assert line["refused"].startswith("pretrain.max_epochs=0.3: code would be read 0.")
+        assert (line["after"], line["state"], loader.changes) == (None, {}, {})
+    else:
+        assert line["after"]["code"] > 0.9
+        assert loader.changes

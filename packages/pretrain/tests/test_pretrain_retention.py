@@ -22,6 +22,7 @@ def tokens(step):
 )
 def test_kept_steps(rule, kept):
     assert [step for step in range(13) if rule.keeps(step, tokens)] == kept
+    assert rule.most(12, tokens(12)) == len(kept)
     assert rule.stale(range(1, 13), 2, tokens) == [step for step in range(1, 11) if step not in kept]
     assert rule.stale(range(1, 13), 0, tokens) == [step for step in range(1, 13) if step not in kept]
     assert rule.stale(range(1, 13), None, tokens) == rule.stale([3], 2, tokens) == []

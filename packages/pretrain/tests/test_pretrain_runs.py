@@ -212,12 +212,13 @@ def compare(found, expected):
     assert counts(output) == counts(alone) == [128 * step for step in range(1, 13)]
 
 
-def test_ranks_learn_from_a_teacher_as_one(reference, tokens, tmp_path):
+def test_ranks_learn_from_a_teacher_as_one_also_where_it_is_shared_out_or_stored(reference, tokens, tmp_path):
     distill = DistillConfig(teacher=str(reference[0]), alpha=0.8, temperature=2.0)
     student = Tiny(TinyConfig(num_hidden_layers=1))
     found = {}
     for ranks in (1, 2):
-        settings = dataclasses.replace(SETTINGS, steps=6, nproc=ranks, micro_batch_size=1, distill=distill)
+        taught = dataclasses.replace(distill, sharded=ranks > 1)
+        settings = dataclasses.replace(SETTINGS, steps=6, nproc=ranks, micro_batch_size=1, distill=taught)
         stage = job(tmp_path / str(ranks), tokens, architecture=student, teacher=reference[0])
         found[ranks] = (TorchTitanPretrain(settings).run(stage), records_of(stage.output))
     (one, alone), (two, shared) = found[1], found[2]
@@ -230,6 +231,20 @@ def test_ranks_learn_from_a_teacher_as_one(reference, tokens, tmp_path):
     assert curve[-1][1] < curve[0][1]
     assert two["flops"] > 384 * 2 * student.flops_per_token(32)
     assert (tmp_path / "2" / "hf" / "config.json").is_file()
+    kept = dataclasses.replace(distill, logits="stored", top_k=64)
+    settings = dataclasses.replace(SETTINGS, steps=6, distill=kept)
+    (work,) = TorchTitanPretrain(settings).stored_logits(["corpus"])
+    logits = Job(
+        name=work.role, output=tmp_path / "logits", inputs={"teacher": reference[0], "tokens": tokens}, seed=0,
+        stage=work.stage,
+    )  # fmt: skip
+    assert work.stage.run(logits)["bytes_per_token"] == 64 * 4 + 2
+    stage = job(tmp_path / "stored", tokens, architecture=student)
+    stage = dataclasses.replace(stage, inputs={**stage.inputs, work.role: logits.output})
+    summary = TorchTitanPretrain(settings).run(stage)
+    for ours, theirs in zip((row for row in records_of(stage.output) if "loss" in row), steps[0], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-3)
+    assert summary["flops"] < one["flops"], "the teacher computes nothing in the training"
 
 
 def counts(output):

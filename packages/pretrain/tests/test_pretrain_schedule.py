@@ -1,11 +1,17 @@
 """The rate of each step, against the published schedules."""
 
+import dataclasses
 import itertools
+import json
 import math
 
 import pytest
+from core import discovery, typed
+from core.errors import ConfigError
+from smallwright_pretrain.branch import same_until
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.schedule import learning_rate
+from smallwright_pretrain.schedule import describe, learning_rate
+from smallwright_testing import ScheduleConformance
 
 SMOLLM2_1_7B = TorchTitanConfig(steps=5_240_000, warmup_steps=2000, learning_rate=5e-4, decay_ratio=0.1)
 SMOLLM2_135M = TorchTitanConfig(steps=2_000_000, warmup_steps=2000, learning_rate=3e-3, decay_ratio=0.2)
@@ -78,3 +84,103 @@ def test_the_optimizer_gets_these_rates():
         optimizer.step()
         schedule.step()
     assert used == [learning_rate(config, step) for step in range(1, 13)]
+
+
+PLUGIN = """
+from core.hooks import hookimpl
+from core.interfaces import Schedule
+
+PLUGIN_API_VERSION = 1
+
+
+class Saw(Schedule):
+    def share(self, step, steps, warmup_steps):
+        return (steps - step) % 10 / 10
+
+
+class High(Schedule):
+    def share(self, step, steps, warmup_steps):
+        return 1 + (step == 40)
+
+
+class Fails(Schedule):
+    def share(self, step, steps, warmup_steps):
+        return abs(0.1 / (step - 40))
+
+
+@hookimpl
+def register_schedules(register):
+    for name in (Saw, High, Fails):
+        register(name.__name__.lower(), f"saw:{name.__name__}")
+"""
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """A function that returns settings as planning has them, with the schedules of a local file."""
+    file = tmp_path_factory.mktemp("plugin") / "saw.py"
+    file.write_text(PLUGIN)
+    registry = discovery.load((str(file),))
+
+    def build(**values):
+        config = typed.build(TorchTitanConfig, {"steps": 100, "warmup_steps": 10, **values}, "pretrain")
+        config.check(registry, "pretrain")
+        return config
+
+    return build
+
+
+def test_a_schedule_of_a_plugin_crosses_to_the_ranks_with_its_rates(checked):
+    config = checked(schedule="saw", learning_rate=1.0, min_lr_factor=0.5)
+    rates = {5: 0.5, 10: 0.5, 11: 0.95, 99: 0.55, 100: 0.5}
+    assert {step: learning_rate(config, step) for step in rates} == pytest.approx(rates)
+    job = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert [learning_rate(typed.build(TorchTitanConfig, job, "pretrain"), step) for step in rates] == [*rates.values()]
+    assert describe(config) == "saw: up to 1 at step 10, then as the plugin has it, to 0.5 at step 100"
+
+
+def test_the_plugin_and_its_settings_are_the_identity_and_names_of_ours_stay_as_they_were(checked):
+    assert typed.identity(checked(schedule="cosine"))["schedule"] == "cosine"
+    given = typed.identity(checked(schedule={"name": "multi_step", "settings": {"levels": {"0.8": 0.316, "0.9": 0.1}}}))
+    assert given["schedule"] == typed.identity(checked(schedule="multi_step"))["schedule"]
+    assert given["schedule"]["by"]["plugin"] == "smallwright-pretrain"
+    assert given["schedule"] != typed.identity(checked(schedule="saw"))["schedule"]
+
+
+def test_nothing_but_the_warm_up_of_a_longer_run_is_taken_for_the_same(checked):
+    assert same_until(checked(schedule="saw"), checked(schedule="saw", steps=200)) == 9
+    assert same_until(checked(schedule="saw"), checked(schedule="saw")) == 100
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schedule": "cosin"}, r"pretrain\.schedule=cosin: must be one of wsd, .*, saw\. Did you mean 'cosine'\?"),
+        ({"schedule": {"name": "wsd"}}, r"pretrain\.schedule\.name=wsd: is no plugin's\. Set pretrain\.schedule=wsd\."),
+        (
+            {"schedule": {"name": "saw", "settings": {"a": 1}}},
+            r"pretrain\.schedule\.settings: saw takes no settings, got a",
+        ),
+        (
+            {"schedule": {"name": "multi_step", "settings": {"levels": {"2": 1}}}},
+            r"schedule\.settings\.levels\.2: must be",
+        ),
+        ({"schedule": "saw", "decay_ratio": 0.5}, r"decay_ratio=0\.5: is of schedule=wsd, and schedule=saw\."),
+        ({"schedule": "high"}, r"pretrain\.schedule=high: step 40 has 2 of the peak; it must be from 0 to 1"),
+        ({"schedule": "fails"}, r"pretrain\.schedule=fails: gives no rate for step 40 \(ZeroDivisionError"),
+    ],
+)
+def test_a_schedule_that_is_none_is_refused_while_planning(checked, values, message):
+    with pytest.raises(ConfigError, match=message):
+        checked(**values)
+
+
+def test_multi_step_has_the_rates_of_deepseek_llm(checked):
+    config = checked(schedule="multi_step", learning_rate=4.2e-4, steps=1000, warmup_steps=20)
+    rates = {10: 2.1e-4, 20: 4.2e-4, 800: 4.2e-4, 801: 1.3272e-4, 900: 1.3272e-4, 901: 4.2e-5, 1000: 4.2e-5}
+    assert {step: learning_rate(config, step) for step in rates} == pytest.approx(rates)
+
+
+class TestMultiStep(ScheduleConformance):
+    plugin = "multi_step"
+    wrong_settings = {"levels.1.5": {"levels": {"1.5": 0.5}}, "levels.x": {"levels": {"x": 0.5}}}

@@ -90,6 +90,7 @@ def test_a_run_that_leaves_out_batches_begins_with_what_an_unfinished_one_did_be
     for step in (3, 6, 9, 12):
         (output / "checkpoint" / f"step-{step}").mkdir(parents=True)
         (output / "checkpoint" / f"step-{step}" / ".metadata").touch()
+        (output / "checkpoint" / f"step-{step}" / "seal.json").touch()
     found = branch.shorter({"pretrain": identity(other), "seed": 7}, other, tmp_path)
     assert (found and found.step) == begin
     assert branch.shorter({"pretrain": identity(other), "seed": 8}, other, tmp_path) is None

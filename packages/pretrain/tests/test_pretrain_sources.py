@@ -17,6 +17,7 @@ class Stage:
     mixture: dict | None = None
     seq_len: int = 16
     sequences: int = 100
+    round: int = 1
 
 
 def write_large(folder, tokens: int, documents: int):

@@ -2,15 +2,20 @@
 
 import dataclasses
 import math
+import multiprocessing
 import shutil
 
 import pytest
+from core import discovery
 from core.errors import InputError
+from core.interfaces import Job
 from pretrain_support import Tiny, TinyConfig, write_tokens
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.cpu import use_device
 from smallwright_pretrain.distill_config import DistillConfig, Mix
 from smallwright_pretrain.records import read_records
+from smallwright_pretrain.stored import of_training
+from smallwright_pretrain.stored_files import rows
 
 use_device("cpu")
 
@@ -18,7 +23,8 @@ import torch  # noqa: E402
 import torchtitan.trainer  # noqa: E402
 from smallwright_pretrain import titan, weights  # noqa: E402
 from smallwright_pretrain.attention import inner_attention  # noqa: E402
-from smallwright_pretrain.teacher import Teacher  # noqa: E402
+from smallwright_pretrain.store_logits import StoreLogits  # noqa: E402
+from smallwright_pretrain.teacher import Teacher, know  # noqa: E402
 from transformers import AutoModelForCausalLM as Auto  # noqa: E402
 from transformers import Gemma2Config, LlamaConfig, MambaConfig  # noqa: E402
 
@@ -75,7 +81,7 @@ def build(tmp_path, tokens, folder, monkeypatch):
             made.pop().close()
             torch.distributed.destroy_process_group()
 
-    def make(output, **distill):
+    def make(output, stored=None, **distill):
         end()
         torch.set_num_threads(1)
         model = Tiny(TinyConfig(num_hidden_layers=1)).titan_config(inner_attention=inner_attention("cpu"), seq_len=16)
@@ -84,7 +90,7 @@ def build(tmp_path, tokens, folder, monkeypatch):
         )
         config = titan.trainer_config(
             settings, model=model, name="Tiny", tokens={"corpus": tokens}, output=tmp_path / output, seed=7,
-            teacher=folder if distill else None, ids=64,
+            teacher=folder if distill and not stored else None, ids=64, stored=stored or {},
         )  # fmt: skip
         trainer = config.build()
         weights.initialize(trainer.model_parts[0], model, seed=7)
@@ -144,6 +150,43 @@ def test_a_resumed_run_has_the_same_losses_to_the_bit(build, tmp_path):
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == first
 
 
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory, tokens, folder):
+    """Store what the teacher says of the corpus, and return what the loader must know of it."""
+    (place := tmp_path_factory.mktemp("kept") / "teacher").mkdir()
+    (place / "hf").symlink_to(folder)
+
+    def made(**distill):
+        settings = dataclasses.replace(SETTINGS, distill=DistillConfig(teacher="t", logits="stored", **distill))
+        (part,) = of_training(settings, ["corpus"])
+        output = place.parent / f"logits-{part.top_k}-{part.temperature}"
+        inputs = {"teacher": place, "tokens": tokens}
+        stage = StoreLogits(part)
+        stage.run(Job(name=part.role, output=output, inputs=inputs, seed=0, stage=stage))
+        return rows(settings, {"corpus": tokens}, {part.role: output})
+
+    return made
+
+
+def test_a_run_with_all_ids_stored_has_the_losses_of_the_live_one(build, keep, tmp_path):
+    mix = {"loss": "jsd", "alpha": 0.7, "temperature": 2.0}
+    build("live", **mix).train()
+    build("stored", keep(top_k=64, temperature=2.0), logits="stored", top_k=64, **mix).train()
+    live, stored = losses(tmp_path / "live"), losses(tmp_path / "stored")
+    for key in ("loss", "ce", "kl"):
+        assert [row[key] for row in stored] == pytest.approx([row[key] for row in live], rel=2e-3)
+
+
+def test_a_run_with_few_ids_stored_nears_its_teacher_and_resumes_to_the_bit(build, keep, tmp_path):
+    build("few", keep(top_k=8), logits="stored", top_k=8).train()
+    shutil.rmtree(tmp_path / "few" / "checkpoint" / "step-6")
+    first = (tmp_path / "few" / "metrics.jsonl").read_bytes()
+    build("few", keep(top_k=8), logits="stored", top_k=8).train()
+    assert (tmp_path / "few" / "metrics.jsonl").read_bytes() == first
+    found = losses(tmp_path / "few")
+    assert found[-1]["kl"] < found[0]["kl"]
+
+
 def teacher_of(folder, **options):
     return Teacher(folder, Mix(), ids=64, dtype=torch.float32, device=torch.device("cpu"), **options)
 
@@ -160,6 +203,16 @@ def test_logits_are_those_of_the_whole_model_also_where_it_caps_them(tmp_path, f
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_a_teacher_of_another_installed_kind_than_the_run_becomes_known(tmp_path):
+    pytest.importorskip("smallwright_pangu_pi", reason="a kind that Transformers does not have")
+    entry = discovery.load().get("architectures", "pangu_pi")
+    other = entry.build(entry.settings({"size": "nano", "vocab_size": 64, "num_hidden_layers": 2}, "arch"))
+    other.hf_model_class()(other.hf_config()).save_pretrained(tmp_path / "hf")
+    (tmp_path / "hf" / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}}}')
+    know(Tiny(TinyConfig()), tmp_path / "hf")
+    assert teacher_of(tmp_path / "hf").head(torch.zeros(1, other.hf_config().hidden_size)).shape == (1, 64)
+
+
 def test_a_teacher_that_mixes_documents_is_refused(tmp_path):
     mamba = MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, state_size=4)
     with pytest.raises(InputError, match=r"pretrain\.distill\.teacher: .*mamba: (sees other documents|takes no)"):
@@ -172,3 +225,44 @@ def test_a_teacher_whose_weights_are_not_those_of_its_configuration_is_refused(t
     config.write_text(config.read_text().replace('"num_hidden_layers": 1', '"num_hidden_layers": 2'))
     with pytest.raises(InputError, match=r"cut: weights missing or of another shape: model\.layers\.1\."):
         teacher_of(tmp_path / "cut")
+
+
+def on_a_rank(rank, folders, place):
+    """What a sharded teacher says, on one of two ranks, each with a batch of its own."""
+    store = torch.distributed.FileStore(str(place / "store"), 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    ranks = torch.distributed.init_device_mesh("cpu", (2,))
+    found = []
+    for folder in folders:
+        teacher = teacher_of(folder, ranks=ranks)
+        held = sum(weight.to_local().numel() for weight in teacher._model.parameters())
+        found.append((held, *said_by(teacher, rank)))
+    torch.save(found, place / f"{rank}.pt")
+
+
+def said_by(teacher, rank):
+    inputs = torch.arange(12).reshape(2, 6) + rank
+    positions = torch.tensor([[0, 1, 2, 0, 1, 2], [0, 1, 2, 3, 4, 5]])
+    student = torch.randn(2, 6, 64, generator=torch.Generator().manual_seed(rank))
+    found = teacher.losses(student, inputs, teacher.states(inputs, positions))
+    return [part.item() for part in found]
+
+
+def test_a_teacher_shared_out_to_two_ranks_says_what_the_whole_one_does(tmp_path, folder):
+    tied = write(
+        tmp_path / "tied", LlamaConfig(vocab_size=64, **{**SIZES, "num_hidden_layers": 2}, tie_word_embeddings=True)
+    )
+    capped = write(tmp_path / "capped", Gemma2Config(vocab_size=64, final_logit_softcapping=2.0, **SIZES))
+    folders = (folder, tied, capped)
+    forked = multiprocessing.get_context("fork")
+    ranks = [forked.Process(target=on_a_rank, args=(rank, folders, tmp_path)) for rank in (0, 1)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
+        assert rank.exitcode == 0
+    for rank in (0, 1):
+        for place, (held, *losses) in zip(folders, torch.load(tmp_path / f"{rank}.pt"), strict=True):
+            whole = teacher_of(place)
+            assert losses == pytest.approx(said_by(whole, rank), abs=1e-5)
+            assert held < 0.75 * sum(weight.numel() for weight in whole._model.parameters())

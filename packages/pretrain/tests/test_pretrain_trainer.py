@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from pretrain_support import Tiny, TinyConfig, write_tokens
@@ -18,8 +20,10 @@ import torch  # noqa: E402
 import torchtitan.trainer  # noqa: E402
 from core.errors import UserError  # noqa: E402
 from core.interfaces import TokensMeta  # noqa: E402
-from smallwright_pretrain import metrics, titan, weights  # noqa: E402
+from smallwright_pretrain import checkpoints, evaluations, metrics, revisions, titan, weights  # noqa: E402
 from smallwright_pretrain.attention import inner_attention  # noqa: E402
+from smallwright_pretrain.by_source import LossBySequence  # noqa: E402
+from smallwright_pretrain.data import IGNORED  # noqa: E402
 from smallwright_pretrain.validator import FileValidator  # noqa: E402
 from torchtitan.components.loss import ChunkedLossWrapper, CrossEntropyLoss  # noqa: E402
 from torchtitan.distributed import ParallelDims  # noqa: E402
@@ -54,7 +58,7 @@ def build(tmp_path, tokens, monkeypatch):
     monkeypatch.setattr(torchtitan.trainer.time, "sleep", lambda _: None)  # for other ranks, of which there are none
     made = []
 
-    def make(loss=None, **settings):
+    def make(loss=None, corpora=None, snapshots=None, **settings):
         for trainer in made:
             _end(trainer)
         made.clear()
@@ -64,9 +68,10 @@ def build(tmp_path, tokens, monkeypatch):
             dataclasses.replace(SETTINGS, **settings),
             model=model,
             name="Tiny",
-            tokens={"corpus": tokens},
+            tokens=corpora or {"corpus": tokens},
             output=tmp_path,
             seed=7,
+            snapshots=snapshots,
         )
         trainer = dataclasses.replace(config, loss=loss or config.loss).build()
         weights.initialize(trainer.model_parts[0], model, seed=7)
@@ -233,3 +238,101 @@ def test_a_device_whose_peak_is_not_known_has_no_utilisation(device, peak):
 def test_tokens_are_those_of_all_ranks_at_that_step(build, tmp_path):
     build(steps=2).train()
     assert records(tmp_path, "tokens") == {1: 32, 2: 64}
+
+
+@pytest.fixture(scope="module")
+def corpora(tokens, tmp_path_factory):
+    return {"web": tokens, "code": write_tokens(tmp_path_factory.mktemp("other"), documents=30, vocab=32, seed=3)}
+
+
+def test_the_loss_of_a_step_is_kept_apart_by_corpus_over_its_micro_batches(build, corpora, tmp_path):
+    mixed = {"corpora": corpora, "global_batch_size": 6, "micro_batch_size": 2, "mixture": {"web": 0.7, "code": 0.3}}
+    trainer = build(**mixed)
+    batches = iter(trainer.dataloader)
+    sums = {name: torch.zeros(2) for name in corpora}
+    for inputs, labels_BL in (next(batches) for _ in range(3)):
+        for source, row_2 in zip(inputs["sources"], trainer.sequence_losses(inputs, labels_BL), strict=True):
+            sums[trainer.dataloader.sources[source]] += row_2.detach()
+    trainer = build(steps=1, **mixed)
+    read = trainer.dataloader._next
+
+    def measuring():  # as what chooses among sequences does while it reads
+        trainer.validator.validate(trainer.model_parts, 0)
+        return read()
+
+    trainer.dataloader._next = measuring
+    trainer.train()
+    found = records(tmp_path, "loss_by_source")[1]
+    assert found == pytest.approx({name: float(loss / labels) for name, (loss, labels) in sums.items()}, abs=1e-6)
+    shares = {name: float(labels) for name, (_, labels) in sums.items()}
+    whole = sum(found[name] * share for name, share in shares.items()) / sum(shares.values())
+    assert whole == pytest.approx(records(tmp_path, "loss")[1], abs=1e-6)
+
+
+def test_losses_by_corpus_are_the_same_after_a_resume_and_training_does_not_depend_on_them(build, corpora, tmp_path):
+    trainer = build(corpora=corpora)
+    trainer.train()
+    first, weights_of_all = records(tmp_path, "loss_by_source"), state(trainer)
+    for later in ("step-4", "step-6"):
+        os.rename(tmp_path / "checkpoint" / later, tmp_path / later)
+    trainer = build(corpora=corpora, log_interval=3)
+    trainer.train()
+    assert all(torch.equal(value, weights_of_all[name]) for name, value in state(trainer).items())
+    again = records(tmp_path, "loss_by_source")
+    assert list(again) == [1, 2, 3, 6]
+    assert all(again[step] == first[step] for step in again)
+
+
+def test_weights_for_an_evaluation_are_written_once_and_before_the_checkpoint_of_their_step(build, tmp_path):
+    folder = tmp_path / "evaluations"
+    folder.mkdir()
+    on_the_way = {"snapshots": folder, "eval_every": 2}
+    trainer = build(steps=5, **on_the_way)
+    save, order = trainer.checkpointer.dcp_save, []
+
+    def watched(state_dict, checkpoint_id, *arguments, **named):
+        order.append((Path(checkpoint_id).name, [*evaluations.snapshots(folder)]))
+        save(state_dict, checkpoint_id, *arguments, **named)
+
+    trainer.checkpointer.dcp_save = watched
+    trainer.train()
+    assert order == [("step-2", [2]), ("step-3", [2]), ("step-4", [2, 4]), ("step-5", [2, 4])]
+    held, _ = revisions.read(evaluations.snapshot(folder, 4) / evaluations.WEIGHTS)
+    kept, _ = revisions.read(tmp_path / "checkpoint" / "step-4")
+    assert held.keys() == kept.keys()
+    assert all(torch.equal(held[name], kept[name]) for name in kept)
+    assert [record["step"] for record in read_records(folder / "held.jsonl")] == [2, 4]
+    shutil.rmtree(evaluations.snapshot(folder, 2))
+    (folder / evaluations.RECORDS).write_text('{"step": 2, "eval": {"task/acc": 0.5}}\n')
+    (evaluations.snapshot(folder, 4) / evaluations.WHOLE).unlink()  # killed while it was written
+    shutil.rmtree(tmp_path / "checkpoint")
+    build(steps=5, **on_the_way).train()
+    assert [*evaluations.snapshots(folder)] == [4], "what was evaluated is not written again, what was not is"
+
+
+def test_weights_that_cannot_be_written_cost_the_training_nothing_but_a_line(build, tmp_path, monkeypatch):
+    folder = tmp_path / "evaluations"
+    folder.mkdir()
+    (folder / "step-000002").symlink_to("/proc/version")  # no folder can be made of it
+    trainer = build(steps=4, snapshots=folder, eval_every=2)
+    monkeypatch.setattr(checkpoints, "remove", lambda path: None)
+    trainer.train()
+    assert trainer.step == 4
+    (record,) = read_records(folder / evaluations.RECORDS)
+    assert record["step"] == 2
+    assert "Error" in record["eval_failed"]
+
+
+def test_the_loss_kept_apart_by_sequence_has_the_value_and_the_gradient_of_torchtitans_to_the_bit():
+    generator = torch.Generator().manual_seed(0)
+    labels_BL = torch.randint(64, (3, 16), generator=generator)
+    labels_BL[1, 4:] = IGNORED
+    logits_BLV = torch.randn(3, 16, 64, generator=generator)
+    found = []
+    for loss in (CrossEntropyLoss.Config().build(), LossBySequence.Config().build()):
+        given_BLV = logits_BLV.clone().requires_grad_()
+        value, _ = loss(given_BLV, labels_BL, torch.tensor(36))
+        value.backward()
+        found.append((float(value.detach()), given_BLV.grad))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
+    assert torch.equal(found[0][1], found[1][1])

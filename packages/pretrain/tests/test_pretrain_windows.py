@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from core.errors import InputError
+from smallwright_pretrain import windows
 from smallwright_pretrain.windows import IGNORED, LongWindows, TokenWindows
 from smallwright_testing.tokens import write_tokens
 
@@ -37,7 +38,9 @@ def test_the_short_last_window_has_no_labels_past_the_end(tokens):
     assert labelled == sum(LENGTHS[:3]) - 1
 
 
-def test_long_windows_lie_inside_one_document_and_are_all_there(tokens):
+@pytest.mark.parametrize("block", [1, 2, 1024])
+def test_long_windows_lie_inside_one_document_and_are_all_there(tokens, block, monkeypatch):
+    monkeypatch.setattr(windows, "BLOCK", block)
     long = LongWindows(tokens, "train", 16)
     expected = [
         (start + part * 16) for start, length in zip(STARTS, LENGTHS, strict=True) for part in range((length - 1) // 16)

@@ -75,6 +75,14 @@ def test_the_context_extension_begins_at_a_checkpoint_that_the_1_7b_keeps(traine
     assert next(stage.first for stage in stages(extension) if stage.name == "extension") == step + 1
 
 
+def test_pangu_pi_pro_trains_a_second_round_on_half_of_the_first(trained):
+    """1.6T tokens in batches of 2M, then half as many; also at nano scale."""
+    settings = trained("pangu_pi_pro_1b")
+    assert settings.steps_of_rounds == [762_939, 381_469]
+    assert settings.warmup_steps == round(0.03 * 762_939)
+    assert trained("pangu_pi_pro_1b", "+scale=nano").steps_of_rounds == [32, 16]
+
+
 def test_a_corpus_that_cannot_be_read_is_named_with_its_label(registry):
     overrides = ["+experiment=smollm2_1_7b", "data.fineweb_edu.steps.read.dataset=./nowhere"]
     with pytest.raises(UserError, match=r"^data\.fineweb_edu\.steps\.read\.dataset=./nowhere: "):
@@ -162,3 +170,15 @@ def test_mobillama_is_planned_on_as_many_gpus_as_there_are(planned):
     rows = planned("mobillama_0_5b", hardware=hardware)["hardware"]
     assert [row["devices"] for row in rows] == [8, 64, 160]
     assert all(row["memory_bytes"] < row["device_memory_bytes"] for row in rows)
+
+
+def test_amber_reads_its_chunks_and_keeps_a_revision_of_each(trained, planned):
+    """LLM360 Amber, arXiv 2312.06550: 360 chunks of 1,706,976 sequences of 2,049 tokens, the last of them a label."""
+    config = trained("amber")
+    assert (
+        config.tokens == pytest.approx(360 * 1_706_976 * 2049, rel=1e-5) == pytest.approx(1_259_133_776_640, rel=1e-5)
+    )
+    assert config.keep_every * config.global_batch_size == pytest.approx(1_706_976, rel=2e-3)
+    assert config.revisions
+    reads = planned("amber")["mixture"]
+    assert sum(row["tokens"] for row in reads["corpora"].values()) == pytest.approx(config.tokens, rel=1e-6)

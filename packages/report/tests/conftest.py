@@ -9,7 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 STAGES = ("data", "pretrain", "sft", "eval", "eval-sft")
-ROW = {"metric": "acc", "stderr": 0.03, "n": 200, "chance": 0.25, "higher_is_better": True, "cut_items": 0}
+ROW = {
+    "metric": "acc",
+    "stderr": 0.03,
+    "n": 200,
+    "chance": 0.25,
+    "higher_is_better": True,
+    "cut_items": 0,
+    "p_value": 0.0001,
+    "contamination": {"checked": "yes", "documents_removed": 7, "reason": "web removed 7"},
+}
 ENGINE = {"engine": {"name": "vllm", "version": "1.0"}}
 
 
@@ -101,6 +110,9 @@ REPORT = {
                     {"id": "b", "url": "", "score": None, "text": "<script>alert(1)</script>", "characters": 25}]},
             ]
         },
+        "files": [{"model": "sft", "path": "eval/sft 1/samples.parquet"}],
+        "parity": [{"model": "sft", "engines": ["vllm", "transformers"], "items": 16, "largest_difference": 2e-5,
+                    "same_choice": 1.0, "answers": 8, "same_answers": 0.875}],
         "items": [
             {"model": "sft", "task": "lessons", "right": [], "wrong": [
                 {"id": "l1", "question": "2 and 2 are", "choices": ["four", "five"], "label": 0, "chosen": 1,

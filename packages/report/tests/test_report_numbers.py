@@ -1,7 +1,6 @@
 """One format for all numbers of a column, and words for the others."""
 
-import pytest
-from smallwright_report import evaluation, numbers
+from smallwright_report import numbers, sureness
 
 
 def column(values, **formats):
@@ -18,15 +17,20 @@ def test_a_column_has_one_number_of_decimals():
     assert column(["a", None]) == ["a", ""]
 
 
-@pytest.mark.parametrize(
-    ("value", "n", "expected"),
-    [(0.25, 100, 0.5), (0.35, 100, 0.0105), (0.9, 10, 0.0000), (1.0, 208, 0.0)],
-)
-def test_p_against_chance(value, n, expected):
-    row = {"value": value, "n": n, "chance": 0.25, "higher_is_better": True}
-    assert evaluation.against_chance(row) == pytest.approx(expected, abs=1e-3)
+def test_intervals_are_those_of_the_rows_and_else_of_the_standard_error():
+    assert sureness.interval({"value": 1.0, "stderr": None, "low": 0.9, "high": 1.0}) == "90.0 to 100.0 %"
+    assert sureness.interval({"value": 0.99, "stderr": 0.02}) == "95.1 to 100.0 %"
+    assert sureness.interval({"value": 0.99, "stderr": None}) == ""
 
 
-@pytest.mark.parametrize("change", [{"chance": None}, {"chance": 2048.0}, {"n": None}, {"higher_is_better": False}])
-def test_no_p_where_chance_means_something_else(change):
-    assert evaluation.against_chance({"value": 0.5, "n": 10, "chance": 0.25, **change}) is None
+def test_what_intervals_and_groups_rest_on_is_said():
+    told = {"checked": "yes", "documents_removed": 7, "reason": "web: decontaminate removed 7 documents"}
+    rows = [
+        {"task": "a", "interval": "Wilson", "contamination": told},
+        {"task": "b", "interval": "clustered", "clustered_by": "passage", "aggregated": "mean over tasks"},
+        {"task": "c", "interval": "normal", "empty_answers": 3},
+    ]
+    assert sureness.cleaned(rows[0]) == "yes, 7 documents"
+    said = " ".join(block["text"] for block in sureness.notes(rows))
+    for part in ("none were right: a.", "their passage", "b: mean over tasks", "c: 3 answers were empty", "a: web"):
+        assert part in said

@@ -47,12 +47,14 @@ def test_everything_of_a_run_is_on_its_page(report):
         "pretrain gets a prompt to complete. sft gets a prompt as a user's turn.",
         "Once </script> upon its likeliest answer pretrain a time ... sft <b>a</b> clear \ufffd answer",
         "a sampled answer pretrain (it said nothing) sft another time",
-        "lessons acc sft 80.0 % 5.9 % 25.0 % < 0.001 200 0",
+        "lessons acc sft 80.0 % 74.1 to 85.9 % 25.0 % < 0.001 200 0 yes, 7 documents",
+        "All items of sft : python -m core.inspect /store/eval/sft 1 --wrong",
+        "differ by at most 2e-05 nats, 100.0% of choices are the same. 87.5% of 8 answers are the same.",
         "2,048",
         "▼ worse",
         "post-training cost the model what it had learned",
-        "five (the model's)",
-        "four (right)",
+        "five (the model's, -1.00)",
+        "four (right, -2.00)",
         "rejected by read: not <text> (9)",
         "<script>alert(1)</script>",
         "50 too short",
@@ -96,8 +98,9 @@ def test_an_answer_of_white_space_alone_is_no_empty_box(report):
 def test_the_page_asks_nothing_of_the_network_and_can_be_read_out(report):
     html = run_page.render(report)
     shown = Page(html)
-    assert all(link.startswith("#") for link in shown.links)
-    assert {link[1:] for link in shown.links} <= set(shown.ids)
+    inside = [link for link in shown.links if link.startswith("#")]
+    assert {link[1:] for link in inside} <= set(shown.ids)
+    assert [link for link in shown.links if link not in inside] == ["../../store/eval/sft%201/samples.parquet"]
     assert "default-src 'none'" in html
     assert all(label for role, label in shown.roles if role in ("img", "group", "region"))
     assert sum(role == "img" for role, _ in shown.roles) == len(shown.specs)
@@ -109,6 +112,24 @@ def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
         for chart in block.get("charts", ()):
             assert any("curve" in rows[0] for rows in chart.spec["datasets"].values()), chart.title
             assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
+
+
+def test_the_stages_of_a_training_are_told_apart_in_its_charts(report):
+    stages = [{"name": "stable", "first_step": 1}, {"name": "decay", "first_step": 80}]
+
+    def marks(**summary):
+        report["pretrain"].pop("stages", None)
+        report["pretrain"] |= summary
+        found = []
+        for chart in next(block["charts"] for block in training.blocks(report) if "charts" in block):
+            own = [layer for layer in chart.spec["layer"] if layer["encoding"].get("text", {}).get("field") == "name"]
+            rows = [chart.spec["datasets"][layer["data"]["name"]][0] for layer in own if "y" not in layer["encoding"]]
+            found.append(({row["name"]: row["step"] for row in rows}, "decay from step 80" in chart.about))
+        return found
+
+    assert all(mark == ({"stable": 1, "decay": 80}, True) for mark in marks(stages=stages))
+    assert len(marks(stages=stages)) == 5
+    assert all(mark == ({}, False) for mark in [*marks(), *marks(stages=stages[:1])])
 
 
 def test_a_curve_of_one_measurement_is_said_and_not_drawn(report):

@@ -1,15 +1,16 @@
-"""Mixture policies with one mistake each, and a sound one: the corpora one after another."""
+"""Policies with one mistake each, and a sound one of each kind: one after another."""
 
 from core.hooks import hookimpl
-from core.interfaces import MixturePolicy
+from core.interfaces import MixturePolicy, SelectionPolicy
 
 PLUGIN_API_VERSION = 1
 NAMES = ("Sound", "Adds", "Counts", "Remembers", "Divides", "Takes")
+SELECTIONS = ("Chooses", "TooFew", "Twice", "Asked", "Turns", "Sorts", "Mixes")
 
 
 @hookimpl
 def register_mixture_policies(register):
-    for name in NAMES:
+    for name in NAMES + SELECTIONS:
         register(f"policy_{name.lower()}", f"broken_policies:{name}")
 
 
@@ -58,3 +59,53 @@ class Takes(Sound):
         answer = super().decide(step, losses_by_source, shares)
         losses_by_source.popitem()
         return answer
+
+
+class Chooses(SelectionPolicy):
+    """Takes the candidates one after another."""
+
+    candidates = 3
+
+    def select(self, step, losses, reference, count):
+        turn = self.state.get("turn", 0)
+        self.state = {"turn": turn + 1}
+        return [(turn + place) % len(losses) for place in range(count)]
+
+
+class TooFew(Chooses):
+    def select(self, step, losses, reference, count):
+        return super().select(step, losses, reference, count)[1:]
+
+
+class Twice(Chooses):
+    def select(self, step, losses, reference, count):
+        return super().select(step, losses, reference, count)[:1] * count
+
+
+class Asked(Chooses):
+    """Its choices depend on how often anybody asked."""
+
+    asked = 0
+
+    def select(self, step, losses, reference, count):
+        type(self).asked += 1
+        return [(self.asked + place) % len(losses) for place in range(count)]
+
+
+class Turns(Chooses):
+    def select(self, step, losses, reference, count):
+        self.turn = getattr(self, "turn", -1) + 1
+        return [(self.turn + place) % len(losses) for place in range(count)]
+
+
+class Sorts(Chooses):
+    def select(self, step, losses, reference, count):
+        losses.sort()
+        return super().select(step, losses, reference, count)
+
+
+class Mixes(Chooses):
+    candidates = 1
+
+    def decide(self, step, losses_by_source, shares):
+        return shares

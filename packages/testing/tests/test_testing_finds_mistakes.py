@@ -83,6 +83,20 @@ POLICIES = {
     "divides": ["a_corpus_without_a_share_is_no_trouble"],
     "takes": ["what_it_is_told_is_left_as_it_was"],
 }
+SELECTIONS = {
+    "chooses": [],
+    "toofew": ["choices_are_as_many_places_as_a_batch_has_each_once"],
+    "twice": ["choices_are_as_many_places_as_a_batch_has_each_once"],
+    "asked": ["what_it_is_told_twice_it_answers_twice"],
+    "turns": ["a_killed_run_goes_on_to_the_same_choices"],
+    "sorts": ["what_it_is_told_is_left_as_it_was"],
+    "mixes": ["it_looks_at_more_sequences_than_a_batch_has", "the_mixture_stays"],
+}
+SCHEDULES = {
+    "sound": [],
+    "rises": ["rates_are_shares_of_the_peak"],
+    "counts": ["a_rate_follows_from_its_arguments_alone"],
+}
 CONTRACT = {
     ("EvaluatorConformance", "eval_baseless"): "Baseless must subclass core.interfaces.Stage",
     ("EvaluatorConformance", "eval_misspelt"): "Misspelt.enviroment is no part of the contract: environment was meant",
@@ -220,13 +234,28 @@ def test_mistakes_of_model_commands_are_found(command, test, tmp_path, monkeypat
         getattr(kit(), f"test_{test or 'it_ends_with_a_code_and_leaves_the_model_as_it_was'}")(*more)
 
 
-@pytest.mark.parametrize(("policy", "fails"), POLICIES.items())
-def test_mistakes_of_mixture_policies_are_found(policy, fails):
+@pytest.mark.parametrize(
+    ("kit", "policy"),
+    [("MixturePolicyConformance", one) for one in POLICIES]
+    + [("SelectionPolicyConformance", one) for one in SELECTIONS],
+)
+def test_mistakes_of_policies_are_found(kit, policy):
+    known = POLICIES if kit == "MixturePolicyConformance" else SELECTIONS
     given = {"plugin": f"policy_{policy}", "plugin_files": (str(HERE / "broken_policies.py"),)}
-    tests = type("Held", (smallwright_testing.MixturePolicyConformance,), given)()
-    for test in sorted({test for tests in POLICIES.values() for test in tests}):
-        if test in fails or policy == "sound":
+    tests, fails = type("Held", (getattr(smallwright_testing, kit),), given)(), known[policy]
+    for test in sorted({test for tests in known.values() for test in tests}):
+        if test in fails or (not fails and policy in ("sound", "chooses")):
             with pytest.raises((AssertionError, ZeroDivisionError)) if test in fails else contextlib.nullcontext():
+                getattr(tests, f"test_{test}")()
+
+
+@pytest.mark.parametrize(("schedule", "fails"), SCHEDULES.items())
+def test_mistakes_of_schedules_are_found(schedule, fails):
+    given = {"plugin": f"schedule_{schedule}", "plugin_files": (str(HERE / "broken_schedules.py"),)}
+    tests = type("Held", (smallwright_testing.ScheduleConformance,), given)()
+    for test in sorted({test for tests in SCHEDULES.values() for test in tests}):
+        if test in fails or schedule == "sound":
+            with pytest.raises(AssertionError) if test in fails else contextlib.nullcontext():
                 getattr(tests, f"test_{test}")()
 
 

@@ -8,7 +8,9 @@ import sys
 import core.plan
 import numpy as np
 import pytest
+from core import discovery
 from core.errors import InputError, UserError
+from core.sweep import single
 from core.typed import build
 from core.weights import ModelFolder
 from inherited_support import word_tokenizer
@@ -85,6 +87,24 @@ def test_a_source_that_fits_is_let_through(model, capsys):
     (model.parent / "hf").rename(model / "hf")  # an artifact
     check()
     check(source="someone/on-the-hub", revision="1" * 40)  # is not looked for
+
+
+def test_a_teacher_teaches_the_child_and_not_the_source_that_the_run_trains_first(model):
+    text = ["+arch=inherited_init", "+data=finemath", "tokenizer.path=model", "arch.vocab_size=96"]
+    taught = ["pretrain.distill.teacher=model", "pretrain.distill.logits=stored"]
+    installed, kept = discovery.load([]), "logits-corpus-all-256"
+    alone, both, other = (
+        {spec.name: spec for spec in single.composed([*text, *more], installed).stages}
+        for more in ([], taught, [*taught, "pretrain.steps=9", "pretrain.seed=3"])
+    )
+    assert both["pretrain-source"].digest == alone["pretrain-source"].digest
+    assert both["init"].digest == alone["init"].digest
+    assert both["pretrain"].inputs.keys() - alone["pretrain"].inputs.keys() == {kept}
+    inputs = {role: spec.name for role, spec in both[kept].inputs.items()}
+    assert inputs == {"teacher": "model-teacher", "tokens": "tokens"}
+    assert list(both).index("model-teacher") < list(both).index(kept) < list(both).index("pretrain")
+    assert both[kept].digest == other[kept].digest, "what is stored is another student's, too"
+    assert both["pretrain"].digest != other["pretrain"].digest
 
 
 @pytest.mark.parametrize(

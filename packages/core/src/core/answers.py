@@ -1,28 +1,36 @@
 """What an evaluation leaves for readers of a report: items that the model got right or wrong, and what it says."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from core import samples
+from core.errors import MissingPluginError
+
 EACH = 5
 """Right and wrong items shown of each task."""
+LONGEST = 1000
+"""Characters shown of a prompt, from its end, and of an answer, from its beginning."""
 
 
 def of_stage(artifact: Path, items: Callable[[str], Path | None]) -> list[dict[str, Any]]:
-    """Return ``task``, ``right`` and ``wrong`` of each task, from the ``samples.jsonl`` of an evaluation.
+    """Return ``task``, ``right`` and ``wrong`` of each task, from the samples of an evaluation.
 
     The first items of each kind are taken, so that two reports can be laid beside each other. An item has ``id`` and,
-    where they are known, ``question``, ``choices``, ``label`` (place of the right choice), ``chosen`` (place of the
-    model's) and ``answers`` (what it wrote).
+    where they are known, ``question`` (the prompt as it was sent, its end), ``choices``, ``label`` (place of the right
+    choice), ``chosen`` (place of the model's), ``loglikelihoods``, ``answers`` (what it wrote), ``extracted`` (what was
+    taken from it), ``gold`` and ``cut``.
 
     Args:
         artifact: Folder of the evaluation.
         items: Returns the file of a task's items, JSON lines with ``id``, ``context``, ``choices`` and ``label``;
-            None where only the task knows them.
+            None where there is none. It is read where the samples have no prompts.
     """
+    file = samples.file_of(artifact)
     tasks: dict[str, dict[str, Any]] = {}
-    for sample in _lines(artifact / "samples.jsonl"):
+    for sample in _samples(file) if file is not None else ():
         if sample.get("correct") is None:  # a document of held-out text, or an answer that is neither
             continue
         task = tasks.setdefault(str(sample.get("task")), {"right": [], "wrong": []})
@@ -49,24 +57,38 @@ def said(artifact: Path) -> list[dict[str, Any]]:
 
 
 def _with_texts(sides: Mapping[str, list[dict[str, Any]]], file: Path | None) -> dict[str, list[dict[str, Any]]]:
-    wanted = {sample.get("id") for side in sides.values() for sample in side}
-    texts = {} if file is None else {item["id"]: item for item in _lines(file) if item.get("id") in wanted}
-    return {name: [_item(sample, texts.get(sample.get("id"), {})) for sample in side] for name, side in sides.items()}
+    wanted = {sample.get("id") for side in sides.values() for sample in side if not sample.get("prompt")}
+    lines = _lines(file) if file is not None and wanted else ()
+    texts = {str(item["id"]): item for item in lines if str(item.get("id")) in wanted}
+    return {
+        name: [_item(sample, texts.get(str(sample.get("id")), {})) for sample in side] for name, side in sides.items()
+    }
 
 
 def _item(sample: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:
     item = {"id": sample.get("id")}
     item |= {ours: text[theirs] for ours, theirs in _TEXTS.items() if theirs in text}
+    item |= {name: sample[name] for name in _KNOWN if sample.get(name) is not None}
+    if sample.get("prompt"):
+        item["question"] = sample["prompt"][-LONGEST:]
     chances = sample.get("loglikelihoods")
-    if chances:
-        item |= {"chosen": max(range(len(chances)), key=chances.__getitem__), "loglikelihoods": chances}
-    if sample.get("answers"):
-        item["answers"] = [str(answer)[:1000] for answer in sample["answers"][:2]]
+    if chances and "chosen" not in item:
+        item["chosen"] = max(range(len(chances)), key=chances.__getitem__)
+    for name in ("answers", "extracted"):
+        if sample.get(name):
+            item[name] = [str(answer)[:LONGEST] for answer in sample[name][:2]]
     return item
 
 
+_KNOWN = ("choices", "label", "chosen", "loglikelihoods", "gold", "cut")
 _TEXTS = {"question": "context", "choices": "choices", "label": "label"}
 """Key of an item in the report to its key in a task's file."""
+
+
+def _samples(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield what can be read of the samples: a report says at least the rest."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, MissingPluginError):
+        yield from samples.read(file)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

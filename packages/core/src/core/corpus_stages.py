@@ -12,7 +12,7 @@ from core.fingerprint import fingerprint, named_files
 from core.registry import Entry
 from core.stage_builder import StageBuilder
 from core.stage_spec import ExecutorChoice, StageSpec
-from core.tokens_entry import ARTIFACT
+from core.tokens_entry import ARTIFACT, READY
 
 
 class CorpusStages(StageBuilder):
@@ -113,6 +113,18 @@ class CorpusStages(StageBuilder):
         if corpora:
             raise ConfigError(f"tokens={entry.name}: takes tokens that exist, and a corpus stands beside it.")
         return True
+
+    def _made_elsewhere(self, places: Mapping[str, str], tokenizer: StageSpec) -> dict[str, StageSpec]:
+        """Add the stages that make artifacts of tokens from elsewhere, and return them by role."""
+        made = {}
+        for role, place in places.items():
+            entry = self.registry.get("packers", READY)
+            settings = {"folder": place}
+            config = self._settings(entry, settings, "tokens") if self.at_hand else entry.settings(settings, "tokens")
+            label = f"{entry.name}-{Path(place.partition('@')[0]).name}"
+            inputs = {"tokenizer": tokenizer}
+            made[role] = self._new(role, entry, config, where="tokens", folder="tokens", label=label, inputs=inputs)
+        return made
 
     def _tokens(self, corpora: Mapping[str, StageSpec], tokenizer: StageSpec) -> dict[str, StageSpec]:
         """Add the packer of each corpus, and return them by role: ``tokens``, or ``tokens-<recipe>`` of several.

@@ -11,8 +11,10 @@ POINTS = 1000
 """Points of a curve at most: about the pixels of a wide chart."""
 NAMES = {
     "loss": ("training loss", "nats per token"),
+    "loss_by_source": ("training loss by corpus", "nats per token"),
     "validation_loss": ("validation loss", "nats per token"),
     "validation_loss_by_source": ("validation loss by corpus", "nats per token"),
+    "loss_rise_by_corpus": ("rise of the loss by corpus", "nats per token"),
     "lr": ("learning rate", ""),
     "learning_rate": ("learning rate", ""),
     "grad_norm": ("gradient norm", ""),

@@ -83,7 +83,7 @@ def let_source_win(config: dict[str, Any], root: str, overrides: Sequence[str]) 
 def let_list_win(config: Mapping[str, Any], root: str, overrides: Sequence[str], keys: Sequence[str]) -> None:
     """Take from an option's mapping what is told of items that a list of the command line no longer has.
 
-    The option ``eval=smollm2`` names tasks, and examples for each of them: ``eval.tasks=[piqa]`` means piqa's alone.
+    The option ``eval=mobillama`` names tasks, and examples for each of them: ``eval.tasks=[piqa]`` means piqa's alone.
 
     Args:
         config: The composed configuration, which is changed.

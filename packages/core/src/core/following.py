@@ -1,9 +1,10 @@
 """The records that a stage logs while it works, each told once.
 
-A trainer appends to ``metrics.jsonl`` in its artifact, one object a line with its ``step``, and leaves speeds, which
-are no part of the artifact, in ``work/<any>/speed.jsonl``. Both are followed by the run's process, which tells its
-observers and trackers. A training that goes on where it was killed writes the steps behind its checkpoint again: what
-was told of a run's folder is remembered there, and is not told to it twice.
+A trainer appends to ``metrics.jsonl`` in its artifact, one object a line with its ``step``, and leaves what is no part
+of the artifact in ``work/<any>/``: speeds in ``speed.jsonl``, scores of the model on the way in ``evaluations.jsonl``.
+All are followed by the run's process, which tells its observers and trackers. A training that goes on where it was
+killed writes the steps behind its checkpoint again: what was told of a run's folder is remembered there, and is not
+told to it twice.
 """
 
 import contextlib
@@ -18,8 +19,8 @@ from core.writing import ENDING
 
 METRICS = "metrics.jsonl"
 """File of an artifact with one object a line for each logged step."""
-SPEEDS = "work/*/speed.jsonl"
-"""Files of an unfinished artifact with what depends on the machine: times, tokens per second."""
+BESIDE = ("work/*/speed.jsonl", "work/*/evaluations.jsonl")
+"""Files of an unfinished artifact with what depends on the machine: times, tokens per second, what was evaluated."""
 
 
 class Following:
@@ -41,7 +42,8 @@ class Following:
     def new(self) -> list[dict[str, Any]]:
         """Return what was written since the last call, whole lines only, by step and then as it was written."""
         found = []
-        for path in (self._artifact / METRICS, *sorted(self._artifact.glob(SPEEDS))):
+        beside = [path for pattern in BESIDE for path in sorted(self._artifact.glob(pattern))]
+        for path in (self._artifact / METRICS, *beside):
             self._files.setdefault(path, _File(path))
         for path, file in self._files.items():
             told = self._told.setdefault(str(path.relative_to(self._artifact)), {})

@@ -12,11 +12,11 @@ from core import advice, branching, entries, names, teaching, tokens_entry, type
 from core.corpus_stages import CorpusStages
 from core.errors import ConfigError, UserError
 from core.fingerprint import identity as content_identity
-from core.interfaces import Initializer, Tokenizer, Trainer, is_tokens
+from core.interfaces import Initializer, SelectionPolicy, Tokenizer, Trainer, is_tokens
 from core.kinds import GROUPS
-from core.registry import Registry
+from core.registry import Entry, Registry
 from core.run_config import RunConfig
-from core.stage_spec import ArchitectureChoice, ExecutorChoice, StageSpec, TokenizerChoice
+from core.stage_spec import ArchitectureChoice, ExecutorChoice, PolicyChoice, StageSpec, TokenizerChoice
 
 __all__ = ["ArchitectureChoice", "ExecutorChoice", "StageSpec", "build"]
 SOURCE_ARCH = "arch.initializer.source_arch"
@@ -51,12 +51,13 @@ class _Builder(CorpusStages):
 
     def build(self) -> list[StageSpec]:
         entered = self._entered()
-        tokens = tokens_entry.artifacts(self.config.get("tokens"))
+        settings = self.config.get("tokens")
+        tokens, elsewhere = tokens_entry.artifacts(settings), tokens_entry.made_elsewhere(settings)
         for spec in tokens.values():
             self._add(spec)
         corpora = self._corpora()
-        tokens_entry.check_beside(tokens, corpora)
-        exist = not tokens and self._tokens_exist(corpora)
+        tokens_entry.check_beside(settings, corpora)
+        exist = bool(elsewhere) or (not tokens and self._tokens_exist(corpora))
         nothing = not (corpora or tokens or exist)
         if nothing and not (entered or (self.without_corpus and "arch" in self.config)):
             asked = "training needs a corpus" if "arch" in self.config else "nothing was asked for"
@@ -68,10 +69,8 @@ class _Builder(CorpusStages):
         if entered is None and "arch" not in self.config:
             if "posttrain" in self.config:
                 raise ConfigError("+posttrain needs a model to start from: add +arch=<architecture> or model=<model>.")
-            if tokens:
-                raise ConfigError(
-                    f"{tokens_entry.written(tokens)}: nothing uses them: add +arch=<architecture> or model=<model>."
-                )
+            if tokens or elsewhere:
+                raise ConfigError(tokens_entry.nothing_uses(settings))
             return self.stages
         training = not nothing or entered is None
         tokenizer = self._tokenizer(corpora, tokens, entered, training)
@@ -79,8 +78,8 @@ class _Builder(CorpusStages):
         given: dict[str, StageSpec] = {}
         if training:
             assert tokenizer.spec is not None
-            given = {**tokens, "tokenizer": tokenizer.spec}
-            if corpora or not tokens:
+            given = {**tokens, **self._made_elsewhere(elsewhere, tokenizer.spec), "tokenizer": tokenizer.spec}
+            if corpora or not (tokens or elsewhere):
                 given |= self._tokens(corpora, tokenizer.spec)
             model = self._pretrain(tokenizer, given, entered)
         assert model is not None
@@ -139,7 +138,8 @@ class _Builder(CorpusStages):
         spec: StageSpec | None = made
         stage: Tokenizer = entry.build(config)
         if made is None and training:
-            if stage.reads_corpora() and self._tokens_exist(corpora):
+            elsewhere = tokens_entry.made_elsewhere(self.config.get("tokens"))
+            if stage.reads_corpora() and (elsewhere or self._tokens_exist(corpora)):
                 raise ConfigError(
                     "tokens: made elsewhere. Name the tokenizer that made them: tokenizer=<its folder or hub id>."
                 )
@@ -194,6 +194,7 @@ class _Builder(CorpusStages):
         tokenizer: TokenizerChoice,
         inputs: Mapping[str, StageSpec],
         continues: bool = False,
+        source: bool = False,
     ) -> entries.Model:
         settings = self._node("pretrain", "pretrain")
         entry = self.registry.get("trainers", str(settings.pop("name", "")))
@@ -203,6 +204,9 @@ class _Builder(CorpusStages):
         chosen = {key: default.value for key, default in followed.items()}
         config = self._settings(entry, {**settings, **chosen}, "pretrain")
         trainer: Trainer = entry.build(config)
+        if source:
+            trainer = trainer.of_source()
+            config = trainer.config
         content = content_identity(config, self.registry, "pretrain")
         try:
             branch = trainer.branch()
@@ -212,14 +216,12 @@ class _Builder(CorpusStages):
             inputs = {**inputs, "branch": branching.of(branch, architecture, tokenizer, inputs)}
             content = {**content, "branch_step": branch.step}
         if (taught := trainer.teacher()) is not None:
-            key, named = taught
-            teacher = teaching.of(named, f"pretrain.{key}", tokenizer, self.registry, Path(self.run.store))
-            if not isinstance(teacher, entries.FinishedSpec):  # it comes into the store first
-                teacher = self._add(teacher)
-            inputs = {**inputs, "teacher": teacher}
-        corpora = ["corpus" if role == "tokens" else role.removeprefix("tokens-") for role in _tokens_of(inputs)]
+            inputs = {**inputs, **self._teach(entry, trainer, taught, tokenizer, inputs)}
+        corpora = list(_corpora(inputs))
         policy, counts = self._policy(trainer, corpora)
         content = {**content, **counts}
+        inputs = {**inputs, **self._compare(policy, tokenizer)}
+        evaluator = self._evaluator(trainer, trainer.trained(built), tokenizer)
         stage = self._new(
             name,
             entry,
@@ -228,6 +230,7 @@ class _Builder(CorpusStages):
             inputs=inputs,
             architecture=architecture,
             policy=policy,
+            evaluator=evaluator,
             content=content,
             followed=followed,
         )
@@ -238,6 +241,39 @@ class _Builder(CorpusStages):
         return entries.Model(
             spec=stage, planned=trained, choice=dataclasses.replace(architecture, config=trained.config)
         )
+
+    def _teach(
+        self,
+        entry: Entry,
+        trainer: Trainer,
+        taught: tuple[str, str],
+        tokenizer: TokenizerChoice,
+        inputs: Mapping[str, StageSpec],
+    ) -> dict[str, StageSpec]:
+        """Return the inputs of a training that learns from a model: the model, or what it says of each corpus."""
+        key, named = taught
+        where = f"pretrain.{key}"
+        teacher = self._other_model(where, named, tokenizer)
+        tokens, found = _tokens_of(inputs), {}
+        for work in trainer.stored_logits(_corpora(inputs)):
+            content = content_identity(work.stage.config, self.registry, where)
+            made = teaching.stored(work, entry, teacher, tokens, content, self.seeds.of("pretrain"))
+            found[work.role] = self._add(made)
+        return found or {"teacher": teacher.spec}
+
+    def _compare(self, policy: PolicyChoice | None, tokenizer: TokenizerChoice) -> dict[str, StageSpec]:
+        """Return the model that a policy compares a training with, as its input."""
+        made = None if policy is None else policy.build()
+        if not isinstance(made, SelectionPolicy) or (named := made.reference()) is None:
+            return {}
+        return {"reference": self._other_model(f"policy.{named[0]}", named[1], tokenizer).spec}
+
+    def _other_model(self, where: str, named: str, tokenizer: TokenizerChoice) -> entries.Model:
+        """Return a model of the run's tokenizer, which comes into the store first unless it is there."""
+        model = teaching.of(named, where, tokenizer, self.registry, Path(self.run.store))
+        if isinstance(model.spec, entries.FinishedSpec):
+            return model
+        return dataclasses.replace(model, spec=self._add(model.spec))
 
     def _initialize(
         self,
@@ -262,7 +298,7 @@ class _Builder(CorpusStages):
                 raise ConfigError(str(error).replace(f"{SOURCE_ARCH}.size", "arch.initializer.source_size")) from None
             # Before its source is trained for hours.
             initializer.check(source_arch.build(), architecture.build())
-            inputs["source"] = self._train("pretrain-source", source_arch, tokenizer, given).spec
+            inputs["source"] = self._train("pretrain-source", source_arch, tokenizer, given, source=True).spec
         else:
             initializer.check_source(architecture.build())
         label = f"{entry.name}-{architecture.label()}"
@@ -318,6 +354,11 @@ class _Builder(CorpusStages):
         entry.build(config).check_plan("eval", model.planned, tokenizer.stage)
         inputs = {"model": model.spec, **given}
         self._new(name, entry, config, folder="eval", label=model.spec.label, inputs=inputs, architecture=model.choice)
+
+
+def _corpora(given: Mapping[str, StageSpec]) -> list[str]:
+    """Return the labels of the corpora whose tokens are among some inputs."""
+    return ["corpus" if role == "tokens" else role.removeprefix("tokens-") for role in _tokens_of(given)]
 
 
 def _tokens_of(given: Mapping[str, StageSpec]) -> dict[str, StageSpec]:

@@ -173,9 +173,19 @@ def register_trackers(register: Register) -> None:
 
 @hookspec
 def register_mixture_policies(register: Register) -> None:
-    """Name rules that change the mixture of a training by the losses on its corpora; chosen by ``+policy=<name>``.
+    """Name rules that change what a training reads by its losses; chosen by ``+policy=<name>``.
 
-    Target: a :class:`core.interfaces.MixturePolicy`. Its ``config`` is a :class:`core.policy.PolicyConfig`.
+    Target: a :class:`core.interfaces.MixturePolicy`, which changes the shares of the corpora, or one that is a
+    :class:`core.interfaces.SelectionPolicy`, which chooses among sequences. Its ``config`` is a
+    :class:`core.policy.PolicyConfig`.
+    """
+
+
+@hookspec
+def register_schedules(register: Register) -> None:
+    """Name schedules of the learning rate; chosen by ``pretrain.schedule=<name>``.
+
+    Target: a :class:`core.interfaces.Schedule`, a pure function from a step to its rate.
     """
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from core.errors import InputError, MissingPluginError, NotAtHand
 
@@ -12,7 +13,9 @@ DESCRIPTION = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 WEIGHTS = ("*.safetensors",)
 
 
-def snapshot(name: str, revision: str | None, patterns: Sequence[str], where: str) -> Path:
+def snapshot(
+    name: str, revision: str | None, patterns: Sequence[str], where: str, kind: Literal["model", "dataset"] = "model"
+) -> Path:
     """Return the local folder of a repository at a revision, after what is missing of it was downloaded.
 
     Args:
@@ -20,6 +23,7 @@ def snapshot(name: str, revision: str | None, patterns: Sequence[str], where: st
         revision: Commit, branch or tag; None: the main branch.
         patterns: Files to have, as :data:`DESCRIPTION`.
         where: Setting that names it, for messages.
+        kind: Of the repository.
 
     Returns:
         A folder of the hub's cache; it is named by the commit.
@@ -40,24 +44,25 @@ def snapshot(name: str, revision: str | None, patterns: Sequence[str], where: st
         )
     except ModuleNotFoundError as error:
         raise MissingPluginError(f"{where}={name}: pip install 'smallwright-core[hub]' ({error}).") from None
+    at = "" if kind == "model" else f"{kind}s/"
     said = f"{where}={name}" + (f"@{revision}" if revision else "")
     if not is_id(name):
         raise InputError(f"{said}: no such folder, and no hub id (owner/name).")
     if constants.HF_HUB_OFFLINE and re.fullmatch(r"[0-9a-f]{40}", revision or ""):
-        kept = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "snapshots", str(revision))
+        kept = Path(constants.HF_HUB_CACHE, f"{kind}s--{name.replace('/', '--')}", "snapshots", str(revision))
         if kept.is_dir():
             return kept
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+        return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
     except HFValidationError:
         raise InputError(f"{said}: no such folder, and no hub id (owner/name).") from None
     except GatedRepoError:
         raise InputError(
-            f"{said}: access must be asked for at {constants.ENDPOINT}/{name}, and HF_TOKEN set."
+            f"{said}: access must be asked for at {constants.ENDPOINT}/{at}{name}, and HF_TOKEN set."
         ) from None
     except RepositoryNotFoundError:
         private = "" if os.environ.get("HF_TOKEN") else " For a private one set HF_TOKEN."
-        raise InputError(f"{said}: there is no such folder, and the hub has no such model.{private}") from None
+        raise InputError(f"{said}: there is no such folder, and the hub has no such {kind}.{private}") from None
     except RevisionNotFoundError:
         raise InputError(f"{said}: the hub has no revision {revision} of it.") from None
     except LocalEntryNotFoundError as error:

@@ -1,12 +1,15 @@
 # PYTHON_ARGCOMPLETE_OK
 """Look at a corpus: samples of what was kept and set aside, by step and reason, tables, scores and duplicates.
+Look at an evaluation: its single items, with prompts, answers and log-probabilities.
 
     python -m core.inspect store/data/finemath-0123456789ab
     python -m core.inspect runs/20260101-120000-shared_ffn-finemath --html look.html
     python -m core.inspect store/data/finemath-0123456789ab --step gopher_quality --samples 10 --width 400
+    python -m core.inspect store/eval/shared_ffn-nano-0123456789ab --wrong --task smallwright_word_order
+    python -m core.inspect store/eval/mine-0123456789ab --disagree store/eval/other-0123456789ab --json
 
-Takes a data artifact, finished or not, or the folder of a run, whose corpora it shows one after another. The same
---seed shows the same samples.
+Takes a data artifact, finished or not, an evaluation, or the folder of a run, whose corpora it shows one after another;
+with an option of an evaluation it shows those of the run. The same --seed shows the same samples.
 """
 
 import argparse
@@ -19,13 +22,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core import cli, pages
+from core import cli, inspect_evaluation, pages
 from core.errors import InputError, reading
 
 if TYPE_CHECKING:  # reading documents needs the extra [data]
     from core.data.samples import Findings, Sample
 
 BAR = 24
+LIMIT = 200_000
+"""Documents that are read where no limit is given."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
+    asked = [name for name in inspect_evaluation.OPTIONS if getattr(options, name)]
+    if asked or inspect_evaluation.is_evaluation(options.corpus):
+        return _show_evaluations(options)
+    options.limit = LIMIT if options.limit is None else options.limit
     registry = pages.makers() if options.html is not None else None
     found = [_look(artifact, options) for artifact in _artifacts(options.corpus)]
     if registry is None:
@@ -45,9 +54,25 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 0
 
 
+def _show_evaluations(options: argparse.Namespace) -> int:
+    if options.html is not None or options.step is not None:
+        name = "--html" if options.html is not None else "--step"
+        raise InputError(f"{name}: shows corpora, not evaluations; the report of a run has a page of its items.")
+    is_run = (options.corpus / "logs").is_dir()
+    places = inspect_evaluation.artifacts_of(options.corpus) if is_run else [options.corpus]
+    found = [inspect_evaluation.look(place, inspect_evaluation.wanted(options)) for place in places]
+    if options.json:
+        print(inspect_evaluation.as_json(found))
+    else:
+        print("\n\n".join(inspect_evaluation.render(one, options.width, _columns()) for one in found))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = cli.command_parser("core.inspect", __doc__)
-    parser.add_argument("corpus", type=Path, help="folder of a data artifact (store/data/<name>) or of a run")
+    parser.add_argument(
+        "corpus", type=Path, help="folder of a data artifact (store/data/<name>), an evaluation or a run"
+    )
     parser.add_argument(
         "--samples", type=_at_least(0), default=2, metavar="N", help="documents to show of each group (2)"
     )
@@ -57,9 +82,14 @@ def _parser() -> argparse.ArgumentParser:
         "--width", type=_at_least(20), default=240, metavar="N", help="characters shown of each text (240)"
     )
     parser.add_argument(
-        "--limit", type=_at_least(1), default=200_000, metavar="N", help="read about so many documents, evenly (200000)"
+        "--limit",
+        type=_at_least(1),
+        metavar="N",
+        help=f"read about so many documents, evenly ({LIMIT}); of an evaluation the items shown "
+        f"({inspect_evaluation.SHOWN})",
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page instead, with longer texts")
+    inspect_evaluation.add_options(parser)
     return parser
 
 

@@ -17,8 +17,10 @@ tokens      packer               ``train-00000.bin``, ..., ``validation-00000.bi
                                  ``meta.json`` (:class:`TokensMeta`); read by :class:`core.token_files.TokenShards`
 model       init, pretrain,      ``hf/`` a Hugging Face directory (safetensors, config, tokenizer, model card),
             posttrain, model     ``metrics.jsonl`` one object per logged step; trainers add their own checkpoints
-report      eval                 ``results.json``; for readers ``samples.jsonl`` and ``answers.jsonl``, see
-                                 :mod:`core.answers`
+logits      a trainer            what a teacher says of a corpus, in files of the trainer's own; see
+                                 :class:`StoredLogits`
+report      eval                 ``results.json``; for readers ``samples.parquet``, see :mod:`core.samples`, and
+                                 ``answers.jsonl``, see :mod:`core.answers`
 =========== ==================== =====================================================================================
 """
 
@@ -38,6 +40,9 @@ from core.launcher import OneRun as OneRun
 from core.model_command import ModelCommand as ModelCommand
 from core.model_command import NamedModel as NamedModel
 from core.policy import MixturePolicy as MixturePolicy
+from core.policy import SelectionPolicy as SelectionPolicy
+from core.remote_data import RemoteData as RemoteData
+from core.schedule import Schedule as Schedule
 from core.step_config import StepConfig as StepConfig
 from core.tokens_meta import TokensMeta as TokensMeta
 from core.tracker import Tracker as Tracker
@@ -93,6 +98,28 @@ class Stage(ABC):
             core.errors.UserError: the message starts with ``where`` and the key.
         """
         return
+
+    @classmethod
+    def on_the_way(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what an evaluator changes of its settings where it evaluates a training on the way, many times over.
+
+        It leaves out what the trainer measures itself and what is for people to read.
+
+        Args:
+            given: The run's own settings of the evaluation, not filled up with defaults.
+        """
+        return {}
+
+    def fetches(self, where: str) -> Sequence[RemoteData]:
+        """Return the data sets on the Hugging Face hub that the stage reads, for ``core.fetch``; imports no engine.
+
+        Args:
+            where: Place of the settings in the configuration, such as ``eval``.
+
+        Raises:
+            core.errors.UserError: the message starts with ``where`` and the key.
+        """
+        return ()
 
     def check_here(self, where: str) -> None:
         """Refuse, before the first stage of a run, what this machine or this allocation cannot do; imports no engine.
@@ -186,13 +213,32 @@ class Branch:
     step: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredLogits:
+    """Work that comes before a training: what a teacher says of one corpus, written once for all its students."""
+
+    role: str
+    """Of its artifact among the training's inputs; the stage has the same name."""
+    corpus: str
+    """Label of the corpus."""
+    stage: Stage
+    """Gets the inputs ``teacher`` and ``tokens``, those of the corpus, and as its architecture the teacher's, where an
+    installed one makes it."""
+    follows: bool = False
+    """Whether it depends on what the training reads: it then gets the tokens of all corpora, as :meth:`Job.tokens` says
+    them, and the training's seed."""
+    artifact_version: int = 1
+
+
 class Trainer(Stage):
     """A stage that pretrains ``job.architecture`` on :meth:`Job.tokens`, from the ``init`` input when given.
 
     The summary has ``stored_parameters``, ``executed_parameters``, ``tokens``, ``loss_curve`` (list of [step, loss]),
-    ``learning_rate_curve``, ``validation_curve``, ``validation_loss``, ``unigram_loss`` (nats per token),
+    ``loss_curves`` (the same by corpus, where there are several), ``learning_rate_curve``, ``validation_curve``,
+    ``validation_loss``, ``unigram_loss`` (nats per token),
     ``validation_stderr`` (None: not known), ``validation_curves`` and ``validation_loss_by_source`` (by corpus),
-    ``mixture`` (as :meth:`reads` says it, of what was read),
+    ``mixture`` (as :meth:`reads` says it, of what was read), ``stages`` (``name``, ``first_step``, ``last_step``),
+    ``evaluations`` (what was evaluated on the way),
     ``tokens_per_second``, ``peak_memory_bytes``, ``engine`` ({name, version}), ``verification`` ({max_difference: by
     pair of engines, in nats}).
     """
@@ -231,7 +277,8 @@ class Trainer(Stage):
             ``unknown``: labels of corpora whose tokens are not made yet; ``corpora``: by label ``tokens`` (read, those
             read again counted again), ``size`` (its tokens) and ``epochs``; ``stages``: a list of ``name``, ``tokens``
             and ``sources``, by name ``declared`` and ``realised`` (shares; None: in proportion to the tokens, or not
-            known yet) and ``tokens``; ``notes``.
+            known yet) and ``tokens``, and ``drawn`` where windows are drawn by their losses and no share is declared;
+            ``notes``.
 
         Raises:
             core.errors.UserError: a mixture names no corpus of the run, or text would be read more often than allowed.
@@ -256,6 +303,26 @@ class Trainer(Stage):
 
         It may be an artifact, a folder of Hugging Face's format or a hub id, and becomes the input ``teacher``, with
         the model in ``hf/``. None: there is none.
+        """
+        return None
+
+    def stored_logits(self, corpora: Sequence[str]) -> Sequence[StoredLogits]:
+        """Return the work in which the teacher goes through the corpora beforehand; the artifacts then take the place
+        of the input ``teacher``. By default there is none: the training asks the teacher itself.
+
+        Args:
+            corpora: Labels of the run's corpora, as in :meth:`Job.tokens`.
+        """
+        return ()
+
+    def of_source(self) -> "Trainer":
+        """Return what trains a source model, from which the model of the run takes its first weights: by default the
+        same. What concerns the model of the run alone, such as its teacher, is not among its settings."""
+        return self
+
+    def evaluates(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Return the setting, such as ``eval_every``, by which the model is evaluated on the way, and what is changed
+        for that of the run's own settings of the evaluation; the evaluator is then ``job.evaluator``. None: it is not.
         """
         return None
 
@@ -286,6 +353,13 @@ class Trainer(Stage):
             core.errors.UserError: this training's mixture cannot change; by default none can.
         """
         raise ConfigError(f"policy: {type(self).__name__} trains on one mixture to the end. Leave +policy out.")
+
+    def beside(self, policy: MixturePolicy) -> "Trainer":
+        """Return the same training with a policy, for planning: what that takes is in its :meth:`plan`.
+
+        By default a policy takes nothing, and it returns itself.
+        """
+        return self
 
     def doctor(self, job: Job, layout: int | None) -> "Iterable[Finding]":
         """Try this training on this machine for a few steps on random tokens, and say what is found; for core.doctor.

@@ -34,6 +34,8 @@ class Job:
     """The chosen :class:`core.data.executor.Executor`, for stages that work on documents; None: local."""
     policy: MixturePolicy | None = None
     """What changes the mixture of a training on the way; None: nothing does."""
+    evaluator: "Stage | None" = None
+    """What evaluates the model of a training on the way, with its settings; None: nothing does."""
     plugin_files: tuple[str, ...] = ()
     """Local files given with ``--plugin``; a stage that starts Python processes hands them on."""
     stage: "Stage | None" = None
@@ -49,7 +51,7 @@ class Job:
     def write(self, path: Path) -> None:
         """Write the job as JSON, for :meth:`read` in another process; the progress is not part of it.
 
-        The stage, the architecture, the executor and the policy are written as their class and their settings.
+        What plugins made of settings, from the stage to the evaluator, is written as its class and those settings.
         """
         content = {
             "name": self.name,
@@ -61,6 +63,7 @@ class Job:
             "architecture": travel.describe(self.architecture),
             "executor": travel.describe(self.executor),
             "policy": travel.describe(self.policy),
+            "evaluator": travel.describe(self.evaluator),
             "record": dict(self.record),
         }
         write_json(path, content)
@@ -82,6 +85,7 @@ class Job:
             architecture=travel.rebuild(content["architecture"], "arch"),
             executor=travel.rebuild(content["executor"], "executor", plugin_files),
             policy=travel.rebuild(content["policy"], "policy"),
+            evaluator=travel.rebuild(content["evaluator"], "eval"),
             record=content["record"],
         )
 

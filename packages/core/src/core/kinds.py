@@ -114,6 +114,7 @@ KINDS = (
     Kind(name="launchers", group="launcher", base=interfaces.Launcher),
     Kind(name="trackers", group="tracker", base=interfaces.Tracker),
     Kind(name="mixture_policies", group="policy", base=interfaces.MixturePolicy),
+    Kind(name="schedules", base=interfaces.Schedule),
     Kind(name="model_commands", base=interfaces.ModelCommand),
 )
 

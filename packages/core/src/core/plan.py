@@ -24,12 +24,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, discovery, observers
+from core import cli, completion, compose, discovery, observers
 from core.errors import ConfigError, NotAtHand
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
 from core.registry import Registry
 from core.sweep import command, describe, single
+from core.sweep.plan import launcher_of_sweep
 
 SPACE_OPTIONS = tuple(grid.Space.__dataclass_fields__)
 GRID_OPTIONS = (*SPACE_OPTIONS, "arch", "samples", "seed", "seq_len")
@@ -62,7 +63,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         if getattr(options, name) is not None and not (several and name == "samples"):
             raise ConfigError(f"--{name.replace('_', '-')}: is for --grid; add --grid.")
     if several:
-        runs = describe.describe(command.planned(options, registry), _hardware(options))
+        planned_runs = command.planned(options, registry)
+        launcher_of_sweep(planned_runs, registry, check=False)
+        runs = describe.describe(planned_runs, _hardware(options))
         print(json.dumps(runs, indent=2) if options.json else describe.render(runs))
         return 0
     run, note = _planned(options.overrides, registry)
@@ -81,8 +84,11 @@ def _planned(overrides: Sequence[str], registry: Registry) -> tuple[single.Compo
     except NotAtHand as error:
         try:
             run = single.composed(overrides, registry, check=False, without_corpus=True, at_hand=False)
-        except ConfigError:  # there is no training to describe
-            raise error from None
+        except ConfigError:
+            config = compose.compose(overrides, registry)
+            if "arch" in config or config.get("model"):  # what is wrong with the training
+                raise
+            raise error from None  # there is none to describe
         return run, f"{error} The training is planned without its corpora."
 
 

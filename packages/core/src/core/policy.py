@@ -68,6 +68,50 @@ class MixturePolicy(ABC):
         """
 
 
+class SelectionPolicy(MixturePolicy):
+    """A rule that trains on some of more sequences than a batch has, and leaves the mixture as it is.
+
+    For each sequence of a batch, :attr:`candidates` of them are read in the shares of the mixture. The model measures
+    its loss on all of them before the step, and only those that :meth:`select` names are trained on.
+    """
+
+    @property
+    def candidates(self) -> int:
+        """Sequences that are looked at for each one that is trained on."""
+        return int(self.config.candidates)
+
+    def reference(self) -> tuple[str, str] | None:
+        """Return the setting, such as ``reference``, and what it names: a model that measures the candidates, too.
+
+        It may be an artifact, a folder of Hugging Face's format or a hub id, and becomes the input ``reference`` of the
+        training. None: there is none.
+        """
+        return None
+
+    @abstractmethod
+    def select(
+        self, step: int, losses: Sequence[float], reference: Sequence[float] | None, count: int
+    ) -> Sequence[int]:
+        """Return the places of the candidates that are trained on, each once.
+
+        Args:
+            step: The optimizer step that trains on them.
+            losses: Mean loss of each candidate under the model as it is, in nats per token.
+            reference: The same under the model that :meth:`reference` names; None: there is none.
+            count: How many there must be, at most as many as there are candidates.
+
+        Returns:
+            Anything that is no such choice is logged, and the batch is the one of a training without a policy; so it is
+            after an exception.
+        """
+
+    def decide(
+        self, step: int, losses_by_source: Mapping[str, float], shares: Mapping[str, float]
+    ) -> Mapping[str, float] | None:
+        """Return None: the shares stay as they are."""
+        return None
+
+
 def check_covers(key: str, given: Mapping[str, Any], corpora: Sequence[str], *, all_of_them: bool = True) -> None:
     """Refuse a setting by corpus that names one which the run does not have, or lacks one.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import answers, circumstances, curves, headline, lineage, receipt, store, writing
+from core import answers, circumstances, curves, headline, lineage, receipt, samples, store, writing
 from core.entries import MODEL
 from core.errors import ArtifactError, UserError
 from core.graph import StageSpec
@@ -68,7 +68,7 @@ def collect(
         "eval": [],
         "posttrain": {},
         "curves": {},
-        "samples": {"documents": {}, "items": [], "answers": []},
+        "samples": {"documents": {}, "items": [], "answers": [], "files": [], "parity": []},
         "costs": {},
         "model": None,
     }
@@ -141,6 +141,10 @@ def _show(
         tasks = answers.of_stage(artifact, lambda task: _items(task, registry))
         report["samples"]["items"] += [{"model": model, **task} for task in tasks]
         report["samples"]["answers"] += [{"model": model, **said} for said in answers.said(artifact)]
+        if file := samples.file_of(artifact):
+            report["samples"]["files"].append({"model": model, "path": _relative(file, root)})
+        if summary.get("parity"):
+            report["samples"]["parity"].append({"model": model, **summary["parity"]})
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -4,7 +4,7 @@
     python -m core.run +arch=shared_ffn +data=finemath
     python -m core.run +arch=gqa arch.size=smollm2-135m +data=finemath 'data.paths=[/crawl/*.warc.gz]' pretrain.nproc=8
     python -m core.run +arch=shared_ffn +data=finemath '+posttrain=[sft,dpo]'
-    python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2
+    python -m core.run model=HuggingFaceTB/SmolLM2-135M eval=smollm2_base
     python -m core.run model=store/pretrain/gqa-nano-0123456789ab '+posttrain=[sft]'
     python -m core.run -m arch=gqa,shared_ffn 'seed=range(0,5)' +data=finemath
     python -m core.run +experiment=mobillama_0_5b 'data.paths=[...]' +launcher=slurm launcher.nodes=4 launcher.gpus=8
@@ -23,6 +23,7 @@ from pathlib import Path
 from core import alignment, cli, completion, compose, discovery, pages, show_config
 from core.running import Ended, Run, StageOutcome, StageWork, perform
 from core.sweep import command, single
+from core.sweep.plan import check_here
 from core.workers import Workers
 
 __all__ = ["Run", "StageOutcome", "StageWork", "main"]
@@ -51,7 +52,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return single.follow(run, registry, tuple(options.plugin))
     if run.one is not None and not run.one.here:
         return single.launch(run, options.plugin)
-    single.check_here(run.stages, Path(str(run.config["store"])))
+    check_here(run.stages, Path(str(run.config["store"])))
     with Workers() as workers:
         ended = perform(run.config, run.stages, registry, tuple(options.plugin), given, workers)
     return _tell(ended)

@@ -10,8 +10,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from core import seeds, settings_help, typed
+from core import entries, seeds, settings_help, typed
+from core.architecture import Architecture
 from core.data.recipe import RecipeConfig, several, step_settings
+from core.errors import UserError
 from core.kinds import GROUPS, NAMED_GROUPS
 from core.registry import Registry
 from core.run_config import RunConfig
@@ -50,21 +52,33 @@ def render(config: Mapping[str, Any], registry: Registry) -> str:
 
 def _followed(config: Mapping[str, Any], registry: Registry) -> Any:
     """Return the settings of pretraining with those that follow the chosen architecture, as the plan will have them."""
-    node, arch = config.get("pretrain"), config.get("arch")
-    if not isinstance(node, Mapping) or not isinstance(arch, Mapping):
+    node = config.get("pretrain")
+    if not isinstance(node, Mapping) or (name := str(node.get("name", ""))) not in registry.names("trainers"):
         return node
-    names = {"trainers": str(node.get("name", "")), "architectures": str(arch.get("name", ""))}
-    if any(name not in registry.names(kind) for kind, name in names.items()):
+    defaults = getattr(registry.get("trainers", name).load(), "defaults", None)
+    architecture = _architecture(config, registry)
+    if not callable(defaults) or architecture is None:
         return node
-    entry = registry.get("architectures", names["architectures"])
+    found = defaults(node, architecture, bool(config.get("model")))
+    return {**node, **{key: default.value for key, default in found.items()}}
+
+
+def _architecture(config: Mapping[str, Any], registry: Registry) -> Architecture | None:
+    """Return what pretraining trains; None: it is not installed, or the run trains none."""
+    arch, model = config.get("arch"), config.get("model")
+    if model:
+        try:
+            return entries.to_train_on(entries.model(str(model), registry), registry).build()
+        except UserError:  # one that can only be evaluated, say
+            return None
+    if not isinstance(arch, Mapping) or str(arch.get("name", "")) not in registry.names("architectures"):
+        return None
+    entry = registry.get("architectures", str(arch["name"]))
     settings = {key: value for key, value in arch.items() if key not in ("name", "initializer")}
     if "vocab_size" in typed.unset(entry.load_config(), settings):
         settings["vocab_size"] = 1 << 16
-    defaults = getattr(registry.get("trainers", names["trainers"]).load(), "defaults", None)
-    if not callable(defaults):
-        return node
-    found = defaults(node, entry.build(entry.settings(settings, "arch")), False)
-    return {**node, **{key: default.value for key, default in found.items()}}
+    built: Architecture = entry.build(entry.settings(settings, "arch"))
+    return built
 
 
 def _part(kind: str, node: Mapping[str, Any], registry: Registry, where: str, indent: int) -> list[str]:

@@ -1,5 +1,6 @@
-"""What the tests of studies and of comparisons share: scipy, which is an extra, and Holm's correction."""
+"""What tests of studies, comparisons and scores share: scipy, which is an extra, Holm's correction, and guessing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,3 +30,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = least
     return adjusted
+
+
+BINOMIAL = "exact binomial"
+"""The test of :func:`against_chance`, as reports name it."""
+
+
+def against_chance(right: int, chances: Sequence[float]) -> float:
+    """Return the p-value of a score against guessing: how often a guesser has at least so many items right.
+
+    The exact binomial test, one-sided. Where items have different numbers of choices, the number that a guesser has
+    right is the sum of a binomial for each number (Poisson's binomial), which is exact too.
+
+    Args:
+        right: Items that were right.
+        chances: Of each item, to guess it.
+    """
+    import numpy as np
+
+    stats = needed()
+    counts = Counter(chances)
+    if len(counts) == 1:
+        return float(stats.binom.sf(right - 1, len(chances), chances[0]))
+    mass = np.ones(1)
+    for chance, items in counts.items():
+        mass = np.convolve(mass, stats.binom.pmf(np.arange(items + 1), items, chance))
+    return float(min(1.0, mass[right:].sum()))

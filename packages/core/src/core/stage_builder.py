@@ -8,11 +8,18 @@ from core.defaults import Default
 from core.errors import ConfigError, MissingPluginError
 from core.fingerprint import identity as content_identity
 from core.fingerprint import named_files
-from core.interfaces import Trainer
+from core.interfaces import Architecture, Trainer
 from core.kinds import GROUPS
 from core.registry import Entry, Registry
 from core.run_config import RunConfig
-from core.stage_spec import ArchitectureChoice, ExecutorChoice, PolicyChoice, StageSpec
+from core.stage_spec import (
+    ArchitectureChoice,
+    EvaluatorChoice,
+    ExecutorChoice,
+    PolicyChoice,
+    StageSpec,
+    TokenizerChoice,
+)
 
 
 class StageBuilder:
@@ -53,6 +60,7 @@ class StageBuilder:
         architecture: ArchitectureChoice | None = None,
         executor: ExecutorChoice | None = None,
         policy: PolicyChoice | None = None,
+        evaluator: EvaluatorChoice | None = None,
         content: Any = None,
         parts: tuple[Entry, ...] = (),
         external_files: tuple[str, ...] = (),
@@ -69,6 +77,7 @@ class StageBuilder:
             architecture=architecture,
             executor=executor,
             policy=policy,
+            evaluator=evaluator,
             content=content_identity(config, self.registry, where or name) if content is None else content,
             parts=parts,
             external_files=(*external_files, *named_files(config), *named_files(policy.config if policy else None)),
@@ -90,9 +99,43 @@ class StageBuilder:
         policy.check("policy", [name for name in corpora if name not in policy.fenced])
         return choice, counts
 
+    def _evaluator(
+        self, trainer: Trainer, architecture: Architecture, tokenizer: TokenizerChoice
+    ) -> EvaluatorChoice | None:
+        """Return what evaluates the model of a training on the way: the run's own evaluation, in a light form."""
+        wanted = trainer.evaluates()
+        if wanted is None:
+            return None
+        key, changed = wanted
+        if self.config.get("eval", ()) is None:
+            raise ConfigError(
+                f"pretrain.{key}: this run evaluates nothing (~eval). Choose eval=<option>, or leave this out."
+            )
+        settings = self._node("eval", "eval")
+        entry = self.registry.get("evaluators", str(settings.pop("name", "")))
+        self._settings(entry, settings, "eval")  # what is wrong with the run's own is said of these
+        light = getattr(entry.load(), "on_the_way", None)
+        lighter = dict(light(settings)) if callable(light) else {}
+        config = self._settings(entry, {**_of_what_is_listed(settings, changed), **lighter, **changed}, "pretrain.eval")
+        entry.build(config).check_plan("pretrain.eval", architecture, tokenizer.stage)
+        return EvaluatorChoice(entry=entry, config=config)
+
     def _settings(self, entry: Entry, settings: Mapping[str, Any], where: str) -> Any:
         """Build settings, and let them refuse what would end the run later."""
         config = entry.settings(settings, where)
         if callable(check := getattr(config, "check", None)):
             check(self.registry, where)
         return config
+
+
+def _of_what_is_listed(settings: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what settings tell of the items of a list, such as examples by task, that a changed list has not."""
+    kept = dict(settings)
+    for name, listed in changed.items():
+        former = settings.get(name)
+        if not isinstance(listed, list | tuple) or not isinstance(former, list | tuple):
+            continue
+        for other, told in settings.items():
+            if other not in changed and isinstance(told, Mapping) and told and set(told) <= set(map(str, former)):
+                kept[other] = {item: value for item, value in told.items() if item in map(str, listed)}
+    return kept

@@ -10,7 +10,7 @@ from core import store, typed
 from core.defaults import Default
 from core.errors import ArtifactError
 from core.fingerprint import source_digest
-from core.interfaces import Architecture, Job, MixturePolicy, Tokenizer
+from core.interfaces import Architecture, Job, MixturePolicy, Stage, Tokenizer
 from core.registry import Entry
 
 
@@ -73,6 +73,18 @@ class PolicyChoice:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluatorChoice:
+    """What evaluates the model of a training on the way; never part of an identity: the training is the same."""
+
+    entry: Entry
+    config: Any
+
+    def build(self) -> Stage:
+        stage: Stage = self.entry.build(self.config)
+        return stage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StageSpec:
     """One stage of this run: who does it, with which settings, from which other stages."""
 
@@ -87,6 +99,7 @@ class StageSpec:
     architecture: ArchitectureChoice | None = None
     executor: ExecutorChoice | None = None
     policy: PolicyChoice | None = None
+    evaluator: EvaluatorChoice | None = None
     content: Any = None
     """What stands for the settings in the identity: the settings, and the content of the files that they name."""
     parts: tuple[Entry, ...] = ()
@@ -163,6 +176,7 @@ class StageSpec:
             architecture=self.architecture.build() if self.architecture is not None else None,
             executor=self.executor.build(plugin_files) if self.executor is not None else None,
             policy=self.policy.build() if self.policy is not None else None,
+            evaluator=self.evaluator.build() if self.evaluator is not None else None,
             plugin_files=plugin_files,
             record={
                 "folder": self.folder,

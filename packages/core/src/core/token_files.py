@@ -209,18 +209,28 @@ class TokenShards:
             raise IndexError(f"document {document} of {self.documents}")
         return self._start_of(document), self._start_of(document + 1)
 
-    def long_documents(self, shortest: int) -> tuple["np.ndarray", "np.ndarray"]:
-        """Return where in the stream the documents of ``shortest`` tokens or more start, and their lengths."""
+    def lengths(self) -> "Iterator[np.ndarray]":
+        """Yield the lengths of the documents of each file, as int64. Nothing of it stays in memory."""
         import numpy as np
 
-        found, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for place, file in enumerate(self.files):
-            starts = self._starts(place)
-            own = np.diff(starts, append=np.array([file.tokens], starts.dtype))
-            long = np.flatnonzero(own >= shortest)
-            found.append(starts[long].astype(np.int64) + self._token_ends[place])
-            lengths.append(own[long].astype(np.int64))
-        return np.concatenate(found), np.concatenate(lengths)
+        for file in self.files:
+            starts = np.fromfile(self.folder / file.starts_name, "<u4", file.documents, offset=NPY_HEADER)
+            yield np.diff(starts, append=np.array([file.tokens], starts.dtype)).astype(np.int64)
+
+    def starts_of(self, place: int, first: int, count: int) -> "np.ndarray":
+        """Return where in the stream documents of one file start, as int64, and where the last of them ends.
+
+        Args:
+            place: Number of the file in the split.
+            first: Number of the first document in the file.
+            count: Of documents; fewer where the file ends before. The array has one more.
+        """
+        import numpy as np
+
+        starts = self._starts(place)[first : first + count + 1].astype(np.int64)
+        if len(starts) <= count:
+            starts = np.append(starts, self.files[place].tokens)
+        return starts + self._token_ends[place]
 
     def document(self, index: int) -> "np.ndarray":
         """Return the ids of a document with its end-of-text id, as int64."""

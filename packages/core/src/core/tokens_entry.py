@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import entries, names, store
+from core import entries, hub, names, store
 from core.errors import ConfigError, InputError
 from core.kinds import GROUPS
 from core.stage_spec import StageSpec
@@ -12,6 +12,10 @@ from core.token_files import SPLITS, TokenIndex, TokenShards, tokenizer_digest
 
 ARTIFACT = str(GROUPS["tokens"].entry)
 """Setting of the group ``tokens`` that names what exists."""
+READY = "ready"
+"""The packer that makes an artifact of tokens that were made elsewhere."""
+ENDINGS = (".ds", ".parquet")
+"""Of its files."""
 
 
 def artifacts(settings: Mapping[str, Any] | None) -> dict[str, entries.FinishedSpec]:
@@ -20,21 +24,42 @@ def artifacts(settings: Mapping[str, Any] | None) -> dict[str, entries.FinishedS
     Raises:
         InputError: one is no finished artifact of tokens, or its files are not those of its index.
     """
+    return {role: _artifact(place, role, owner) for role, place, owner in _named(settings) if not is_made(place)}
+
+
+def made_elsewhere(settings: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the tokens that are no artifact yet, by role: folders of files of ids, and datasets of the hub."""
+    return {role: place for role, place, _ in _named(settings) if is_made(place)}
+
+
+def is_made(place: str) -> bool:
+    """Whether a place has tokens that are to become an artifact first, and is none itself."""
+    folder = Path(place)
+    if folder.is_dir():
+        made = (path.suffix in ENDINGS for path in folder.rglob("*"))
+        return not (folder / store.MANIFEST).exists() and any(made)
+    return hub.is_id(place.partition("@")[0])
+
+
+def _named(settings: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Return role, place and what a user wrote, of each that is named."""
     places = (settings or {}).get(ARTIFACT)
     if places is None:
-        return {}
+        return []
     if not isinstance(places, Mapping):
-        return {"tokens": _artifact(str(places), "tokens", f"tokens={places}")}
+        return [("tokens", str(places), f"tokens={places}")]
     if not places:
         raise ConfigError(
             f"tokens.{ARTIFACT}={{}}: names no artifact. Write 'tokens={{web: <artifact>, code: <artifact>}}'."
         )
-    return {
-        f"tokens-{names.check(str(label), f'a corpus of tokens.{ARTIFACT}')}": _artifact(
-            str(place), f"tokens-{label}", f"tokens.{ARTIFACT}.{label}={place}"
+    return [
+        (
+            f"tokens-{names.check(str(label), f'a corpus of tokens.{ARTIFACT}')}",
+            str(place),
+            f"tokens.{ARTIFACT}.{label}={place}",
         )
         for label, place in places.items()
-    }
+    ]
 
 
 def written(specs: Mapping[str, entries.FinishedSpec]) -> str:
@@ -43,21 +68,27 @@ def written(specs: Mapping[str, entries.FinishedSpec]) -> str:
     return f"{role.replace('-', f'.{ARTIFACT}.', 1)}={spec.place}"
 
 
-def check_beside(specs: Mapping[str, entries.FinishedSpec], corpora: Mapping[str, StageSpec]) -> None:
-    """Refuse finished tokens and corpora of the same name in a run.
+def check_beside(settings: Mapping[str, Any] | None, corpora: Mapping[str, StageSpec]) -> None:
+    """Refuse tokens that exist and corpora of the same name in a run.
 
     Raises:
         ConfigError: naming the artifact.
     """
-    if "tokens" in specs and corpora:
-        raise ConfigError(
-            f"{written(specs)}: a corpus stands beside it. Leave one out, or name the artifact to train on both: "
-            "'tokens={<name>: <artifact>}'."
-        )
-    for role in specs:
+    for role, _, owner in _named(settings):
+        if role == "tokens" and corpora:
+            raise ConfigError(
+                f"{owner}: a corpus stands beside it. Leave one out, or name the artifact to train on both: "
+                "'tokens={<name>: <artifact>}'."
+            )
         label = role.removeprefix("tokens-")
         if f"corpus-{label}" in corpora or (label == "corpus" in corpora):
-            raise ConfigError(f"{written({role: specs[role]})}: the run has a corpus {label}. Name one otherwise.")
+            raise ConfigError(f"{owner}: the run has a corpus {label}. Name one otherwise.")
+
+
+def nothing_uses(settings: Mapping[str, Any] | None) -> str:
+    """Return the line that refuses tokens in a run without a training."""
+    owner = _named(settings)[0][2]
+    return f"{owner}: nothing uses them: add +arch=<architecture> or model=<model>."
 
 
 def _artifact(place: str, role: str, owner: str) -> entries.FinishedSpec:

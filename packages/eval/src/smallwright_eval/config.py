@@ -7,6 +7,9 @@ from typing import Literal
 from core.errors import ConfigError
 from core.typed import setting
 
+from smallwright_eval.judge.settings import NO_JUDGE, JudgeConfig
+from smallwright_eval.sandbox.settings import ONE_PROGRAM, CodeConfig
+
 PROMPTS = (
     "To find the area of a rectangle,",
     "In the first shop Ana counts 12 apples and 30 more arrive, so",
@@ -23,10 +26,12 @@ class LMEvalConfig:
     """Names of lm-eval tasks, groups or tags; those of this package and of ``task_paths`` need no network."""
     task_paths: tuple[str, ...] = ()
     """More folders of lm-eval task YAML. File names in ``dataset_kwargs.data_files`` are relative to their YAML."""
-    engine: Literal["vllm", "transformers"] = "vllm"
-    """What runs the model."""
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """What runs the model. ``auto``: what is done first by a table of measurements, which depends on the tasks, the
+    size of the model and the machine; the scores name the engine that it was."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Numbers to compute in; ``auto`` is float32 on a CPU and bfloat16 on a GPU."""
+    """Numbers to compute in; ``auto`` is float32 on a CPU and bfloat16 on a GPU, and bfloat16 where the weights are
+    quantised."""
     num_fewshot: int | None = setting(None, ge=0)
     """Examples in the prompt, for every task; None leaves each task's own number."""
     fewshot_by_task: Mapping[str, int] | None = setting(None, ge=0)
@@ -74,6 +79,20 @@ class LMEvalConfig:
     """vLLM: GPUs that share one model."""
     enforce_eager: bool = setting(True, identity=False)
     """vLLM: no compilation and no CUDA graphs. The whole evaluation is faster so, unless long answers are generated."""
+    parity: bool = False
+    """Ask the first items of each task on the other engine too, and report how far the engines differ."""
+    parity_items: int = setting(16, ge=1)
+    """Items of each task that ``parity`` asks."""
+
+    data_dir: str | None = setting(None, files=True)
+    """A folder with the data of the tasks, as ``python -m core.fetch`` fills it, or JSON lines in the same places; then
+    no task asks the network. ``<id on the hub with __ for />/<configuration or default>/<split>.jsonl``."""
+
+    code: CodeConfig = ONE_PROGRAM
+    """Tasks whose answers are programs (HumanEval, MBPP, MultiPL-E): how many are asked for, and what each may use in
+    the sandbox."""
+    judge: JudgeConfig = NO_JUDGE
+    """The model that rates answers (MT-Bench), behind any server that speaks the protocol of OpenAI."""
 
     def __post_init__(self) -> None:
         if not self.tasks and not self.perplexity:

@@ -1,15 +1,62 @@
-"""Count the items that are longer than the model reads: engines cut them from the left, few-shot examples first."""
+"""What an engine notes of what it is asked: tokens, and what it cut from the left, few-shot examples first."""
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 DELIMITER = "\n\n"
 """What lm-eval puts between examples where a task names nothing else."""
 
+LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+"""Settings of a task that bound its answers; lm-eval takes the first that is there."""
+
+
+class Seen:
+    """What an engine was asked since it was last told to forget."""
+
+    def __init__(self, encode: Callable[[str], Sequence[int]]) -> None:
+        self._encode = encode
+        self._lost: dict[str, str] = {}
+        self._tokens: dict[Any, int] = {}
+        self.shortest_answer: int | None = None
+        """Tokens that answers were bounded by where the task allows more than the model can read."""
+
+    def forget(self) -> None:
+        """Begin anew, for the next task."""
+        self._lost, self._tokens, self.shortest_answer = {}, {}, None
+
+    def note_tokens(self, asked: Any, tokens: int) -> None:
+        """Keep the number of tokens of a context, or of the second of a pair of texts."""
+        self._tokens[asked] = tokens
+
+    def note_cut(self, context: str, lost: str) -> None:
+        """Keep the text that was cut from the left of a context."""
+        self._lost[context] = max(lost, self._lost.get(context, ""), key=len)
+
+    def tokens(self, asked: Any) -> int | None:
+        """Return the tokens of a context, all of them, or of the second of a pair; None: it was not asked."""
+        return self._tokens.get(asked)
+
+    def count(self, text: str) -> int:
+        """Return the tokens of a text."""
+        return len(self._encode(text))
+
+    def lost_shots(self, contexts: Sequence[str], shots: int, delimiter: str) -> int | None:
+        """Return how many examples of an item were cut or cut off; None where all of it was read.
+
+        Args:
+            contexts: Of the item's requests; the one that lost most counts.
+            shots: Examples in each prompt.
+            delimiter: Between them.
+        """
+        lost = self._lost
+        cut = max((context for context in contexts if context in lost), key=lambda one: len(lost[one]), default=None)
+        return None if cut is None else _examples(cut, lost[cut], shots, delimiter)
+
 
 def counting(base: Any, *, spare: int) -> Any:
-    """Return a class of lm-eval's with ``lost``: by context, the text that was cut from its left.
+    """Return a class of lm-eval's with ``seen``, a :class:`Seen`.
 
     Args:
         base: A class with ``_loglikelihood_tokens`` and ``generate_until``.
@@ -20,46 +67,36 @@ def counting(base: Any, *, spare: int) -> Any:
     class Counting(base):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.lost: dict[str, str] = {}
+            self.seen = Seen(lambda text: self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
         def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
             for texts, context, continuation in requests:
                 if texts is not None:  # held-out documents come without: they are cut into windows
+                    self.seen.note_tokens(tuple(texts), len(continuation))
                     self._note(texts[0], context, len(context) + len(continuation) - self.max_length - spare)
             return super()._loglikelihood_tokens(requests, *arguments, **options)
 
         def generate_until(self, requests: Any, *arguments: Any, **options: Any) -> Any:
-            for text, settings in (request.args for request in requests):
+            asked = []
+            for request in requests:
+                text, settings = request.args
+                wanted = next((settings[name] for name in LENGTHS if settings.get(name)), self.max_gen_toks)
+                if wanted >= self.max_length:  # else nothing is left for the prompt, which Transformers refuses
+                    wanted = self.seen.shortest_answer = self.max_length // 2
+                    given = {name: value for name, value in settings.items() if name not in LENGTHS}
+                    request = dataclasses.replace(request, arguments=(text, {**given, "max_gen_toks": wanted}))
+                asked.append(request)
                 context = self.tok_encode(text)
-                room = self.max_length - settings.get("max_gen_toks", self.max_gen_toks)
-                self._note(text, context, len(context) - room)
-            return super().generate_until(requests, *arguments, **options)
+                self._note(text, context, len(context) + wanted - self.max_length)
+            return super().generate_until(asked, *arguments, **options)
 
         def _note(self, text: str, context: list[int], over: int) -> None:
+            self.seen.note_tokens(text, len(context))
             if over > 0:
-                lost = self.tokenizer.decode(context[:over], skip_special_tokens=True)  # vLLM's class has no tok_decode
-                self.lost[text] = max(lost, self.lost.get(text, ""), key=len)
+                # vLLM's class has no tok_decode.
+                self.seen.note_cut(text, self.tokenizer.decode(context[:over], skip_special_tokens=True))
 
     return Counting
-
-
-def count(samples: list[Mapping[str, Any]], shots: int, delimiter: str, lost: Mapping[str, str]) -> dict[str, int]:
-    """Return ``cut_items`` of a task, and ``lost_fewshots``, the examples of all items that were cut or cut off.
-
-    Args:
-        samples: What lm-eval logged of the items.
-        shots: Examples in each prompt.
-        delimiter: Between them.
-        lost: What was cut, by context.
-    """
-    items = examples = 0
-    for sample in samples:
-        contexts = [argument[0] for argument in sample["arguments"]]
-        cut = max((context for context in contexts if context in lost), key=lambda one: len(lost[one]), default=None)
-        if cut is not None:
-            items += 1
-            examples += _examples(cut, lost[cut], shots, delimiter)
-    return {"cut_items": items, "lost_fewshots": examples}
 
 
 def _examples(context: str, lost: str, shots: int, delimiter: str) -> int:

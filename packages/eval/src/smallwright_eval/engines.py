@@ -3,7 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from core.engines import allocator_environment, hub_environment, importing, vllm
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
 
-from smallwright_eval import cuts
+from smallwright_eval import cuts, memory
 from smallwright_eval.config import LMEvalConfig
 
 SMALLEST_CPU_CACHE_GIB = 0.5
@@ -21,8 +21,12 @@ GIB = 1024**3
 
 def environment(config: LMEvalConfig) -> dict[str, str]:
     """Return variables that must be set before vLLM and the Hugging Face libraries are imported."""
-    engine = vllm_environment(eager=config.enforce_eager)
-    variables = {**allocator_environment(), **engine, **hub_environment(config.allow_network)}
+    engine = vllm_environment(eager=config.enforce_eager)  # of no harm where Transformers is chosen
+    variables = {
+        **allocator_environment(),
+        **engine,
+        **hub_environment(config.allow_network and config.data_dir is None),
+    }
     # This one overrules ``kv_cache_gib``, which is for the user alone to do.
     del variables["VLLM_CPU_KVCACHE_SPACE"]
     return variables
@@ -41,7 +45,8 @@ def model_directory(model: Path) -> Path:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in directory.glob(pattern))
         if pickles:
             raise InputError(
-                f"model={directory}: {pickles[0]} is a pickle, which can run code when read; save as safetensors."
+                f"model={directory}: {pickles[0]} is a pickle, which can run code when it is read. Convert it where "
+                "you trust it: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...) writes safetensors."
             )
         raise InputError(f"model={directory}: no *.safetensors there.")
     return directory
@@ -88,30 +93,73 @@ def start(config: LMEvalConfig, model: Path, architecture: Architecture | None, 
     """
     register_model_class(architecture)
     check_length(config, json.loads((model / "config.json").read_text()).get("max_position_embeddings"))
+    check_numbers(config, model)
     try:
         lm = (_start_vllm if config.engine == "vllm" else _start_transformers)(config, model)
         lm.advance = advance
         return lm
     except UserError:
         raise
+    except (RuntimeError, MemoryError) as error:
+        if not memory.ran_out(error):
+            raise
+        raise memory.advice(config, error) from error
     except ValueError as error:  # what both engines raise for a model or a length that does not fit
         reason = " ".join(str(error).split())[:400]
         raise ConfigError(f"eval.engine={config.engine} cannot load {model}: {reason}") from error
 
 
-def describe(config: LMEvalConfig) -> dict[str, str]:
-    """Return name, version and dtype of the engine, for the table of scores."""
+def describe(config: LMEvalConfig, model: Path) -> dict[str, Any]:
+    """Return what the table of scores says of the engine: ``name``, ``version``, ``dtype``, ``device``,
+    ``quantization`` of the weights (None: not quantised) and ``settings``, those that can move a score.
+    """
     name = config.engine
     if name == "vllm":
         name = installed_vllm()
-    return {"name": config.engine, "version": importlib.metadata.version(name), "dtype": resolve_dtype(config)}
+    return {
+        "name": config.engine,
+        "version": importlib.metadata.version(name),
+        "dtype": resolve_dtype(config, model),
+        "device": "cuda" if has_gpu() else "cpu",
+        "quantization": quantization(model),
+        "settings": {key: getattr(config, key) for key in ("max_model_len", "apply_chat_template", "seed")},
+    }
 
 
-def resolve_dtype(config: LMEvalConfig) -> str:
-    """Return the dtype to compute in: ``auto`` is what fits the device."""
+def quantization(model: Path) -> str | None:
+    """Return how the weights of a folder are quantised, as its ``config.json`` says; None: they are not."""
+    described = json.loads((model / "config.json").read_text(encoding="utf-8")).get("quantization_config")
+    if not isinstance(described, dict):
+        return None
+    known = [str(described[key]) for key in ("quant_method", "format") if described.get(key)]
+    return " ".join(known) or "quantised"
+
+
+def resolve_dtype(config: LMEvalConfig, model: Path) -> str:
+    """Return the dtype to compute in: ``auto`` is what fits the device and the weights.
+
+    The kernels for quantised weights take no float32, on a CPU neither.
+    """
     if config.dtype != "auto":
         return config.dtype
-    return "bfloat16" if _has_gpu() else "float32"
+    return "bfloat16" if has_gpu() or quantization(model) is not None else "float32"
+
+
+def check_numbers(config: LMEvalConfig, model: Path) -> None:
+    """Refuse numbers that quantised weights cannot be computed in, and say which ones were taken.
+
+    Raises:
+        ConfigError: ``dtype=float32`` with quantised weights on vLLM.
+    """
+    kind = quantization(model)
+    if kind is None:
+        return
+    if config.engine == "vllm" and config.dtype == "float32":
+        raise ConfigError(
+            f"eval.dtype=float32: the weights of {model} are quantised ({kind}), and vLLM computes with them in "
+            "bfloat16. Leave eval.dtype=auto, or set eval.dtype=bfloat16."
+        )
+    print(f"the weights are quantised ({kind}): computed in {resolve_dtype(config, model)}", flush=True)
 
 
 def installed_vllm() -> str:
@@ -155,15 +203,15 @@ def _start_vllm(config: LMEvalConfig, model: Path) -> Any:
         "enable_prefix_caching": False,
         "disable_log_stats": True,
     }
-    if _has_gpu():
+    if has_gpu():
         settings["gpu_memory_utilization"] = config.gpu_memory_utilization
     if config.kv_cache_gib is not None:
         settings["kv_cache_memory_bytes"] = int(config.kv_cache_gib * GIB)
-    elif not _has_gpu():
+    elif not has_gpu():
         settings["kv_cache_memory_bytes"] = _cpu_cache_bytes(config, model)
     return MeteredVLLM(
         pretrained=str(model),
-        dtype=resolve_dtype(config),
+        dtype=resolve_dtype(config, model),
         trust_remote_code=config.trust_remote_code,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -185,15 +233,40 @@ def _start_transformers(config: LMEvalConfig, model: Path) -> Any:
             self.advance(len(inps))
             return logits
 
+        def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
+            answers: dict[int, Any] = {}
+            for places in apart(requests):
+                asked = [requests[place] for place in places]
+                answers.update(zip(places, super()._loglikelihood_tokens(asked, *args, **kwargs), strict=True))
+            return [answers[place] for place in range(len(requests))]
+
     return MeteredHFLM(
         pretrained=str(model),
-        dtype=resolve_dtype(config),
-        device="cuda" if _has_gpu() else "cpu",
+        dtype=resolve_dtype(config, model),
+        device="cuda" if has_gpu() else "cpu",
         batch_size=min(config.batch_size, ROWS_OF_A_TRANSFORMERS_BATCH),
         max_length=config.max_model_len,
         trust_remote_code=config.trust_remote_code,
         use_safetensors=True,
     )
+
+
+def apart(requests: Sequence[tuple[Any, list[int], list[int]]]) -> list[list[int]]:
+    """Return the places of requests in as few lists as keep lm-eval's Transformers class from mistaking them.
+
+    It computes requests once whose tokens but the last are the same, and takes of all of them as many log-probabilities
+    as the first has in its continuation: wrong where the same text is parted otherwise into prompt and continuation.
+    """
+    lengths: dict[tuple[int, ...], list[int]] = {}
+    lists: list[list[int]] = []
+    for place, (_, context, continuation) in enumerate(requests):
+        known = lengths.setdefault((*context, *continuation[:-1]), [])
+        if len(continuation) not in known:
+            known.append(len(continuation))
+        turn = known.index(len(continuation))
+        lists += [[] for _ in range(turn + 1 - len(lists))]
+        lists[turn].append(place)
+    return lists
 
 
 def _cpu_cache_bytes(config: LMEvalConfig, model: Path) -> int:
@@ -203,7 +276,7 @@ def _cpu_cache_bytes(config: LMEvalConfig, model: Path) -> int:
     width = described.get("head_dim") or described.get("hidden_size", 0) // heads
     layers, positions = described.get("num_hidden_layers", 0), described.get("max_position_embeddings", 0)
     numbers = 2 * layers * (described.get("num_key_value_heads") or heads) * width * (config.max_model_len or positions)
-    return max(int(SMALLEST_CPU_CACHE_GIB * GIB), 2 * numbers * (4 if resolve_dtype(config) == "float32" else 2))
+    return max(int(SMALLEST_CPU_CACHE_GIB * GIB), 2 * numbers * (4 if resolve_dtype(config, model) == "float32" else 2))
 
 
 def _check_known_to_vllm(model: Path, trust_remote_code: bool) -> None:
@@ -253,7 +326,8 @@ def _vllm_found_by_name(distribution: str) -> Iterator[None]:
         importlib.metadata.version = original
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Return whether torch sees a GPU."""
     import torch
 
     return torch.cuda.is_available()

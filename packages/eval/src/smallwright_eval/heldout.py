@@ -14,7 +14,8 @@ from core.errors import InputError
 from core.interfaces import TokensMeta
 from core.token_files import TokenShards
 
-from smallwright_eval.results import HASH
+from smallwright_eval.results import interval
+from smallwright_eval.samples import HASH
 
 TASK = "validation"
 
@@ -82,7 +83,7 @@ def measure(lm: Any, held_out: Sequence[HeldOut], vocab_size: int) -> tuple[dict
         ``nats_per_token``, ``perplexity``, ``bits_per_byte`` with their standard errors (over documents, since
         tokens of one document are no independent samples), and ``tokens``, ``documents``, ``cut_documents``, ``bytes``;
         of several corpora also ``by_corpus``, the same for each;
-        and an object for each document, as :func:`smallwright_eval.results.samples_of` has for each item, whose metrics
+        and an object for each document, as :mod:`core.samples` describes those of items, whose metrics
         are ``nats`` and ``tokens``.
 
     Raises:
@@ -128,9 +129,9 @@ def measure(lm: Any, held_out: Sequence[HeldOut], vocab_size: int) -> tuple[dict
     return measured, [
         {
             "task": TASK,
-            "id": place,
+            "id": str(place),
             "correct": None,
-            "metrics": {"nats": float(loss), "tokens": len(document)},
+            "metrics": {"nats": float(loss), "tokens": float(len(document))},
             "hash": hashlib.sha256(np.array(document, "<u4").tobytes()).hexdigest()[:HASH],
         }
         for place, (document, loss) in enumerate(zip(documents, losses, strict=True))
@@ -169,13 +170,13 @@ def rows(measured: dict[str, Any], vocab_size: int) -> list[dict[str, Any]]:
             "task": TASK,
             "metric": metric,
             "value": measured[metric],
-            "stderr": measured[f"{metric}_stderr"],
+            **interval(measured[metric], measured[f"{metric}_stderr"], chance),
             "n": measured["tokens"],
-            "chance": chance,
             "higher_is_better": False,
             "num_fewshot": 0,
             "cut_items": measured["cut_documents"],
             "lost_fewshots": 0,
+            "empty_answers": 0,
         }
         for metric, chance in chances.items()
     ]

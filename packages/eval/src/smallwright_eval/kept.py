@@ -15,6 +15,7 @@ from smallwright_eval.config import LMEvalConfig
 ASKED = (
     "tasks",
     "task_paths",
+    "data_dir",
     "num_fewshot",
     "fewshot_by_task",
     "limit",
@@ -26,6 +27,10 @@ ASKED = (
     "prompts_file",
     "answer_tokens",
     "answer_temperature",
+    "code",
+    "judge",
+    "parity",
+    "parity_items",
 )
 """Settings of what the engine is asked; it is started with all the others."""
 
@@ -62,7 +67,8 @@ def start(config: LMEvalConfig, model: Path, job: Job, advance: Callable[[int], 
         lm = job.kept[name] = engines.start(config, model, job.architecture, advance)
         return lm
     print(f"the engine of an earlier evaluation of {model} is used", flush=True)
-    lm.advance, lm.lost = advance, {}
+    lm.advance = advance
+    lm.seen.forget()
     _seed(config.seed)
     return lm
 

@@ -5,19 +5,24 @@ import glob
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from core.errors import ConfigError, InputError, MissingPluginError, nearest
+from core.errors import ConfigError, InputError, nearest
+from core.interfaces import RemoteData
 
+from smallwright_eval import needs, stock_tasks, task_data
 from smallwright_eval.config import LMEvalConfig
 
 OWN_TASKS = Path(__file__).parent / "tasks"
 TEMPLATES = ("doc_to_text", "doc_to_choice", "doc_to_target")
 SPLITS_OF_SHOTS = ("fewshot_split", "training_split", "validation_split", "test_split")
 """Where lm-eval takes few-shot examples from: the first that a task has."""
+
+Described = tuple[dict[str, Any], Path]
+"""What the YAML of a task or a group says, and where it is."""
 
 
 def check(config: LMEvalConfig, where: str) -> None:
@@ -27,20 +32,84 @@ def check(config: LMEvalConfig, where: str) -> None:
         ConfigError: an unknown name, a task that needs the network, more few-shot examples than there are.
         InputError: a folder or data file that is missing or wrong.
     """
-    found = {name: task for folder in folders_of(config) for name, task in _described(folder)}
-    _refuse_foreign([name for name in config.tasks if name not in found], sorted(found), config.allow_network)
+    own = _own(config)
     for name in config.tasks:
-        if found[name][0].get("unsafe_code") if name in found else name in _names_in_lm_eval()[1]:
-            raise ConfigError(f"{where}.tasks: {name} runs code that the model writes, unfenced: refused.")
-        own = (config.fewshot_by_task or {}).get(name)
-        shots = config.num_fewshot if own is None else own
-        pool = _examples(*found[name]) if name in found else None
-        if shots and pool is not None and shots >= pool:
-            key = "num_fewshot" if own is None else f"fewshot_by_task.{name}"
-            raise ConfigError(
-                f"{where}.{key}={shots}: {name} has {pool} items to take examples from, one of which may be the "
-                f"one that is asked. Set {pool - 1} at most."
-            )
+        for task, (described, path) in wanted([name], own, where).items():
+            if described.get("unsafe_code") or (task not in own and task in stock_tasks.index().unsafe):
+                raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
+            if "group" not in described:
+                needs.check(described, config, where)
+                _check_data(config, where, name, described, own, stock=task not in own)
+                _check_shots(config, where, name, described, path)
+
+
+def _check_data(
+    config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], own: Mapping[str, Described], stock: bool
+) -> None:
+    """Refuse data that is on the hub without leave, or that ``data_dir`` lacks.
+
+    Args:
+        stock: The task is lm-eval's: where its YAML names no data set, code of lm-eval loads one.
+    """
+    by_code = bool(described.get("custom_dataset")) or "dataset_path" not in described
+    if not (stock if by_code else task_data.of_hub(described)):
+        return
+    if config.data_dir is not None and by_code:
+        raise ConfigError(
+            f"{where}.tasks: {described.get('task')} loads its data by code of lm-eval's, which {where}.data_dir does "
+            "not reach. Leave it out."
+        )
+    if config.data_dir is not None:
+        found = task_data.find(described, _data_dir(config))
+        task_data.check_columns(str(described["dataset_path"]), str(described["task"]), found)
+    elif not config.allow_network:
+        raise ConfigError(
+            f"{where}.tasks: the data of {name!r} comes from the Hugging Face hub. Fetch it once, python -m core.fetch "
+            f"... --to <folder>, and take {where}.data_dir=<folder>; or {where}.allow_network=true, or one of the "
+            f"tasks with data of their own: {', '.join(_local(own))}."
+        )
+
+
+def remote(config: LMEvalConfig, where: str) -> list[RemoteData]:
+    """Return the data sets on the hub that the tasks read, with the splits that they name.
+
+    Raises:
+        ConfigError: an unknown task.
+    """
+    own = _own(config)
+    found = []
+    for name in config.tasks:
+        for described, _ in wanted([name], own, where).values():
+            if task_data.of_hub(described) and not described.get("custom_dataset"):
+                found.append(task_data.remote(described))
+    return found
+
+
+def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping[str, Any], path: Path) -> None:
+    """Refuse more few-shot examples than a task has."""
+    own = (config.fewshot_by_task or {}).get(name)
+    shots = config.num_fewshot if own is None else own
+    key = "num_fewshot" if own is None else f"fewshot_by_task.{name}"
+    if not shots:
+        return
+    pool = _examples(described, path)
+    if pool is not None and shots >= pool:
+        raise ConfigError(
+            f"{where}.{key}={shots}: {name} has {pool} items to take examples from, one of which may be the "
+            f"one that is asked. Set {pool - 1} at most."
+        )
+    if (
+        config.data_dir is None
+        or not task_data.of_hub(described)
+        or "samples" in (described.get("fewshot_config") or {})
+    ):
+        return
+    split = next((described[key] for key in SPLITS_OF_SHOTS if described.get(key)), None)
+    if split is not None and split not in task_data.find(described, _data_dir(config)):
+        raise ConfigError(
+            f"{where}.{key}={shots}: the examples of {described['task']} are of the split {split} of "
+            f"{described['dataset_path']}, which {where}.data_dir={config.data_dir} does not have."
+        )
 
 
 def folders_of(config: LMEvalConfig) -> list[Path]:
@@ -48,11 +117,55 @@ def folders_of(config: LMEvalConfig) -> list[Path]:
     return [OWN_TASKS, *(Path(path).expanduser() for path in config.task_paths)]
 
 
-def task_manager(config: LMEvalConfig, work: Path) -> Any:
-    """Return an lm-eval ``TaskManager`` that knows the tasks that the settings name.
+def _own(config: LMEvalConfig) -> dict[str, Described]:
+    """Return the tasks and groups of the folders; a later folder's wins over an earlier one's of the same name."""
+    return {name: task for folder in folders_of(config) for name, task in _described(folder)}
 
-    lm-eval's own thousands of tasks are indexed only when a name is not found in the folders. A later folder's task
-    wins over an earlier one's of the same name.
+
+def _data_dir(config: LMEvalConfig) -> Path:
+    return Path(str(config.data_dir)).expanduser()
+
+
+def wanted(names: Sequence[str], own: Mapping[str, Described], where: str = "eval") -> dict[str, Described]:
+    """Return what the names stand for, of the folders or of lm-eval: tasks, and groups with all their members.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    found: dict[str, Described] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop(0)
+        if name in found:
+            continue
+        tagged = [other for other, (said, _) in own.items() if name in _listed(said.get("tag"))]
+        if name in own:
+            found[name] = own[name]
+            waiting += _members(own[name][0])
+        elif tagged:
+            waiting += tagged
+        elif name in stock_tasks.index():
+            files = stock_tasks.index().files([name])
+            found |= {other: (_read_yaml(path), path) for other, path in files.items() if other not in found}
+        elif name in names:
+            _refuse_unknown(name, own, where)
+    return found
+
+
+def _members(described: Mapping[str, Any]) -> list[str]:
+    """Return the names that a group lists."""
+    members = described.get("task") if "group" in described else None
+    listed = [one.get("group") or one.get("task") if isinstance(one, Mapping) else one for one in members or ()]
+    nested = [name for one in members or () if isinstance(one, Mapping) for name in _members(one)]
+    return [name for name in [*listed, *nested] if isinstance(name, str)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def task_manager(config: LMEvalConfig, work: Path) -> Any:
+    """Return an lm-eval ``TaskManager`` that knows the tasks that the settings name, and no others.
 
     Args:
         work: Directory for the resolved YAML and the datasets' cache.
@@ -63,66 +176,26 @@ def task_manager(config: LMEvalConfig, work: Path) -> Any:
     """
     from lm_eval.tasks import TaskManager
 
-    found = {name for folder in folders_of(config) for name in _resolve(folder, work / "yaml", work / "datasets")}
-    manager = TaskManager(include_path=[work / "yaml"], include_defaults=False)
-    foreign = [name for name in config.tasks if name not in manager.all_tasks]
-    if not foreign:
-        return manager
-    _refuse_foreign(foreign, sorted(found), config.allow_network)
-    return TaskManager(include_path=[work / "yaml"])
+    check(config, "eval")
+    for name, (described, path) in wanted(config.tasks, _own(config)).items():
+        _resolve(name, described, path, config, work)
+    return TaskManager(include_path=[work / "yaml"], include_defaults=False)
 
 
-def _refuse_foreign(names: list[str], found: list[str], allow_network: bool) -> None:
-    """Refuse names that are neither in the folders nor lm-eval's own, or whose data is on the hub without leave."""
-    known = _names_in_lm_eval()[0] if names else set()
-    for name in names:
-        if name not in known:
-            guess = nearest(name, found) or nearest(name, known)
-            raise ConfigError(
-                f"eval.tasks: unknown task {name!r}.{guess} Local tasks: {', '.join(found) or 'none'}; all of "
-                "lm-eval's are listed by `lm-eval ls tasks`."
-            )
-    if names and not allow_network:
-        raise ConfigError(
-            f"eval.tasks: the data of {names[0]!r} comes from the Hugging Face hub. Take eval.allow_network=true, or "
-            f"one of the local tasks: {', '.join(found)}."
-        )
-
-
-def _lm_eval_folder() -> Path:
-    """Return the folder of lm-eval, without importing it: that takes seconds.
-
-    Raises:
-        MissingPluginError: it is not installed.
-    """
-    spec = importlib.util.find_spec("lm_eval")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingPluginError("eval: lm_eval is not installed. Install: pip install 'lm_eval>=0.4.13,<0.5'")
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-@functools.cache
-def _names_in_lm_eval() -> tuple[set[str], set[str]]:
-    """Return the names of lm-eval's tasks, groups and tags, and some words that are none; and of them the unsafe tasks.
-
-    Those run code that the model writes. All are found by patterns in its files: its own index takes ten times as long.
-    """
-    named = re.compile(
-        rb"^(?:task|group|tag)[ \t]*:[ \t]*[\"']?([\w.+:/-]+)|^[ \t]*-[ \t]+[\"']?(\w[\w.+:/-]*)", re.MULTILINE
+def _refuse_unknown(name: str, own: Mapping[str, Described], where: str) -> None:
+    guess = nearest(name, sorted(own)) or nearest(name, stock_tasks.index().names())
+    raise ConfigError(
+        f"{where}.tasks: unknown task {name!r}.{guess} Tasks with data of their own: {', '.join(_local(own))}; all of "
+        "lm-eval's are listed by `lm-eval ls tasks`, and +eval=<suite> names those of papers."
     )
-    marked = re.compile(rb"^unsafe_code[ \t]*:[ \t]*true", re.MULTILINE)
-    found: set[str] = set()
-    unsafe: set[str] = set()
-    for path in (_lm_eval_folder() / "tasks").rglob("*.yaml"):
-        text = path.read_bytes()
-        names = {b"".join(match).decode() for match in named.findall(text)}
-        found |= names
-        if marked.search(text):
-            unsafe |= names
-    return found, unsafe
 
 
-def _described(folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], Path]]]:
+def _local(own: Mapping[str, Described]) -> list[str]:
+    """Return the tasks that need no data of the hub."""
+    return sorted(name for name, (said, _) in own.items() if "group" not in said and not task_data.of_hub(said))
+
+
+def _described(folder: Path) -> Iterator[tuple[str, Described]]:
     """Yield the tasks and groups of a folder by name: what their YAML says, and its path; their data files are checked.
 
     Raises:
@@ -140,19 +213,21 @@ def _described(folder: Path) -> Iterator[tuple[str, tuple[dict[str, Any], Path]]
         yield name, (described, path)
 
 
-def _resolve(folder: Path, target: Path, cache: Path) -> list[str]:
-    """Write YAML that includes the folder's and names data files absolutely; return the names of its tasks."""
+def _resolve(name: str, described: Mapping[str, Any], path: Path, config: LMEvalConfig, work: Path) -> None:
+    """Write YAML that includes the task's and says where its data is: files, by absolute names, or a commit."""
+    resolved: dict[str, Any] = {"include": str(path.resolve())}
+    files = _data_files(described, path)
+    if files is not None:
+        resolved["dataset_kwargs"] = {**described["dataset_kwargs"], "data_files": as_patterns(files)}
+    elif task_data.of_hub(described) and not described.get("custom_dataset"):
+        given = _data_dir(config) if config.data_dir is not None else None
+        changed = task_data.pinned(described) if given is None else task_data.rewrite(described, given)
+        resolved |= {key: value for key, value in changed.items() if value != described.get(key)}
+    if "dataset_kwargs" in resolved and "data_files" in resolved["dataset_kwargs"]:
+        resolved["dataset_kwargs"].setdefault("cache_dir", str(work / "datasets"))
+    target = work / "yaml"
     target.mkdir(parents=True, exist_ok=True)
-    names = []
-    for name, (described, path) in _described(folder):
-        names.append(name)
-        resolved: dict[str, Any] = {"include": str(path.resolve())}
-        files = _data_files(described, path)
-        if files is not None:
-            arguments = described["dataset_kwargs"]
-            resolved["dataset_kwargs"] = {"cache_dir": str(cache), **arguments, "data_files": as_patterns(files)}
-        (target / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.yaml").write_text(yaml.safe_dump(resolved))
-    return names
+    (target / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.yaml").write_text(yaml.safe_dump(resolved))
 
 
 def _data_files(described: Mapping[str, Any], path: Path) -> Any:
@@ -177,7 +252,7 @@ def _examples(described: Mapping[str, Any], path: Path) -> int | None:
 def _yaml_loader() -> Any:
     """Return the module with lm-eval's own loader, by its file: it needs nothing else of lm-eval."""
     spec = importlib.util.spec_from_file_location(
-        "smallwright_eval._lm_eval_yaml", _lm_eval_folder() / "tasks" / "_yaml_loader.py"
+        "smallwright_eval._lm_eval_yaml", stock_tasks.folder() / "_yaml_loader.py"
     )
     assert spec is not None
     assert spec.loader is not None

@@ -1,92 +1,170 @@
-"""Rows of the score table and the log of single items, from what lm-eval returns."""
+"""Rows of the score table, from what lm-eval returns and from the single items behind it."""
 
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-HASH = 16
-"""Hex digits that tell items apart."""
+from smallwright_eval import cuts, samples, statistics
+
 NOT_METRICS = ("alias", "name", "sample_len", "sample_count", "samples")
+WHOLE = 1e-9
+"""How far the mean over items may be from the score, where the score is that mean."""
+OVER_ITEMS, OVER_TASKS = "mean over items", "mean over tasks"
 
 
-def chance_of(task: Any) -> float | None:
-    """Return the mean over items of 1 / number of choices; None where answers are not chosen from a list."""
-    if task.OUTPUT_TYPE != "multiple_choice":
-        return None
-    shares = [1 / len(task.doc_to_choice(doc)) for doc in task.eval_docs]
-    return sum(shares) / len(shares)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The items of one task."""
+
+    items: Sequence[Mapping[str, Any]]
+    """Of :func:`smallwright_eval.samples.of_task`."""
+    chances: Sequence[float] | None
+    """Of each item, 1 / number of choices; None where answers are not chosen from a list."""
+    clusters: tuple[str, Sequence[str]] | None
+    """Of :func:`smallwright_eval.statistics.clusters_of`."""
+
+    def values(self, metric: str, selection: str) -> list[float]:
+        """Return the scores of the items; empty where the metric has none."""
+        wanted = selection if selection not in ("none", "") else None
+        of_filter = [item for item in self.items if item["filter"] == wanted]
+        found = [item["metrics"][metric] for item in of_filter if metric in item["metrics"]]
+        return found if len(found) == len(of_filter) else []
+
+    def counts(self) -> dict[str, int]:
+        """Return ``cut_items``, ``lost_fewshots`` and ``empty_answers`` of the task."""
+        items = list({item["id"]: item for item in self.items}.values())  # a filter sees the same answers again
+        return {
+            "cut_items": sum(item["cut"] for item in items),
+            "lost_fewshots": sum(item["lost_fewshots"] for item in items),
+            "empty_answers": sum(not any(map(str.strip, item["answers"])) for item in items if item.get("answers")),
+        }
+
+
+def measured(name: str, task: Any, answer: Mapping[str, Any], seen: cuts.Seen, group: str | None) -> Measured:
+    """Return the items of a task out of the answer of ``simple_evaluate``.
+
+    Args:
+        group: Name by which a task of a group was asked.
+    """
+    logged = sorted(answer["samples"].get(name, []), key=lambda sample: sample["doc_id"])
+    shots = answer.get("n-shot", {}).get(name) or 0
+    docs = [sample["doc"] for sample in {sample["doc_id"]: sample for sample in logged}.values()]
+    chosen = task.OUTPUT_TYPE == "multiple_choice"
+    shared = (task.config.metadata or {}).get("cluster")
+    return Measured(
+        items=list(samples.of_task(name, task, logged, shots, seen, group)),
+        chances=[1 / len(task.doc_to_choice(doc)) for doc in docs] if chosen else None,
+        clusters=statistics.clusters_of([doc for doc in docs if isinstance(doc, Mapping)], shared),
+    )
 
 
 def rows_of(
-    answer: Mapping[str, Any], chances: Mapping[str, float | None], cut: Mapping[str, Mapping[str, int]]
+    answer: Mapping[str, Any], found: Mapping[str, Measured], groups: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Turn the answer of ``simple_evaluate`` into one row per task and metric.
 
     Args:
         answer: Of ``simple_evaluate``.
-        chances: Of each task.
-        cut: Of each task, what :func:`smallwright_eval.cuts.count` says.
+        found: The items of each task.
+        groups: lm-eval's, by name.
 
     Returns:
-        Objects with ``task``, ``metric`` (lm-eval's name; with its filter, where it has one), ``value``, ``stderr``
-        (None where lm-eval has none), ``n`` (items), ``chance`` (of accuracies), ``higher_is_better``,
-        ``num_fewshot``, ``cut_items`` and ``lost_fewshots``.
+        Objects with ``task``, ``metric`` (lm-eval's name; with its filter, where it has one), ``value``, ``n`` (items),
+        ``chance`` (of accuracies), ``higher_is_better``, ``num_fewshot``, what
+        :func:`smallwright_eval.statistics.of_items` says, ``clustered_by``, and :meth:`Measured.counts`. Of a group
+        also ``aggregated`` (how its tasks were), ``mean_over_items`` and ``mean_over_tasks``.
     """
     rows = []
-    counts = {task: counted["effective"] for task, counted in answer["n-samples"].items()}
     for task, values in answer["results"].items():
-        members = answer.get("group_subtasks", {}).get(task, [])
+        members = [task] if task in found else [one.task_name for one in groups[task].get_all_tasks()]
         for key, value in values.items():
             metric, _, selection = key.partition(",")
             if metric in NOT_METRICS or metric.endswith("_stderr") or not isinstance(value, (int, float)):
                 continue
             stderr = values.get(f"{metric}_stderr,{selection}")
+            by_size = None if task in found else _by_size(groups[task], metric)
+            counts = [found[name].counts() for name in members]
             rows.append(
                 {
                     "task": task,
                     "metric": metric if selection in ("none", "") else f"{metric},{selection}",
                     "value": float(value),
-                    "stderr": float(stderr) if isinstance(stderr, (int, float)) else None,
-                    "n": counts.get(task) or sum(counts.get(member, 0) for member in members) or None,
-                    "chance": chances.get(task) if metric.startswith("acc") else None,
+                    "n": sum(len({item["id"] for item in found[name].items}) for name in members) or None,
                     "higher_is_better": answer.get("higher_is_better", {}).get(task, {}).get(metric, True),
                     "num_fewshot": answer.get("n-shot", {}).get(task),
-                    **{
-                        key: sum(cut.get(name, {}).get(key, 0) for name in {task, *members})
-                        for key in ("cut_items", "lost_fewshots")
-                    },
+                    **_sure(metric, selection, float(value), stderr, {name: found[name] for name in members}, by_size),
+                    **{name: sum(one[name] for one in counts) for name in ("cut_items", "lost_fewshots")},
+                    "empty_answers": sum(one["empty_answers"] for one in counts),
                 }
             )
     return rows
 
 
-def samples_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Turn logged samples into one object per item: ``task``, ``id``, ``correct``, ``loglikelihoods`` or ``answers``.
+def _by_size(group: Any, metric: str) -> bool:
+    """Return whether a group's tasks weigh as many items as they have: lm-eval's ``weight_by_size``."""
+    return next((bool(one.weight_by_size) for one in group.aggregate_metric_list or () if one.metric == metric), True)
 
-    ``loglikelihoods`` are in nats, one per choice, in the order of the choices; ``correct`` is the first metric.
-    ``hash`` tells items of two sets apart that have the same task and id, and ``filter`` is there where the metrics of
-    :func:`rows_of` name it.
-    """
-    log = []
-    for task, samples in answer["samples"].items():
-        for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
-            doc = sample["doc"]
-            scores = {name: sample[name] for name in sample["metrics"]}
-            first = next(iter(scores.values()), None)
-            item: dict[str, Any] = {
-                "task": task,
-                "id": doc.get("id", sample["doc_id"]) if isinstance(doc, Mapping) else sample["doc_id"],
-                "correct": bool(first) if isinstance(first, (bool, int, float)) else None,
-                "metrics": {name: value for name, value in scores.items() if isinstance(value, (bool, int, float))},
-                "hash": sample["doc_hash"][:HASH],
-            }
-            if sample.get("filter") not in (None, "none"):
-                item["filter"] = sample["filter"]
-            answers = [answer[0] for answer in sample["resps"]]
-            if all(isinstance(answer, str) for answer in answers):
-                item["answers"] = answers
-            else:
-                item["loglikelihoods"] = [
-                    float(value[0] if isinstance(value, (list, tuple)) else value) for value in answers
-                ]
-            log.append(item)
-    return log
+
+def _sure(
+    metric: str, selection: str, value: float, stderr: Any, of: Mapping[str, Measured], by_size: bool | None
+) -> dict[str, Any]:
+    """Return how sure a score is, of a task or of the tasks of a group; ``by_size`` is None of a task."""
+    parts = {name: one.values(metric, selection) for name, one in of.items()}
+    values = [one for part in parts.values() for one in part]
+    told = interval(value, float(stderr) if isinstance(stderr, (int, float)) else None)
+    if not all(parts.values()):
+        return told
+    chances = _chances(metric, of)
+    over_tasks = fmean(map(fmean, parts.values()))
+    if by_size is None:
+        if abs(fmean(values) - value) > WHOLE:
+            return told
+        field, clusters = next(iter(of.values())).clusters or (None, None)
+        chance = fmean(chances) if chances else None
+        return told | statistics.of_items(values, clusters, chances) | {"chance": chance, "clustered_by": field}
+    told |= {"mean_over_items": fmean(values), "mean_over_tasks": over_tasks}
+    # A test of guessing counts right items, however the score is put together.
+    tested = statistics.of_items(values, None, chances)
+    told |= {key: tested[key] for key in ("p_value", "p_test")}
+    if by_size:
+        told |= {"aggregated": OVER_ITEMS, "chance": fmean(chances) if chances else None}
+        if len(of) >= statistics.FEWEST_CLUSTERS:
+            names = [name for name, part in parts.items() for _ in part]
+            clustered = statistics.of_items(values, names)
+            told |= {key: clustered[key] for key in ("stderr_clustered", "clusters", "low", "high", "interval")}
+            told["clustered_by"] = "task"
+    else:
+        told["aggregated"] = OVER_TASKS
+        by_task = [_chances(metric, {name: one}) for name, one in of.items()]
+        told["chance"] = fmean(fmean(one) for one in by_task if one) if all(by_task) else None
+    return told
+
+
+def _chances(metric: str, of: Mapping[str, Measured]) -> list[float] | None:
+    if not metric.startswith("acc"):
+        return None
+    known = [one.chances for one in of.values()]
+    return None if any(one is None for one in known) else [chance for one in known for chance in one or ()]
+
+
+def interval(value: float, stderr: float | None, chance: float | None = None) -> dict[str, Any]:
+    """Return what is known of a score by its standard error alone."""
+    known = stderr is not None and math.isfinite(stderr)
+    half = statistics.Z * stderr if known and stderr is not None else 0.0
+    return {
+        "stderr": stderr if known else None,
+        "stderr_clustered": None,
+        "clusters": None,
+        "clustered_by": None,
+        "low": value - half if known else None,
+        "high": value + half if known else None,
+        "interval": "normal" if known else None,
+        "chance": chance,
+        "p_value": None,
+        "p_test": None,
+        "aggregated": None,
+        "mean_over_items": None,
+        "mean_over_tasks": None,
+    }

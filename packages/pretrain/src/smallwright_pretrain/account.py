@@ -27,6 +27,8 @@ def planned(
     skipped: Sequence[tuple[int, int]] = (),
     sizes: Mapping[str, int] | None = None,
     changes: mixtures.Changes = MappingProxyType({}),
+    drawn: Mapping[int, Path] = MappingProxyType({}),
+    chosen: Mapping[int, Mapping[str, int]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return what a training reads of each corpus.
 
@@ -37,6 +39,9 @@ def planned(
         skipped: Sequences that are not trained on, see :class:`smallwright_pretrain.feed.Feed`.
         sizes: Tokens that corpora are said to have, for those that are not made yet.
         changes: Mixtures that a policy decided on, see :meth:`smallwright_pretrain.sources.Sources.feed`.
+        drawn: Windows of further rounds, see :class:`smallwright_pretrain.sources.Sources`; until they are drawn, a
+            round is counted in the shares of the one before.
+        chosen: By the number of a stage, the sequences of each source that a policy chose.
 
     Returns:
         ``unknown``, the corpora not made into tokens yet, and of which no size is said. While any are not made, what
@@ -44,13 +49,13 @@ def planned(
         ``corpora`` by label, each with ``tokens`` (read in the whole training, repetitions counted), ``size`` (its
         tokens) and ``epochs`` (how often its most repeated text is read). ``stages``, each with ``name``, ``seq_len``,
         ``tokens`` and ``sources``: by name ``declared`` (share, None: in proportion to the tokens), ``realised``
-        (share) and ``tokens``. ``notes``, lines for people.
+        (share) and ``tokens``; with ``drawn`` where windows are drawn and none declared. ``notes``, lines for people.
 
     Raises:
         core.errors.UserError: a mixture is none of these corpora, or a corpus would be read too often.
     """
     unknown = [label for label, folder in tokens.items() if folder is None]
-    alone = len(stages) == 1
+    alone = sum(stage.round == 1 for stage in stages) == 1
     parts = [mixtures.of_stage(stage, list(tokens), alone=alone) for stage in stages]
     rows = [_declared(stage, own) for stage, own in zip(stages, parts, strict=True)]
     if unknown or not tokens:
@@ -61,18 +66,21 @@ def planned(
         return {"unknown": left, "corpora": expected, "stages": rows, "notes": _repeated(expected)}
     from smallwright_pretrain.sources import Sources  # NumPy: not for a plan without sizes
 
-    sources = Sources({label: folder for label, folder in tokens.items() if folder is not None}, stages)
+    sources = Sources({label: folder for label, folder in tokens.items() if folder is not None}, stages, drawn)
     feed = sources.feed(0, skipped, changes)  # another seed draws other windows, and as many
     read: dict[str, dict[str, Any]] = {}
     notes = []
     for number, (stage, row) in enumerate(zip(stages, rows, strict=True)):
-        drawn = dict(zip(feed.names, feed.drawn_in(number).tolist(), strict=True))
+        count = dict(zip(feed.names, feed.drawn_in(number).tolist(), strict=True))
+        count |= chosen.get(number, {})
+        realised = stage.round == 1 or number in drawn
         for name, own in row["sources"].items():
             corpus, windows = sources.corpus(name), sources.windows(name, stage.seq_len).full_windows
-            own |= {"realised": drawn[name] / max(1, stage.sequences), "tokens": drawn[name] * stage.seq_len}
+            share = count[name] / max(1, stage.sequences)
+            own |= {"realised": share if realised else None, "tokens": count[name] * stage.seq_len}
             total = read.setdefault(corpus, {"tokens": 0, "size": sources.tokens(corpus), "epochs": 0.0})
             total["tokens"] += own["tokens"]
-            total["epochs"] += drawn[name] / windows if windows else 0.0
+            total["epochs"] += count[name] / windows if windows else 0.0
         if (error := feed.rounding(number)) > 0:
             notes.append(f"the shares of {'the mixture' if alone else stage.name} are rounded, by {error:.1g} at most.")
     _refuse(read, max_epochs, sources.read_once())
@@ -111,15 +119,17 @@ def _expected(
 def _declared(stage: StageData, parts: Iterable[mixtures.Part]) -> dict[str, Any]:
     tokens = stage.sequences * stage.seq_len
     by_size = stage.mixture is None
+    by_draw = stage.round > 1
     sources = {
         part.source: {
-            "declared": None if by_size else float(part.share),
+            "declared": None if by_size or by_draw else float(part.share),
             "realised": None,
             "tokens": None if by_size else round(float(part.share) * tokens),
         }
         for part in parts
     }
-    return {"name": stage.name, "seq_len": stage.seq_len, "tokens": tokens, "sources": sources}
+    row = {"name": stage.name, "seq_len": stage.seq_len, "tokens": tokens, "sources": sources}
+    return {**row, "drawn": True} if by_draw else row
 
 
 def _refuse(read: Mapping[str, Mapping[str, Any]], max_epochs: float | None, once: set[str]) -> None:

@@ -4,30 +4,40 @@ A branch has the settings of a whole run, of which the finished training did the
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from core import checkpoints, store, typed
 from core.errors import ArtifactError, ConfigError, InputError
 from core.interfaces import Branch
-from core.writing import write_text
+from core.writing import ENDING, replacing, write_text
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.history import CHECKPOINTS as CHECKPOINTS
-from smallwright_pretrain.history import finished, step_of
+from smallwright_pretrain.history import by_step, finished, step_of
 from smallwright_pretrain.launch import JOB_FILE
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
+from smallwright_pretrain.round_files import ROUNDS
+from smallwright_pretrain.rounds_config import RoundsConfig
 from smallwright_pretrain.segments import stages, tokens_at
+from smallwright_pretrain.selection_log import CHOSEN
 from smallwright_pretrain.skipping import same_skips
 from smallwright_pretrain.spikes import SPIKES
 
 KEPT = re.compile(rf"{CHECKPOINTS}/step-(\d+)/\.metadata")
 PLACE = re.compile(r"(?P<artifact>.+)@(?P<number>\d+(\.\d+)?(e\d+)?)(?P<unit>[KMBT]?)", re.IGNORECASE)
-LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip")
+LENGTH = ("steps", "stages", "schedule", "warmup_steps", "decay_ratio", "decay_type", "min_lr_factor", "skip", "rounds")
 """Settings that may differ between two runs whose first steps are the same."""
+TRIES = 5
+"""Of a checkpoint of a training that runs."""
+BORROWED = "borrowed"
+"""Folder in the unfinished work for a checkpoint of another training that is not finished."""
 UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -48,6 +58,9 @@ def find(named: str, place: Path | None = None) -> Branch:
     except ArtifactError as error:
         raise InputError(f"{owner}: {error}") from error
     if manifest is None:
+        left, _, right = named.rpartition("@")
+        if left and not artifact.exists() and Path(left).exists():
+            raise InputError(f"{owner}: {right} is no step. Give a whole number, or tokens as in @1.5B.")
         raise InputError(f"{owner}: {artifact} is no finished artifact. Let the training that makes it end.")
     steps = kept(manifest)
     if not steps:
@@ -138,11 +151,21 @@ def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None
     Args:
         decided: Take what a mixture policy decided, too; at the last step it is asked anew.
     """
-    for name, upto in ((METRICS, branch.step), (SPIKES, branch.step), (DECISIONS, branch.step - 1 if decided else -1)):
+    measured = ((name, branch.step) for name in (METRICS, SPIKES, FORGETTING))
+    for name, upto in (*measured, (DECISIONS, branch.step - 1 if decided else -1)):
         path = output / name
-        earlier = [record for record in read_records(branch.artifact / name) if record["step"] <= upto]
+        # What a step was to train on was chosen before it, and a mixture after it.
+        earlier = [
+            record
+            for record in read_records(branch.artifact / name)
+            if record["step"] <= upto + (decided and name == DECISIONS and CHOSEN in record)
+        ]
         if earlier and not path.exists():
             write_text(path, "".join(f"{json.dumps(record)}\n" for record in earlier))
+    for folder in by_step(branch.artifact / ROUNDS):
+        if step_of(folder) <= branch.step and not (output / ROUNDS / folder.name).exists():
+            with replacing(output / ROUNDS / folder.name) as partial:
+                shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(f"*{ENDING}"))
 
 
 def goes_on_deciding(config: TorchTitanConfig, record: Mapping[str, Any], branch: Branch) -> bool:
@@ -178,17 +201,24 @@ def same_until(one: TorchTitanConfig, other: TorchTitanConfig) -> int:
     """
     if (one.learning_rate, one.warmup_steps) != (other.learning_rate, other.warmup_steps):
         return 0
-    same_rates = all(getattr(one, key) == getattr(other, key) for key in LENGTH if key not in ("stages", "skip"))
+    same_rates = all(
+        getattr(one, key) == getattr(other, key) for key in LENGTH if key not in ("stages", "skip", "rounds")
+    )
     until = one.steps if same_rates else min(one.last_at_peak, other.last_at_peak)
     until = min(until, same_skips(one.skip, other.skip))
     for left, right in zip(stages(one), stages(other), strict=False):
         # How many sequences of a stage go into a forward pass changes nothing.
-        same = ("first", "seq_len", "global_batch_size", "rope_theta", "mixture")
-        if any(getattr(left, name) != getattr(right, name) for name in same):
+        same = ("first", "seq_len", "global_batch_size", "rope_theta", "mixture", "round")
+        drawn_alike = left.round == 1 or (one.rounds and _draws(one.rounds)) == (other.rounds and _draws(other.rounds))
+        if not drawn_alike or any(getattr(left, name) != getattr(right, name) for name in same):
             return min(until, max(left.first, right.first) - 1)
         if left.last != right.last:
             return min(until, left.last, right.last)
     return until
+
+
+def _draws(rounds: RoundsConfig) -> tuple[float, float]:
+    return rounds.rate, rounds.temperature
 
 
 def shorter(identity: Mapping[str, Any], config: TorchTitanConfig, folder: Path) -> Branch | None:
@@ -218,9 +248,63 @@ def _trainings(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any], TorchTit
                 continue
             job = json.loads((path / store.WORK / "pretrain" / JOB_FILE).read_text(encoding="utf-8"))
             settings = typed.build(TorchTitanConfig, job["stage"]["values"], "pretrain")
-            yield path, job["record"]["identity"], settings, [step_of(one) for one in finished(path / CHECKPOINTS)]
+            sealed = [one for one in finished(path / CHECKPOINTS) if (one / checkpoints.SEAL).is_file()]
+            yield path, job["record"]["identity"], settings, [step_of(one) for one in sealed]
         except (ArtifactError, ConfigError, InputError, OSError, ValueError, LookupError, TypeError):
             continue  # nothing to go on from
+
+
+def borrowed(found: Branch, work: Path) -> Branch | None:
+    """Return a checkpoint where the training that wrote it, which may still run, cannot remove it; None: it is gone.
+
+    Its files get other names in ``work``, which takes no room where both are on one file system.
+    """
+    if store.load_manifest(found.artifact) is not None:
+        return found
+    place = work / BORROWED / found.artifact.name
+    name = f"{CHECKPOINTS}/step-{found.step}"
+    try:
+        with replacing(place) as partial:
+            (partial / name).mkdir(parents=True)
+            for file in (found.artifact / name).iterdir():
+                _link(file, partial / name / file.name)
+            for record in (METRICS, SPIKES, DECISIONS):
+                if (found.artifact / record).exists():
+                    shutil.copyfile(found.artifact / record, partial / record)
+            whole = all((partial / name / part).is_file() for part in (checkpoints.SEAL, ".metadata"))
+            if not whole or checkpoints.fault(partial / name) is not None:
+                raise FileNotFoundError(name)
+    except FileNotFoundError:
+        return None
+    return Branch(artifact=place, step=found.step)
+
+
+def borrowed_anew(find: Callable[[], Branch | None], work: Path) -> Branch | None:
+    """Return what was borrowed before, else what is found now; where that is gone meanwhile, what is found then."""
+    found = borrowed_before(work)
+    for _ in range(TRIES if found is None else 0):
+        shorter = find()
+        found = None if shorter is None else borrowed(shorter, work)
+        if shorter is None or found is not None:
+            break
+    return found
+
+
+def borrowed_before(work: Path) -> Branch | None:
+    """Return what an earlier start of the same training borrowed."""
+    for place in sorted((work / BORROWED).glob("*")):
+        for folder in finished(place / CHECKPOINTS) if place.suffix != ENDING else ():
+            return Branch(artifact=place, step=step_of(folder))
+    return None
+
+
+def _link(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(file, name)
 
 
 def _but_length(identity: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 import io
 import pickle
 import re
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,15 +19,19 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from core import checkpoints
+from core.writing import remove
 from torch.distributed.checkpoint import CheckpointException, FileSystemReader, FileSystemWriter, Metadata
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 from torch.distributed.checkpoint.metadata import StorageMeta
 from torch.distributed.checkpoint.planner import ReadItem
 from torchtitan.components.checkpointer import MODEL, AsyncMode, CheckpointManager
+from torchtitan.tools.logging import logger
 from torchtitan.tools.utils import GarbageCollection
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.background import Background
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.records import append
 from smallwright_pretrain.segments import tokens_at
 
 STEP = re.compile(r"step-(\d+)")
@@ -61,11 +66,14 @@ class Checkpoints(CheckpointManager):
         """Of the whole run; which checkpoints are kept for good."""
         export: tuple[str, ...] = ()
         """Command that writes those as Hugging Face revisions; none: they are not written."""
+        snapshots: str = ""
+        """Folder for the weights that are to be evaluated on the way; none: they are not."""
 
     def __init__(self, config: Config, **context: Any) -> None:
         super().__init__(config, **context)
         self._settings = config.settings
         self._revisions = Background(config.export) if config.export and dist.get_rank() == 0 else None
+        self._snapshots = Path(config.snapshots) if config.snapshots else None
 
     def keeps(self, step: int) -> bool:
         """Whether the checkpoint of ``step`` is kept for good."""
@@ -85,10 +93,34 @@ class Checkpoints(CheckpointManager):
             self.purge_queue.put(self._create_checkpoint_id(step))
 
     def _save(self, curr_step: int, last_step: bool = False) -> bool:
+        # First: a training that is ended in between goes on from before this step, and comes by here again.
+        if self._snapshots is not None and evaluations.is_due(self._settings, curr_step):
+            self._snapshot(self._snapshots, curr_step)
         saved = super()._save(curr_step, last_step)
         if saved and self._revisions is not None and self.keeps(curr_step):
             self._revisions.start()
         return saved
+
+    def _snapshot(self, folder: Path, step: int) -> None:
+        """Write the weights for the process that evaluates them, once, and how long the training was held by it."""
+        began, place, leads = time.perf_counter(), evaluations.snapshot(folder, step), dist.get_rank() == 0
+        known = [evaluations.known(folder, step)]
+        if leads and not known[0]:
+            remove(place)  # what a killed training left half-written
+        dist.broadcast_object_list(known, src=0)
+        if known[0]:
+            return
+        try:
+            dcp.save(self.states[MODEL].state_dict(), storage_writer=PlainWriter(place / evaluations.WEIGHTS))
+        except CheckpointException as error:
+            logger.warning(f"The weights of step {step} could not be written, and are not evaluated: {said(error)}")
+            if leads:
+                remove(place)
+                append(folder / evaluations.RECORDS, {"step": step, "eval_failed": said(error)})
+            return
+        if leads:
+            (place / evaluations.WHOLE).touch()
+            append(folder / evaluations.HELD, {"step": step, "seconds": round(time.perf_counter() - began, 4)})
 
     def _close(self) -> None:
         super()._close()

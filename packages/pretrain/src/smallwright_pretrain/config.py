@@ -9,12 +9,17 @@ from core.errors import ConfigError
 from core.typed import setting
 
 from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.forgetting import ForgettingConfig
 from smallwright_pretrain.retention import Retention
+from smallwright_pretrain.rounds_config import NAME, RoundsConfig
+from smallwright_pretrain.schedule_config import PluginSchedule, check_shares, name_of, resolved
 from smallwright_pretrain.sharing import padded, rows_of_a_pass
 from smallwright_pretrain.spikes import NO_RULE, SpikeConfig
 from smallwright_pretrain.stage_config import StageConfig, filled, last_steps, steps_of
 
 if TYPE_CHECKING:
+    from core.registry import Registry
+
     Filled: TypeAlias = int
     Left: TypeAlias = StageConfig
 else:
@@ -33,7 +38,7 @@ class TorchTitanConfig:
 
     steps: Filled = setting(None, ge=1)  # noqa: RUF009
     """Optimizer steps; None: as many as ``stages`` have tokens for, and without stages 260. Beside ``stages`` it scales
-    all of them alike."""
+    all of them alike. With ``rounds`` it is the length of all rounds together."""
     seq_len: int = setting(256, ge=1, le=2**31 - 1)
     """Tokens per training sequence; documents are packed into sequences and do not see each other."""
     global_batch_size: int = setting(4, ge=1)
@@ -54,13 +59,18 @@ class TorchTitanConfig:
     whole run, of which the artifact did the first steps."""
     branch_optimizer: bool = True
     """Whether a branch takes over the state of the optimizer; false: only the weights and the position in the data."""
+    rounds: RoundsConfig | None = None
+    """Train again on the windows that are still hard, as PanGu-pi Pro; None: one round."""
+    forgetting: ForgettingConfig | None = None
+    """Measure, with the held-out loss, which windows that were trained on are forgotten; None: that is not measured."""
     distill: DistillConfig | None = None
     """A teacher whose distributions the training learns, beside the text or in its place; None: the text alone."""
     learning_rate: float = setting(4e-3, gt=0)
     """Peak of AdamW's learning rate."""
-    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    schedule: str | PluginSchedule = "wsd"
     """What follows the warm-up: ``wsd`` holds the peak and decays at the end (arXiv 2404.06395), ``cosine`` and
-    ``linear`` decay from there on, ``constant`` holds the peak."""
+    ``linear`` decay from there on, ``constant`` holds the peak; or a plugin's, as ``multi_step``, with its settings as
+    ``{name: multi_step, settings: {...}}``."""
     warmup_steps: Filled = setting(None, ge=0)  # noqa: RUF009
     """Steps of linear warm-up; None: 10, in runs of fewer than 20 steps half of them."""
     decay_ratio: float | None = setting(None, ge=0, le=1)
@@ -83,6 +93,16 @@ class TorchTitanConfig:
     """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = setting(256, ge=1)
     """Sequences of each corpus's held-out text to measure the loss on, spread evenly; None: all."""
+    eval_every: int | None = setting(None, ge=1, identity=False)
+    """Steps between evaluations of the model on the way, in a process beside the training that it does not wait for."""
+    eval_every_tokens: int | None = setting(None, ge=1, identity=False)
+    """The same by tokens trained on: after the first step that reaches a multiple."""
+    eval: Mapping[str, Any] | None = setting(None, identity=False)
+    """What these evaluations have otherwise than the run's own, by the keys of the group ``eval``: ``{limit: 100}``."""
+    eval_threads: int = setting(1, ge=1, identity=False)
+    """CPU threads of these evaluations, at low priority; the ranks have the others."""
+    eval_gpu: int | None = setting(None, ge=0, identity=False)
+    """Number of the GPU for them: the ranks take those from 0 on. None: they are done on the CPU."""
     spikes: SpikeConfig = NO_RULE
     """When the loss or the gradient norm is out of line, and what is done then."""
     skip: tuple[tuple[int, ...], ...] = ()
@@ -163,10 +183,47 @@ class TorchTitanConfig:
             for key in ("pipeline_parallel", "tensor_parallel", "context_parallel"):
                 if (split := getattr(self, key)) > 1:
                     raise ConfigError(f"{key}={split}: distill needs whole models and sequences. Set {key}=1.")
-        for place, batch, seq_len in self._batches():
+        batches = self._batches()
+        for place, batch, seq_len in batches:
             self._check_batch(place, batch, seq_len)
+        lengths = sorted({seq_len for _, _, seq_len in batches})
+        if self.rounds is not None and len(lengths) > 1:
+            raise ConfigError(
+                f"rounds: draw windows of one length, and the stages have seq_len {', '.join(map(str, lengths))}. Use "
+                "one, or leave rounds out."
+            )
+        self._check_evaluations()
         if self.branch_from is None and not self.branch_optimizer:
             raise ConfigError("branch_optimizer=false: no branch_from beside it. Give branch_from=<artifact>.")
+
+    def _check_evaluations(self) -> None:
+        steps, tokens = self.eval_every, self.eval_every_tokens
+        if steps is not None and tokens is not None:
+            raise ConfigError(f"eval_every={steps}: stands beside eval_every_tokens={tokens}. Leave one out.")
+        if steps is None and tokens is None:
+            for key, default in (("eval", None), ("eval_threads", 1), ("eval_gpu", None)):
+                if (value := getattr(self, key)) != default:
+                    raise ConfigError(f"{key}={value}: changes nothing without eval_every. Set eval_every=<steps>.")
+        elif steps is not None and steps >= self.steps:
+            raise ConfigError(
+                f"eval_every={steps}: there are {self.steps} steps, and the last model is evaluated anyway. Use "
+                f"{self.steps - 1} or fewer, or leave it out."
+            )
+        elif tokens is not None and tokens >= self.tokens:
+            raise ConfigError(
+                f"eval_every_tokens={tokens}: there are {self.tokens} tokens, and the last model is evaluated anyway. "
+                "Use fewer, or leave it out."
+            )
+
+    def check(self, registry: "Registry", where: str) -> None:
+        """Find the plugin that has the schedule, and look at its rates.
+
+        Raises:
+            core.errors.UserError: there is none, or it gives what is no rate.
+        """
+        object.__setattr__(self, "schedule", resolved(self.schedule, registry, f"{where}.schedule"))
+        if isinstance(self.schedule, PluginSchedule):
+            check_shares(self.schedule, self.steps, self.warmup_steps, f"{where}.schedule")
 
     def _check_batch(self, place: str, batch: int, seq_len: int) -> None:
         if batch < self.data_ranks:
@@ -207,11 +264,18 @@ class TorchTitanConfig:
                 raise ConfigError("stages: all of them are null. Leave one, or set stages=null.")
             values["stages"] = filled(given, {key: getattr(self, key) for key in shared})
         stages = values.get("stages")
-        values["steps"] = self.steps or (STEPS if stages is None else steps_of(stages))
+        values["steps"] = self.steps or self._all_rounds(STEPS if stages is None else steps_of(stages))
+        rounds = 1 if self.rounds is None else self.rounds.count
+        if rounds > 1 and (least := self._all_rounds(len(stages or "1"))) > values["steps"]:
+            raise ConfigError(
+                f"steps={values['steps']}: too few for {rounds} rounds of the stages. Use {least} or more."
+            )
         if stages is not None and values["steps"] < len(stages):
             raise ConfigError(
                 f"steps={values['steps']}: fewer than the {len(stages)} stages. Use {len(stages)} or more."
             )
+        if taken := {NAME.format(number) for number in range(2, rounds + 1)} & set(stages or ()):
+            raise ConfigError(f"stages.{min(taken)}: is the name of a round. Give the stage another one.")
         if self.warmup_steps is None:
             values["warmup_steps"] = min(10, values["steps"] // 2)
         if self.schedule == "wsd":
@@ -221,7 +285,7 @@ class TorchTitanConfig:
             for key in ("decay_ratio", "decay_type"):
                 if (value := getattr(self, key)) is not None:
                     raise ConfigError(
-                        f"{key}={value}: is of schedule=wsd, and schedule={self.schedule}. Set {key}=null."
+                        f"{key}={value}: is of schedule=wsd, and schedule={name_of(self.schedule)}. Set {key}=null."
                     )
         if self.schedule == "constant" and self.min_lr_factor not in (0.0, 1.0):
             raise ConfigError(
@@ -229,6 +293,14 @@ class TorchTitanConfig:
             )
         for key, value in values.items():
             object.__setattr__(self, key, value)
+
+    def _all_rounds(self, first: int) -> int:
+        return first if self.rounds is None else self.rounds.whole(first)
+
+    @property
+    def steps_of_rounds(self) -> list[int]:
+        """Steps of each round; of a training without rounds, of the one that it is."""
+        return [self.steps] if self.rounds is None else self.rounds.split(self.steps)
 
     def _batches(self) -> list[tuple[str, int, int]]:
         """Return where each global batch is set, the batch, and its sequence length."""
@@ -259,9 +331,12 @@ class TorchTitanConfig:
         """Tokens trained on in the whole run."""
         if self.stages is None:
             return self.steps * self.global_batch_size * self.seq_len
-        ends = last_steps(self.stages, self.steps)
+        first, *later = self.steps_of_rounds
+        ends, stages = last_steps(self.stages, first), list(self.stages.values())
         steps = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-        return sum(count * stage.batch_tokens for count, stage in zip(steps, self.stages.values(), strict=True))
+        return sum(
+            count * stage.batch_tokens for count, stage in zip([*steps, sum(later)], [*stages, stages[-1]], strict=True)
+        )
 
     @property
     def decay_steps(self) -> int:
@@ -271,7 +346,8 @@ class TorchTitanConfig:
             return 0
         if self.schedule == "wsd" and self.decay_ratio is not None:
             return min(round(self.steps * self.decay_ratio), after_warmup)
-        return after_warmup
+        # Of a plugin's function nothing is known: its first step may be another one where the run is longer.
+        return min(self.steps, after_warmup + 1) if isinstance(self.schedule, PluginSchedule) else after_warmup
 
     @property
     def last_at_peak(self) -> int:

@@ -15,6 +15,9 @@ from core.weights import ModelFolder
 CHUNK_VALUES = 1 << 23
 """Logits of a teacher that are held at once; 32 MiB in float32, and the loss works with a few tensors of that size."""
 
+TOP_K = 100
+"""Stored probabilities of a token, where nothing is said (Peng et al. 2024, arXiv 2410.16215: at most 100)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
@@ -45,6 +48,30 @@ class DistillConfig(Mix):
     teacher: str = setting(min_length=1, identity=False)
     """An artifact of a store, a folder of Hugging Face's format, or a hub id, with @<revision> for one of its commits.
     Its tokenizer must be the run's."""
+    logits: Literal["live", "stored"] = "live"
+    """``live``: the teacher computes beside the student. ``stored``: it goes through each corpus once, before the
+    training, and its largest probabilities are kept for every training on the same windows."""
+    top_k: int | None = setting(None, ge=1)
+    """Probabilities of a token that are stored; all others are kept as their sum. None: 100, as in arXiv 2410.16215. A
+    live teacher takes none."""
+    windows: Literal["all", "read"] = "all"
+    """Windows of a corpus that ``stored`` goes through: ``all``, for every training on it, or those that this training
+    reads, which are fewer where it reads a part of its corpora."""
+    sharded: bool = setting(False, identity=False)
+    """Share a live teacher's weights out to the ranks (FSDP2), for one that does not fit a device."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.logits == "stored":
+            object.__setattr__(self, "top_k", self.top_k or TOP_K)
+            if self.sharded:
+                raise ConfigError("sharded=true: is of logits=live, and logits=stored. Set sharded=false.")
+            return
+        for key, value, instead in (("top_k", self.top_k, None), ("windows", self.windows, "all")):
+            if value != instead:
+                raise ConfigError(
+                    f"{key}={value}: is of logits=stored, and logits=live. Set {key}={instead or 'null'}."
+                )
 
 
 def folder_of(teacher: str) -> ModelFolder:

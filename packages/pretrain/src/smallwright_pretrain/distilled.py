@@ -15,8 +15,8 @@ PARTS = {"cross_entropy_curve": "ce", "divergence_curve": "kl"}
 
 
 def flops(config: TorchTitanConfig, job: Job) -> float:
-    """Return the FLOPs of the teacher's forward passes; 0: there is none."""
-    if config.distill is None:
+    """Return the FLOPs of the teacher's forward passes in a training; 0: there are none."""
+    if config.distill is None or config.distill.logits == "stored":
         return 0.0
     teacher = counted(str(job.inputs["teacher"]))
     return sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in stages(config))
@@ -32,4 +32,5 @@ def curves(config: TorchTitanConfig, steps: Sequence[Mapping[str, Any]]) -> dict
         return {}
     # A branch has steps of a training without a teacher before its own.
     parts = {name: thin([[row["step"], row[key]] for row in steps if key in row]) for name, key in PARTS.items()}
-    return {"distillation": {"teacher": config.distill.teacher, **parts}}
+    of = {"teacher": config.distill.teacher, "logits": config.distill.logits, "top_k": config.distill.top_k}
+    return {"distillation": {**of, **parts}}

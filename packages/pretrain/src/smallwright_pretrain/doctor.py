@@ -36,7 +36,8 @@ def findings(
         environment: Of the ranks.
     """
     first = segments(config)[0].settings(config)
-    first = dataclasses.replace(first, stages=None, steps=config.steps, branch_from=None, branch_optimizer=True)
+    alone = {"stages": None, "rounds": None, "forgetting": None, "branch_from": None, "branch_optimizer": True}
+    first = dataclasses.replace(first, steps=config.steps, **alone)
     here = dataclasses.replace(first, nodes=1, **({} if _fits_on_one(config) else ALONE))
     if layout is not None:
         yield _of_layout(first, job, layout, environment)

@@ -19,6 +19,8 @@ from smallwright_pretrain.order import LARGEST_PERIOD, Changing, Order, mixed, p
 
 PASS_STEP = 0xD1342543DE82EF95
 """What the key of a pass grows by: an odd number, so that no two passes have the same key."""
+PLACES = 1 << 20
+"""Drawn windows that are counted together."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,14 @@ class SourceSize:
     name: str
     windows: Mapping[int, int]
     """Windows by sequence length."""
+
+
+class Listed(NamedTuple):
+    """Windows that were drawn for a round, int64 arrays of shape (N,)."""
+
+    source_N: np.ndarray
+    """Number of the source, in the order of the feed's sources."""
+    window_N: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,8 @@ class FeedStage:
     name: str = ""
     changes: Sequence[tuple[int, Mapping[str, Fraction]]] = ()
     """Other shares, each from a position of the stage on, in their order."""
+    listed: Listed | None = None
+    """The windows of this stage, each once a pass; None: they follow from the shares."""
 
 
 class Located(NamedTuple):
@@ -84,8 +96,14 @@ class Feed:
         self.names = tuple(source.name for source in sources)
         self.skipped = joined(skipped)
         draws: dict[int, np.ndarray] = {}
-        self._stages, begin = [], 0
+        self._stages: list[_Row] = []
+        begin = 0
         for stage in stages:
+            if stage.listed is not None:
+                listed = _Listed(len(self.names), stage, stage.listed, seed, begin, self.skipped)
+                begin += listed.end
+                self._stages.append(listed)
+                continue
             nothing = np.zeros(len(self.names), np.int64)
             built = _Stage(self.sources, stage, seed, draws.get(stage.seq_len, nothing), begin, self.skipped)
             draws[stage.seq_len] = built.starts_K + built.order.drawn(built.end)
@@ -127,12 +145,105 @@ class Feed:
         built = self._stages[stage]
         return built.trained(built.end if position is None else position)
 
+    def trained_windows(self, stages: Sequence[int]) -> Listed:
+        """Return the windows that stages trained on, each once, in the order of sources and windows.
+
+        It goes through every position; the memory is a byte for each window of the sources.
+        """
+        seen: dict[int, np.ndarray] = {}
+        for stage in stages:
+            sizes = [source.windows.get(self.stages[stage].seq_len, 0) for source in self.sources]
+            position, left = 0, self.left(stage, 0)
+            while left:
+                positions = self.kept(stage, position, min(left, PLACES))
+                position, left = int(positions[-1]) + 1, left - len(positions)
+                located = self.locate(stage, positions)
+                for source in np.unique(located.source_N).tolist():
+                    marks = seen.setdefault(source, np.zeros(sizes[source], bool))
+                    marks[located.window_N[located.source_N == source]] = True
+        windows = {source: np.flatnonzero(marks) for source, marks in sorted(seen.items())}
+        if not windows:
+            return Listed(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        sources = [np.full(len(found), source, np.int64) for source, found in windows.items()]
+        return Listed(np.concatenate(sources), np.concatenate(list(windows.values())))
+
     def rounding(self, stage: int) -> float:
         """Return the largest difference of a declared share from the one that the period has; 0 where it is exact."""
         return self._stages[stage].rounding
 
 
-class _Stage:
+class _Row:
+    """The positions of a stage, of which some are skipped."""
+
+    begin: int
+    end: int
+    skipped: Sequence[tuple[int, int]]
+    rounding = 0.0
+
+    def locate(self, positions: np.ndarray) -> Located:
+        raise NotImplementedError
+
+    def trained(self, position: int) -> np.ndarray:
+        """Return the sequences of each source trained on before a position."""
+        drawn_K = self._drawn(position)
+        for first, last in self.skipped:
+            if first < position:
+                drawn_K = drawn_K - self._drawn(min(last, position)) + self._drawn(first)
+        return drawn_K
+
+    def _drawn(self, position: int) -> np.ndarray:
+        """Return the sequences of each source before a position."""
+        raise NotImplementedError
+
+    def left(self, position: int) -> int:
+        inside = sum(max(0, last - max(first, position)) for first, last in self.skipped)
+        return max(0, self.end - position - inside)
+
+    def kept(self, position: int, count: int) -> np.ndarray:
+        pieces, wanted = [], count
+        for first, last in [*self.skipped, (np.iinfo(np.int64).max,) * 2]:
+            upto = min(int(first), position + wanted)
+            if upto > position:
+                pieces.append(np.arange(position, upto))
+                wanted -= upto - position
+            position = max(position, int(last))
+            if not wanted:
+                break
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+
+
+class _Listed(_Row):
+    """A stage whose windows were drawn: each once a pass, in an order that a key gives."""
+
+    def __init__(
+        self,
+        sources: int,
+        stage: FeedStage,
+        listed: Listed,
+        seed: int,
+        begin: int,
+        skipped: Sequence[tuple[int, int]],
+    ) -> None:
+        self.begin, self._listed, self._sources = begin, listed, sources
+        self._size, self._key = len(listed.source_N), np.uint64(_key(seed, stage.name, stage.seq_len))
+        self.skipped, self.end = _within(skipped, begin, stage.sequences)
+
+    def locate(self, positions: np.ndarray) -> Located:
+        pass_N, place_N = np.divmod(np.asarray(positions, np.int64), self._size)
+        keys_N = mixed(self._key + pass_N.astype(np.uint64) * np.uint64(PASS_STEP))
+        found_N = permuted(place_N, np.full_like(place_N, self._size), keys_N)
+        return Located(self._listed.source_N[found_N], pass_N, self._listed.window_N[found_N])
+
+    def _drawn(self, position: int) -> np.ndarray:
+        passes, rest = divmod(position, self._size)
+        drawn_K = passes * np.bincount(self._listed.source_N, minlength=self._sources)
+        for first in range(position - rest, position, PLACES):
+            sources = self.locate(np.arange(first, min(first + PLACES, position))).source_N
+            drawn_K = drawn_K + np.bincount(sources, minlength=self._sources)
+        return drawn_K
+
+
+class _Stage(_Row):
     """A stage with its order, its keys, and where it begins in each source."""
 
     def __init__(
@@ -184,28 +295,8 @@ class _Stage:
         keys_N = mixed(self.keys_K[source_N] + pass_N.astype(np.uint64) * np.uint64(PASS_STEP))
         return Located(source_N, pass_N, permuted(place_N, self.sizes_K[source_N], keys_N))
 
-    def trained(self, position: int) -> np.ndarray:
-        drawn_K = self.order.drawn(position)
-        for first, last in self.skipped:
-            if first < position:
-                drawn_K = drawn_K - self.order.drawn(min(last, position)) + self.order.drawn(first)
-        return drawn_K
-
-    def left(self, position: int) -> int:
-        inside = sum(max(0, last - max(first, position)) for first, last in self.skipped)
-        return max(0, self.end - position - inside)
-
-    def kept(self, position: int, count: int) -> np.ndarray:
-        pieces, wanted = [], count
-        for first, last in [*self.skipped, (np.iinfo(np.int64).max,) * 2]:
-            upto = min(int(first), position + wanted)
-            if upto > position:
-                pieces.append(np.arange(position, upto))
-                wanted -= upto - position
-            position = max(position, int(last))
-            if not wanted:
-                break
-        return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+    def _drawn(self, position: int) -> np.ndarray:
+        return self.order.drawn(position)
 
 
 def _exact(share: Fraction | float) -> Fraction:

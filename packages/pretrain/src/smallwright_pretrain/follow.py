@@ -15,8 +15,9 @@ from smallwright_pretrain import precision
 from smallwright_pretrain.config import STEPS, TorchTitanConfig
 
 CONTINUED = 0.1
-"""Share of a model's peak at which it is trained on: where the usual cosine ends. To begin with the rate at which the
-model's own training ended, and to decay from there, loses least of what it knows (arXiv 2407.07263, section 4.2)."""
+"""Share of a model's peak at which it is trained on: ours, for there the usual cosine ends. To begin with the least
+rate of the model's own training, and to decay from there, was best for a 15B (arXiv 2407.07263: without warm-up, to a
+hundredth of that rate)."""
 PEAKS = ((50_000_000, TorchTitanConfig.learning_rate, 1024), (math.inf, 3e-4, 1_048_576))
 """The peak of a model of which nobody said it: of up to so many parameters, the rate, and the batch in tokens that it
 is for. The first is this package's default; the second that of GPT-3 and LLaMA at up to 7 billion."""
@@ -87,7 +88,7 @@ def _rate(
         said += f", by the square root for {tokens:,}"
     if continues:
         rate *= CONTINUED
-        said += ", and a tenth of it for a model that is trained already (arXiv 2407.07263)"
+        said += ", and a tenth of it, where a cosine ends, for a model that is trained already"
     return Default(float(f"{rate:.2g}"), f"{said}; {source}")
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from core.errors import InputError
 from core.writing import remove, write_json, write_text
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.records import METRICS, read_records
 from smallwright_pretrain.revisions import REVISIONS
-from smallwright_pretrain.segments import tokens_at
+from smallwright_pretrain.round_files import ROUNDS, owed
+from smallwright_pretrain.segments import segments, tokens_at
 from smallwright_pretrain.spikes import SPIKES
 
 CHECKPOINTS = "checkpoint"
@@ -77,8 +80,9 @@ def rewind(output: Path, work: Path, step: int | None) -> str | None:
         done = {"to": step, "aside": f"{number:02d}-to-step-{step}", "done": False}
         write_json(marker, done)
     aside = output / ASIDE / done["aside"]
-    _move_records([output / METRICS, output / SPIKES, output / DECISIONS], aside, step)
-    for folder in (output / CHECKPOINTS, output / REVISIONS):
+    evaluations.forget_after(work.parent / evaluations.FOLDER, step)
+    _move_records([output / METRICS, output / SPIKES, output / DECISIONS, output / FORGETTING], aside, step)
+    for folder in (output / CHECKPOINTS, output / REVISIONS, output / ROUNDS):
         for path in reversed(by_step(folder)):
             if step_of(path) > step:
                 (aside / folder.name).mkdir(parents=True, exist_ok=True)
@@ -95,3 +99,21 @@ def _move_records(paths: Iterable[Path], aside: Path, step: int) -> None:
             continue
         write_text(aside / path.name, "".join(json.dumps(record) + "\n" for record in later))
         write_text(path, "".join(json.dumps(record) + "\n" for record in records if record["step"] <= step))
+
+
+def next_segment(config: TorchTitanConfig, output: Path, done: int, at_least: int) -> int:
+    """Return the number of the segment that is next after ``done`` steps.
+
+    One that was ended between its last checkpoint and its last validation, or before the windows of the next round were
+    drawn, is gone through again, to measure.
+
+    Args:
+        at_least: Number of a segment; those before it have nothing left to measure.
+    """
+    row = segments(config)
+    measured = any(record["step"] == done and "validation_loss" in record for record in read_records(output / METRICS))
+    for number, segment in enumerate(row):
+        left = (number >= at_least and not measured) or owed(config, output, segment)
+        if done < segment.last or (done == segment.last and left):
+            return number
+    return len(row) - 1

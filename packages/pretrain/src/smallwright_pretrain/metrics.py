@@ -52,6 +52,8 @@ class FileMetrics(MetricsProcessor):
         self._progress = ProgressWriter()
         self.parts: Callable[[], dict[str, float]] = dict
         """Gives what the loss of the step is mixed of; all ranks call it."""
+        self.by_source: Callable[[], dict[str, float]] = dict
+        """Gives the loss of the step by corpus; all ranks call it. Empty: there is one corpus."""
         self._ranks = torch.distributed.get_world_size() // self.parallel_dims.non_data_parallel_size
         # TorchTitan takes an A100's peak for every device that it does not know.
         self._peak = peak_flops(self.device_memory_monitor.device_name)
@@ -95,9 +97,11 @@ class FileMetrics(MetricsProcessor):
         extra = extra_metrics or {}
         elapsed = time.perf_counter() - self.time_last_log
         rate = self.ntokens_since_last_log * self._ranks / elapsed
+        by_source = self.by_source()
         self._append(
             step=step,
             loss=global_avg_loss,
+            **({"loss_by_source": by_source} if by_source else {}),
             **self.parts(),
             lr=next(value for name, value in extra.items() if name.startswith("lr/")),
             grad_norm=grad_norm,
@@ -131,6 +135,14 @@ class FileMetrics(MetricsProcessor):
         known = {name: value for name, value in (extra_metrics or {}).items() if value is not None}
         self._append(step=step, validation_loss=loss, **known)
         super().log_validation(loss, step)
+
+    def log_forgetting(self, step: int, **by_corpus: dict[str, float]) -> None:
+        """Record what was forgotten, once a step: what a killed run measures again is recorded already."""
+        known = {name: values for name, values in by_corpus.items() if values}
+        if not self._writes or not known:
+            return
+        if not any(one["step"] == step and one.keys() >= known.keys() for one in read_records(self._path)):
+            self._append(step=step, **known)
 
     def log_spike(self, step: int, verdict: Verdict) -> None:
         """Record that the rule about spikes acted."""

@@ -41,6 +41,11 @@ class StageData(Protocol):
         """Trained on in this stage."""
         ...
 
+    @property
+    def round(self) -> int:
+        """From 1 on; behind the first, windows are drawn and ``mixture`` is that of the stage before."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 LARGEST_PERIOD = 1_000_000
-"""Longest period that is held in memory: 6 MB, half a second to make."""
+"""Longest period that is held in memory: 6 MB, a fifth of a second to make."""
 BLOCK = 20_000
 """Positions of a block of a longer one: a hundredth of a second to make."""
 ROUNDS = 6
@@ -48,14 +48,14 @@ def interleaved(counts_K: Sequence[int]) -> np.ndarray:
     by_release = np.argsort(release, kind="stable")
     # One number a draw, so that the heap compares no tuples: the deadline, then the source.
     entries = (deadline * len(counts) + source)[by_release].tolist()
-    upto = np.searchsorted(release[by_release], np.arange(1, period + 1), side="right").tolist()
+    released = np.bincount(release - 1, minlength=period).tolist()
     ready: list[int] = []
-    chosen, first = [], 0
-    for last in upto:
-        for entry in entries[first:last]:
-            heapq.heappush(ready, entry)
-        first = last
-        chosen.append(heapq.heappop(ready))
+    chosen, waiting = [], iter(entries)
+    push, pop, exchange = heapq.heappush, heapq.heappop, heapq.heappushpop
+    for count in released:  # mostly one; to exchange it takes half as long as to push and pop
+        for _ in range(count - 1):
+            push(ready, next(waiting))
+        chosen.append(exchange(ready, next(waiting)) if count else pop(ready))
     return (np.array(chosen, np.int64) % len(counts)).astype(np.int16)
 
 

@@ -6,10 +6,12 @@ from typing import Any
 from core.interfaces import Architecture
 from core.stock import StockArchitecture
 
+from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import CHUNK_VALUES, counted, flops_per_token
 from smallwright_pretrain.schedule import describe, learning_rate
 from smallwright_pretrain.segments import notes, segments, stages
+from smallwright_pretrain.stored import bytes_per_token
 
 MIB = 2**20
 # Measured on a CPU with benchmarks/memory.py, as docs/machines.md shows.
@@ -25,7 +27,8 @@ CHUNK_COPIES = 7
 WORKING = 1.5
 """What a layer works with, as a multiple of what it keeps."""
 FORWARD_SHARE = 1 / 3
-"""Of a step's FLOPs: what "full" activation checkpointing does a second time. The backward pass has two thirds."""
+"""Of a step's FLOPs: what "full" activation checkpointing does a second time, and what a loss takes that is measured
+only. The backward pass has two thirds."""
 FLOAT32 = 4
 """Bytes of a float32: a parameter's weight, its gradient and each of AdamW's two moments take as many."""
 
@@ -36,14 +39,12 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
     memory = max(parts, key=lambda part: sum(part.values()))
     row = stages(config)
     checkpoint = 3 * FLOAT32 * architecture.parameters()  # a weight and two moments
-    # The oldest goes when the newest is written.
-    copies = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
-    extra = {}
+    exports = 3 if evaluations.wanted(config) else 0  # one is evaluated, one waits, one is written
+    flops = flops_between_rounds(config, architecture)
     if (teacher := teacher_of(config)) is not None:
-        flops = sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
-        extra["extra_flops_per_token"] = flops / config.tokens
+        flops += sum(stage.tokens * flops_per_token(teacher, stage.seq_len) for stage in row)
     return {
-        **extra,
+        **({"extra_flops_per_token": flops / config.tokens} if flops else {}),
         "tokens": config.tokens,
         "seq_len": max(stage.seq_len for stage in row),
         "memory_bytes": sum(memory.values()),
@@ -53,7 +54,8 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
         "device": config.device,
         "on_cpu": planned_device(config) == "cpu",
         "checkpoint_bytes": checkpoint,
-        "disk_bytes": checkpoint * copies + FLOAT32 * architecture.parameters(),
+        "disk_bytes": _disk_bytes(config, checkpoint, architecture.parameters())
+        + exports * FLOAT32 * architecture.parameters(),
         "batch_tokens": row[0].batch_tokens,
         "learning_rate": config.learning_rate,
         "schedule": describe(config),
@@ -73,8 +75,53 @@ def plan(config: TorchTitanConfig, architecture: Architecture) -> dict[str, Any]
             }
             for stage in row
         ],
-        "notes": [*notes(config), *_of_empty_rows(config)],
+        "evaluations": evaluations.count(config),
+        "notes": [*notes(config), *_of_rounds(config), *_of_empty_rows(config), *_of_evaluations(config)],
     }
+
+
+def _disk_bytes(config: TorchTitanConfig, checkpoint: int, parameters: int) -> int:
+    """Return what all checkpoints, revisions and the model take when the disk is fullest, at most.
+
+    Args:
+        checkpoint: Bytes of one.
+    """
+    retention = config.retention
+    kept = retention.most(config.steps, config.tokens)
+    # The oldest goes when the newest is written; those of no setting stay beside the latest.
+    latest = config.keep_latest + 1 if config.keep_latest else -(-config.steps // config.checkpoint_interval)
+    model = (FLOAT32 if config.export_dtype == "float32" else 2) * parameters
+    return checkpoint * (latest + len(retention.spared) + kept) + model * (1 + kept * config.revisions)
+
+
+def flops_between_rounds(config: TorchTitanConfig, architecture: Architecture) -> float:
+    """Return the FLOPs of measuring the windows of each round but the last, as if a round repeated none."""
+    row = stages(config)
+    tokens = sum(stage.tokens for stage in row if stage.round < row[-1].round)
+    return FORWARD_SHARE * tokens * architecture.flops_per_token(row[-1].seq_len)
+
+
+def _of_rounds(config: TorchTitanConfig) -> list[str]:
+    if config.rounds is None:
+        return []
+    steps = ", ".join(f"{count:,}" for count in config.steps_of_rounds)
+    return [
+        f"{config.rounds.count} rounds of {steps} steps: between two the loss of every window is measured, and "
+        f"{config.rounds.rate:.0%} of them go into the next one (arXiv 2402.02791)."
+    ]
+
+
+def _of_evaluations(config: TorchTitanConfig) -> list[str]:
+    """Say how often the model is evaluated on the way, and what that takes."""
+    found = evaluations.count(config)
+    if not found:
+        return []
+    gpu = "" if config.eval_gpu is None else f" and on GPU {config.eval_gpu}"
+    threads = "1 thread" if config.eval_threads == 1 else f"{config.eval_threads} threads"
+    return [
+        f"{found:,} evaluations on the way, at most, beside the training, in {threads} of the CPU{gpu}; a step is left "
+        "out where a later one is there before its turn comes."
+    ]
 
 
 def _of_empty_rows(config: TorchTitanConfig) -> list[str]:
@@ -120,7 +167,7 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     apart = config.compile or config.padded_batch_size > config.rows_per_forward * config.data_ranks
     return {
         **({"process": PROCESS[config.compile]} if on_cpu else {}),
-        **_of_teacher(config),
+        **_of_teacher(config, architecture.vocab_rows()),
         "weights": shard,
         "gradients": max(0, shard - sum(freed.values())) if on_cpu and not apart else shard,
         "optimizer": 2 * shard,
@@ -129,23 +176,36 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     }
 
 
-def _of_teacher(config: TorchTitanConfig) -> dict[str, int]:
-    """Return what a teacher takes: its weights, whole on each rank, one layer's work, and its logits of a chunk."""
-    teacher = teacher_of(config)
+def _of_teacher(config: TorchTitanConfig, rows: int) -> dict[str, int]:
+    """Return what a teacher takes: its weights, whole on each rank, one layer's work, and its logits of a chunk; a
+    stored one what is read for a batch, and the work of a chunk.
+
+    Args:
+        rows: Of the student's embedding.
+    """
+    teacher, tokens = teacher_of(config), config.rows_per_forward * config.seq_len
     if teacher is None:
-        return {}
-    dimensions, tokens = teacher.config, config.rows_per_forward * config.seq_len
+        if config.distill is None:
+            return {}
+        read = tokens * bytes_per_token(config.distill.top_k or 0, rows)
+        return {"stored logits": read + min(CHUNK_VALUES, tokens * rows) * CHUNK_COPIES * FLOAT32}
+    dimensions, held = teacher.config, teacher.parameters()
+    if config.distill is not None and config.distill.sharded:  # one's own share; gathered, two layers and the tables
+        layers, tables = dimensions.num_hidden_layers, 2 * dimensions.vocab_size * dimensions.hidden_size
+        gathered = tables + 2 * max(0, held - tables) // layers
+        held = min(held, held * config.replicate // config.ranks + gathered)
     layer = 8 * dimensions.hidden_size + 3 * (dimensions.intermediate_size or 4 * dimensions.hidden_size)
     return {
-        "teacher": _width(config) * teacher.parameters(),
+        "teacher": _width(config) * held,
         "teacher's work": _width(config) * tokens * layer
         + min(CHUNK_VALUES, tokens * dimensions.vocab_size) * CHUNK_COPIES * FLOAT32,
     }
 
 
 def teacher_of(config: TorchTitanConfig) -> StockArchitecture | None:
-    """Return the teacher as it is counted; None: there is none."""
-    return None if config.distill is None else counted(config.distill.teacher)
+    """Return the teacher that computes beside the student, as it is counted; None: there is none."""
+    live = config.distill is not None and config.distill.logits == "live"
+    return counted(config.distill.teacher) if live and config.distill is not None else None
 
 
 def planned_device(config: TorchTitanConfig) -> str:

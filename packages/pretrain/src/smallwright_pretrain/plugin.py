@@ -16,8 +16,14 @@ def register_trainers(register: Register) -> None:
         "torchtitan",
         "smallwright_pretrain.stage:TorchTitanPretrain",
         config="smallwright_pretrain.config:TorchTitanConfig",
-        artifact_version=3,
+        artifact_version=4,
     )
+
+
+@hookimpl
+def register_schedules(register: Register) -> None:
+    module = "smallwright_pretrain.multi_step:"
+    register("multi_step", module + "MultiStep", config=module + "MultiStepConfig")
 
 
 @hookimpl
@@ -27,4 +33,5 @@ def register_mixture_policies(register: Register) -> None:
     register("doremi", policies + "DoReMi", config=config + "DoReMiConfig")
     register("odm", policies + "ODM", config=config + "ODMConfig")
     register("rules", policies + "Rules", config=config + "RulesConfig")
+    register("rho", "smallwright_pretrain.policies_rho:RHO", config=config + "RHOConfig")
     register("decisions", policies + "Decisions", config=config + "DecisionsConfig")

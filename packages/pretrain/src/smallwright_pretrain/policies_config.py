@@ -71,3 +71,14 @@ class DecisionsConfig(PolicyConfig):
 
     file: str = setting(min_length=1, files=True)
     """YAML or JSON: a list of ``{step, mixture, scores, reason, name}``; of these ``scores`` can be left out."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RHOConfig(PolicyConfig):
+    """RHO-LOSS (arXiv 2206.07137): of many sequences, those whose loss a model like this could still bring down."""
+
+    reference: str = setting(min_length=1)
+    """A model that was trained on text which this training does not read: an artifact, a folder of Hugging Face's
+    format or a hub id, of the run's tokenizer. Its loss is the part that cannot be learnt; it may be far smaller."""
+    candidates: int = setting(10, ge=2)
+    """Sequences that are looked at for each one that is trained on; the paper trains on 32 of 320."""

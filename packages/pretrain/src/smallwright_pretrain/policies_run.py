@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from core.errors import UserError
 from core.interfaces import MixturePolicy
 from core.writing import write_text
 
@@ -46,7 +47,7 @@ class Adaptation:
                 write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
             return kept
 
-        self._lines = _of_rank_0(kept)
+        self._lines = of_rank_0(kept)
         self._loader.follow(self._lines)
 
     def measured(self, step: int, losses: Mapping[str, float]) -> None:
@@ -60,16 +61,21 @@ class Adaptation:
             state = self._lines[-1]["state"] if self._lines else {}
             asked = ask(self._policy, step, losses, shares, state)
             line = {**asked, "policy": self._name, "stage": stage, "position": position}
+            if line["after"] is not None:
+                try:
+                    self._loader.check_epochs([*self._lines, line], self._settings.max_epochs)
+                except UserError as error:
+                    line |= {"after": None, "refused": str(error), "state": state}
             line = json.loads(json.dumps(line))  # the state as it will be read again
             append(self._path, line)
             return line
 
-        self._lines.append(_of_rank_0(line))
+        self._lines.append(of_rank_0(line))
         if self._lines[-1]["after"] is not None:
             self._loader.follow(self._lines)
 
 
-def _of_rank_0(make: Any) -> Any:
+def of_rank_0(make: Any) -> Any:
     """Return on every rank what rank 0 makes; what it raises is raised on all."""
     told: list[Any] = [None, None]
     if torch.distributed.get_rank() == 0:

@@ -19,11 +19,12 @@ from core.interfaces import Job, TokensMeta
 from core.process import die_with_parent
 from core.writing import write_json
 
-from smallwright_pretrain import revisions
+from smallwright_pretrain import evaluations, revisions, round_files
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import ERROR_FILE, JOB_FILE, REFERENCE_FILE, SUMMARY_FILE, TURN_FILE
 from smallwright_pretrain.policies_log import DECISIONS
 from smallwright_pretrain.segments import Segment, segments, with_theta
+from smallwright_pretrain.stored_files import rows as stored_rows
 
 
 def main(job_file: Path) -> None:
@@ -70,12 +71,14 @@ def _run(job: Job, work: Path) -> None:
     settings: TorchTitanConfig = job.stage.config
     architecture, tokens = job.architecture, job.tokens()
     device = use_device(settings.device)
+    round_files.check_drawn(settings, job.output, segment)
 
     with importing():
         import torch
         from torchtitan.tools.logging import init_logger
 
         from smallwright_pretrain.attention import inner_attention
+        from smallwright_pretrain.between_rounds import end_round
         from smallwright_pretrain.export import export
         from smallwright_pretrain.teacher import know
         from smallwright_pretrain.titan import trainer_config
@@ -92,9 +95,9 @@ def _run(job: Job, work: Path) -> None:
         raise UserError(
             f"arch.vocab_size={rows}: the token files use {meta.vocab_size} ids. Set arch.vocab_size={meta.vocab_size}."
         )
-    teacher = job.inputs["teacher"] / "hf" if settings.distill is not None else None
-    if teacher is not None:
-        know(architecture)
+    teacher = job.inputs["teacher"] / "hf" if "teacher" in job.inputs else None
+    if others := [job.inputs[role] / "hf" for role in ("teacher", "reference") if role in job.inputs]:
+        know(architecture, *others, plugin_files=job.plugin_files)
     model_config = architecture.titan_config(inner_attention=inner_attention(device), seq_len=settings.seq_len)
     config = trainer_config(
         settings,
@@ -109,14 +112,17 @@ def _run(job: Job, work: Path) -> None:
         left_out=_left_out(settings, begin),
         teacher=teacher,
         ids=meta.vocab_size,
+        stored=stored_rows(settings, tokens, job.inputs),
         revisions=revisions.command(work / JOB_FILE) if settings.revisions else (),
+        snapshots=job.scratch(evaluations.FOLDER) if evaluations.wanted(settings) else None,
     )
     trainer = config.build()
     if begin is not None and begin["place"] is not None:
         stage, position = begin["place"]
         trainer.dataloader.load_state_dict({"stage": stage, "position": position, "skipped": "[]"})
     if job.policy is not None:
-        trainer.adapt(job.policy, _name_of_policy(job), job.output / DECISIONS)
+        other = job.inputs["reference"] / "hf" if "reference" in job.inputs else None
+        trainer.adapt(job.policy, _name_of_policy(job), job.output / DECISIONS, other, meta.vocab_size)
     adapter = architecture.state_dict_adapter()(model_config, None)
     if trainer.checkpointer._find_load_step() == -1 and begin is None:
         if "init" in job.inputs:
@@ -136,6 +142,8 @@ def _run(job: Job, work: Path) -> None:
             f"{settings.warmup_steps}){precise}."
         ) from error
     trainer.validate_once()
+    if round_files.owed(settings, job.output, segment):
+        end_round(trainer, settings, job.output, segment, job.seed)
     rank = torch.distributed.get_rank()
     peak = peak_memory_bytes() if device == "cpu" else torch.cuda.max_memory_allocated()
     peaks: list[Any] = [None] * torch.distributed.get_world_size()

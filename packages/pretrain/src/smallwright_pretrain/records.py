@@ -34,17 +34,28 @@ def validation(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a summary says of held-out text: the loss with its standard error, its curve, and by corpus."""
     measured = [record for record in records if "validation_loss" in record]
     last = measured[-1] if measured else {}
-    curves: dict[str, list[list[float]]] = {}
-    for record in measured:
-        for name, loss in record.get("validation_loss_by_source", {}).items():
-            curves.setdefault(name, []).append([record["step"], loss])
     return {
         "validation_curve": [[record["step"], record["validation_loss"]] for record in measured],
-        "validation_curves": curves,
+        "validation_curves": by_source(measured, "validation_loss_by_source"),
         "validation_loss": last.get("validation_loss"),
         "validation_stderr": last.get("validation_stderr"),
         "validation_loss_by_source": last.get("validation_loss_by_source", {}),
     }
+
+
+def by_source(records: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[list[float]]]:
+    """Return a curve, a list of [step, value], for each corpus that records have something of under ``key``."""
+    curves: dict[str, list[list[float]]] = {}
+    for record in records:
+        for name, value in record.get(key, {}).items():
+            curves.setdefault(name, []).append([record["step"], value])
+    return curves
+
+
+def speeds(path: Path) -> list[list[float]]:
+    """Return the logged steps with their speeds, in tokens per second."""
+    records = read_records(path)
+    return [[record["step"], record["tokens_per_second"]] for record in records if record.get("tokens_per_second")]
 
 
 def mean_speed(path: Path) -> float | None:
@@ -52,6 +63,6 @@ def mean_speed(path: Path) -> float | None:
 
     The first logged step of a process includes its start, and compilation.
     """
-    speeds = [record["tokens_per_second"] for record in read_records(path) if record.get("tokens_per_second")]
-    timed = speeds[1:] or speeds
+    logged = [speed for _, speed in speeds(path)]
+    timed = logged[1:] or logged
     return len(timed) / sum(1 / speed for speed in timed) if timed else None

@@ -29,6 +29,12 @@ class Retention:
         )
         return by_tokens or step in self.steps or (self.every is not None and step % self.every == 0)
 
+    def most(self, steps: int, tokens: int) -> int:
+        """Return how many checkpoints a training of so many steps and tokens keeps for good, at most."""
+        by_steps = steps // self.every if self.every else 0
+        by_tokens = tokens // self.every_tokens if self.every_tokens else 0
+        return min(steps, by_steps + by_tokens + len([step for step in self.steps if step <= steps]))
+
     def stale(self, steps: Iterable[int], latest: int | None, tokens: Callable[[int], int]) -> list[int]:
         """Return the steps whose checkpoints can go, oldest first.
 

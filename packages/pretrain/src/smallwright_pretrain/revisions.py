@@ -22,7 +22,9 @@ from core.writing import replacing, write_json
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.policies_log import DECISIONS, changes
 from smallwright_pretrain.records import read_records
+from smallwright_pretrain.round_files import found
 from smallwright_pretrain.segments import stage_at, stages, tokens_at, with_theta
+from smallwright_pretrain.selection_log import counts
 from smallwright_pretrain.sources import Sources
 
 REVISIONS = "revisions"
@@ -58,24 +60,28 @@ def place(output: Path, step: int) -> Path:
 
 def write(job: Job, checkpoint: Path) -> Path:
     """Write a checkpoint as a revision and return its folder: weights, configuration, tokenizer, ``data.json``."""
-    from smallwright_pretrain.export import write_model
-
-    assert job.stage is not None
-    assert job.architecture is not None
-    settings: TorchTitanConfig = job.stage.config
     step = int(checkpoint.name.removeprefix("step-"))
-    state, loader = read(checkpoint)
-    architecture = with_theta(job.architecture, stage_at(settings, step))
-    tokens = job.tokens()
     with replacing(place(job.output, step)) as folder:
-        write_model(
-            dataclasses.replace(job, architecture=architecture),
-            state,
-            TokensMeta.load(next(iter(tokens.values()))),
-            folder,
-        )
+        loader = export(job, checkpoint, step, folder)
         write_json(folder / DATA, data_so_far(job, step, loader))
     return place(job.output, step)
+
+
+def at_step(job: Job, step: int) -> Job:
+    """Return the job with the architecture that the model has after ``step``."""
+    assert job.stage is not None
+    assert job.architecture is not None
+    architecture = with_theta(job.architecture, stage_at(job.stage.config, step))
+    return dataclasses.replace(job, architecture=architecture)
+
+
+def export(job: Job, weights: Path, step: int, folder: Path) -> dict[str, Any]:
+    """Write the model of a checkpoint, or of its weights alone, and return the state of its loader."""
+    from smallwright_pretrain.export import write_model
+
+    state, loader = read(weights)
+    write_model(at_step(job, step), state, TokensMeta.load(next(iter(job.tokens().values()))), folder)
+    return loader
 
 
 def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
@@ -86,11 +92,13 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
     """
     assert job.stage is not None
     settings: TorchTitanConfig = job.stage.config
-    sources = Sources(job.tokens(), stages(settings))
+    sources = Sources(job.tokens(), stages(settings), found(settings, job.output))
     skipped = [tuple(pair) for pair in json.loads(loader["skipped"])]
-    decided = changes(read_records(job.output / DECISIONS), stages(settings))
-    feed = sources.feed(job.seed, skipped, decided)
-    drawn = feed.drawn(loader["stage"], loader["position"])
+    lines = read_records(job.output / DECISIONS)
+    feed = sources.feed(job.seed, skipped, changes(lines, stages(settings)))
+    drawn = dict(zip(feed.names, feed.drawn(loader["stage"], loader["position"]).tolist(), strict=True))
+    if chosen := counts(lines, step):
+        drawn = {name: sum(own.get(name, 0) for own in chosen.values()) for name in drawn}
     return {
         "step": step,
         "tokens": tokens_at(settings, step),
@@ -98,7 +106,7 @@ def data_so_far(job: Job, step: int, loader: dict[str, Any]) -> dict[str, Any]:
         "stage": stage_at(settings, step).name,
         "position": loader["position"],
         "skipped": skipped,
-        "sequences": {name: int(count) for name, count in zip(feed.names, drawn, strict=True)},
+        "sequences": drawn,
     }
 
 

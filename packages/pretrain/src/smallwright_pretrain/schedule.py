@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.schedule_config import PluginSchedule, name_of
 
 SHAPES: Mapping[str, Callable[[float], float]] = {
     "linear": lambda progress: 1 - progress,
@@ -33,23 +34,28 @@ def factor(config: TorchTitanConfig, step: int) -> float:
     if step < warmup:
         return step / warmup
     begin = config.steps - decay
-    if step <= begin or decay == 0:
+    if isinstance(config.schedule, PluginSchedule):
+        left = config.schedule.share(min(step, config.steps), config.steps, warmup)
+    elif step <= begin or decay == 0:
         return 1.0
-    left = SHAPES[_shape(config)](min(1.0, (step - begin) / decay))
+    else:
+        left = SHAPES[_shape(config)](min(1.0, (step - begin) / decay))
     return config.min_lr_factor + (1 - config.min_lr_factor) * left
 
 
 def describe(config: TorchTitanConfig) -> str:
     """Return the schedule in words."""
-    decay = config.decay_steps
+    decay, name = config.decay_steps, name_of(config.schedule)
     ending = f", held, then {_shape(config)} over the last {decay:,} steps" if decay else ", held to the end"
-    if config.last_at_peak == config.warmup_steps:
+    if isinstance(config.schedule, PluginSchedule):
+        ending = ", then as the plugin has it,"
+    elif config.last_at_peak == config.warmup_steps:
         ending = f", then {_shape(config)}"
     to = f" to {learning_rate(config, config.steps):.3g} at step {config.steps:,}" if decay else ""
-    return f"{config.schedule}: up to {config.learning_rate:.3g} at step {config.warmup_steps:,}{ending}{to}"
+    return f"{name}: up to {config.learning_rate:.3g} at step {config.warmup_steps:,}{ending}{to}"
 
 
 def _shape(config: TorchTitanConfig) -> str:
     if config.schedule == "wsd":
         return config.decay_type or "linear"
-    return config.schedule
+    return name_of(config.schedule)

@@ -11,6 +11,7 @@ from core.errors import ConfigError
 from core.interfaces import Architecture
 
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.rounds_config import NAME
 from smallwright_pretrain.stage_config import last_steps, steps_of
 
 ONLY = "all"
@@ -34,6 +35,8 @@ class Stage:
     validation_interval: int
     wanted: int | None = None
     """Tokens that the settings ask for; None: they ask for steps."""
+    round: int = 1
+    """Of which round it is, from 1 on; those behind the first train on windows that were drawn, of no mixture."""
 
     @property
     def steps(self) -> int:
@@ -52,9 +55,9 @@ class Stage:
         return self.steps * self.batch_tokens
 
     @property
-    def kind(self) -> tuple[int, int, int | None, float | None]:
+    def kind(self) -> tuple[int, int, int | None, float | None, int]:
         """What the ranks are started with; stages of one kind that follow one another are one segment."""
-        return self.seq_len, self.global_batch_size, self.micro_batch_size, self.rope_theta
+        return self.seq_len, self.global_batch_size, self.micro_batch_size, self.rope_theta, self.round
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,13 +90,23 @@ class Segment:
 
 
 def stages(config: TorchTitanConfig) -> tuple[Stage, ...]:
-    """Return the stages of a run in their order; one where the settings have none."""
+    """Return the stages of a run in their order; one where the settings have none; further rounds behind them."""
+    first, *later = config.steps_of_rounds
+    row = list(_declared(config, first))
+    for number, steps in enumerate(later, start=2):
+        begin = row[-1].last + 1
+        round_ = {"name": NAME.format(number), "round": number, "wanted": None}
+        row.append(dataclasses.replace(row[-1], first=begin, last=begin + steps - 1, **round_))
+    return tuple(row)
+
+
+def _declared(config: TorchTitanConfig, steps: int) -> tuple[Stage, ...]:
     if config.stages is None:
         return (
             Stage(
-                name=ONLY,
+                name=ONLY if config.rounds is None else NAME.format(1),
                 first=1,
-                last=config.steps,
+                last=steps,
                 seq_len=config.seq_len,
                 global_batch_size=config.global_batch_size,
                 micro_batch_size=config.micro_batch_size,
@@ -103,7 +116,7 @@ def stages(config: TorchTitanConfig) -> tuple[Stage, ...]:
             ),
         )
     result, first = [], 1
-    for (name, stage), last in zip(config.stages.items(), last_steps(config.stages, config.steps), strict=True):
+    for (name, stage), last in zip(config.stages.items(), last_steps(config.stages, steps), strict=True):
         assert stage.seq_len is not None
         assert stage.global_batch_size is not None
         assert stage.validation_interval is not None
@@ -123,6 +136,11 @@ def stages(config: TorchTitanConfig) -> tuple[Stage, ...]:
         )
         first = last + 1
     return tuple(result)
+
+
+def borders(config: TorchTitanConfig) -> list[dict[str, Any]]:
+    """Return where each stage begins and ends, for a summary."""
+    return [{"name": stage.name, "first_step": stage.first, "last_step": stage.last} for stage in stages(config)]
 
 
 def segments(config: TorchTitanConfig) -> tuple[Segment, ...]:
@@ -174,12 +192,13 @@ def notes(config: TorchTitanConfig) -> list[str]:
     """Return what a user should know of how the stages were fitted to whole batches and to ``steps``."""
     if config.stages is None:
         return []
-    own = steps_of(config.stages)
-    if config.steps != own:
+    own, first = steps_of(config.stages), config.steps_of_rounds[0]
+    if first != own:
+        of_round = "" if config.rounds is None else f", {first:,} of them in the first round"
         return [
-            f"pretrain.steps={config.steps}: the stages have tokens for {own:,} steps; all their ends are scaled by "
-            f"{config.steps / own:.6g}."
+            f"pretrain.steps={config.steps}{of_round}: the stages have tokens for {own:,} steps; all their ends are "
+            f"scaled by {first / own:.6g}."
         ]
-    moved = [(stage.name, stage.tokens - (stage.wanted or 0)) for stage in stages(config)]
+    moved = [(stage.name, stage.tokens - stage.wanted) for stage in stages(config) if stage.wanted is not None]
     off = [f"{name} {change:+,}" for name, change in moved if change]
     return [f"stages end at whole batches; tokens more or fewer than set: {', '.join(off)}."] if off else []

@@ -5,10 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 from core.errors import InputError
 
 from smallwright_pretrain import mixture as mixtures
-from smallwright_pretrain.feed import Feed, FeedStage, SourceSize
+from smallwright_pretrain.feed import Feed, FeedStage, Listed, SourceSize
 from smallwright_pretrain.mixture import Changes, StageData
 from smallwright_pretrain.windows import VIEWS, TokenWindows
 
@@ -19,20 +20,26 @@ class Sources:
     Args:
         tokens: Tokens artifacts by the label of their corpus.
         stages: In their order.
+        drawn: By the number of a stage, the file of the windows that were drawn for it. Until there is one, such a
+            stage is counted with its mixture, which is that of the stage before.
 
     Raises:
         core.errors.UserError: a mixture is none, or names a corpus that is not there; files are missing.
     """
 
-    def __init__(self, tokens: Mapping[str, Path], stages: Sequence[StageData]) -> None:
+    def __init__(
+        self, tokens: Mapping[str, Path], stages: Sequence[StageData], drawn: Mapping[int, Path] = MappingProxyType({})
+    ) -> None:
         if not tokens:
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
         self._tokens, self._stages = tokens, stages
         self._opened: dict[tuple[str, int], TokenWindows] = {}
-        self._parts = [mixtures.of_stage(stage, list(tokens), alone=len(stages) == 1) for stage in stages]
+        alone = sum(stage.round == 1 for stage in stages) == 1
+        self._parts = [mixtures.of_stage(stage, list(tokens), alone=alone) for stage in stages]
         used = dict.fromkeys((part.source, part.corpus, part.view) for parts in self._parts for part in parts)
         self.names = tuple(name for name, _, _ in used)
         self._views = {name: (corpus, view) for name, corpus, view in used}
+        self._drawn = {number: _listed(file, self.names) for number, file in drawn.items()}
 
     def corpus(self, name: str) -> str:
         """Return the corpus that a source is a view of."""
@@ -104,6 +111,7 @@ class Sources:
                         for start, corpora in changes.get(number, ())
                         if (shares := self.changed(number, corpora)) is not None
                     ],
+                    listed=self._drawn.get(number),
                 )
             )
         sizes = [
@@ -115,3 +123,13 @@ class Sources:
     def read_once(self) -> set[str]:
         """Return the corpora that a mixture forbids to repeat."""
         return {part.corpus for parts in self._parts for part in parts if not part.wrap}
+
+
+def _listed(file: Path, names: Sequence[str]) -> Listed:
+    """Return drawn windows with the numbers that their sources have here."""
+    from smallwright_pretrain.drawing import read
+
+    own, listed = read(file)
+    if unknown := set(own) - set(names):
+        raise InputError(f"{file}: has windows of {', '.join(sorted(unknown))}, and this run has {', '.join(names)}.")
+    return Listed(np.array([names.index(name) for name in own], np.int64)[listed.source_N], listed.window_N)

@@ -1,8 +1,6 @@
 """The stage ``pretrain``: check, start the ranks, compare engines, report. Light: no torch in this process."""
 
 import dataclasses
-import importlib.metadata
-import importlib.util
 import json
 import os
 import sys
@@ -16,16 +14,31 @@ from core.defaults import Default
 from core.engines import allocator_environment, check_torchvision, ranks_environment
 from core.errors import ConfigError, InputError, UserError
 from core.finding import Finding
-from core.interfaces import Architecture, Branch, Job, MixturePolicy, Tokenizer, Trainer
+from core.interfaces import Architecture, Branch, Job, MixturePolicy, StoredLogits, Tokenizer, Trainer
 from core.process import cores
 from core.served import check_head_width
-from core.writing import ENDING, commit, remove, write_json
+from core.writing import remove, write_json
 
-from smallwright_pretrain import branch, distill_config, distilled, doctor, follow, nodes, revisions
+from smallwright_pretrain import (
+    branch,
+    distill_config,
+    distilled,
+    doctor,
+    evaluations,
+    follow,
+    forgetting,
+    nodes,
+    revisions,
+    round_files,
+    selection_log,
+    store_logits,
+    stored,
+)
 from smallwright_pretrain.account import planned
+from smallwright_pretrain.beside import Beside
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.held_out import HeldOut
-from smallwright_pretrain.history import CHECKPOINTS, finished, remove_old, rewind, step_of
+from smallwright_pretrain.history import CHECKPOINTS, finished, next_segment, remove_old, rewind, step_of
 from smallwright_pretrain.launch import (
     JOB_FILE,
     REFERENCE_FILE,
@@ -35,17 +48,17 @@ from smallwright_pretrain.launch import (
     run_child,
     run_ranks,
 )
-from smallwright_pretrain.plan import plan
+from smallwright_pretrain.plan import flops_between_rounds, plan
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
-from smallwright_pretrain.policies_plan import asked
-from smallwright_pretrain.records import METRICS, SPEED_FILE, mean_speed, read_records, validation
-from smallwright_pretrain.segments import Segment, segments, stages, tokens_at, with_theta
+from smallwright_pretrain.policies_plan import asked, flops_of_selection, with_selection
+from smallwright_pretrain.records import METRICS, SPEED_FILE, by_source, mean_speed, read_records, speeds, validation
+from smallwright_pretrain.segments import borders, segments, stages, tokens_at, with_theta
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.spikes import SPIKES
 from smallwright_pretrain.spikes import notes as spike_notes
 from smallwright_pretrain.summary import rising, thin
-from smallwright_pretrain.verify import TOLERANCE, compare
+from smallwright_pretrain.verified import verified
 
 DONE_FILE = "done.json"
 """In the unfinished work, when the model has its name: what there is to say of the training."""
@@ -55,6 +68,8 @@ class TorchTitanPretrain(Trainer):
     """Pretrain with TorchTitan: FSDP2, distributed checkpoints, exact resume, verified export."""
 
     config: TorchTitanConfig
+    _policy: MixturePolicy | None = None
+    """What a plan counts beside the training."""
 
     def environment(self) -> dict[str, str]:
         """Return variables for the ranks: threads, and an allocator that keeps freed memory (1.7 times the speed on
@@ -71,7 +86,7 @@ class TorchTitanPretrain(Trainer):
 
     def plan(self, architecture: Architecture) -> dict[str, Any]:
         """Return tokens, memory per rank and its parts; see :func:`smallwright_pretrain.plan.plan`."""
-        found = plan(self.config, architecture)
+        found = with_selection(plan(self.config, architecture), self.config, architecture, self._policy)
         if (begin := self.branch()) is not None:
             left = self.config.tokens - tokens_at(self.config, begin.step)
             found["notes"].append(
@@ -79,13 +94,22 @@ class TorchTitanPretrain(Trainer):
             )
         return found
 
+    def stored_logits(self, corpora: Sequence[str]) -> list[StoredLogits]:
+        """Return the work of a teacher whose distributions are stored."""
+        return store_logits.of_training(self.config, corpora)
+
+    def of_source(self) -> "TorchTitanPretrain":
+        """Return the training without a teacher, which is that of the run's model, and from its own beginning."""
+        alone = dataclasses.replace(self.config, distill=None, branch_from=None, branch_optimizer=True)
+        return TorchTitanPretrain(alone)
+
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
         config = self.config
         skipped = [(first, last) for first, last in skipped_sequences(config)]
-        return planned(
-            tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=config.corpus_tokens
-        )
+        sizes = config.corpus_tokens
+        read = planned(tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=sizes)
+        return {**read, "notes": [*read["notes"], *stored.notes(config, tokens, sizes)]}
 
     def takes_policy(self, policy: MixturePolicy, corpora: Sequence[str]) -> dict[str, Any]:
         """Return when the policy is asked; see :func:`smallwright_pretrain.policies_plan.asked`."""
@@ -100,7 +124,14 @@ class TorchTitanPretrain(Trainer):
         other: dict[str, Any] = {"device": device or self.config.device}
         if ranks is not None:
             other |= {"nproc": ranks, "nodes": 1}
-        return TorchTitanPretrain(dataclasses.replace(self.config, **other))
+        made = TorchTitanPretrain(dataclasses.replace(self.config, **other))
+        return made if self._policy is None else made.beside(self._policy)
+
+    def beside(self, policy: MixturePolicy) -> "TorchTitanPretrain":
+        """Return the same training, whose plan has what the policy takes."""
+        made = TorchTitanPretrain(self.config)
+        made._policy = policy
+        return made
 
     def trained(self, architecture: Architecture) -> Architecture:
         """Return the architecture with the RoPE theta of the last stage."""
@@ -118,14 +149,19 @@ class TorchTitanPretrain(Trainer):
         """Return what ``distill.teacher`` names."""
         return None if self.config.distill is None else ("distill.teacher", self.config.distill.teacher)
 
+    def evaluates(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Return what ``eval_every`` asks for, and what ``eval`` changes for it."""
+        if not evaluations.wanted(self.config):
+            return None
+        return "eval_every" if self.config.eval_every else "eval_every_tokens", self.config.eval or {}
+
     def shorter(self, identity: Mapping[str, Any], folder: Path) -> Branch | None:
         """Return a finished training with the same first steps; see :func:`smallwright_pretrain.branch.shorter`."""
         return branch.shorter(identity, self.config, folder) if self.config.branch_from is None else None
 
     def check_plan(self, where: str, architecture: Architecture, tokenizer: Tokenizer) -> None:
-        """Refuse more ranks than this machine has cores, ranks that the model cannot be split over, and heads that
-        vLLM, with which the checkpoint will be compared, cannot serve here."""
-        self._check_ranks()
+        """Refuse ranks that the model cannot be split over, and heads that vLLM, with which the checkpoint will be
+        compared, cannot serve here."""
         self._check_split(where, architecture)
         self._check_teacher(where, architecture, tokenizer)
         check_torchvision()
@@ -149,15 +185,20 @@ class TorchTitanPretrain(Trainer):
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
         if self.config.rewind_to is not None:
             remove(work / DONE_FILE)
-        if not (work / DONE_FILE).exists():
-            notes = self._train(job, work, environment)
-            verification = self._verify(job.output, work / REFERENCE_FILE, environment)
-            summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
-            write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+        with Beside(job, work / JOB_FILE, self.config, environment) as beside:
+            if not (work / DONE_FILE).exists():
+                notes = self._train(job, work, environment)
+                verification = verified(self.config, job.output, work / REFERENCE_FILE, environment)
+                summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
+                write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
+            said = beside.finish(lambda note: job.progress(self.config.steps, self.config.steps, "steps", note))
+        evaluated = evaluations.summary(job.scratch(evaluations.FOLDER), self.config, beside.waited)
         done = json.loads((work / DONE_FILE).read_text(encoding="utf-8"))
+        done["summary"]["notes"] += [*said, *evaluations.notes(evaluated)]
         if not self.config.keep_last:  # from here on nothing is trained again
             remove_old(job.output / CHECKPOINTS, self.config, latest=0)
-        return self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
+        summary = self._summary(job, done["summary"], done["verification"], time.monotonic() - started)
+        return {**summary, **({} if evaluated is None else {"evaluations": evaluated})}
 
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
@@ -176,7 +217,7 @@ class TorchTitanPretrain(Trainer):
             if newest is None and begin is not None:
                 branch.take_records(begin, job.output, decided=branch.goes_on_deciding(self.config, job.record, begin))
             done = step_of(newest) if newest is not None else begin.step if begin is not None else 0
-            turn = _turn(row, done, read_records(job.output / METRICS), turn)
+            turn = next_segment(self.config, job.output, done, turn)
             write_json(work / TURN_FILE, {"segment": turn, "begin": None if newest is not None else self._first(begin)})
             try:
                 run_ranks(work / JOB_FILE, self.config, environment)
@@ -200,7 +241,10 @@ class TorchTitanPretrain(Trainer):
         """Return the checkpoint of another training that this one begins with."""
         if "branch" in job.inputs:
             return branch.find(str(self.config.branch_from), job.inputs["branch"])
-        found = self.shorter(job.record["identity"], job.output.parent) if "identity" in job.record else None
+        if "identity" not in job.record:
+            return None
+        identity, folder = job.record["identity"], job.output.parent
+        found = branch.borrowed_anew(lambda: self.shorter(identity, folder), job.scratch("pretrain"))
         if found is not None:
             notes.append(f"the first {found.step:,} steps are those of {found.artifact.name}, which did the same.")
         return found
@@ -222,7 +266,8 @@ class TorchTitanPretrain(Trainer):
         self._check_ranks()
 
     def check_here(self, where: str) -> None:
-        """Refuse several machines where nothing would start the others' ranks."""
+        """Refuse more ranks than there are cores, and several machines where nothing would start the others' ranks."""
+        self._check_ranks()
         nodes.check_here(self.config, where)
 
     def doctor(self, job: Job, layout: int | None) -> Iterator[Finding]:
@@ -264,45 +309,6 @@ class TorchTitanPretrain(Trainer):
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
 
-    def _verify(self, output: Path, reference_path: Path, environment: dict[str, str]) -> dict[str, Any]:
-        notes, partial = {}, output / f"hf{ENDING}"
-        if not self.config.verify_vllm:
-            notes["vLLM"] = "not compared: pretrain.verify_vllm=false"
-        elif importlib.util.find_spec("vllm") is None:
-            notes["vLLM"] = "not compared: vLLM is not installed"
-        else:
-            from smallwright_pretrain.verify_vllm import ENVIRONMENT
-
-            command = [sys.executable, "-m", "smallwright_pretrain.verify_vllm", str(reference_path)]
-            code = run_child([*command, str(partial)], {**environment, **ENVIRONMENT})
-            if code != 0:
-                self._reject(output)
-                raise RuntimeError(
-                    f"vLLM could not serve the exported checkpoint (exit code {code}, see the log); it is kept as "
-                    f"{output / 'hf.rejected'}. pretrain.verify_vllm=false skips this check; an evaluation then "
-                    "needs eval.engine=transformers."
-                )
-        reference = json.loads(reference_path.read_text())
-        differences = compare(reference["log_probabilities"])
-        apart = {pair: value for pair, value in differences.items() if not value <= TOLERANCE}
-        if apart:
-            self._reject(output)
-            pairs = ", ".join(f"{pair}: {value:.2g}" for pair, value in apart.items())
-            raise RuntimeError(
-                f"engines disagree about the exported checkpoint (largest difference of a log-probability: {pairs}; "
-                f"allowed: {TOLERANCE:g}). It is kept as {output / 'hf.rejected'} and not used."
-            )
-        remove(output / "hf.rejected")  # of an earlier start
-        commit(output / "hf")
-        tokens = sum(len(prompt) - 1 for prompt in reference["prompts"])
-        return {"max_difference": differences, "tolerance": TOLERANCE, "tokens": tokens, "notes": notes}
-
-    @staticmethod
-    def _reject(output: Path) -> None:
-        remove(output / "hf")
-        remove(output / "hf.rejected")
-        (output / f"hf{ENDING}").rename(output / "hf.rejected")
-
     def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
         assert architecture is not None
@@ -311,8 +317,15 @@ class TorchTitanPretrain(Trainer):
         measured, spikes = validation(records), read_records(job.output / SPIKES)
         skipped = ranks.pop("skipped")
         lines = read_records(job.output / DECISIONS)
-        read = planned(job.tokens(), stages(config), skipped=skipped, changes=changes(lines, stages(config)))
-        decided = decisions(lines)
+        read = planned(
+            job.tokens(),
+            stages(config),
+            skipped=skipped,
+            changes=changes(lines, stages(config)),
+            drawn=round_files.found(config, job.output),
+            chosen=selection_log.counts(lines),
+        )
+        decided = decisions([line for line in lines if selection_log.CHOSEN not in line])
         held_out = HeldOut.of(job.tokens(), stages(config)[-1].mixture)
         size = sum(corpus["size"] for corpus in read["corpora"].values())
         return {
@@ -321,24 +334,25 @@ class TorchTitanPretrain(Trainer):
             "tokens": config.tokens,
             "epochs": sum(corpus["tokens"] for corpus in read["corpora"].values()) / size,
             "mixture": {**read, "skipped": skipped, "decisions": decided},
+            "stages": borders(config),
             "loss_curve": thin([[record["step"], record["loss"]] for record in steps]),
+            "loss_curves": {name: thin(curve) for name, curve in by_source(steps, "loss_by_source").items()},
             "learning_rate_curve": thin([[record["step"], record["lr"]] for record in steps]),
             **measured,
             "spikes": spikes,
             "skipped": [list(pair) for pair in config.skip],
-            "throughput_curve": thin(
-                [
-                    [record["step"], record["tokens_per_second"]]
-                    for record in read_records(job.scratch("pretrain") / SPEED_FILE)
-                    if record.get("tokens_per_second")
-                ]
-            ),
+            "throughput_curve": thin(speeds(job.scratch("pretrain") / SPEED_FILE)),
             "unigram_loss": held_out.unigram_loss,
             "bits_per_byte": held_out.bits_per_byte(measured["validation_loss"]),
             "tokens_per_second": mean_speed(job.scratch("pretrain") / SPEED_FILE) or config.tokens / seconds,
             "flops": sum(stage.tokens * architecture.flops_per_token(stage.seq_len) for stage in stages(config))
-            + distilled.flops(config, job),
+            + distilled.flops(config, job)
+            + flops_between_rounds(config, architecture)
+            + config.tokens * flops_of_selection(config, architecture, job.policy),
             **distilled.curves(config, steps),
+            **round_files.summary(config, job.output),
+            **selection_log.summary(lines),
+            **forgetting.summary(config.forgetting, read_records(job.output / forgetting.FORGETTING)),
             "seconds": seconds,
             "world_size": config.ranks,
             "verification": verification,
@@ -347,22 +361,8 @@ class TorchTitanPretrain(Trainer):
                 *ranks["notes"],
                 *read["notes"],
                 *policy_notes(decided),
+                *selection_log.notes(lines),
                 *spike_notes(spikes),
                 *rising([record["loss"] for record in steps], config.learning_rate),
             ],
         }
-
-
-def _turn(row: Sequence[Segment], done: int, records: Sequence[Mapping[str, Any]], at_least: int) -> int:
-    """Return which segment is next after ``done`` steps.
-
-    One that was ended between its last checkpoint and its last validation is gone through again, to measure.
-
-    Args:
-        at_least: Number of a segment; those before it have nothing left to measure.
-    """
-    measured = any(record["step"] == done and "validation_loss" in record for record in records)
-    for number, segment in enumerate(row):
-        if done < segment.last or (done == segment.last and number >= at_least and not measured):
-            return number
-    return len(row) - 1

@@ -6,6 +6,7 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torchtitan.components.loss import CrossEntropyLoss
@@ -18,12 +19,15 @@ from torchtitan.protocols.model_spec import ModelSpec
 
 from smallwright_pretrain.attention import DocumentAttention
 from smallwright_pretrain.beats import BEATS
+from smallwright_pretrain.by_source import LossBySequence
 from smallwright_pretrain.checkpoints import Checkpoints
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import StageRows, TokenDataLoader
+from smallwright_pretrain.forgetting import FORGETTING
 from smallwright_pretrain.metrics import FileMetrics
 from smallwright_pretrain.parallelize import parallelize
 from smallwright_pretrain.records import METRICS, SPEED_FILE
+from smallwright_pretrain.round_files import found
 from smallwright_pretrain.schedule import factor
 from smallwright_pretrain.segments import Segment, segments, stages
 from smallwright_pretrain.skipping import skipped_sequences
@@ -92,7 +96,9 @@ def trainer_config(
     left_out: Sequence[str] = (),
     teacher: Path | None = None,
     ids: int = 0,
+    stored: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     revisions: tuple[str, ...] = (),
+    snapshots: Path | None = None,
 ) -> PackedTrainer.Config:
     """Return TorchTitan's configuration for these settings.
 
@@ -108,7 +114,9 @@ def trainer_config(
         left_out: What is not taken from it, by TorchTitan's names of a checkpoint's parts.
         teacher: Folder of the model that ``settings.distill`` learns from, of Hugging Face's format.
         ids: Of the tokenizer.
+        stored: What that model says, where it is stored; see :func:`smallwright_pretrain.stored_files.rows`.
         revisions: Command that writes kept checkpoints as Hugging Face revisions, see :func:`.revisions.command`.
+        snapshots: Where the weights go that are evaluated on the way; None: they are not.
     """
     if segment is None:
         (segment,) = segments(settings)
@@ -131,9 +139,11 @@ def trainer_config(
             seed=seed,
             global_batch_size=settings.global_batch_size,
             padded_batch_size=settings.padded_batch_size,
+            drawn={number: str(file) for number, file in found(settings, output).items()},
             skipped=skipped_sequences(settings),
+            stored=dict(stored),
         ),
-        loss=CrossEntropyLoss.Config(global_vocab_size=model.vocab_size),
+        loss=(LossBySequence if len(tokens) > 1 else CrossEntropyLoss).Config(global_vocab_size=model.vocab_size),
         optimizer=default_adamw(
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
@@ -157,6 +167,7 @@ def trainer_config(
             keep_latest_k=settings.keep_latest,
             settings=settings,
             export=revisions,
+            snapshots="" if snapshots is None else str(snapshots),
             # A run killed between the last step and the end of the export resumes from the last step.
             last_save_model_only=False,
             initial_load_path=None if begin is None else str(begin.resolve()),
@@ -174,14 +185,20 @@ def trainer_config(
             settings=settings,
         ),
         spikes=settings.spikes,
-        distill=None if teacher is None else settings.distill,
+        distill=settings.distill if stored or teacher is not None else None,
         teacher="" if teacher is None else str(teacher),
         teacher_ids=ids,
+        forgetting="" if settings.forgetting is None else str(output / FORGETTING),
         beats="" if work is None else str(work / BEATS),
         validator=FileValidator.Config(
             tokens={label: str(folder) for label, folder in tokens.items()}, settings=settings
         ),
         # The first step may compile; later ones may wait for a rank that saves a checkpoint to a slow disk.
-        comm=CommConfig(init_timeout_seconds=1800, train_timeout_seconds=900),
+        comm=CommConfig(
+            init_timeout_seconds=1800,
+            train_timeout_seconds=900,
+            # What NCCL leaves when ranks hang is for people, and no part of the model.
+            save_traces_folder=str((work or output).resolve() / "comm_traces"),
+        ),
         debug=DebugConfig(seed=seed, enable_structured_logging=False),
     )

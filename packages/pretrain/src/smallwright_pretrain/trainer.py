@@ -6,14 +6,14 @@ Import after :func:`smallwright_pretrain.cpu.use_device`.
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from core.errors import UserError
-from core.interfaces import MixturePolicy
+from core.interfaces import MixturePolicy, SelectionPolicy
 from torch.distributed.tensor import DTensor
 from torchtitan.distributed import utils as dist_utils
 from torchtitan.tools.logging import logger
@@ -21,13 +21,16 @@ from torchtitan.trainer import Trainer
 
 from smallwright_pretrain.attention import DocumentAttention, document_mask
 from smallwright_pretrain.beats import Beat
+from smallwright_pretrain.by_source import BySource, LossBySequence
 from smallwright_pretrain.data import IGNORED, SOURCES
 from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
+from smallwright_pretrain.forgetting_run import Meter
 from smallwright_pretrain.policies_run import Adaptation
 from smallwright_pretrain.segments import stage_at
+from smallwright_pretrain.selection_run import Reference, Selection
 from smallwright_pretrain.skipping import batch_of
 from smallwright_pretrain.spikes import SpikeConfig, SpikeWatch
-from smallwright_pretrain.teacher import Teacher
+from smallwright_pretrain.teacher import StoredTeacher, Teacher
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -43,6 +46,8 @@ class PackedTrainer(Trainer):
         """Folder of the model to learn from; none: the text alone."""
         teacher_ids: int = 0
         """Of the tokenizer."""
+        forgetting: str = ""
+        """File for what is forgotten; none: it is not measured."""
         beats: str = ""
         """Folder in which each rank says where it is; none: it does not."""
 
@@ -52,37 +57,62 @@ class PackedTrainer(Trainer):
         self._spikes = SpikeWatch(config.spikes) if config.spikes.action != "none" else None
         self._loss: torch.Tensor | None = None
         self._apart: torch.Tensor | None = None
-        self._teacher: Teacher | None = None
+        self._teacher: Teacher | StoredTeacher | None = None
         super().__init__(config)
-        if config.distill is not None:
+        if config.distill is not None and config.distill.logits == "stored":
+            self._teacher = StoredTeacher(config.distill)
+            self.metrics_processor.parts = self._parts
+        elif config.distill is not None:
             self._teacher = Teacher(
                 Path(config.teacher),
                 config.distill,
                 ids=config.teacher_ids,
                 dtype=PRECISIONS[config.training.mixed_precision_param],
                 device=self.device,
+                ranks=self.parallel_dims.get_mesh("fsdp") if config.distill.sharded else None,
             )
             self.metrics_processor.parts = self._parts
             flops = flops_per_token(counted(config.teacher), config.training.seq_len)
             self.metrics_processor.num_flops_per_token += flops
         self._beat = Beat(Path(config.beats), torch.distributed.get_rank()) if config.beats else lambda *_: None
-        self.validator.trainer = self
-        self._adaptation: Adaptation | None = None
+        self._by_source: BySource | None = None
+        if isinstance(self.loss_fn, LossBySequence):
+            self._by_source = BySource(self.loss_fn, self.dataloader.sources, self.device)
+            self.metrics_processor.by_source = self._losses_by_source
+        self.validator.trainer, self.validator.measured = self, self._measured
+        self._adaptation: Adaptation | Selection | None = None
+        meter = config.metrics.settings.forgetting if config.forgetting else None
+        self._meter = None if meter is None else Meter(meter, Path(config.forgetting), self)
         self._settings = [
             [_settings(group) for group in optimizer.param_groups] for optimizer in self.optimizers.optimizers
         ]
 
-    def adapt(self, policy: MixturePolicy, name: str, log: Path) -> None:
-        """Let a policy change the mixture.
+    def adapt(self, policy: MixturePolicy, name: str, log: Path, reference: Path | None = None, ids: int = 0) -> None:
+        """Let a policy change the mixture, or choose what is trained on.
 
         Args:
-            policy: Asked at each validation.
+            policy: Asked at each validation, or at each step.
             name: As it was registered.
             log: File of its decisions.
+            reference: Folder of the model that it compares with, of Hugging Face's format.
+            ids: Of the tokenizer.
         """
+        if isinstance(policy, SelectionPolicy):
+            other, named = None, policy.reference()
+            if reference is not None and named is not None:
+                dtype = PRECISIONS[self.config.training.mixed_precision_param]
+                other = Reference(reference, f"policy.{named[0]}", ids=ids, dtype=dtype, device=self.device)
+            self._adaptation = Selection(policy, name, log, self, other)
+            return
         settings = self.config.metrics.settings
         self._adaptation = Adaptation(policy, name, log, settings, self.dataloader)
-        self.validator.measured = self._adaptation.measured
+
+    def _measured(self, step: int, losses: Mapping[str, float]) -> None:
+        """Do what follows a measurement of the held-out loss, unless it is done."""
+        if self._adaptation is not None:
+            self._adaptation.measured(step, losses)
+        if self._meter is not None:
+            self._meter.measure(step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the trainer itself."""
@@ -150,6 +180,8 @@ class PackedTrainer(Trainer):
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Add the document mask that TorchTitan builds for its own attention backends only."""
         input_dict = {name: value for name, value in input_dict.items() if name != SOURCES}
+        if isinstance(self._teacher, StoredTeacher):
+            input_dict = self._teacher.take(input_dict)
         inputs, labels, kwargs = super().post_dataloading_process(input_dict, labels)
         if isinstance(self.model_config.first_attention.inner_attention, DocumentAttention.Config):
             dtype = PRECISIONS[self.config.training.mixed_precision_param]
@@ -163,7 +195,13 @@ class PackedTrainer(Trainer):
     def forward_backward_step(self, **batch: Any) -> torch.Tensor:
         """Compute gradients of a micro-batch, and remember its loss where the rule about spikes needs it."""
         self._beat(self.step, "computing")
+        apart = self._by_source if self.metrics_processor.should_log(self.step) else None
+        if apart is not None:
+            apart.listen()
         loss = super().forward_backward_step(**batch)
+        if apart is not None:
+            parts = batch["input_dict"]
+            apart.add([part[SOURCES] for part in (parts if isinstance(parts, list) else [parts])])
         if self._spikes:
             self._loss = loss.detach().clone() if self._loss is None else self._loss + loss.detach()
         return loss
@@ -179,11 +217,11 @@ class PackedTrainer(Trainer):
         if self._teacher is None:
             return super()._forward_backward_body(inputs, labels, global_valid_tokens, extra_kwargs)
         # Before the student: what the teacher works with is free again when the student's activations are kept.
-        states_ND = self._teacher.states(inputs, extra_kwargs["positions"])
+        states: Any = self._teacher.states(inputs, extra_kwargs["positions"])
         with self.train_context():
             predicted = self.model_parts[0](inputs, **extra_kwargs)
-            losses = self._teacher.losses(predicted, labels, states_ND)
-            del predicted, states_ND
+            losses = self._teacher.losses(predicted, labels, states)
+            del predicted, states
             loss = losses.loss / global_valid_tokens
             loss.backward()
         parts = torch.stack([losses.cross_entropy, losses.divergence]) / global_valid_tokens
@@ -193,15 +231,24 @@ class PackedTrainer(Trainer):
     def _parts(self) -> dict[str, float]:
         """Return what the loss of the step is mixed of, over all ranks, in nats per token."""
         assert self._apart is not None
-        mesh = self.parallel_dims.get_optional_mesh("loss") if self.parallel_dims.dp_cp_enabled else None
+        mesh = self._loss_mesh()
         entropy, divergence = (
             float(part) if mesh is None else dist_utils.dist_sum(part, mesh) for part in self._apart.unbind()
         )
         return {"ce": entropy, "kl": divergence}
 
+    def _losses_by_source(self) -> dict[str, float]:
+        assert self._by_source is not None
+        return self._by_source.losses(self._loss_mesh())
+
+    def _loss_mesh(self) -> Any | None:
+        return self.parallel_dims.get_optional_mesh("loss") if self.parallel_dims.dp_cp_enabled else None
+
     def train_step(self, data_iterator: Iterator[Any]) -> None:
         """Do a step; before its update, see whether loss and gradients are what they should be."""
         self._loss = self._apart = None
+        if self._by_source is not None and self.metrics_processor.should_log(self.step):
+            self._by_source.begin()
         clip = dist_utils.clip_grad_norm_
 
         def clip_and_judge(*arguments: Any, **named: Any) -> torch.Tensor:
@@ -258,13 +305,14 @@ class PackedTrainer(Trainer):
         """Start reading batches; called once, after the checkpoint has been loaded."""
         self._settings_of_this_run()
         self.metrics_processor.forget_after(self.step)
-        if self._adaptation is not None:
-            self._adaptation.go_on(self.step)
+        for follower in (self._adaptation, self._meter):
+            if follower is not None:
+                follower.go_on(self.step)
         # The checkpoint of a step is saved before its validation: a run that was ended in between has not measured.
         if self.step > 0 and self.validator.should_validate(self.step):
             self.validate_once()
-            if self._adaptation is not None:  # where the run was ended after the measurement and before the question
-                self._adaptation.measured(self.step, self.metrics_processor.losses_by_source(self.step))
+            # Where the run was ended after the measurement and before what follows it.
+            self._measured(self.step, self.metrics_processor.losses_by_source(self.step))
         return super().batch_generator(data_iterable)
 
     def _settings_of_this_run(self) -> None:

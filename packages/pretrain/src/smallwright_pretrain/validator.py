@@ -3,8 +3,9 @@
 Import after :func:`smallwright_pretrain.cpu.use_device`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,10 @@ from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.data import IGNORED, TokenWindows, batch
 from smallwright_pretrain.estimate import by_source, weights
 from smallwright_pretrain.segments import stage_at, stages, validates
+from smallwright_pretrain.windows import Window
+
+Losses = Callable[[dict[str, torch.Tensor], torch.Tensor], torch.Tensor]
+"""Gets inputs and labels of a batch; returns summed loss and number of labels of each sequence, shape (B, 2)."""
 
 
 class LossOfSequences(Protocol):
@@ -76,29 +81,41 @@ class FileValidator(BaseValidator):
         return chosen
 
     @torch.no_grad()
-    def validate(self, model_parts: list[torch.nn.Module], step: int) -> None:
-        """Measure, and record the losses under ``step``."""
+    def measure(
+        self, model_parts: list[torch.nn.Module], read: Sequence[Callable[[], Window]], by: Losses | None = None
+    ) -> torch.Tensor:
+        """Return summed loss and number of labels of each sequence, shape (N, 2), float64 and the same on every rank.
+
+        Args:
+            read: Reads each of the sequences; a rank reads those that it computes.
+            by: Measures a batch; None: the model that is trained.
+        """
         assert self.trainer is not None
-        chosen = self.windows()
+        by = by or self.trainer.sequence_losses
         per_pass = self._ranks * self._rows
         empty = (np.zeros(self._seq_len, np.int64),) * 2 + (np.full(self._seq_len, IGNORED, np.int64),)
         for model in model_parts:
             model.eval()
         # A row for each sequence, so that the sum does not depend on which rank measured it.
-        measured_N2 = torch.zeros(len(chosen), 2, dtype=torch.float64)
-        for first in range(0, len(chosen), per_pass):
+        measured_N2 = torch.zeros(len(read), 2, dtype=torch.float64)
+        for first in range(0, len(read), per_pass):
             # Every rank makes the same number of passes, for FSDP gathers in each; a row too many has no labels.
             place = first + self._rank * self._rows
-            mine = chosen[place : place + self._rows]
-            rows = [self._files[name].window(index) for name, index in mine] + [empty] * (self._rows - len(mine))
-            inputs, labels_BL = batch(rows)
-            losses_B2 = self.trainer.sequence_losses(inputs, labels_BL)
+            mine = read[place : place + self._rows]
+            inputs, labels_BL = batch([window() for window in mine] + [empty] * (self._rows - len(mine)))
+            losses_B2 = by(inputs, labels_BL)
             measured_N2[place : place + len(mine)] = losses_B2[: len(mine)].to("cpu", torch.float64)
         if self._parallel_dims.dp_cp_enabled:
             mesh = self._parallel_dims.get_optional_mesh("loss")
             measured_N2 = dist_utils.dist_sum_tensor(measured_N2.to(self.trainer.device), mesh).cpu()
         for model in model_parts:
             model.train()
+        return measured_N2
+
+    def validate(self, model_parts: list[torch.nn.Module], step: int) -> None:
+        """Measure, and record the losses under ``step``."""
+        chosen = self.windows()
+        measured_N2 = self.measure(model_parts, [partial(self._files[name].window, index) for name, index in chosen])
         shares = weights(stage_at(self.config.settings, step).mixture, self._sizes)
         whole, sources = by_source(
             measured_N2[:, 0].numpy(), measured_N2[:, 1].numpy(), [name for name, _ in chosen], shares

@@ -11,6 +11,9 @@ from core.token_files import TokenShards
 IGNORED = -100
 """Label of tokens without loss; cross-entropy's default."""
 
+BLOCK = 1024
+"""Documents that are looked through for a window of one of them: some microseconds."""
+
 Window = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Input ids, positions and labels, each of shape (L,)."""
 
@@ -65,19 +68,25 @@ class TokenWindows:
 class LongWindows(TokenWindows):
     """The windows that lie inside one document, for training on a longer context: what is longer is seen whole.
 
-    A document gives as many as fit behind one another from its start on. What is held in memory is two numbers a
-    document that gives one.
+    A document gives as many as fit behind one another from its start on. What is held in memory is three numbers for
+    each :data:`BLOCK` documents of a file; the documents of a block are looked at when a window of it is asked for.
     """
 
     def __init__(self, folder: Path, split: str, seq_len: int) -> None:
         super().__init__(folder, split, seq_len)
-        self._starts_D, lengths_D = self.shards.long_documents(seq_len + 1)
-        self._ends_D = np.cumsum((lengths_D - 1) // seq_len)
+        counts, places, firsts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for place, lengths_D in enumerate(self.shards.lengths()):
+            first = np.arange(0, len(lengths_D), BLOCK)
+            counts.append(np.add.reduceat((lengths_D - 1) // seq_len, first) if len(lengths_D) else counts[0])
+            places.append(np.full(len(first), place))
+            firsts.append(first)
+        self._ends_N = np.cumsum(np.concatenate(counts))
+        self._place_N, self._first_N = np.concatenate(places), np.concatenate(firsts)
 
     @property
     def full_windows(self) -> int:
         """Windows that lie inside one document."""
-        return int(self._ends_D[-1]) if len(self._ends_D) else 0
+        return int(self._ends_N[-1]) if len(self._ends_N) else 0
 
     @property
     def windows(self) -> int:
@@ -86,9 +95,13 @@ class LongWindows(TokenWindows):
 
     def window(self, index: int) -> Window:
         """Return window ``index``, whose positions count from 0."""
-        document = int(np.searchsorted(self._ends_D, index, side="right"))
-        before = int(self._ends_D[document - 1]) if document else 0
-        return self._cut(int(self._starts_D[document]) + (index - before) * self.seq_len)
+        block = int(np.searchsorted(self._ends_N, index, side="right"))
+        left = index - (int(self._ends_N[block - 1]) if block else 0)
+        starts_D = self.shards.starts_of(int(self._place_N[block]), int(self._first_N[block]), BLOCK)
+        ends_D = np.cumsum((np.diff(starts_D) - 1) // self.seq_len)
+        document = int(np.searchsorted(ends_D, left, side="right"))
+        before = int(ends_D[document - 1]) if document else 0
+        return self._cut(int(starts_D[document]) + (left - before) * self.seq_len)
 
 
 def full_windows(tokens: int, seq_len: int) -> int:

@@ -94,14 +94,16 @@ def lines(
     table: dict[str, Any],
     rules: Mapping[str, float] | None = None,
     named: bool = False,
+    borders: Mapping[str, float] | None = None,
 ) -> Chart:
-    """Return curves over steps, with a pointer that reads out the values, and level lines.
+    """Return curves over steps, with a pointer that reads out the values, level lines, and where parts begin.
 
     Args:
         curves: Name to points (step, value).
         unit: Of the values.
         rules: Name to value of each level line.
         named: Whether the names of the curves are long ones, such as those of runs.
+        borders: Name to first step of each part of the training.
     """
     rows = [{"step": x, "value": y, "curve": name} for name, curve in curves.items() for x, y in curve]
     form = _format(y for curve in curves.values() for _, y in curve)
@@ -141,6 +143,7 @@ def lines(
         mark = alt.Chart(_values([{"value": value, "name": name}]))
         layers.append(mark.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(y="value:Q"))
         layers.append(mark.mark_text(align="right", dy=-6, x="width", fontSize=11).encode(y="value:Q", text="name:N"))
+    layers += _borders(borders or {})
     dense = any(len(curve) > 30 for curve in curves.values())
     return Chart(
         title=title,
@@ -150,6 +153,18 @@ def lines(
         log=positive,
         smooth=dense,
     )
+
+
+def _borders(parts: Mapping[str, float]) -> list[Any]:
+    """Return a rule where each part but the first begins, and the name of each, by turns in one of two rows."""
+    marks = []
+    for number, (name, step) in enumerate(parts.items()):
+        mark = alt.Chart(_values([{"step": step, "name": name}])).encode(x=alt.X("step:Q", title="step"))
+        if number:
+            marks.append(mark.mark_rule(opacity=0.45))
+        row = 8 + 13 * (number % 2)
+        marks.append(mark.mark_text(align="left", dx=4, y=row, fontSize=11, limit=110).encode(text="name:N"))
+    return marks
 
 
 def histogram(
@@ -264,6 +279,39 @@ def dots(title: str, about: str, rows: Sequence[Mapping[str, Any]], table: dict[
     return Chart(title=title, about=about, spec=spec, table=table, unfolded=True)
 
 
+def heat(
+    title: str, about: str, cells: Sequence[Sequence[float]], across: str, down: str, table: dict[str, Any]
+) -> Chart:
+    """Return a grid of shares: dark is none, light is all.
+
+    Args:
+        cells: (place across, place down, share).
+        across: Title of the horizontal axis.
+        down: Title of the vertical one.
+    """
+    places = sorted({cell[1] for cell in cells})
+    chart = (
+        alt.Chart(_values([{"across": cell[0], "down": cell[1], "share": cell[2]} for cell in cells]))
+        .mark_rect()
+        .encode(
+            x=alt.X("across:O", title=across, axis=alt.Axis(labelOverlap=True, labelAngle=0)),
+            y=alt.Y("down:O", title=down),
+            color=alt.Color(
+                "share:Q",
+                title="share right",
+                scale=alt.Scale(domain=[0, 1], scheme="viridis"),
+                legend=alt.Legend(format="%", orient="top"),
+            ),
+            tooltip=[
+                alt.Tooltip("across:O", title=across),
+                alt.Tooltip("down:O", title=down),
+                alt.Tooltip("share:Q", title="share right", format=".0%"),
+            ],
+        )
+    )
+    return Chart(title=title, about=about, spec=_spec(chart, ROW * len(places) + 90), table=table)
+
+
 def bars(title: str, about: str, rows: Sequence[tuple[str, float]], axis: str, table: dict[str, Any]) -> Chart:
     """Return a bar for each (name, number)."""
     form = _format(number for _, number in rows)
@@ -318,44 +366,3 @@ def strips(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str,
         )
     )
     return Chart(title=title, about=about, spec=_spec(chart, ROW * len(groups) + 45), table=table)
-
-
-def forest(title: str, about: str, rows: Sequence[Mapping[str, Any]], axis: str, table: dict[str, Any]) -> Chart:
-    """Return differences with their 95 % intervals against zero: full where they are significant, hollow where not.
-
-    Args:
-        rows: Objects with ``what``, ``side``, ``difference``, ``low``, ``high``, ``p`` and ``verdict``.
-        axis: Title of the differences' axis, with their unit.
-    """
-    sides = list(dict.fromkeys(row["side"] for row in rows))
-    labels = list(dict.fromkeys(row["what"] for row in rows))
-    # The metric on a line of its own: at the end of a long name it would be cut.
-    lines = alt.Axis(labelLimit=190, labelExpr="split(datum.label, ', ')")
-    y = alt.Y("what:N", sort=labels, title=None, axis=lines)
-    scale = alt.Scale(domain=sides, range=SERIES[: len(sides)])
-    names = legend(sides) if len(sides) > 1 else None
-    color = alt.Color("side:N", scale=scale, legend=names)
-    offset: dict[str, Any] = {"yOffset": alt.YOffset("side:N", sort=sides)} if len(sides) > 1 else {}
-    tips = [
-        alt.Tooltip("what:N", title="measure"),
-        alt.Tooltip("side:N"),
-        *(alt.Tooltip(f"{key}:Q", title=name, format="+.3~g") for key, name in _FOREST),
-        alt.Tooltip("p:Q", title="p (Holm)", format=".3~g"),
-        alt.Tooltip("verdict:N"),
-    ]
-    base = alt.Chart(_values(rows)).encode(y=y, **offset)
-    x = alt.X("difference:Q", title=axis, axis=alt.Axis(tickCount=5, format="+f"))
-    sure = alt.condition("datum.verdict != 'not significant'", alt.value(1), alt.value(0))
-    layers = [
-        alt.Chart(_values([{"zero": 0}])).mark_rule(color="#888", strokeDash=[5, 4]).encode(x="zero:Q"),
-        base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=color),
-        base.mark_point(size=70, strokeWidth=2).encode(
-            x=x, color=color, fill=alt.Fill("side:N", scale=scale, legend=names), fillOpacity=sure, tooltip=tips
-        ),
-    ]
-    height = max(30, 15 * len(sides)) * len(labels) + (50 if len(sides) == 1 else 80 + legend_height(sides))
-    spec = _spec(alt.layer(*layers), height, named=True)
-    return Chart(title=title, about=about, spec=spec, table=table, unfolded=True)
-
-
-_FOREST = (("difference", "difference"), ("low", "95 % from"), ("high", "95 % to"))

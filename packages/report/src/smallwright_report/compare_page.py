@@ -6,7 +6,7 @@ from typing import Any
 from core.compare.build import verdict
 from core.compare.text import is_share, notes, scale_of
 
-from smallwright_report import charts, evaluation, numbers, page
+from smallwright_report import charts, compare_charts, evaluation, numbers, page
 
 ARROWS = {"better": "▲ better", "worse": "▼ worse", "not significant": "not significant"}
 LIMITS = ("difference", "low", "high")
@@ -103,7 +103,7 @@ def _forest(kind: tuple[str, bool], rows: Sequence[Mapping[str, Any]], found: Ma
     ]
     formats = {"p": "p", "p (Holm)": "p", **dict.fromkeys(columns[2:5], "right")}
     table = numbers.table(columns, cells, f"Differences from {found['baseline']} in {unit}.", formats)
-    return charts.forest(title, about, shown, f"difference in {unit}", table)
+    return compare_charts.forest(title, about, shown, f"difference in {unit}", table)
 
 
 def _losses(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,16 +1,21 @@
 """How good the models are: a dot for each task against chance, the table behind it, and single answers."""
 
-import math
+import os
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
+from urllib.parse import quote
 
 from core import alignment
 
-from smallwright_report import charts, numbers
+from smallwright_report import charts, numbers, sureness
 
 WIDTH = NormalDist().inv_cdf(0.975)
 """Standard errors on either side of a 95 % interval."""
+TESTED = "p (exact binomial, against chance)"
+SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_")
+"""How metrics begin that are shares of right answers."""
+CLEANED = "removed from the training data"
 
 
 def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -22,25 +27,35 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     others = [row for row in rows if not _is_share(row)]
     made: list[dict[str, Any]] = []
     if shares:
-        made.append({"kind": "charts", "charts": [_dots(shares, _tasks(shares))]})
+        made.append({"kind": "charts", "charts": [_dots(shares, _tasks(shares)), *_grids(rows)]})
     if others:
         made.append({"kind": "table", "table": _held_out(others), "folded": ""})
     engines = sorted({f"{row['engine']['name']} {row['engine']['version']}" for row in rows if row.get("engine")})
     if engines:
         made.append({"kind": "text", "text": f"Measured with {', '.join(engines)}.", "mood": "muted"})
-    return [*made, *_changes(rows), *_items(report["samples"]["items"])]
+    made += sureness.notes(rows)
+    made += [sureness.parity(found) for found in report["samples"].get("parity", ())]
+    return [*made, *_changes(rows), *_items(report["samples"]["items"]), *_files(report)]
 
 
-def against_chance(row: Mapping[str, Any]) -> float | None:
-    """Return the p-value of a share at least so high by guessing: one-sided, normal approximation of the binomial."""
-    chance, n = row.get("chance"), row.get("n")
-    if chance is None or not n or not 0 < chance < 1 or not row.get("higher_is_better", True):
-        return None
-    return 1 - NormalDist().cdf((row["value"] - chance) / math.sqrt(chance * (1 - chance) / n))
+def _grids(rows: Sequence[Mapping[str, Any]]) -> list[charts.Chart]:
+    """Return a heat map of each score that has a grid: a needle by length and depth."""
+    made = []
+    for row in rows:
+        grid = row.get("grid")
+        if not grid or not grid["cells"]:
+            continue
+        title = f"{row['task']}, {row['model']}"
+        found = sum(cell[2] for cell in grid["cells"]) / len(grid["cells"])
+        about = f"Share right by {grid['across']} and {grid['down']}; over all places {found:.0%}."
+        columns = [grid["across"], grid["down"], "right ↑"]
+        table = numbers.table(columns, grid["cells"], f"{title}: share right by place.", {"right ↑": "percent"})
+        made.append(charts.heat(title, about, grid["cells"], grid["across"], grid["down"], table))
+    return made
 
 
 def _is_share(row: Mapping[str, Any]) -> bool:
-    return row["metric"].startswith(("acc", "exact_match")) and 0 <= row["value"] <= 1
+    return row["metric"].startswith(SHARES) and 0 <= row["value"] <= 1
 
 
 def _half(row: Mapping[str, Any]) -> float:
@@ -48,23 +63,24 @@ def _half(row: Mapping[str, Any]) -> float:
 
 
 def _tasks(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    columns = ["task", "metric", "model", "right ↑", "± 95 %", "chance", "p against chance", "items", "cut items"]
+    columns = ["task", "metric", "model", "right ↑", "95 % interval", "chance", TESTED, "items", "cut items", CLEANED]
     shown = [
         [
             row["task"],
             row["metric"],
             row["model"],
             row["value"],
-            _half(row) if row.get("stderr") is not None else None,
+            sureness.interval(row),
             row.get("chance"),
-            against_chance(row),
+            row.get("p_value"),
             row.get("n"),
             row.get("cut_items"),
+            sureness.cleaned(row),
         ]
         for row in rows
     ]
-    shares = dict.fromkeys(("right ↑", "± 95 %", "chance"), "percent")
-    return numbers.table(columns, shown, "Tasks: share of items that were right.", {**shares, "p against chance": "p"})
+    formats: dict[str, str | int] = {"right ↑": "percent", "chance": "percent", "95 % interval": "right", TESTED: "p"}
+    return numbers.table(columns, shown, "Tasks: share of items that were right.", formats)
 
 
 def _held_out(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -94,11 +110,12 @@ def _dots(rows: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> charts.Ch
             "task": row["task"].removeprefix(prefix).replace("_", " "),
             "model": row["model"],
             "value": row["value"],
-            "low": max(0.0, row["value"] - _half(row)),
-            "high": min(1.0, row["value"] + _half(row)),
+            "low": low,
+            "high": high,
             "chance": row.get("chance"),
         }
         for row in shown
+        for low, high in [sureness.bounds(row) or (row["value"], row["value"])]
     ]
     about = "Share of items that were right, with its 95 % interval; the grey mark is chance."
     return charts.dots("Tasks", about, values, table)
@@ -143,10 +160,32 @@ def _items(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _item(item: Mapping[str, Any]) -> dict[str, Any]:
     texts = item.get("choices") or [f"choice {i + 1}" for i in range(len(item.get("loglikelihoods", ())))]
     choices = []
+    chances = item.get("loglikelihoods") or ()
     for i, text in enumerate(texts):
         right, chosen = i == item.get("label"), i == item.get("chosen")
-        notes = [word for word, holds in (("right", right), ("the model's", chosen)) if holds]
-        mood = "bad" if chosen and not right and item.get("label") is not None else "good" if notes else ""
+        marks = [word for word, holds in (("right", right), ("the model's", chosen)) if holds]
+        notes = [*marks, f"{chances[i]:.2f}"] if i < len(chances) else marks
+        mood = "bad" if chosen and not right and item.get("label") is not None else "good" if marks else ""
         choices.append({"text": text, "notes": ", ".join(notes), "mood": mood})
     question = item.get("question") or f"item {item.get('id')}"
-    return {"question": question, "choices": choices, "answers": item.get("answers", [])}
+    said = item.get("answers", [])
+    rest = []
+    if said:
+        taken = ", ".join(dict.fromkeys(map(str, item.get("extracted", ()))))
+        rest.append(f"taken from it: {taken or 'nothing'}; right: {item.get('gold', 'not known')}")
+    if item.get("cut"):
+        rest.append("the prompt is longer than the model reads, and was cut from its left")
+    return {"question": question, "choices": choices, "answers": said, "rest": rest}
+
+
+def _files(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Link the files with all items."""
+    made = report.get("made") or {}
+    blocks: list[dict[str, Any]] = []
+    for file in report["samples"].get("files", ()):
+        place = os.path.join(made.get("store", ""), file["path"])
+        artifact = os.path.dirname(place)
+        link = quote(os.path.relpath(place, made["directory"]) if made.get("directory") else place)
+        command = f"python -m core.inspect {artifact} --wrong"
+        blocks.append({"kind": "link", "text": f"All items of {file['model']}", "link": link, "command": command})
+    return blocks

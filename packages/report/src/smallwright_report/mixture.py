@@ -15,7 +15,7 @@ def blocks(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     read = summary.get("mixture") or {}
     stages, corpora = read.get("stages") or [], read.get("corpora") or {}
     shares = [
-        [stage["name"], name, _share(row["declared"]) or "by size", _share(row["realised"]), row["tokens"]]
+        [stage["name"], name, _share(row["declared"]) or _undeclared(stage), _share(row["realised"]), row["tokens"]]
         for stage in stages
         for name, row in stage["sources"].items()
     ]
@@ -30,6 +30,10 @@ def blocks(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     if decided := [_decision(line) for line in read.get("decisions") or []]:
         tables += (numbers.table(DECISIONS, decided, "What changed the mixture on the way.", {}),)
     return [{"kind": "table", "table": table, "folded": ""} for table in tables]
+
+
+def _undeclared(stage: Mapping[str, Any]) -> str:
+    return "drawn by loss" if stage.get("drawn") else "by size"
 
 
 def _decision(line: Mapping[str, Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smallwright_report import charts, mixture, numbers
+from smallwright_report import charts, mixture, numbers, on_the_way, rounds
 
 TABLE_ROWS = 25
 """Rows of the table behind a curve, evenly spread; report.json has all points that are drawn."""
@@ -19,18 +19,22 @@ def blocks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         if summary := report.get(name):
             rules = {"word frequencies alone": summary["unigram_loss"]} if summary.get("unigram_loss") else {}
             made.append({"kind": "title", "text": TITLES[name]})
-            made += _charts(report["curves"].get(name, []), rules)
+            borders = {stage["name"]: stage["first_step"] for stage in summary.get("stages") or []}
+            made += _charts(report["curves"].get(name, []), rules, borders if len(borders) > 1 else {})
+            made += on_the_way.blocks(summary, [row for row in report["eval"] if row["model"] == name])
             made.append({"kind": "facts", "rows": _facts(summary)})
-            made += mixture.blocks(summary)
+            made += [*mixture.blocks(summary), *rounds.blocks(summary)]
     for name, summary in report["posttrain"].items():
         made.append({"kind": "title", "text": f"Post-training: {name}"})
-        made += _charts(report["curves"].get(name, []), {})
+        made += _charts(report["curves"].get(name, []), {}, {})
         made += _held_out(summary)
         made.append({"kind": "facts", "rows": [*_facts(summary), *_of_the_set(summary)]})
     return made
 
 
-def _charts(curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> list[dict[str, Any]]:
+def _charts(
+    curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float], borders: Mapping[str, float]
+) -> list[dict[str, Any]]:
     known = [curve for curve in curves if curve["points"]]
     losses = [curve for curve in known if curve["key"] in TOGETHER]
     groups = [("Loss", losses, rules)] if losses else []
@@ -46,23 +50,27 @@ def _charts(curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> 
         name = group[0]["name"].capitalize() if len(group) == 1 else title
         words = charts.in_words(name, {curve["name"]: curve["points"] for curve in group}, group[0]["unit"])
         if words is None:
-            made.append(_chart(title, group, levels))
+            made.append(_chart(title, group, levels, borders))
         else:
             said.append(words)
     text = [{"kind": "text", "text": " ".join(said), "mood": ""}] if said else []
     return [*([{"kind": "charts", "charts": made}] if made else []), *text]
 
 
-def _chart(title: str, curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float]) -> charts.Chart:
+def _chart(
+    title: str, curves: Sequence[Mapping[str, Any]], rules: Mapping[str, float], borders: Mapping[str, float]
+) -> charts.Chart:
     unit = curves[0]["unit"]
     named = {curve["name"]: curve["points"] for curve in curves}
     ends = "; ".join(f"{curve['name']} ends at {curve['points'][-1][1]:.4g}" for curve in curves)
     thinned = any(curve["of"] > len(curve["points"]) for curve in curves)
     few = f", its highs and lows of {curves[0]['of']:,} steps" if thinned else ""
+    parts = ", ".join(f"{name} from step {step:,}" for name, step in borders.items())
     about = f"{title}{f' in {unit}' if unit else ''} by training step{few}. {ends[:1].upper()}{ends[1:]}."
+    about += f" Stages: {parts}." if parts else ""
     rows = [[curve["name"], int(x), float(y)] for curve in curves for x, y in _some(curve["points"])]
     table = numbers.table(["curve", "step", unit or "value"], rows, f"{title} by step.")
-    return charts.lines(title, about, named, unit, table, rules)
+    return charts.lines(title, about, named, unit, table, rules, borders=borders)
 
 
 def _some(points: Sequence[Sequence[float]]) -> list[Sequence[float]]:

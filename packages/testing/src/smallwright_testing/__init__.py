@@ -32,6 +32,7 @@ pytest.register_assert_rewrite(
             "learning",
             "model_commands",
             "policies",
+            "schedules",
             "steps",
             "stages",
             "trackers",
@@ -43,7 +44,8 @@ from smallwright_testing.architecture import ArchitectureConformance  # noqa: E4
 from smallwright_testing.base import Conformance  # noqa: E402
 from smallwright_testing.launchers import LauncherConformance  # noqa: E402
 from smallwright_testing.model_commands import ModelCommandConformance  # noqa: E402
-from smallwright_testing.policies import MixturePolicyConformance  # noqa: E402
+from smallwright_testing.policies import MixturePolicyConformance, SelectionPolicyConformance  # noqa: E402
+from smallwright_testing.schedules import ScheduleConformance  # noqa: E402
 from smallwright_testing.stages import EvaluatorConformance, PosttrainConformance, StageConformance  # noqa: E402
 from smallwright_testing.steps import StepConformance  # noqa: E402
 from smallwright_testing.trackers import TrackerConformance  # noqa: E402
@@ -56,6 +58,8 @@ __all__ = [
     "MixturePolicyConformance",
     "ModelCommandConformance",
     "PosttrainConformance",
+    "ScheduleConformance",
+    "SelectionPolicyConformance",
     "StageConformance",
     "StepConformance",
     "TrackerConformance",

@@ -15,27 +15,14 @@ import pytest
 from core import cli, discovery
 from core.errors import ConfigError, UserError, nearest
 
-from smallwright_testing import (
-    ArchitectureConformance,
-    Conformance,
-    EvaluatorConformance,
-    LauncherConformance,
-    PosttrainConformance,
-    StepConformance,
-    TrackerConformance,
-)
+import smallwright_testing
+from smallwright_testing import Conformance
 
-CLASSES: dict[str, type[Conformance]] = {
-    kit.kind: kit
-    for kit in (
-        ArchitectureConformance,
-        StepConformance,
-        PosttrainConformance,
-        EvaluatorConformance,
-        LauncherConformance,
-        TrackerConformance,
-    )
-}
+KITS: tuple[type[Conformance], ...] = tuple(
+    kit for name in smallwright_testing.__all__ if hasattr(kit := getattr(smallwright_testing, name), "kind")
+)
+"""The kit's classes that are of one kind."""
+KINDS = sorted({kit.kind for kit in KITS})
 PYTEST_INI = """[pytest]
 addopts = -q --no-header -p no:cacheprovider --import-mode=importlib
 markers = slow: trains or serves a model
@@ -74,19 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = cli.command_parser("smallwright_testing", __doc__)
-    parser.add_argument("name", help="a registered architecture, step, method, evaluator, launcher or tracker")
+    parser.add_argument("name", help=f"what is registered under {', '.join(KINDS)}")
     parser.add_argument("settings", nargs="*", metavar="key=value", help="settings that differ from the kit's")
     parser.add_argument("--plugin", default=[], **cli.PLUGIN_OPTION)
     parser.add_argument("--quick", action="store_true", help="without vLLM, two ranks and training stages")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the report to a file")
     options = cli.parse(parser, arguments)
-    kind = _kind(options.name, options.plugin)
+    kit = _kit(options.name, options.plugin)
     settings = _settings(options.settings)
-    _refuse_wrong_settings(kind, options.name, settings, options.plugin)
+    _refuse_wrong_settings(kit, options.name, settings, options.plugin)
     report = Report()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "test_conformance.py"
-        file.write_text(_test_file(kind, options.name, settings, options.plugin))
+        file.write_text(_test_file(kit, options.name, settings, options.plugin))
         (Path(folder) / "pytest.ini").write_text(PYTEST_INI)
         chosen = ["-m", "not slow"] if options.quick else []
         pytest.main([str(file), "-c", f"{folder}/pytest.ini", "--rootdir", folder, *chosen], plugins=[report])
@@ -101,11 +88,15 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 1 if failed or not report.rows else 0
 
 
-def _kind(name: str, plugin_files: Sequence[str]) -> str:
-    entries = [entry for entry in discovery.load(plugin_files).entries() if entry.kind in CLASSES]
+def _kit(name: str, plugin_files: Sequence[str]) -> type[Conformance]:
+    """Return the kit's class for what is registered; of two of one kind that whose base it has, the narrower first."""
+    entries = [entry for entry in discovery.load(plugin_files).entries() if entry.kind in KINDS]
     for entry in entries:
         if entry.name == name:
-            return entry.kind
+            kits = [kit for kit in KITS if kit.kind == entry.kind]
+            target = entry.load() if len(kits) > 1 else None
+            fitting = [kit for kit in kits if isinstance(target, type) and issubclass(target, kit.bases())]
+            return max(fitting or kits[:1], key=lambda kit: len(kit.bases()[0].__mro__) if kit.bases() else 0)
     names = [entry.name for entry in entries]
     raise ConfigError(f"{name}: no registered plugin that the kit knows.{nearest(name, names)} python -m core.plugins.")
 
@@ -123,19 +114,21 @@ def _settings(overrides: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def _refuse_wrong_settings(kind: str, name: str, settings: Mapping[str, Any], plugin_files: Sequence[str]) -> None:
+def _refuse_wrong_settings(
+    base: type[Conformance], name: str, settings: Mapping[str, Any], plugin_files: Sequence[str]
+) -> None:
     """Build what the tests will build, so that a wrong setting is one line and not a failure of every test.
 
     Raises:
         UserError: what the plugin's configuration, or the plugin itself, refuses.
     """
     own = dict(settings)
-    size = {"size": own.pop("size")} if kind == "architectures" and "size" in own else {}
+    size = {"size": own.pop("size")} if base.kind == "architectures" and "size" in own else {}
     given = {"plugin": name, "plugin_files": tuple(plugin_files), "settings": own, **size}
-    kit: Any = type("Kit", (CLASSES[kind],), given)
+    kit: Any = type("Kit", (base,), given)
     try:
         config = kit.config()
-        if kind == "architectures":  # one may refuse what its configuration allows
+        if base.kind == "architectures":  # one may refuse what its configuration allows
             kit.entry().load()(config)
     except UserError:
         raise
@@ -143,11 +136,11 @@ def _refuse_wrong_settings(kind: str, name: str, settings: Mapping[str, Any], pl
         return
 
 
-def _test_file(kind: str, name: str, settings: dict[str, Any], plugin_files: Sequence[str]) -> str:
+def _test_file(kit: type[Conformance], name: str, settings: dict[str, Any], plugin_files: Sequence[str]) -> str:
     files = tuple(str(Path(file).resolve()) for file in plugin_files)
-    size = f"    size = {settings.pop('size')!r}\n" if kind == "architectures" and "size" in settings else ""
+    size = f"    size = {settings.pop('size')!r}\n" if kit.kind == "architectures" and "size" in settings else ""
     return (
-        f"from smallwright_testing import {CLASSES[kind].__name__} as Kit\n\n\n"
+        f"from smallwright_testing import {kit.__name__} as Kit\n\n\n"
         f"class TestPlugin(Kit):\n    plugin = {name!r}\n    settings = {settings!r}\n{size}"
         f"    plugin_files = {files!r}\n"
     )

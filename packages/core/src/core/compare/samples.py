@@ -1,18 +1,17 @@
-"""Scores of single items, from the ``samples.jsonl`` of an evaluation."""
+"""Scores of single items, from the samples of an evaluation."""
 
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core import samples as files
 from core import store
 from core.errors import ArtifactError, reading
 
 Key = tuple[str, str, str | None]
 """An item: its task, its id, and the hash of its question; None of an evaluation that kept none."""
-NAME = "samples.jsonl"
 LOSS, SIZE = "nats", "tokens"
 """Metrics of a held-out document, from which ``nats_per_token`` comes."""
 PER_TOKEN = "nats_per_token"
@@ -83,7 +82,7 @@ class Samples:
 
 @functools.lru_cache(maxsize=64)
 def read(artifact: Path) -> Samples:
-    """Return the samples of an evaluation; none where it left no ``samples.jsonl``.
+    """Return the samples of an evaluation; none where it left no file of them.
 
     Raises:
         ArtifactError: the file is not what the evaluation wrote.
@@ -91,15 +90,15 @@ def read(artifact: Path) -> Samples:
     manifest = store.read_manifest(artifact)
     metrics: dict[tuple[str, str], dict[Key, float]] = {}
     repeated = set()
-    if manifest is None or NAME not in manifest["files"]:
+    left = manifest["files"] if manifest is not None else ()
+    file = next((artifact / name for name in (files.PARQUET, files.LINES) if name in left), None)
+    if file is None:
         return Samples(metrics={}, repeated=frozenset())
-    fix = f"Delete {artifact} to make it again."
-    with reading(artifact / NAME, fix, ArtifactError), open(artifact / NAME, encoding="utf-8") as file:
-        for line in file:
-            sample = json.loads(line)
+    with reading(file, f"Delete {artifact} to make it again.", ArtifactError):
+        for sample in files.read(file, files.SCORES):
             task, suffix = str(sample["task"]), f",{sample['filter']}" if sample.get("filter") else ""
-            key = (task, json.dumps(sample["id"], default=str), sample.get("hash"))
-            for name, value in (sample.get("metrics") or {}).items():
+            key = (task, sample["id"], sample.get("hash"))
+            for name, value in sample["metrics"].items():
                 known = metrics.setdefault((task, f"{name}{suffix}"), {})
                 if key in known:
                     repeated.add(task)

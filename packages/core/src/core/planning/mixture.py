@@ -18,9 +18,10 @@ def render(read: Mapping[str, Any] | None, policy: str | None = None) -> list[st
     for stage in mixed:
         name = f"{stage['name']}: " if len(read["stages"]) > 1 else ""
         lines.append(f"mixture              {name}{stage['tokens']:,} tokens")
-        lines += [f"  {name:19}{_source(row)}" for name, row in stage["sources"].items()]
+        drawn = stage.get("drawn", False)
+        lines += [f"  {name:19}{_source(row, drawn)}" for name, row in stage["sources"].items()]
     if policy is not None:
-        lines.append(f"policy               {policy} changes the mixture on the way; what is said here is without it")
+        lines.append(f"policy               {policy} changes what is read on the way; what is said here is without it")
     if read["corpora"]:
         lines.append("epochs               how often each corpus is read")
         lines += [
@@ -33,8 +34,9 @@ def render(read: Mapping[str, Any] | None, policy: str | None = None) -> list[st
     return [*lines, *(f"  note: {note}" for note in read["notes"])]
 
 
-def _source(row: Mapping[str, Any]) -> str:
-    declared = "in proportion to its tokens" if row["declared"] is None else _percent(row["declared"])
+def _source(row: Mapping[str, Any], drawn: bool) -> str:
+    by_size = "as its windows are drawn, in the shares so far" if drawn else "in proportion to its tokens"
+    declared = by_size if row["declared"] is None else _percent(row["declared"])
     tokens = "" if row["tokens"] is None else f": {row['tokens']:,} tokens"
     realised = "" if row["realised"] is None else f", {_percent(row['realised'])}"
     return declared + tokens + realised

@@ -50,6 +50,8 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
     assert training.architecture is not None
     architecture = training.architecture.build()
     stage = training.build()
+    if training.policy is not None:
+        stage = stage.beside(training.policy.build())
     count = hardware.counts[0] if len(hardware.counts) == 1 else None
     kind = devices.device(hardware.names[0]).kind if hardware.names else None
     estimate = _on(stage, count, kind).plan(architecture)
@@ -169,7 +171,7 @@ def render(model: Mapping[str, Any]) -> list[str]:
         f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
         f"head: {model['embedding_parameters']:,}",
         f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward"
-        + (f", of them {extra:.3e} of the teacher" if extra else ""),
+        + (f", of them {extra:.3e} beside the model's own training" if extra else ""),
         f"tokens               {model['tokens']:,}",
         f"FLOPs                {model['flops']:.3e}",
     ]

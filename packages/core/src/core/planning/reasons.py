@@ -26,6 +26,8 @@ def _said(spec: StageSpec, difference: Difference) -> str:
     if first == "inputs":
         if is_tokens(rest):
             return f"other {rest.replace('tokens-', 'tokens of data.')}"
+        if rest.startswith("logits-"):
+            return "other stored distributions of the teacher"
         return f"another {rest.replace('corpus-', 'corpus of data.')}"
     if first in ("implementation", "plugin"):
         return f"made by {after} instead of {before}"

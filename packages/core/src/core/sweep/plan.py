@@ -104,12 +104,30 @@ def launcher_of(config: Mapping[str, Any], registry: Registry, *, check: bool = 
     return launcher
 
 
-def launcher_of_sweep(planned: Sequence[Planned], registry: Registry) -> Launcher | None:
-    """Return the launcher of the runs, after its own look that it can work here and that their trainings fit a task."""
-    launcher = launcher_of(planned[0].config, registry)
+def launcher_of_sweep(planned: Sequence[Planned], registry: Registry, *, check: bool = True) -> Launcher | None:
+    """Return the launcher of the runs, after its own look that it can work here and that their trainings fit a task.
+
+    Without one, the stages that are to run refuse what this machine cannot do.
+
+    Args:
+        check: Whether this machine is looked at: not where another one is planned for.
+    """
+    launcher = launcher_of(planned[0].config, registry, check=check)
     if launcher is not None:
         _check_trainings(planned, launcher)
+    elif check:
+        for run in planned:
+            check_here(run.stages, Path(str(run.config["store"])))
     return launcher
+
+
+def check_here(stages: Sequence[StageSpec], root: Path) -> None:
+    """Let each stage that is to run refuse what this machine cannot do."""
+    for spec in stages:
+        if not (spec.directory(root) / store.MANIFEST).exists():
+            stage = spec.build()
+            if isinstance(stage, Stage):
+                stage.check_here(spec.name)
 
 
 def _check_trainings(planned: Sequence[Planned], launcher: Launcher) -> None:

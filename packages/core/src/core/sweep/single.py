@@ -11,7 +11,7 @@ from core import compose, graph, names, store
 from core.choices import key_of
 from core.errors import ConfigError
 from core.graph import StageSpec
-from core.interfaces import Launcher, OneRun, Stage
+from core.interfaces import Launcher, OneRun
 from core.registry import Registry
 from core.running import name_parts
 from core.sweep.plan import launcher_of
@@ -106,12 +106,3 @@ def follow(run: Composed, registry: Registry, plugin_files: tuple[str, ...]) -> 
             print(f"{spec.name:16} follows  {spec.directory(root)}", flush=True)
             spec.build().follow(spec.job(root, plugin_files, registry.versions()))
     return 0
-
-
-def check_here(stages: Sequence[StageSpec], root: Path) -> None:
-    """Let each stage that is to run refuse what this machine cannot do."""
-    for spec in stages:
-        if not (spec.directory(root) / store.MANIFEST).exists():
-            stage = spec.build()
-            if isinstance(stage, Stage):
-                stage.check_here(spec.name)

@@ -68,6 +68,8 @@ class Decontaminate(DocumentStep):
             self.count("decontaminate", "documents compared in part")
         if not found:
             return document
+        for benchmark in dict.fromkeys(match.item.benchmark for match in found):
+            self.count("contaminated documents", benchmark)
         for match in found:
             self._note(document, match)
         best = found[0]
@@ -107,7 +109,6 @@ class Decontaminate(DocumentStep):
         }
 
     def _note(self, document: Document, match: Match) -> None:
-        self.count("contaminated documents", match.item.benchmark)
         self._matches.append(
             {
                 "document": encodable(document.id),

@@ -9,7 +9,7 @@ STEPS = {
     "minhash": ("minhash:MinHash", 2),
     "bloom_dedup": ("bloom:BloomDedup", 2),
     "embedding_dedup": ("embeddings:EmbeddingDedup", 1),
-    "decontaminate": ("decontaminate:Decontaminate", 2),
+    "decontaminate": ("decontaminate:Decontaminate", 3),
 }
 """Where each step is, and the version of its results."""
 

@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from core import hub
 from core.errors import ConfigError
 from core.typed import setting
 
@@ -115,6 +116,31 @@ class DataTroveConfig(HeldOutConfig):
     def check(self, registry: "Registry", where: str) -> None:
         """Refuse a folder without such files, or with one of another size than its index says."""
         ready.files_of(Path(self.folder), f"{where}.folder={self.folder}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadyConfig(HeldOutConfig):
+    """Tokens that were made elsewhere: files ``.ds`` of DataTrove, or Parquet with a column ``input_ids``."""
+
+    folder: str = setting(files=True)
+    """A folder, or a dataset of the hub with or without ``@<revision>``."""
+    rows: Literal["document", "stream"] | None = None
+    """Of Parquet: ``document``, a row ends with a document; ``stream``, rows are pieces of one stream, documents ending
+    with the end of text alone. None: documents, unless they all have one length."""
+    revision: str | None = None
+    """Commit of a dataset on the hub; planning writes it."""
+
+    def check(self, registry: "Registry", where: str) -> None:
+        """Refuse a folder without such files; of a dataset on the hub, find the commit."""
+        owner = f"{where}.folder={self.folder}"
+        if Path(self.folder).is_dir():
+            ready.files_below(Path(self.folder), owner)
+            return
+        name, _, revision = self.folder.partition("@")
+        # Small files say the commit; what is large is fetched when it is taken.
+        place = hub.snapshot(name, revision or None, ("*.metadata", "*.md"), f"{where}.folder", "dataset")
+        object.__setattr__(self, "folder", name)
+        object.__setattr__(self, "revision", place.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

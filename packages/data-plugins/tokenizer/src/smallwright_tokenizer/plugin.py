@@ -21,4 +21,6 @@ def register_packers(register: Register) -> None:
     config = "smallwright_tokenizer.config:PackedConfig"
     ready = "smallwright_tokenizer.config:DataTroveConfig"
     register("datatrove", "smallwright_tokenizer.stage:DataTroveTokens", config=ready, artifact_version=1)
+    config_of_ready = "smallwright_tokenizer.config:ReadyConfig"
+    register("ready", "smallwright_tokenizer.stage:ReadyTokens", config=config_of_ready)
     register("packed", "smallwright_tokenizer.stage:Packed", config=config, artifact_version=3)

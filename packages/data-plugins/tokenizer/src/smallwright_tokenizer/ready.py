@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from core.errors import InputError
 
+from smallwright_tokenizer import ready_rows
+from smallwright_tokenizer.ready_rows import ReadyRows, Rows
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -23,6 +26,8 @@ class ReadyFile:
     """One file of ids that exists."""
 
     path: Path
+    name: str
+    """Its path in the folder: with a place in it, the id of a document."""
     item: int
     """Bytes of an id: two or four."""
     documents: int
@@ -63,6 +68,43 @@ def files_of(folder: Path, owner: str) -> list[ReadyFile]:
     return [file for file in found if file.documents]
 
 
+def files_below(
+    folder: Path, owner: str, end_of_text: int | None = None, rows: Rows | None = None
+) -> list[ReadyFile | ReadyRows]:
+    """Return the files of tokens in a folder and below it: ``.ds``, or Parquet with ``input_ids``.
+
+    Of files called ``train-...`` and others of other splits the first are taken.
+
+    Args:
+        end_of_text: Of the tokenizer; None: while planning, when no row is looked at.
+        rows: What rows of Parquet are; None: what they seem to be.
+
+    Raises:
+        InputError: there are none or two kinds, or one is damaged.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix in (".ds", ".parquet") and not any(part.startswith(".") for part in name.parts):
+            found.setdefault(path.suffix, []).append(path)
+    if len(found) != 1:
+        what = "has files of both kinds, .ds and .parquet" if found else "has no file that ends in .ds or .parquet"
+        raise InputError(f"{owner}: {what}. Give a folder of tokens of one kind.")
+    [(kind, paths)] = found.items()
+    paths = [path for path in paths if path.name.startswith("train")] or paths
+    if kind == ".ds":
+        files = [dataclasses.replace(_file(path, owner), name=str(path.relative_to(folder))) for path in paths]
+        return [file for file in files if file.documents]
+    for path in paths:
+        ready_rows.check(path, owner)
+    if end_of_text is None:
+        return []
+    rows = rows or ready_rows.kind_of(paths[0], end_of_text, owner)
+    return [
+        ReadyRows(path=path, name=str(path.relative_to(folder)), end_of_text=end_of_text, rows=rows) for path in paths
+    ]
+
+
 def _index_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.index")
 
@@ -81,4 +123,4 @@ def _file(path: Path, owner: str) -> ReadyFile:
             f"{owner}: {path.name} has {size:,} bytes, and {index.name} says {tokens:,} tokens of two or four bytes: "
             "one of them is damaged. Copy them again."
         )
-    return ReadyFile(path=path, item=item, documents=documents, tokens=tokens)
+    return ReadyFile(path=path, name=path.name, item=item, documents=documents, tokens=tokens)

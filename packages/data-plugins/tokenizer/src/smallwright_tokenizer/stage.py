@@ -1,4 +1,5 @@
-"""The stages of this package: ``bpe`` makes a tokenizer, ``packed`` token files with it; ``datatrove`` takes others'.
+"""The stages of this package: ``bpe`` makes a tokenizer, ``packed`` token files with it; ``ready`` and ``datatrove``
+take others'.
 
 The work is done in :mod:`smallwright_tokenizer.bpe`, :mod:`smallwright_tokenizer.packing` (pieces of a corpus) and
 :mod:`smallwright_tokenizer.assembly` (of them, the artifact).
@@ -9,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import interfaces
+from core import hub, interfaces
 from core.engines import tokenizers_environment
 from core.interfaces import Job, Stage, TokensMeta
 from core.token_files import SPLITS, TokenFile, TokenIndex, tokenizer_digest
 from core.writing import write_json
 
 from smallwright_tokenizer import bpe, held_out, ready
-from smallwright_tokenizer.config import BpeConfig, DataTroveConfig, PackedConfig
+from smallwright_tokenizer.config import BpeConfig, DataTroveConfig, PackedConfig, ReadyConfig
 from smallwright_tokenizer.corpus import corpus_files, document_files, pieces
 from smallwright_tokenizer.files import (
     CHAT_TEMPLATE,
@@ -24,6 +25,7 @@ from smallwright_tokenizer.files import (
     end_of_text_id,
     vocabulary_size,
 )
+from smallwright_tokenizer.ready_rows import ReadyRows
 
 
 class Bpe(interfaces.Tokenizer):
@@ -151,7 +153,7 @@ class DataTroveTokens(Stage):
     """Takes tokens that DataTrove's ``DocumentTokenizer`` wrote as the ``tokens`` artifact."""
 
     reads_corpus = False
-    config: DataTroveConfig
+    config: DataTroveConfig | ReadyConfig
 
     def run(self, job: Job) -> dict[str, Any]:
         """Copy and check all ids, and write the files named in :mod:`core.interfaces`.
@@ -168,7 +170,7 @@ class DataTroveTokens(Stage):
         vocab_size, end_of_text = vocabulary_size(folder), end_of_text_id(folder)
         made = taking.take(
             self.config,
-            ready.files_of(Path(self.config.folder), f"tokens.folder={self.config.folder}"),
+            self._files(job, end_of_text),
             folder,
             job.output,
             vocab_size=vocab_size,
@@ -185,6 +187,22 @@ class DataTroveTokens(Stage):
             unigram_loss=made.unigram_loss,
         )
         return {**dataclasses.asdict(meta), "files": len(made.files)}
+
+    def _files(self, job: Job, end_of_text: int) -> Sequence[ready.ReadyFile | ReadyRows]:
+        return ready.files_of(Path(self.config.folder), f"tokens.folder={self.config.folder}")
+
+
+class ReadyTokens(DataTroveTokens):
+    """Takes tokens that exist, of a folder or of a dataset on the hub, as the ``tokens`` artifact."""
+
+    def _files(self, job: Job, end_of_text: int) -> Sequence[ready.ReadyFile | ReadyRows]:
+        assert isinstance(self.config, ReadyConfig)
+        config, folder = self.config, Path(self.config.folder)
+        if config.revision is not None:
+            job.progress(0, None, "tokens", f"downloading {config.folder}")
+            patterns = ("*.ds", "*.ds.index", "*.parquet")
+            folder = hub.snapshot(config.folder, config.revision, patterns, "tokens.folder", "dataset")
+        return ready.files_below(folder, f"tokens.folder={config.folder}", end_of_text, config.rows)
 
 
 def _describe(job: Job, files: Sequence[TokenFile], **told: Any) -> TokensMeta:

@@ -16,6 +16,9 @@ from smallwright_tokenizer.corpus import HASH_RANGE
 from smallwright_tokenizer.files import load_for_texts
 from smallwright_tokenizer.packing import FilesWriter, smallest_dtype
 from smallwright_tokenizer.ready import ReadyFile
+from smallwright_tokenizer.ready_rows import ReadyRows
+
+Ready = ReadyFile | ReadyRows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Taken:
 
 def take(
     config: HeldOutConfig,
-    files: Sequence[ReadyFile],
+    files: Sequence[Ready],
     tokenizer: Path,
     output: Path,
     *,
@@ -83,7 +86,7 @@ def take(
     )
 
 
-def _choose(config: HeldOutConfig, files: Sequence[ReadyFile], total: int) -> list[tuple[int, int]]:
+def _choose(config: HeldOutConfig, files: Sequence[Ready], total: int) -> list[tuple[int, int]]:
     """Return file and place of the documents to hold out, in the order of their hashes."""
     cut = int(min(held_out.share(config, total), 2 * config.validation_tokens / total) * HASH_RANGE)
     lowest = (HASH_RANGE, 0, 0, 0)
@@ -91,7 +94,7 @@ def _choose(config: HeldOutConfig, files: Sequence[ReadyFile], total: int) -> li
     for number, file in enumerate(files):
         lengths = np.diff(file.ends(), prepend=0)
         for place in range(file.documents):
-            value = id_hash(f"{file.path.name}:{place}", "validation")
+            value = id_hash(f"{file.name}:{place}", "validation")
             if value < cut:
                 found.append((value, number, place, int(lengths[place])))
             lowest = min(lowest, (value, number, place, int(lengths[place])))
@@ -102,20 +105,18 @@ def _choose(config: HeldOutConfig, files: Sequence[ReadyFile], total: int) -> li
     return [found[place][1:3] for place in order][: documents - 1]
 
 
-def _check(
-    file: ReadyFile, first: int, ids: np.ndarray, lengths: np.ndarray, vocab_size: int, end_of_text: int
-) -> None:
-    highest = int(ids.max())
-    if highest >= vocab_size:
+def _check(file: Ready, first: int, ids: np.ndarray, lengths: np.ndarray, vocab_size: int, end_of_text: int) -> None:
+    wrong = int(ids.min()) if ids.min() < 0 else int(ids.max())
+    if not 0 <= wrong < vocab_size:
         raise InputError(
-            f"tokens.folder: {file.path.name} has the id {highest}, and the tokenizer {vocab_size} ids: it is not the "
+            f"tokens.folder: {file.name} has the id {wrong}, and the tokenizer {vocab_size} ids: it is not the "
             "one that made them. Set tokenizer=<its folder or hub id>."
         )
     lasts = ids[np.cumsum(lengths) - 1]
     if (lasts != end_of_text).any():
         place = int(np.argmax(lasts != end_of_text))
         raise InputError(
-            f"tokens.folder: document {first + place} of {file.path.name} ends with the id {int(lasts[place])}, and "
+            f"tokens.folder: document {first + place} of {file.name} ends with the id {int(lasts[place])}, and "
             f"documents must end with the tokenizer's end of text, {end_of_text}: another tokenizer made it, or "
             "DocumentTokenizer ran without eos_token."
         )

@@ -1,0 +1,232 @@
+"""Data sets of the Hugging Face hub as files of a folder: Parquet alone, at commits and with hashes that a lock keeps.
+
+They are at ``<id with __ for />/<configuration or default>/<split>-00000-of-00001.parquet``, beside
+``datasets.lock.json``. No code that comes with a data set is run, and nothing is unpickled.
+"""
+
+import contextlib
+import dataclasses
+import fnmatch
+import functools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core import store
+from core.errors import InputError, MissingPluginError, NotAtHand
+from core.remote_data import CONVERTED, DEFAULT, RemoteData
+from core.writing import write_json
+
+LOCK = "datasets.lock.json"
+PARTIAL = ".partial"
+"""Folder of what is being downloaded; the hub's client goes on in it after a broken download."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _File:
+    """A file on the hub and where it goes."""
+
+    path: str
+    target: str
+    split: str
+    size: int
+    sha256: str | None
+
+
+class Folder:
+    """The folder of fetched data sets, with its lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lock: dict[str, dict[str, Any]] = {}
+        if (root / LOCK).is_file():
+            try:
+                self.lock = json.loads((root / LOCK).read_text(encoding="utf-8"))["files"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"--to {root}: {LOCK} there is damaged ({error}). Take another folder.") from error
+
+    def complete(self, data: RemoteData) -> bool:
+        """Return whether all files of a data set are here as the lock has them."""
+        locked = self._locked(data)
+        if {entry["split"] for entry in locked.values()} != set(data.splits):
+            return False
+        return all(self._same(target, entry) for target, entry in locked.items())
+
+    def files(self, data: RemoteData) -> dict[str, dict[str, Any]]:
+        """Return what the lock says of the files of a data set, by path below the folder."""
+        return self._locked(data)
+
+    def fetch(self, data: RemoteData) -> Iterator[str]:
+        """Download what is missing of a data set, and say each file when it is here.
+
+        Raises:
+            InputError: the hub has no such data set, commit, configuration or split; or a file is another than before.
+            NotAtHand: it cannot be reached.
+        """
+        locked = self._locked(data)
+        known = next((entry["revision"] for entry in self.lock.values() if _alike(entry, data)), None)
+        revision, files = _of_hub(data, known)
+        for file in files:
+            entry = locked.get(file.target)
+            if entry is not None and self._same(file.target, entry):
+                continue
+            expected = file.sha256 if entry is None else entry["sha256"]
+            digest = self._download(data, file, revision, expected)
+            self._keep(data, file, revision, digest)
+            yield f"{data.name} {data.config or DEFAULT} {file.split}: {file.size / 1e6:.1f} MB, {file.target}"
+        lost = [split for split in data.splits if split not in {file.split for file in files}]
+        if lost:
+            raise InputError(f"{data.name}: no Parquet of the split {lost[0]} of {data.config or DEFAULT} on the hub.")
+
+    def _locked(self, data: RemoteData) -> dict[str, dict[str, Any]]:
+        return {
+            target: entry
+            for target, entry in self.lock.items()
+            if _alike(entry, data) and entry["config"] == data.config and entry["split"] in data.splits
+        }
+
+    def _same(self, target: str, entry: Mapping[str, Any]) -> bool:
+        path = self.root / target
+        return path.is_file() and path.stat().st_size == entry["bytes"] and store.file_digest(path) == entry["sha256"]
+
+    def _download(self, data: RemoteData, file: _File, revision: str, expected: str | None) -> str:
+        from huggingface_hub import hf_hub_download
+
+        partial = self.root / PARTIAL / data.name.replace("/", "__")
+        with _said(data):
+            got = Path(
+                hf_hub_download(
+                    data.name,
+                    file.path,
+                    repo_type="dataset",
+                    revision=revision,
+                    local_dir=partial,
+                )
+            )
+        digest = store.file_digest(got)
+        if expected not in (None, digest):
+            got.unlink()
+            raise InputError(
+                f"{data.name}: {file.path} at {revision} has the SHA-256 {digest}, and {expected} was expected. "
+                "Fetch into another folder if the new one is right."
+            )
+        target = self.root / file.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(got, target)
+        return digest
+
+    def _keep(self, data: RemoteData, file: _File, revision: str, digest: str) -> None:
+        self.lock[file.target] = {
+            "dataset": data.name,
+            "config": data.config,
+            "split": file.split,
+            "revision": revision,
+            "asked_revision": data.revision,
+            "path": file.path,
+            "bytes": (self.root / file.target).stat().st_size,
+            "sha256": digest,
+        }
+        write_json(self.root / LOCK, {"version": 1, "files": dict(sorted(self.lock.items()))})
+
+
+def _alike(entry: Mapping[str, Any], data: RemoteData) -> bool:
+    """Return whether an entry of the lock is of the same data set at the same commit; its configurations share one."""
+    return (entry["dataset"], entry["asked_revision"]) == (data.name, data.revision)
+
+
+def _of_hub(data: RemoteData, known: str | None) -> tuple[str, list[_File]]:
+    """Return the commit that is read, and its files of the splits; with no Parquet there, of the hub's conversion."""
+    if known is not None:
+        return known, _files(data, known)
+    if not data.converted:
+        revision = _commit(data, data.revision)
+        files = _files(data, revision)
+        if files:
+            return revision, files
+    revision = _commit(data, CONVERTED)
+    return revision, _files(data, revision)
+
+
+def _commit(data: RemoteData, revision: str | None) -> str:
+    from huggingface_hub import HfApi
+
+    with _said(data, revision):
+        return str(HfApi().dataset_info(data.name, revision=revision).sha)
+
+
+def _files(data: RemoteData, revision: str) -> list[_File]:
+    with _said(data, revision):
+        by_path = {item.path: item for item in _parquet(data.name, revision)}
+    found = []
+    for split in data.splits:
+        paths = _paths_of(sorted(by_path), data.config, split)
+        for number, path in enumerate(paths):
+            item = by_path[path]
+            lfs = getattr(item, "lfs", None)
+            found.append(
+                _File(
+                    path=path,
+                    target=f"{data.folder}/{split}-{number:05d}-of-{len(paths):05d}.parquet",
+                    split=split,
+                    size=item.size,
+                    sha256=lfs.sha256 if lfs is not None else None,
+                )
+            )
+    return found
+
+
+@functools.cache
+def _parquet(name: str, revision: str) -> list[Any]:
+    """Return the Parquet files of a commit, which data sets of many configurations ask for many times."""
+    from huggingface_hub import HfApi
+
+    tree = HfApi().list_repo_tree(name, repo_type="dataset", revision=revision, recursive=True)
+    return [item for item in tree if item.path.endswith(".parquet")]
+
+
+def _paths_of(paths: Sequence[str], config: str | None, split: str) -> list[str]:
+    """Return the files of a split among those of a repository, by where the hub and its conversion put them."""
+    folders = [f"{config}/", f"data/{config}/"] if config and config != DEFAULT else [f"{DEFAULT}/", "data/", ""]
+    tops = {path.partition("/")[0] for path in paths if path.count("/") == 2}
+    if not (config and config != DEFAULT) and len(tops) == 1:
+        folders.append(f"{tops.pop()}/")  # the conversion of a data set whose only configuration has a name
+    for folder in folders:
+        for pattern in (f"{split}.parquet", f"{split}-*.parquet", f"{split}/*.parquet"):
+            if found := fnmatch.filter(paths, folder + pattern):
+                return found
+    return []
+
+
+@contextlib.contextmanager
+def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
+    """Turn what the hub's client raises into one line."""
+    try:
+        from huggingface_hub import constants
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            OfflineModeIsEnabled,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+    except ModuleNotFoundError as error:
+        raise MissingPluginError(f"core.fetch: pip install 'smallwright-core[hub]' ({error}).") from None
+    name = f"{data.name}, which {data.wanted_by} reads" if data.wanted_by else data.name
+    try:
+        yield
+    except GatedRepoError:
+        asked = f"{constants.ENDPOINT}/datasets/{data.name}"
+        raise InputError(f"{name}: access must be asked for at {asked}, and HF_TOKEN set.") from None
+    except RepositoryNotFoundError:
+        raise InputError(f"{name}: the hub has no such data set, or wants HF_TOKEN for it.") from None
+    except RevisionNotFoundError:
+        raise InputError(f"{name}: the hub has no revision {revision or data.revision} of it.") from None
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
+        raise NotAtHand(f"{name}: not fetched: {offline}. What is here stays; the same command goes on.") from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise NotAtHand(f"{name}: not fetched: {reason}. What is here stays; the same command goes on.") from error

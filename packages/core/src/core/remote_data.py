@@ -1,0 +1,41 @@
+"""Which data sets of the Hugging Face hub a stage reads."""
+
+import dataclasses
+from collections.abc import Sequence
+
+DEFAULT = "default"
+CONVERTED = "refs/convert/parquet"
+"""Where the hub keeps its own conversion of a data set to Parquet, below each configuration a folder for each split."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemoteData:
+    """A data set on the hub that a stage reads; stages name theirs with :meth:`core.interfaces.Stage.fetches`."""
+
+    name: str
+    """``owner/name``."""
+    config: str | None = None
+    splits: tuple[str, ...]
+    revision: str | None = None
+    """The commit to read; None: the newest, which the lock then keeps."""
+    converted: bool = False
+    """The commit has no Parquet: the hub's own conversion is read."""
+    elsewhere: str = ""
+    """Where the data is, if it is not on the hub and must be brought by hand."""
+    wanted_by: str = ""
+    """What reads it, for messages."""
+
+    @property
+    def folder(self) -> str:
+        """Return where it is below the folder of all."""
+        return f"{self.name.replace('/', '__')}/{self.config or DEFAULT}"
+
+
+def merged(data: Sequence[RemoteData]) -> list[RemoteData]:
+    """Return each data set and configuration once, with the splits of all that read it."""
+    found: dict[tuple[str, str | None], RemoteData] = {}
+    for one in data:
+        former = found.get((one.name, one.config))
+        splits = tuple(dict.fromkeys([*(former.splits if former else ()), *one.splits]))
+        found[one.name, one.config] = dataclasses.replace(former or one, splits=splits)
+    return list(found.values())

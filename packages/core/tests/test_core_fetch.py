@@ -1,0 +1,199 @@
+"""Data sets of the hub as files: the hub's own client against a server that speaks its protocol."""
+
+import hashlib
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from core import remote
+from core.errors import InputError, NotAtHand
+from core.fetch import fetch
+from core.remote_data import RemoteData, merged
+
+constants = pytest.importorskip("huggingface_hub.constants", reason="the extra 'hub'")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+PINNED, CONVERTED = "a" * 40, "c" * 40
+TOY = RemoteData(name="owner/toy", config="main", splits=("test", "train"), revision=PINNED, wanted_by="toy")
+SCRIPTED = RemoteData(name="owner/scripted", splits=("test",), revision=PINNED)
+
+
+def parquet(text):
+    out = io.BytesIO()
+    pq.write_table(pa.table({"question": [text]}), out)
+    return out.getvalue()
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Files of data sets by commit; ``refs/convert/parquet`` is a commit of its own."""
+
+    protocol_version = "HTTP/1.1"
+    files: dict
+    asked: list
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        path = unquote(urlsplit(self.path).path)
+        self.asked.append((self.command, path))
+        part, _, rest = path.removeprefix("/api").removeprefix("/datasets/").partition("/")
+        name, _, rest = rest.partition("/")
+        repository = self.files.get(f"{part}/{name}")
+        verb, _, rest = rest.partition("/")
+        revision = CONVERTED if rest.startswith(remote.CONVERTED) else rest.partition("/")[0]
+        if repository is None:
+            self.answer(404, b"{}", X_Error_Code="RepoNotFound")
+        elif revision not in repository:
+            self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
+        elif verb == "revision":
+            self.answer(200, json.dumps({"id": f"{part}/{name}", "sha": revision, "siblings": []}).encode())
+        elif verb == "tree":
+            entries = [
+                {"type": "file", "path": file, "oid": "0", "size": len(data), "lfs": self.lfs(data)}
+                for file, data in repository[revision].items()
+            ]
+            self.answer(200, json.dumps(entries).encode())
+        else:
+            data = repository[revision][rest.partition("/")[2]]
+            self.answer(200, data, X_Repo_Commit=revision, ETag=f'"{hashlib.sha1(data).hexdigest()}"')
+
+    def lfs(self, data):
+        return {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 9}
+
+    def answer(self, status, body, **headers):
+        self.send_response(status)
+        for name, value in {"Content_Type": "application/json", **headers, "Content_Length": len(body)}.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    files = {
+        "owner/toy": {
+            PINNED: {
+                "main/test-00000-of-00002.parquet": parquet("one"),
+                "main/test-00001-of-00002.parquet": parquet("two"),
+                "main/train-00000-of-00001.parquet": parquet("three"),
+                "main/train.pkl": b"never asked for",
+                "toy.py": b"raise SystemExit('this code ran')",
+            }
+        },
+        "owner/scripted": {
+            PINNED: {"scripted.py": b"raise SystemExit('this code ran')"},
+            CONVERTED: {"plain_text/test/0000.parquet": parquet("four")},
+        },
+    }
+    handler = type("Served", (Hub,), {"files": files, "asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    remote._parquet.cache_clear()
+    yield handler
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def lock(folder):
+    return json.loads((folder / remote.LOCK).read_text())["files"]
+
+
+def test_a_data_set_is_fetched_once_at_its_commit_as_parquet_alone(hub, tmp_path, capsys):
+    fetch([TOY, SCRIPTED], tmp_path)
+    kept = lock(tmp_path)
+    assert {place: (entry["revision"], entry["split"]) for place, entry in kept.items()} == {
+        "owner__toy/main/test-00000-of-00002.parquet": (PINNED, "test"),
+        "owner__toy/main/test-00001-of-00002.parquet": (PINNED, "test"),
+        "owner__toy/main/train-00000-of-00001.parquet": (PINNED, "train"),
+        "owner__scripted/default/test-00000-of-00001.parquet": (CONVERTED, "test"),
+    }
+    for place, entry in kept.items():
+        assert hashlib.sha256((tmp_path / place).read_bytes()).hexdigest() == entry["sha256"]
+    assert not [path for _, path in hub.asked if path.endswith((".py", ".pkl"))]
+    assert not (tmp_path / remote.PARTIAL).exists()
+    hub.asked.clear()
+    capsys.readouterr()
+    fetch([TOY, SCRIPTED], tmp_path)
+    assert hub.asked == []
+    assert capsys.readouterr().out.count("verified") == 2
+
+
+def test_only_what_is_missing_or_damaged_is_fetched_again(hub, tmp_path):
+    fetch([TOY], tmp_path)
+    damaged, lost = (tmp_path / f"owner__toy/main/{name}" for name in (
+        "test-00000-of-00002.parquet", "train-00000-of-00001.parquet",
+    ))  # fmt: skip
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1])
+    lost.unlink()
+    hub.asked.clear()
+    fetch([TOY], tmp_path)
+    assert damaged.read_bytes() == whole
+    assert lost.is_file()
+    assert {path.rpartition("/")[2] for verb, path in hub.asked if verb == "GET" and "/resolve/" in path} == {
+        damaged.name, lost.name,
+    }  # fmt: skip
+
+
+def test_a_file_that_changed_under_its_commit_is_refused(hub, tmp_path):
+    fetch([TOY], tmp_path)
+    place = "owner__toy/main/train-00000-of-00001.parquet"
+    (tmp_path / place).unlink()
+    hub.files["owner/toy"][PINNED]["main/train-00000-of-00001.parquet"] = parquet("another")
+    remote._parquet.cache_clear()
+    with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet at a{40} has the SHA-256 \w+, and \w+ was"):
+        fetch([TOY], tmp_path)
+    assert not (tmp_path / place).exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            RemoteData(name="owner/nothing", splits=("test",), wanted_by="toy"),
+            r"owner/nothing, which toy reads: the hub",
+        ),
+        (RemoteData(name="owner/toy", splits=("test",), revision="v9"), r"owner/toy: the hub has no revision v9 of it"),
+        (RemoteData(name="owner/toy", config="main", splits=("dev",), revision=PINNED), r"owner/toy: .*revision"),
+    ],
+)
+def test_what_the_hub_does_not_have_is_said_in_one_line(hub, tmp_path, data, said):
+    with pytest.raises((InputError, NotAtHand), match=said) as raised:
+        fetch([data], tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_network_what_is_here_counts(hub, tmp_path, monkeypatch):
+    fetch([TOY], tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    fetch([TOY], tmp_path)
+    with pytest.raises(
+        NotAtHand, match=r"owner/scripted: not fetched: HF_HUB_OFFLINE is set.*the same command goes on"
+    ):
+        fetch([TOY, SCRIPTED], tmp_path)
+
+
+def test_data_that_is_not_on_the_hub_is_named_with_its_place(tmp_path, capsys):
+    by_hand = RemoteData(name="some/where", splits=("test",), elsewhere="a web page")
+    fetch([by_hand], tmp_path)
+    assert f"take it from a web page to {tmp_path}/some__where/default/test.jsonl" in capsys.readouterr().err
+
+
+def test_splits_of_one_configuration_are_joined():
+    one, other = (RemoteData(name="a/b", config="c", splits=splits) for splits in (("x",), ("y", "x")))
+    assert [data.splits for data in merged([one, other, RemoteData(name="a/b", splits=("x",))])] == [("x", "y"), ("x",)]

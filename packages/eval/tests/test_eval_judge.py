@@ -1,0 +1,250 @@
+"""Answers that another model rates, behind a real server: ratings, nonsense, errors, and a server that is down."""
+
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from core.errors import ConfigError
+from smallwright_eval import local_tasks
+from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.judge import client, prompts
+from smallwright_eval.judge.client import Judge, number
+from smallwright_eval.judge.settings import JudgeConfig
+
+QUESTIONS = [
+    {"question_id": 81, "category": "writing", "turns": ["Write a letter.", "Make it shorter."]},
+    {"question_id": 111, "category": "math", "turns": ["What is 2+2?", "And 3+3?"], "reference": ["4", "6"]},
+]
+
+
+class Server:
+    """A server that answers chat completions with what ``reply`` gives for a question and the number of the request."""
+
+    def __init__(self, reply):
+        outer = self
+        self.seen: list[dict] = []
+        self.keys: list[str | None] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.seen.append(body)
+                outer.keys.append(self.headers.get("Authorization"))
+                status, text = reply(body, len(outer.seen))
+                said = json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(said if status == 200 else text.encode())
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Speaker:
+    """A model that repeats the end of what it is asked, as a task's second turn needs one."""
+
+    def __init__(self):
+        self.asked: list[str] = []
+
+    def generate_until(self, requests):
+        self.asked += [request.arguments[0] for request in requests]
+        return [f"second of {request.arguments[1]['temperature']}" for request in requests]
+
+    def apply_chat_template(self, messages):
+        return "".join(f"<{one['role']}>{one['content']}" for one in messages)
+
+
+def judge(url: str, **settings) -> Judge:
+    made = Judge(JudgeConfig(url=url, model="j", **settings))
+    made.waits = 0.0
+    return made
+
+
+def mt_bench(tmp_path: Path, url: str, monkeypatch, *, chat: bool = False, rows=QUESTIONS):
+    """Return the task over some questions, with first answers, and the model of its second turn."""
+    monkeypatch.setattr(client, "WAITS", 0.0)
+    folder = tmp_path / "HuggingFaceH4__mt_bench_prompts" / "default"
+    folder.mkdir(parents=True)
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = JudgeConfig(url=url, model="j", retries=1, workers=2)
+    settings = LMEvalConfig(tasks=("smollm2_mt_bench",), data_dir=str(tmp_path), judge=config, apply_chat_template=chat)
+    task = local_tasks.task_manager(settings, tmp_path / "work").load(["smollm2_mt_bench"])["tasks"]["smollm2_mt_bench"]
+    speaker = Speaker()
+    task.take(settings, speaker)
+    task.build_all_requests(limit=None, rank=0, world_size=1)
+    for request in task.instances:
+        request.resps = ["first"]
+    task.apply_filters()
+    return task, speaker, [task.process_results(one.doc, [one.filtered_resps["none"]]) for one in task.instances]
+
+
+def test_mt_bench_asks_both_turns_as_it_was_published(tmp_path, monkeypatch):
+    def reply(body, count):
+        return 200, "Good. Rating: [[8]]" if "should focus on the" in str(body) else "[[6.5]]"
+
+    with Server(reply) as server:
+        task, speaker, scores = mt_bench(tmp_path, server.url, monkeypatch)
+    assert scores == [{"score": 7.25, "turn_1": 6.5, "turn_2": 8.0, "judged": 1.0, "nonsense": 0.0}] * 2
+    assert [request.arguments[1]["temperature"] for request in task.instances] == [0.7, 0.0]
+    assert [request.arguments[1]["do_sample"] for request in task.instances] == [True, False]
+    assert speaker.asked[0] == "Write a letter.first\n\nMake it shorter.\n\n"
+    assert task.instances[0].resps == ["first", "second of 0.7"]
+    asked = [body["messages"][1]["content"] for body in server.seen]
+    compared = [text for text in asked if "[The Start of Reference Answer]\n4\n[The End" in text]
+    assert len(asked) == 4
+    assert len(compared) == 1
+    assert any("### Assistant A:\nsecond of 0.7\n" in text for text in asked)
+    assert all(body["model"] == "j" and body["temperature"] == 0 for body in server.seen)
+
+
+def test_the_second_turn_is_put_in_the_chat_template(tmp_path, monkeypatch):
+    rows = [{"category": "stem", "prompt": ["a", "b"], "prompt_id": 1, "reference": []}]  # as the hub has them
+    with Server(lambda body, count: (200, "[[3]]")) as server:
+        _, speaker, scores = mt_bench(tmp_path, server.url, monkeypatch, chat=True, rows=rows)
+    assert speaker.asked == ["<user>a<assistant>first<user>b"]
+    assert scores[0]["score"] == 3.0
+
+
+def test_nonsense_is_asked_again_counted_and_left_out(tmp_path, monkeypatch, capsys):
+    def reply(body, count):
+        return 200, "[[7]]" if "Write a letter" in str(body) else "I would rather not. [[99]]"
+
+    with Server(reply) as server:
+        _, _, scores = mt_bench(tmp_path, server.url, monkeypatch)
+    assert scores[0]["score"] == 7.0
+    assert scores[1] == {"judged": 0.0, "nonsense": 4.0}
+    assert "2 of 4 ratings had no number from 1 to 10" in capsys.readouterr().out
+
+
+def test_a_judge_that_goes_down_leaves_a_partial_result_that_says_so(tmp_path, monkeypatch, capsys):
+    rows = [{**QUESTIONS[0], "question_id": i} for i in range(12)]
+    with Server(lambda body, count: (200, "[[5]]") if count <= 6 else (503, "overloaded")) as server:
+        _, _, scores = mt_bench(tmp_path, server.url, monkeypatch, rows=rows)
+    said = capsys.readouterr().out
+    rated = sum(one["judged"] * 2 for one in scores)
+    assert rated == 6
+    assert "PARTIAL RESULT: the judge did not answer for 18 of 24 ratings" in said
+    assert {one["score"] for one in scores if "score" in one} == {5.0}
+    # It is given up after some ratings, and not asked for each of the others.
+    assert len(server.seen) < 6 + 2 * 18
+
+
+def test_no_server_at_all_is_no_crash(tmp_path, monkeypatch):
+    with Server(lambda body, count: (200, "")) as server:
+        url = server.url
+    _, _, scores = mt_bench(tmp_path, url, monkeypatch)
+    assert scores == [{"judged": 0.0, "nonsense": 0.0}] * 2
+
+
+def test_a_failed_request_is_made_again(monkeypatch):
+    with Server(lambda body, count: (200, "[[4]]") if count == 3 else (500, "no")) as server:
+        rating = judge(server.url).rate([{"role": "user", "content": "x"}])
+    assert (rating.value, rating.asked, rating.nonsense) == (4.0, 3, 0)
+    assert [body["seed"] for body in server.seen] == [0, 1, 2]
+
+
+def test_a_refusal_is_not_asked_again():
+    with Server(lambda body, count: (401, "wrong key")) as server:
+        rating = judge(server.url).rate([{"role": "user", "content": "x"}])
+    assert rating.value is None
+    assert rating.down
+    assert "401: wrong key" in rating.said
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("reply", ["not json at all", '{"choices": []}', '{"error": "x"}'])
+def test_replies_of_another_form_are_failures(reply, monkeypatch):
+    with Server(lambda body, count: (203, reply)) as server:
+        rating = judge(server.url, retries=1).rate([{"role": "user", "content": "x"}])
+    assert (rating.value, rating.down, len(server.seen)) == (None, True, 2)
+
+
+def test_the_key_comes_from_the_environment_and_is_stored_nowhere(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sesame")
+    with Server(lambda body, count: (200, "[[4]]")) as server:
+        judge(server.url, key_variable="MY_KEY").rate([{"role": "user", "content": "x"}])
+        judge(server.url, key_variable="NO_KEY").rate([{"role": "user", "content": "x"}])
+    assert server.keys == ["Bearer sesame", None]
+    assert "sesame" not in repr(JudgeConfig(url=server.url, model="j", key_variable="MY_KEY"))
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("Rating: [[5]]", 5.0),
+        ("[[7.5]] and [[2]]", 7.5),
+        ("Rating: [9]", 9.0),
+        ("[[0]]", None),
+        ("[[11]]", None),
+        ("[[rating]]", None),
+        ("five", None),
+        ("", None),
+    ],
+)
+def test_ratings_are_read_as_mt_bench_reads_them(said, value):
+    assert number(said) == value
+
+
+def test_answers_cannot_fill_places_of_the_prompt():
+    (_, user), _ = prompts.mt_bench("writing", ["q", "r"], ["{question_1} {answer_2}", "b"], [])
+    assert "[The Start of Assistant's Answer]\n{question_1} {answer_2}\n[The End" in user["content"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"url": "localhost:8000", "model": "j"}, "url=localhost:8000: not an address"),
+        ({"url": "http://me:secret@host/v1", "model": "j"}, "would be stored"),
+        ({"url": "http://host/v1?key=secret", "model": "j"}, "would be stored"),
+        ({"url": "http://host/v1"}, "without model"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words) as refused:
+        JudgeConfig(**settings)
+    assert "secret" not in str(refused.value)
+
+
+def test_judged_tasks_without_a_judge_are_refused_while_planning(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"smollm2_mt_bench is rated by another model, and eval\.judge\.url names none"
+    ):
+        local_tasks.check(LMEvalConfig(tasks=("smollm2_mt_bench",), data_dir=str(tmp_path)), "eval")
+
+
+def test_rewritten_texts_are_rated_and_measured(tmp_path):
+    folder = tmp_path / "gabrielmbmb__OpenRewriteEval" / "default"
+    folder.mkdir(parents=True)
+    row = {"source": "The cat sat.", "comment": "Make it formal.", "target": "The cat was seated.", "task": "formality"}
+    (folder / "train.jsonl").write_text(json.dumps(row) + "\n")
+    with Server(lambda body, count: (200, "[[9]]")) as server:
+        config = JudgeConfig(url=server.url, model="j")
+        names = ("smallwright_open_rewrite_judged", "smollm2_open_rewrite")
+        settings = LMEvalConfig(tasks=names, data_dir=str(tmp_path), judge=config)
+        manager = local_tasks.task_manager(settings, tmp_path / "work")
+        task, measured = (manager.load([name])["tasks"][name] for name in names)
+        task.take(settings, None)
+        task.build_all_requests(limit=None, rank=0, world_size=1)
+        (request,) = task.instances
+        request.resps = ["The cat was seated."]
+        task.apply_filters()
+        scores = task.process_results(request.doc, [request.filtered_resps["none"]])
+    assert request.arguments[0] == "Make it formal.\nThe cat sat."
+    assert scores == {"score": 9.0, "judged": 1.0, "nonsense": 0.0}
+    assert "[The Start of the Original]\nThe cat sat.\n" in server.seen[0]["messages"][1]["content"]
+    doc = next(iter(measured.eval_docs))
+    assert measured.process_results(doc, ["The cat was seated."]) == {"rouge_l": 1.0}
+    assert measured.process_results(doc, ["dogs"]) == {"rouge_l": 0.0}

@@ -1,0 +1,153 @@
+"""The process that evaluates the model beside its training: queue, failures, and a run that is killed in the middle."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from core import store
+from core.errors import InputError
+from core.interfaces import Job
+from pretrain_support import Marks, MarksConfig, Tiny, TinyConfig, write_tokens
+from smallwright_pretrain import evaluations
+from smallwright_pretrain.beside import MODEL, Beside, Evaluations
+from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.records import read_records
+from smallwright_pretrain.stage import TorchTitanPretrain
+
+SETTINGS = TorchTitanConfig(steps=20, seq_len=16, global_batch_size=2, eval_every=2, device="cpu")
+
+
+def job(folder, evaluator):
+    stage, model = TorchTitanPretrain(SETTINGS), Tiny(TinyConfig(num_hidden_layers=1))
+    return Job(name="pretrain", output=folder, inputs={}, seed=7, architecture=model, stage=stage, evaluator=evaluator)
+
+
+def arrive(folder, step, mark=0.5):
+    """Leave the model of a step as if it were exported already."""
+    place = evaluations.snapshot(folder / "work" / evaluations.FOLDER, step)
+    (place / MODEL).mkdir(parents=True)
+    (place / MODEL / "mark").write_text(str(mark))
+    (place / evaluations.WHOLE).touch()
+
+
+def written(folder):
+    return read_records(folder / "work" / evaluations.FOLDER / evaluations.RECORDS)
+
+
+def test_the_newest_that_waits_is_next_and_those_before_it_are_left_out(tmp_path):
+    work = Evaluations(job(tmp_path, Marks(MarksConfig())))
+    assert work.next() is None
+    for step in (2, 4, 6):
+        arrive(tmp_path, step, step / 10)
+    assert work.next() == 6
+    for step in (8, 10, 12):
+        arrive(tmp_path, step)
+    work.evaluate(6)
+    assert written(tmp_path) == [
+        {"step": 2, "eval_left_out": True},
+        {"step": 4, "eval_left_out": True},
+        {"step": 8, "eval_left_out": True},
+        {"step": 10, "eval_left_out": True},
+        {
+            "step": 6,
+            "eval": {"mark/acc": 0.6},
+            "eval_stderr": {"mark/acc": 0.1},
+            "eval_chance": {"mark/acc": 0.25},
+            "eval_items": {"mark/acc": 7},
+        },
+    ]
+    assert work.next() == 12, "what came in the meantime, but only the newest: each takes the disk of a model"
+
+
+def test_an_evaluation_that_fails_is_written_down_with_its_reason_and_the_next_one_is_done(tmp_path):
+    work = Evaluations(job(tmp_path, Marks(MarksConfig(fails=True))))
+    arrive(tmp_path, 2)
+    work.evaluate(2)
+    evaluations.snapshot(work._folder, 4).mkdir()
+    (evaluations.snapshot(work._folder, 4) / evaluations.WHOLE).touch()  # without weights
+    work.evaluate(4)
+    first, second = written(tmp_path)
+    assert first == {"step": 2, "eval_failed": "eval.tasks: nobody has such a task"}
+    assert second["step"] == 4
+    assert second["eval_failed"].startswith("its weights could not be written as a model: FileNotFoundError: ")
+    assert work.next() is None
+
+
+def test_a_training_without_an_evaluator_is_refused_and_one_without_evaluations_starts_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"pretrain\.eval_every: no evaluator"):
+        Beside(job(tmp_path, None), tmp_path / "job.json", SETTINGS, {})
+    with Beside(job(tmp_path, None), tmp_path / "job.json", TorchTitanConfig(), {}) as beside:
+        assert beside.finish(print) == []
+
+
+def test_the_process_does_what_is_left_when_training_ends_and_its_death_is_told(tmp_path):
+    given = job(tmp_path, Marks(MarksConfig()))
+    given.write(tmp_path / "job.json")
+    said = []
+    arrive(tmp_path, 2, 0.75)
+    with Beside(given, tmp_path / "job.json", SETTINGS, {}) as beside:
+        assert beside.finish(said.append) == []
+    assert [record["eval"] for record in written(tmp_path)] == [{"mark/acc": 0.75}]
+    assert "waiting for the evaluation of step 2" in said
+    with Beside(given, tmp_path / "job.json", SETTINGS, {}) as beside:
+        beside._process.kill()
+        beside._process.wait()
+        arrive(tmp_path, 4)
+        assert beside.finish(said.append) == [
+            "evaluating ended with code -9, and 1 steps are not evaluated; see the log."
+        ]
+
+
+@pytest.mark.slow
+def test_a_run_killed_while_it_evaluates_evaluates_what_is_left_and_nothing_twice(tmp_path):
+    pytest.importorskip("lm_eval", reason="lm-eval comes with smallwright-eval")
+    from smallwright_eval.config import LMEvalConfig
+    from smallwright_eval.stage import LMEval
+    from smallwright_testing.models import tiny_model
+
+    model = tiny_model(tmp_path / "model") / "hf"
+    vocab = json.loads((model / "config.json").read_text())["vocab_size"]
+    tokens = write_tokens(tmp_path / "tokens", documents=60, vocab=vocab)
+    asked = {"tasks": ("smallwright_word_order",), "engine": "transformers", "limit": 4}
+    stage = TorchTitanPretrain(
+        TorchTitanConfig(
+            steps=13, seq_len=128, global_batch_size=16, eval_every=4, validation_sequences=2, device="cpu",
+            verify_vllm=False,
+        )
+    )  # fmt: skip
+    output = tmp_path / "store" / "made"
+    output.mkdir(parents=True)
+    Job(
+        name="pretrain", output=output, inputs={"tokens": tokens, "tokenizer": model}, seed=3, stage=stage,
+        architecture=Tiny(TinyConfig(vocab_size=vocab)),
+        evaluator=LMEval(LMEvalConfig(perplexity=False, prompts=(), **asked)),
+        record={"folder": "pretrain", "identity": {}, "external_files": []},
+    ).write(tmp_path / "job.json")  # fmt: skip
+    command = [sys.executable, "-m", "core.worker", str(tmp_path / "job.json"), str(os.getpid())]
+    folder = output / "work" / evaluations.FOLDER
+    with (tmp_path / "log").open("wb") as log:
+        run = subprocess.Popen(command, stdout=log, stderr=log)
+        while not (folder / "step-000012" / "eval-step-12.log").exists():
+            assert run.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.05)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        before = (folder / evaluations.RECORDS).read_text()
+        assert '"eval":' in before
+        assert '"step": 12' not in before
+        assert subprocess.run(command, stdout=log, stderr=log, check=False).returncode == 0
+    found = (store.load_manifest(output) or {})["summary"]["evaluations"]
+    first, last = found["done"]
+    assert (last, {first, *found["left_out"]}) == (12, {4, 8})
+    rows = [(row["step"], row["task"], row["metric"], row["n"]) for row in found["scores"]]
+    expected = [(step, "smallwright_word_order", name, 4) for step in (first, 12) for name in ("acc", "acc_norm")]
+    assert rows == expected
+    assert {row["chance"] for row in found["scores"]} == {0.25}
+    assert found["failed"] == []
+    assert 0 < found["held_seconds_at_most"] <= found["held_seconds"]
+    assert not Path(folder).exists()
