@@ -60,7 +60,7 @@ class Served:
                 stderr=out,
                 env={**os.environ, **given},
                 start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does behind &
             )
 
     def said(self):
