@@ -10,6 +10,8 @@ from smallwright_eval.talk.config import BenchConfig
 from smallwright_eval.talk.energy import Meter
 from smallwright_testing.models import one_thread, tiny_model
 
+pytest.importorskip("transformers")
+
 ASKED = {
     "engine": "transformers",
     "dtype": "float32",
