@@ -46,7 +46,7 @@ LONGEST = (
 LIBRARIES = r"torch|torchtitan|transformers|vllm|trl|lm_eval|smallwright_(?:decoder|pretrain)"
 ENGINE = re.compile(rf"^(?:\w+ = )?(?:pytest\.importorskip\(\"|from |import )(?:{LIBRARIES})\b", re.MULTILINE)
 """An engine imported, or required. What stands at the start of a line concerns all tests of a file."""
-KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator)Conformance\)")
+KITS = re.compile(r"\((?:Architecture|Posttrain|Evaluator|ModelCommand)Conformance\)")
 """Test classes whose tests are engines' work."""
 
 

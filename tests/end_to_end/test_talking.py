@@ -9,6 +9,8 @@ from core import chat, discovery, generate
 from core.typed import build
 from smallwright_testing.models import one_thread, tiny_model
 
+pytest.importorskip("transformers")
+
 
 @pytest.fixture(scope="module", params=["shared_ffn", "pangu_pi"])
 def model(request, tmp_path_factory):

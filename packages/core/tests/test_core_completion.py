@@ -54,3 +54,15 @@ def test_a_shell_that_asks_a_command_is_answered(tmp_path, words, answer):
     environment |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(answered), "_ARGCOMPLETE_COMP_WORDBREAKS": " "}
     subprocess.run([sys.executable, "-m", words.split()[0]], env=environment, check=True, timeout=60)
     assert answered.read_text().strip() == answer
+
+
+def test_models_and_settings_of_their_commands_are_completed(tmp_path, monkeypatch):
+    for place in ("store/posttrain/sft-0/manifest.json", "store/data/c-0/manifest.json", "runs/r/report.json"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert completion.models("") == ["runs/r", "store/posttrain/sft-0"]
+    assert completion.models("store/po") == ["store/posttrain/sft-0"]
+    words = argparse.Namespace(plugin=[])
+    assert completion.settings_of("executors", "local", "wo", words) == ["workers="]
+    assert completion.settings_of("model_commands", "none", "", words) == []

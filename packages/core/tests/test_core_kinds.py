@@ -11,6 +11,7 @@ CONTRACT = (
     interfaces.__name__,
     "core.architecture",
     "core.launcher",
+    "core.model_command",
     "core.policy",
     "core.schedule",
     "core.step_config",

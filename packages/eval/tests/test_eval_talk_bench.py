@@ -10,6 +10,8 @@ from smallwright_eval.talk.config import BenchConfig
 from smallwright_eval.talk.energy import Meter
 from smallwright_testing.models import one_thread, tiny_model
 
+pytest.importorskip("transformers")
+
 ASKED = {
     "engine": "transformers",
     "dtype": "float32",
@@ -28,6 +30,7 @@ ROW = {
     "first_token_s": {"median": 0.25, "least": 0.2, "greatest": 0.3},
     "peak_memory_bytes": 500_000_000,
     "peak_device_bytes": None,
+    "cpu_percent": 51.5,
     "joules_per_1000_tokens": None,
     "energy_from": "this machine reports no energy (no RAPL)",
 }
@@ -69,8 +72,8 @@ def test_a_table_has_every_combination_and_says_what_failed():
     assert lines[0].startswith("tiny: 99.65 k parameters, 0 MB of weights; A processor, 2 cores; medians of 3")
     assert "1,234 [1,000-1,300]" in lines[2]
     assert "45.7 [40.0-50.0]" in lines[2]
-    assert lines[2].endswith("500")
-    assert lines[3].split()[-4:] == ["-", "-", "-", "-"]
+    assert lines[2].split()[-2:] == ["500", "51.5"]
+    assert lines[3].split()[-5:] == ["-", "-", "-", "-", "-"]
     assert "transformers float32 8 6 4: ended by SIGKILL" in lines
     assert lines[-1] == "energy: not measured: this machine reports no energy (no RAPL)"
     counted = {**FOUND, "rows": [{**ROW, "joules_per_1000_tokens": 12.5, "energy_from": "RAPL"}]}

@@ -18,6 +18,8 @@ from smallwright_eval.talk.config import ChatConfig
 from smallwright_eval.talk.conversation import Conversation
 from smallwright_testing.models import one_thread, tiny_model
 
+pytest.importorskip("transformers")
+
 GREEDY = {"temperature": 0.0, "max_new_tokens": 12}
 
 

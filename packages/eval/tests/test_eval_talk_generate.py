@@ -11,6 +11,8 @@ from smallwright_eval.talk.config import ChatConfig, GenerateConfig
 from smallwright_eval.talk.generate import Generate
 from smallwright_testing.models import one_thread, tiny_model
 
+pytest.importorskip("transformers")
+
 LINES = [
     '"One."',
     '{"prompt": "Two and three.", "id": 7}',

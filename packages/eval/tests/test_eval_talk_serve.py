@@ -60,7 +60,7 @@ class Served:
                 stderr=out,
                 env={**os.environ, **given},
                 start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does behind &
             )
 
     def said(self):
@@ -288,6 +288,7 @@ def test_nothing_is_left_when_it_ends_while_it_starts(folder, tmp_path, number, 
 
 
 def test_an_address_that_is_taken_or_not_this_machines_is_told_at_once(folder):
+    pytest.importorskip("torch")
     model = named_model.resolve(str(folder / "hf"), discovery.load())
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

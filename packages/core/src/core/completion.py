@@ -8,7 +8,7 @@ command itself, whose parser answers (:mod:`core.cli`) instead of doing its work
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,10 @@ def models(prefix: str, **_: Any) -> list[str]:
     return sorted(str(place) for place in places if str(place).startswith(prefix))
 
 
-def settings_of(kind: str, name: str) -> Callable[..., list[str]]:
-    """Return what completes the keys of the settings of a registered name, for a command that composes no run."""
-
-    def complete(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-        try:
-            config = discovery.load(parsed_args.plugin or ()).get(kind, name).load_config()
-        except UserError:
-            return []
-        return [f"{key}=" for key in getattr(config, "__dataclass_fields__", ()) if key.startswith(prefix)]
-
-    return complete
+def settings_of(kind: str, name: str, prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Return the keys of the settings of a registered name, for a command that composes no run."""
+    try:
+        config = discovery.load(parsed_args.plugin or ()).get(kind, name).load_config()
+    except UserError:
+        return []
+    return [f"{key}=" for key in getattr(config, "__dataclass_fields__", ()) if key.startswith(prefix)]

@@ -2,13 +2,14 @@
 
 import atexit
 import contextlib
+import functools
 import os
 import sys
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from core import cli, completion, discovery, engines, named_model, typed
+from core import cli, discovery, engines, named_model, typed
 from core.errors import ConfigError
 from core.model_command import ModelCommand
 
@@ -30,9 +31,9 @@ def main(name: str, doc: str | None, arguments: Sequence[str] | None, options: M
 def _main(name: str, doc: str | None, arguments: Sequence[str] | None, options: Mapping[str, str]) -> int:
     parser = cli.command_parser(f"core.{name}", doc)
     model = parser.add_argument("model", help="an artifact or its folder, a run's folder, or a hub id")
-    model.completer = completion.models  # type: ignore[attr-defined]
+    model.completer = _models  # type: ignore[attr-defined]
     settings = parser.add_argument("settings", nargs="*", metavar="key=value", help="settings")
-    settings.completer = completion.settings_of(KIND, name)  # type: ignore[attr-defined]
+    settings.completer = functools.partial(_settings, name)  # type: ignore[attr-defined]
     for key, meaning in options.items():
         parser.add_argument(f"--{key.replace('_', '-')}", dest=f"option_{key}", metavar=key.upper(), help=meaning)
     parser.add_argument("--by", default=name, metavar="NAME", help=f"who does it, where not the plugin's {name}")
@@ -54,6 +55,18 @@ def _main(name: str, doc: str | None, arguments: Sequence[str] | None, options: 
     command.check(found)
     engines.set_missing(command.environment())
     return command.run(found)
+
+
+def _models(prefix: str, **more: Any) -> list[str]:
+    from core import completion  # imports Hydra, which an answer need not wait for
+
+    return completion.models(prefix, **more)
+
+
+def _settings(name: str, prefix: str, **more: Any) -> list[str]:
+    from core import completion
+
+    return completion.settings_of(KIND, name, prefix, **more)
 
 
 def parsed(settings: Sequence[str], config: type | None) -> dict[str, Any]:

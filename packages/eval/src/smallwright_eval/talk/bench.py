@@ -25,7 +25,18 @@ from smallwright_eval.talk.config import BenchConfig
 VERSION = 1
 """Of the layout of ``bench.json``."""
 LISTS = ("engine", "dtype", "batch", "prompt_tokens", "new_tokens")
-HEADS = ("engine", "numbers", "batch", "prompt", "new", "prefill tok/s", "decode tok/s", "first token s", "memory MB")
+HEADS = (
+    "engine",
+    "numbers",
+    "batch",
+    "prompt",
+    "new",
+    "prefill tok/s",
+    "decode tok/s",
+    "first token s",
+    "memory MB",
+    "CPU %",
+)
 MEASURED = ("prefill_tokens_per_s", "decode_tokens_per_s", "first_token_s")
 
 
@@ -118,7 +129,7 @@ class Bench(ModelCommand):
 
 def table(found: Mapping[str, Any]) -> str:
     """Return the table for a terminal, with what holds for all rows around it."""
-    lines = [[_cell(row, name) for name in (*LISTS, *MEASURED, "memory")] for row in found["rows"]]
+    lines = [[_cell(row, name) for name in (*LISTS, *MEASURED, "memory", "cpu_percent")] for row in found["rows"]]
     widths = [max(map(len, column)) for column in zip(HEADS, *lines, strict=True)]
     head = (
         f"{found['name']}: {count(found['parameters'])} parameters, {found['weights_bytes'] / 1e6:,.0f} MB of weights; "
@@ -145,6 +156,8 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     if name == "memory":
         value = row.get("peak_device_bytes") or row.get("peak_memory_bytes")
         return "-" if value is None else f"{value / 1e6:,.0f}"
+    if name == "cpu_percent":
+        return str(row.get(name, "-"))
     if name not in MEASURED:
         return str(row[name])
     if name not in row:

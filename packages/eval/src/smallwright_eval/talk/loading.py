@@ -67,7 +67,8 @@ def tokenizer(model: NamedModel, trust_remote_code: bool) -> Any:
     Raises:
         ConfigError: it cannot be loaded.
     """
-    with importing(), _without("sklearn"):  # takes a second, for a way to generate that is not used here
+    # They take a second, for a way to generate and a loss of pictures that are not used here.
+    with importing(), _without("sklearn"), _without("scipy"):
         from transformers import AutoTokenizer
 
     engines.register_model_class(model.architecture)

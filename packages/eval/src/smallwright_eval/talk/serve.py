@@ -77,6 +77,8 @@ class Serve(ModelCommand):
             start_new_session=True,
         )
         ready = False
+        # A shell lets what it starts in the background ignore SIGINT, which is how programs end a server.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             if ready := _is_ready(process, url):
                 print(_ready(url, about), flush=True)
