@@ -144,12 +144,18 @@ def test_losses_of_held_out_documents_are_paired_and_of_others_stand_alone(tmp_p
     assert nats["note"].startswith("unpaired")
 
 
-def test_a_group_is_compared_by_the_items_of_its_tasks_and_a_filter_by_its_own(tmp_path):
+PARTS = (slice(10), slice(10, None))
+
+
+@pytest.mark.parametrize(("tasks", "more"), [(("group_x", "group_y"), {}), (("few", "rest"), {"group": "group"})])
+def test_a_group_is_compared_by_the_items_of_its_tasks_and_a_filter_by_its_own(tmp_path, tasks, more):
     for name, right in (("a", WORSE), ("b", BETTER)):
-        parts = [*made.answers(right[:10], task="group_x"), *made.answers(right[10:], task="group_y")]
+        few, rest = (made.answers(right[at], task=task, **more) for task, at in zip(tasks, PARTS, strict=True))
+        parts = [*few, *rest]
         strict = made.answers(right, task="sums", metric="exact_match", filter="strict")
         loose = made.answers([1] * 40, task="sums", metric="exact_match", filter="loose")
-        rows = [made.row(parts, task="group"), *(made.row(parts, task=f"group_{part}") for part in "xy")]
+        whole = {**made.row(parts, task=""), "task": "group"}
+        rows = [whole, *(made.row(part, task=task) for part, task in zip((few, rest), tasks, strict=True))]
         rows += [made.row(strict, task="sums", metric="exact_match,strict")]
         made.run(tmp_path / name, tmp_path / "store", name, {"pretrain": (rows, [*parts, *strict, *loose])})
     group, sums = compare(tmp_path / "a", tmp_path / "b")["tasks"]

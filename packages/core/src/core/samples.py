@@ -20,7 +20,7 @@ from core.errors import InputError, MissingPluginError
 PARQUET, LINES = "samples.parquet", "samples.jsonl"
 BATCH = 1000
 """Rows that are read at a time."""
-SCORES = ("task", "id", "hash", "filter", "metrics")
+SCORES = ("task", "group", "id", "hash", "filter", "metrics")
 """Columns that tell items and their scores."""
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,17 @@ class Samples:
     """By task and metric, which is named with its filter as in the rows of scores."""
     repeated: frozenset[str]
     """Tasks of which an item stands twice: which of its scores belongs to which filter is not known."""
+    groups: Mapping[str, Collection[str]] = dataclasses.field(default_factory=dict)
+    """The tasks of each group."""
 
     def of(self, task: str, metric: str, score: float) -> Items | None:
         """Return the items whose mean is a score; None where no samples are behind it.
 
-        A score of a group of tasks is that of all items of its members together.
+        A score of a group of tasks is that of all items of its members together. They are those of the samples, or of
+        an evaluation that does not name the group, the tasks whose names begin so.
         """
-        for members in ([task], [name for name, _ in self.metrics if name.startswith(f"{task}_")]):
+        named = [name for name, _ in self.metrics if name.startswith(f"{task}_")]
+        for members in ([task], self.groups.get(task, ()), named):
             found = self._of(list(dict.fromkeys(members)), metric)
             if found is not None and abs(found.mean() - score) <= WHOLE * max(1.0, abs(score)):
                 return found
@@ -90,6 +94,7 @@ def read(artifact: Path) -> Samples:
     manifest = store.read_manifest(artifact)
     metrics: dict[tuple[str, str], dict[Key, float]] = {}
     repeated = set()
+    groups: dict[str, dict[str, None]] = {}
     left = manifest["files"] if manifest is not None else ()
     file = next((artifact / name for name in (files.PARQUET, files.LINES) if name in left), None)
     if file is None:
@@ -98,9 +103,11 @@ def read(artifact: Path) -> Samples:
         for sample in files.read(file, files.SCORES):
             task, suffix = str(sample["task"]), f",{sample['filter']}" if sample.get("filter") else ""
             key = (task, sample["id"], sample.get("hash"))
+            if sample.get("group"):
+                groups.setdefault(sample["group"], {})[task] = None
             for name, value in sample["metrics"].items():
                 known = metrics.setdefault((task, f"{name}{suffix}"), {})
                 if key in known:
                     repeated.add(task)
                 known.setdefault(key, float(value))
-    return Samples(metrics=metrics, repeated=frozenset(repeated))
+    return Samples(metrics=metrics, repeated=frozenset(repeated), groups=groups)
