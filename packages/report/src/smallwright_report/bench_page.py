@@ -38,7 +38,7 @@ def render(found: Mapping[str, Any]) -> str:
     return page.fill("bench.html", values, charts=bool(pictures))
 
 
-def _speed(rows: list[Mapping[str, Any]], key: str) -> charts.Chart:
+def _speed(rows: Sequence[Mapping[str, Any]], key: str) -> charts.Chart:
     title, about = SPEEDS[key]
     columns = ["combination", "median", "least", "greatest"]
     cells = [[row["name"], *(row[key][part] for part in columns[1:])] for row in rows]
@@ -47,7 +47,7 @@ def _speed(rows: list[Mapping[str, Any]], key: str) -> charts.Chart:
     return charts.bars(title, about, found, axis, numbers.table(columns, cells, axis))
 
 
-def _memory(rows: list[Mapping[str, Any]]) -> charts.Chart:
+def _memory(rows: Sequence[Mapping[str, Any]]) -> charts.Chart:
     about = "The most memory that the process took at once; on a GPU, of the GPU's."
     found = [(row["name"], _peak(row) / 2**30) for row in rows]
     table = numbers.table(["combination", "GiB"], [list(pair) for pair in found], about, {"GiB": 2})
