@@ -43,10 +43,10 @@ def test_everything_that_was_measured_is_on_the_page(tmp_path):
     shown = text(page)
     for words in (
         "How fast <tiny> is",
-        "transformers float32, 2 x 128+64 45.7 40.0 50.0",
+        "transformers 45.7 40.0 50.0",
         "transformers float32 2 128 64 45.7 1,234 0.250 0.50 51.5",
         "Energy was not measured: no RAPL.",
-        "vllm float32, 2 x 128+64 ended by <SIGKILL>",
+        "vllm ended by <SIGKILL>",
         "runs/<x>",
         "3 times each",
     ):
@@ -59,3 +59,9 @@ def test_a_bench_that_measured_nothing_has_no_charts():
     page = bench_page.render({**FOUND, "rows": FOUND["rows"][1:]})
     assert "<figure" not in page
     assert "ended by &lt;SIGKILL&gt;" in page
+
+
+def test_a_combination_is_named_by_what_differs():
+    rows = [{**FOUND["rows"][0], "batch": batch, "prompt_tokens": prompt} for batch in (1, 8) for prompt in (16, 128)]
+    shown = text(bench_page.render({**FOUND, "rows": rows}))
+    assert "batch 8, prompt 128 45.7 40.0 50.0" in shown

@@ -1,10 +1,11 @@
 """The page of ``core.bench``: speed and memory of each combination as bars, and all that was measured as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smallwright_report import charts, numbers, page
 
+WORDS = {"engine": "", "dtype": "", "batch": "batch", "prompt_tokens": "prompt", "new_tokens": "new"}
 LISTS = ("engine", "dtype", "batch", "prompt_tokens", "new_tokens")
 SPEEDS = {
     "decode_tokens_per_s": ("Decode", "New tokens of the whole batch a second, after the first of each sequence."),
@@ -16,13 +17,15 @@ UNITS = {"first_token_s": "seconds"}
 
 def render(found: Mapping[str, Any]) -> str:
     """Return the page of a ``bench.json``."""
-    rows = [row for row in found["rows"] if "error" not in row]
+    differ = [key for key in LISTS if len({row[key] for row in found["rows"]}) > 1] or ["engine"]
+    named = [{**row, "name": _named(row, differ)} for row in found["rows"]]
+    rows = [row for row in named if "error" not in row]
     pictures = [_speed(rows, key) for key in SPEEDS] + [_memory(rows)] if rows else []
     values = {
         "title": f"How fast {found['name']} is",
         "charts": pictures,
         "measured": _measured(found),
-        "failed": [(_named(row), row["error"]) for row in found["rows"] if "error" in row],
+        "failed": [(row["name"], row["error"]) for row in named if "error" in row],
         "facts": [
             ("model", found["model"]),
             ("stored parameters", numbers.number(found["parameters"])),
@@ -35,18 +38,18 @@ def render(found: Mapping[str, Any]) -> str:
     return page.fill("bench.html", values, charts=bool(pictures))
 
 
-def _speed(rows: list[Mapping[str, Any]], key: str) -> charts.Chart:
+def _speed(rows: Sequence[Mapping[str, Any]], key: str) -> charts.Chart:
     title, about = SPEEDS[key]
     columns = ["combination", "median", "least", "greatest"]
-    cells = [[_named(row), *(row[key][part] for part in columns[1:])] for row in rows]
+    cells = [[row["name"], *(row[key][part] for part in columns[1:])] for row in rows]
     axis = UNITS.get(key, "tokens a second")
-    found = [(_named(row), row[key]["median"]) for row in rows]
+    found = [(row["name"], row[key]["median"]) for row in rows]
     return charts.bars(title, about, found, axis, numbers.table(columns, cells, axis))
 
 
-def _memory(rows: list[Mapping[str, Any]]) -> charts.Chart:
+def _memory(rows: Sequence[Mapping[str, Any]]) -> charts.Chart:
     about = "The most memory that the process took at once; on a GPU, of the GPU's."
-    found = [(_named(row), _peak(row) / 2**30) for row in rows]
+    found = [(row["name"], _peak(row) / 2**30) for row in rows]
     table = numbers.table(["combination", "GiB"], [list(pair) for pair in found], about, {"GiB": 2})
     return charts.bars("Memory", about, found, "GiB", table)
 
@@ -59,7 +62,7 @@ def _measured(found: Mapping[str, Any]) -> dict[str, Any]:
         "first token, s",
         "GiB",
         "CPU %",
-        "J per 1,000 new tokens",
+        "J / 1,000 new",
     ]
     cells = []
     for row in found["rows"]:
@@ -76,5 +79,6 @@ def _peak(row: Mapping[str, Any]) -> float:
     return float(row.get("peak_device_bytes") or row["peak_memory_bytes"])
 
 
-def _named(row: Mapping[str, Any]) -> str:
-    return f"{row['engine']} {row['dtype']}, {row['batch']} x {row['prompt_tokens']}+{row['new_tokens']}"
+def _named(row: Mapping[str, Any], differ: Sequence[str]) -> str:
+    """Return what tells a combination from the others, short enough for the axis of a chart."""
+    return ", ".join(f"{WORDS[key]} {row[key]}".strip() for key in differ)
