@@ -99,7 +99,12 @@ def test_a_model_counts_by_its_content_and_not_its_place(registry, model, known)
             "corpus=given: no installed plugin offers steps "
             "'read_parquet'. Installed: read_lines. Install it: pip install smallwright-data-files$",
         ),
-        (lambda m: describe(m, quantization_config={"bits": 4}), [], "quantization_config: the model is quantised"),
+        (
+            lambda m: describe(m, quantization_config={"bits": 4}),
+            ["posttrain=polish"],
+            "quantization_config: the model is quantised, and can be evaluated and talked to only",
+        ),
+        (lambda m: describe(m, quantization_config={"bits": 4}), ["+data=toy"], "the model is quantised"),
         (lambda m: describe(m, architectures=["LlamaModel"]), [], "architectures=LlamaModel: has no head of a lang"),
         (lambda m: describe(m, architectures=["LlamaForSequenceClassification"]), [], "Classification: has no head"),
         (lambda m: describe(m, is_encoder_decoder=True), [], "is_encoder_decoder=true: not a decoder alone"),

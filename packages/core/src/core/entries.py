@@ -139,12 +139,26 @@ def choice_of(
     return None
 
 
+def check_own_numbers(entered: Model) -> None:
+    """Refuse a model to train on, or to learn from, that is not in the numbers that it was trained in.
+
+    Raises:
+        InputError: the model that a run starts from is quantised.
+    """
+    if entered.folder.directory != Path() and entered.folder.config().get("quantization_config"):
+        raise entered.folder.refusal(
+            "config.json: quantization_config: the model is quantised, and can be evaluated and talked to only. Give "
+            "it in the numbers that it was trained in."
+        )
+
+
 def to_train_on(entered: Model, registry: Registry) -> ArchitectureChoice:
     """Return the installed architecture that is exactly the model that a run starts from.
 
     Raises:
-        InputError: there is none, or the weights are not those that ``config.json`` describes.
+        InputError: there is none, the model is quantised, or the weights are not those that ``config.json`` describes.
     """
+    check_own_numbers(entered)
     folder = entered.folder
     choice = choice_of(folder, entered.spec, registry, train=True)
     if choice is None:
@@ -273,16 +287,12 @@ def _entry(name: str, distribution: str, version: str, target: str) -> Entry:
 
 
 def _check_kind(folder: ModelFolder) -> None:
-    """Refuse what is no language model that can be loaded in its own numbers.
+    """Refuse what is no language model.
 
     Raises:
-        InputError: it is quantised, an encoder, or has another head than a language model's.
+        InputError: it is an encoder, or has another head than a language model's.
     """
     config = folder.config()
-    if config.get("quantization_config"):
-        raise folder.refusal(
-            "config.json: quantization_config: the model is quantised. Give it in the numbers that it was trained in."
-        )
     written = config.get("architectures")
     classes = [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
     if config.get("is_encoder_decoder"):

@@ -322,7 +322,9 @@ class _Builder(CorpusStages):
         self, base: entries.Model, tokenizer: TokenizerChoice, given: Mapping[str, StageSpec]
     ) -> entries.Model:
         model = base
-        for name, settings in (self.config.get("posttrain") or {}).items():
+        if methods := self.config.get("posttrain") or {}:
+            entries.check_own_numbers(base)
+        for name, settings in methods.items():
             node = dict(settings or {})
             entry = self.registry.get("posttrainers", str(node.pop("name", name)))
             where = f"posttrain.{name}"

@@ -31,6 +31,7 @@ def of(named: str, key: str, tokenizer: TokenizerChoice, registry: Registry, roo
     """
     owner = f"{key}={named}"
     model = entries.model(named, registry, owner)
+    entries.check_own_numbers(model)
     _check_same_tokenizer(model, tokenizer, owner, root)
     return dataclasses.replace(model, spec=dataclasses.replace(model.spec, name=TEACHER))
 
