@@ -33,14 +33,40 @@ def check(config: LMEvalConfig, where: str) -> None:
         InputError: a folder or data file that is missing or wrong.
     """
     own = _own(config)
+    here: list[str] = []
+    lacking: dict[str, task_data.NoData] = {}
     for name in config.tasks:
+        complete, without = [], {}
         for task, (described, path) in wanted([name], own, where).items():
             if described.get("unsafe_code") or (task not in own and task in stock_tasks.index().unsafe):
                 raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
-            if "group" not in described:
-                needs.check(described, config, where)
+            if "group" in described:
+                continue
+            needs.check(described, config, where)
+            try:
                 _check_data(config, where, name, described, own, stock=task not in own)
+            except task_data.NoData as error:
+                without[task] = error
+            else:
                 _check_shots(config, where, name, described, path)
+                complete.append(task)
+        here += complete if without else [name]
+        lacking |= without if complete or not without else {name: next(iter(without.values()))}
+    if lacking:
+        raise _lacking(lacking, here, config, where)
+
+
+def _lacking(
+    lacking: Mapping[str, task_data.NoData], here: Sequence[str], config: LMEvalConfig, where: str
+) -> InputError:
+    """Return one error about all tasks and groups without data, with what fetches it and what can be asked without."""
+    first, *others = lacking.values()
+    more = f" {len(others)} more of {where}.tasks have none." if others else ""
+    rest = f"; or ask those that have theirs: {where}.tasks=[{','.join(here)}]" if here else ""
+    return InputError(
+        f"{first}{more} Fetch it where there is a network (python -m core.fetch {where}.tasks=[{','.join(lacking)}] "
+        f"--to {config.data_dir}){rest}."
+    )
 
 
 def _check_data(
