@@ -256,7 +256,7 @@ def test_the_search_agrees_with_lm_evals_own_index():
         (
             None,
             {"tasks": ["piqa"], "num_fewshot": 2, "data_dir": "own"},
-            r"num_fewshot=2: .* of the split train of baber",
+            r"num_fewshot=2: .* of the split train of baber.* core\.fetch eval\.tasks=\[piqa\]",
         ),
     ],
 )

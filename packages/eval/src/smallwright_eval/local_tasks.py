@@ -30,7 +30,7 @@ def check(config: LMEvalConfig, where: str) -> None:
 
     Raises:
         ConfigError: an unknown name, a task that needs the network, more few-shot examples than there are.
-        InputError: a folder or data file that is missing or wrong.
+        InputError: a folder or data file that is missing or wrong; all tasks that lack theirs are in one message.
     """
     own = _own(config)
     here: list[str] = []
@@ -45,10 +45,10 @@ def check(config: LMEvalConfig, where: str) -> None:
             needs.check(described, config, where)
             try:
                 _check_data(config, where, name, described, own, stock=task not in own)
+                _check_shots(config, where, name, described, path)
             except task_data.NoData as error:
                 without[task] = error
             else:
-                _check_shots(config, where, name, described, path)
                 complete.append(task)
         here += complete if without else [name]
         lacking |= without if complete or not without else {name: next(iter(without.values()))}
@@ -133,7 +133,7 @@ def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping
         return
     split = next((described[key] for key in SPLITS_OF_SHOTS if described.get(key)), None)
     if split is not None and split not in task_data.find(described, _data_dir(config)):
-        raise ConfigError(
+        raise task_data.NoData(
             f"{where}.{key}={shots}: the examples of {described['task']} are of the split {split} of "
             f"{described['dataset_path']}, which {where}.data_dir={config.data_dir} does not have."
         )

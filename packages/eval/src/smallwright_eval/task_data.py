@@ -128,7 +128,7 @@ def remote(task_config: Mapping[str, Any]) -> RemoteData:
 
 
 class NoData(InputError):
-    """A folder of data has nothing of the split that a task asks."""
+    """A folder of data has nothing of a split that a task asks or takes examples from."""
 
 
 def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]]:
