@@ -55,6 +55,10 @@ def check(tokenizer=None, **settings):
         ({"tasks": ["smallwright_lesson_completoin"]}, "unknown task .*Did you mean 'smallwright_lesson_completion'"),
         ({"tasks": ["hellaswag"]}, r"'hellaswag' comes from the Hugging Face hub.*allow_network=true"),
         ({"task_paths": ["/nowhere"]}, r"task_paths: /nowhere is not a folder"),
+        (
+            {"tasks": ["smollm2_niah", "smallwright_niah", "ruler_vt"]},
+            r"^eval\.tasks: the model reads 256 .* smollm2_niah \(512\), ruler_vt \(4,096\) .*=\[smallwright_niah\]",
+        ),
         ({"max_model_len": 257}, r"^eval\.max_model_len=257: above the model's 256 positions.*max_model_len=256"),
         ({"num_fewshot": 1_000_000}, r"^eval\.num_fewshot=1000000: smallwright_lesson_completion has \d+ items"),
         ({"limit": float("nan")}, r"eval.*limit"),

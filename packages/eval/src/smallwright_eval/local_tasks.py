@@ -97,6 +97,13 @@ def _check_data(
         )
 
 
+def asked(config: LMEvalConfig, where: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what the YAML says of the tasks behind each name of ``tasks``."""
+    own = _own(config)
+    found = {name: wanted([name], own, where).values() for name in config.tasks}
+    return {name: [said for said, _ in tasks if "group" not in said] for name, tasks in found.items()}
+
+
 def remote(config: LMEvalConfig, where: str) -> list[RemoteData]:
     """Return the data sets on the hub that the tasks read, with the splits that they name.
 
