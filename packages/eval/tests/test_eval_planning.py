@@ -59,6 +59,10 @@ def check(tokenizer=None, **settings):
             {"tasks": ["smollm2_niah", "smallwright_niah", "ruler_vt"]},
             r"^eval\.tasks: the model reads 256 .* smollm2_niah \(512\), ruler_vt \(4,096\) .*=\[smallwright_niah\]",
         ),
+        (
+            {"tasks": ["smollm2_mt_bench", "smallwright_niah"]},
+            r"judge\.url names none.* Or ask those that lack nothing: eval\.tasks=\[smallwright_niah\]$",
+        ),
         ({"max_model_len": 257}, r"^eval\.max_model_len=257: above the model's 256 positions.*max_model_len=256"),
         ({"num_fewshot": 1_000_000}, r"^eval\.num_fewshot=1000000: smallwright_lesson_completion has \d+ items"),
         ({"limit": float("nan")}, r"eval.*limit"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import RemoteData
 
 from smallwright_eval import needs, stock_tasks, task_data
@@ -26,23 +26,30 @@ Described = tuple[dict[str, Any], Path]
 
 
 def check(config: LMEvalConfig, where: str) -> None:
-    """Refuse, while planning, tasks that nothing has, that lack their data, or whose examples are too few.
+    """Refuse, while planning, tasks that nothing has, that lack what they need, or whose examples are too few.
+
+    All tasks that lack data or something of this machine are told of at once, with those that can be asked.
 
     Raises:
-        ConfigError: an unknown name, a task that needs the network, more few-shot examples than there are.
-        InputError: a folder or data file that is missing or wrong; all tasks that lack theirs are in one message.
+        ConfigError: an unknown name, a task that needs the network or what is not installed, too many examples.
+        InputError: a folder or data file that is missing or wrong.
     """
     own = _own(config)
     here: list[str] = []
-    lacking: dict[str, task_data.NoData] = {}
+    lacking: dict[str, UserError] = {}
     for name in config.tasks:
-        complete, without = [], {}
+        complete: list[str] = []
+        without: dict[str, UserError] = {}
         for task, (described, path) in wanted([name], own, where).items():
             if described.get("unsafe_code") or (task not in own and task in stock_tasks.index().unsafe):
                 raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
             if "group" in described:
                 continue
-            needs.check(described, config, where)
+            try:
+                needs.check(described, config, where)
+            except ConfigError as error:
+                without[task] = error
+                continue
             try:
                 _check_data(config, where, name, described, own, stock=task not in own)
                 _check_shots(config, where, name, described, path)
@@ -56,16 +63,16 @@ def check(config: LMEvalConfig, where: str) -> None:
         raise _lacking(lacking, here, config, where)
 
 
-def _lacking(
-    lacking: Mapping[str, task_data.NoData], here: Sequence[str], config: LMEvalConfig, where: str
-) -> InputError:
-    """Return one error about all tasks and groups without data, with what fetches it and what can be asked without."""
-    first, *others = lacking.values()
-    more = f" {len(others)} more of {where}.tasks have none." if others else ""
-    rest = f"; or ask those that have theirs: {where}.tasks=[{','.join(here)}]" if here else ""
+def _lacking(lacking: Mapping[str, UserError], here: Sequence[str], config: LMEvalConfig, where: str) -> UserError:
+    """Return one error about all tasks and groups that lack something, with what mends it and what can be asked now."""
+    rest = f"ask those that lack nothing: {where}.tasks=[{','.join(here)}]" if here else ""
+    more = f" {len(lacking) - 1} more of {where}.tasks cannot be asked either." if len(lacking) > 1 else ""
+    for error in lacking.values():
+        if not isinstance(error, task_data.NoData):
+            return type(error)(f"{error}{more}{f' Or {rest}' if rest else ''}")
     return InputError(
-        f"{first}{more} Fetch it where there is a network (python -m core.fetch {where}.tasks=[{','.join(lacking)}] "
-        f"--to {config.data_dir}){rest}."
+        f"{next(iter(lacking.values()))}{more} Fetch it where there is a network (python -m core.fetch "
+        f"{where}.tasks=[{','.join(lacking)}] --to {config.data_dir}){f'; or {rest}' if rest else ''}."
     )
 
 
