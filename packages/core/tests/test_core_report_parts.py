@@ -202,4 +202,4 @@ def test_scores_in_the_terminal_are_a_line_a_task_without_the_parts_of_groups():
     ]
     many = [score(f"task{number}", "acc", 0.5, 0.25) for number in range(headline.MOST_SCORES + 3)]
     assert headline.scores(many)[-1] == "and 3 more"
-    assert headline.scores([]) == []
+    assert headline.scores([score("judged", "score", None)]) == []

@@ -66,7 +66,7 @@ def scores(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     Args:
         rows: Those of ``results.json``. Parts of a group are left out, and what is more than :data:`MOST_SCORES`.
     """
-    first = {str(row["task"]): row for row in reversed(rows)}
+    first = {str(row["task"]): row for row in reversed(rows) if row.get("value") is not None}
     groups = tuple(f"{task}_" for task, row in first.items() if row.get("aggregated"))
     shown = [row for task, row in reversed(first.items()) if row.get("aggregated") or not task.startswith(groups)]
     lines = [_score(row) for row in shown[:MOST_SCORES]]
