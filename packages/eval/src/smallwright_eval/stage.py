@@ -163,6 +163,8 @@ class _Evaluation:
             "parity": next((one["parity"] for one in found if "parity" in one), None),
         }
         write_json(self.job.output / "results.json", summary)
+        if notes := results.notes(summary["eval"]):
+            summary["notes"] = notes
         return {**summary, "seconds": round(time.monotonic() - started, 2)}
 
     def _file(self, part: int) -> Path:
