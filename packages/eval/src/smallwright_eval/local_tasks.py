@@ -42,7 +42,11 @@ def check(config: LMEvalConfig, where: str) -> None:
         without: dict[str, UserError] = {}
         for task, (described, path) in wanted([name], own, where).items():
             if described.get("unsafe_code") or (task not in own and task in stock_tasks.index().unsafe):
-                raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
+                fenced = next(
+                    (f" {one} runs it in a sandbox." for one in (f"smollm2_{task}", f"bigcode_{task}") if one in own),
+                    "",
+                )
+                raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.{fenced}")
             if "group" in described:
                 continue
             try:
