@@ -188,6 +188,15 @@ def test_without_a_network_what_is_here_counts(hub, tmp_path, monkeypatch):
         fetch([TOY, SCRIPTED], tmp_path)
 
 
+def test_a_hub_that_does_not_answer_is_said_in_one_line(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(
+        NotAtHand, match=r"^owner/toy, which toy reads: not fetched: http://127\.0\.0\.1:9 cannot be"
+    ) as raised:
+        fetch([TOY], tmp_path)
+    assert "\n" not in str(raised.value)
+
+
 def test_data_that_is_not_on_the_hub_is_named_with_its_place(tmp_path, capsys):
     by_hand = RemoteData(name="some/where", splits=("test",), elsewhere="a web page")
     fetch([by_hand], tmp_path)

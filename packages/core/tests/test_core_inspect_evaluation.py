@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core import inspect
+from core import inspect, store
 from core.errors import InputError
 from core.inspect_evaluation import Wanted, look
 
@@ -94,6 +94,18 @@ def test_what_is_not_there_is_named(two, wants, message):
     wants = {key: two / value if key == "disagree" else value for key, value in wants.items()}
     with pytest.raises(InputError, match=message):
         look(two / "a", Wanted(**wants))
+
+
+def test_a_run_without_a_corpus_shows_its_evaluation(two, capsys):
+    for name in ("a", "b"):
+        (two / name / store.MANIFEST).write_text("{}")
+        (two / f"run-{name}/logs").mkdir(parents=True)
+        stages = [{"name": "model", "artifact": "gone"}, {"name": "eval", "artifact": str(two / name)}]
+        (two / f"run-{name}/report.json").write_text(json.dumps({"stages": stages}))
+    assert inspect.main([str(two / "run-a")]) == 0
+    assert capsys.readouterr().out.startswith("a: 8 of 13 items are right; 13 match")
+    assert inspect.main([str(two / "run-a"), "--disagree", str(two / "run-b")]) == 0
+    assert "2 match" in capsys.readouterr().out
 
 
 def test_a_damaged_file_and_options_of_corpora_are_refused(two, capsys):

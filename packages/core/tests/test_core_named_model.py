@@ -187,3 +187,14 @@ def test_an_option_is_a_setting(model, capsys, monkeypatch):
     assert model_cli.main("chat", "x", [*words, "told=d"], {"told": "a text"}) == 2
     assert "told: given as an option and as a setting" in capsys.readouterr().err
     monkeypatch.delenv("SAID_BY", raising=False)
+
+
+def test_a_model_and_the_options_that_have_no_default_are_asked_for_by_their_names(model, capsys):
+    text = PLUGIN.replace("{stem}", "asks_plugin").replace('told: str = ""', "told: str")
+    (model.parent / "asks_plugin.py").write_text(text)
+    words = ["given", "--by", "say", "--plugin", "asks_plugin.py"]
+    assert model_cli.main("chat", "x", words, {"told": "a text"}) == 2
+    assert capsys.readouterr().err == "error: --told TOLD: not given: a text.\n"
+    with pytest.raises(SystemExit):
+        chat.main([])
+    assert capsys.readouterr().err.endswith("the following arguments are required: model\n")

@@ -174,3 +174,32 @@ def test_the_sentence_of_a_corpus_alone():
     assert headline.sentence(report) == (
         "A corpus of 40 documents (9.00 k characters) out of 50 records. It took 4.0 s and 1.0 GiB of memory."
     )
+
+
+def score(task, metric, value, chance=None, **more):
+    return {"model": "m", "task": task, "metric": metric, "value": value, "chance": chance, "n": 2376, **more}
+
+
+SCORES = [
+    score("arc", "acc_norm", 0.2, 0.25, low=0.1, high=0.3),
+    score("arc", "acc", 0.0, 0.25),
+    score("bbh", "exact_match", 0.28, aggregated="mean over items"),
+    score("bbh_snarks", "exact_match", 0.5),
+    score("validation", "nats_per_token", 2.41234),
+]
+
+
+def test_the_sentence_has_the_first_metric_of_a_task_which_is_the_one_that_its_suite_asks_for():
+    report = {"stages": [], "eval": SCORES, "posttrain": {}, "started_from": {"origin": None, "label": "there"}}
+    assert "It reaches 20% on arc, where chance is 25%; 2.41 nats per token" in headline.sentence(report)
+
+
+def test_scores_in_the_terminal_are_a_line_a_task_without_the_parts_of_groups():
+    assert headline.scores(SCORES) == [
+        "arc 20.0 % acc_norm, 95 %: 10.0 to 30.0, chance 25.0, 2,376 items",
+        "bbh 28.0 % exact_match, 2,376 items",
+        "validation 2.412 nats_per_token, 2,376 items",
+    ]
+    many = [score(f"task{number}", "acc", 0.5, 0.25) for number in range(headline.MOST_SCORES + 3)]
+    assert headline.scores(many)[-1] == "and 3 more"
+    assert headline.scores([score("judged", "score", None)]) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from core.errors import ConfigError
-from smallwright_eval import local_tasks
+from smallwright_eval import local_tasks, results
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.judge import client, prompts
 from smallwright_eval.judge.client import Judge, number
@@ -137,6 +137,11 @@ def test_a_judge_that_goes_down_leaves_a_partial_result_that_says_so(tmp_path, m
     rated = sum(one["judged"] * 2 for one in scores)
     assert rated == 6
     assert "PARTIAL RESULT: the judge did not answer for 18 of 24 ratings" in said
+    share = sum(one["judged"] for one in scores) / len(scores)
+    (note,) = results.notes(
+        [{"task": name, "metric": "judged", "value": value} for name, value in (("a", share), ("b", 1))]
+    )
+    assert note.startswith("a: PARTIAL RESULT: a judge gave 25% of the ratings")
     assert {one["score"] for one in scores if "score" in one} == {5.0}
     # It is given up after some ratings, and not asked for each of the others.
     assert len(server.seen) < 6 + 2 * 18

@@ -55,13 +55,24 @@ def check(tokenizer=None, **settings):
         ({"tasks": ["smallwright_lesson_completoin"]}, "unknown task .*Did you mean 'smallwright_lesson_completion'"),
         ({"tasks": ["hellaswag"]}, r"'hellaswag' comes from the Hugging Face hub.*allow_network=true"),
         ({"task_paths": ["/nowhere"]}, r"task_paths: /nowhere is not a folder"),
+        (
+            {"tasks": ["smollm2_niah", "smallwright_niah", "ruler_vt"]},
+            r"^eval\.tasks: the model reads 256 .* smollm2_niah \(512\), ruler_vt \(4,096\) .*=\[smallwright_niah\]",
+        ),
+        (
+            {"tasks": ["smollm2_mt_bench", "smallwright_niah"]},
+            r"judge\.url names none.* Or ask those that lack nothing: eval\.tasks=\[smallwright_niah\]$",
+        ),
         ({"max_model_len": 257}, r"^eval\.max_model_len=257: above the model's 256 positions.*max_model_len=256"),
         ({"num_fewshot": 1_000_000}, r"^eval\.num_fewshot=1000000: smallwright_lesson_completion has \d+ items"),
         ({"limit": float("nan")}, r"eval.*limit"),
         ({"limit": float("inf")}, r"eval.*limit"),
         ({"kv_cache_gib": float("nan")}, r"eval.*kv_cache_gib"),
         ({"limit": 1.5}, r"limit=1.5"),
-        ({"tasks": ["humaneval"], "allow_network": True}, r"^eval\.tasks: humaneval runs code that the model writes"),
+        (
+            {"tasks": ["humaneval"], "allow_network": True},
+            r"^eval\.tasks: humaneval runs code .* smollm2_humaneval runs it in a sandbox",
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused_in_the_plan(settings, message):

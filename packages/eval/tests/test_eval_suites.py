@@ -247,11 +247,16 @@ def test_the_search_agrees_with_lm_evals_own_index():
         ),
         ("json", {}, r"validation\.jsonl:1: not JSON"),
         (None, {"tasks": ["smollm2_piqq"]}, r"unknown task 'smollm2_piqq'. Did you mean 'smollm2_piqa'"),
-        (None, {"tasks": ["mmlu"]}, r"no data for mmlu_\w+: the split test of cais/mmlu \(\w+\)"),
+        (
+            None,
+            {"tasks": ["mmlu", "smollm2_piqa", "smollm2_openbookqa"]},
+            r"no data for mmlu_\w+: the split test of cais/mmlu \(\w+\) .*beside it\. 1 more of .* asked either\. "
+            r"Fetch .*core\.fetch eval\.tasks=\[mmlu,smollm2_openbookqa\] --to .*: eval\.tasks=\[smollm2_piqa\]\.$",
+        ),
         (
             None,
             {"tasks": ["piqa"], "num_fewshot": 2, "data_dir": "own"},
-            r"num_fewshot=2: .* of the split train of baber",
+            r"num_fewshot=2: .* of the split train of baber.* core\.fetch eval\.tasks=\[piqa\]",
         ),
     ],
 )

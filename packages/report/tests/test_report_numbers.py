@@ -29,8 +29,12 @@ def test_what_intervals_and_groups_rest_on_is_said():
         {"task": "a", "interval": "Wilson", "contamination": told},
         {"task": "b", "interval": "clustered", "clustered_by": "passage", "aggregated": "mean over tasks"},
         {"task": "c", "interval": "normal", "empty_answers": 3},
+        {"task": "d", "metric": "judged", "value": 0.25},
+        {"task": "e", "metric": "judged", "value": 1.0},
     ]
     assert sureness.cleaned(rows[0]) == "yes, 7 documents"
     said = " ".join(block["text"] for block in sureness.notes(rows))
     for part in ("none were right: a.", "their passage", "b: mean over tasks", "c: 3 answers were empty", "a: web"):
         assert part in said
+    assert "d: partial, for a judge rated 25% alone" in said
+    assert "e: partial" not in said

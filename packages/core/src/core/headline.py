@@ -7,6 +7,8 @@ from typing import Any
 from core.alignment import HELD_OUT
 
 MOST_DECIMALS = 6
+MOST_SCORES = 16
+"""Lines of scores in the terminal; the report has all of them."""
 
 
 def sentence(report: Mapping[str, Any]) -> str:
@@ -42,8 +44,9 @@ def _good(report: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = report["eval"]
     last = rows[-1]["model"] if rows else None
     said = []
-    scored = [row for row in rows if row["model"] == last and row["metric"] == "acc" and row.get("chance") is not None]
-    if scored:
+    scored = [row for row in rows if row["model"] == last and row.get("chance") is not None]
+    scored = [row for row in scored if row["metric"].startswith("acc")]
+    if scored:  # a task's first metric is the one that its suite asks for; acc_norm and acc may be far apart
         row = scored[0]
         said.append(f"{row['value']:.0%} on {row['task'].replace('_', ' ')}, where chance is {row['chance']:.0%}")
     held_out = [row["value"] for row in rows if row["model"] == last and (row["task"], row["metric"]) == HELD_OUT]
@@ -55,6 +58,35 @@ def _good(report: Mapping[str, Any]) -> str:
         against = f", where word frequencies alone give {unigram:.2f}" if unigram is not None else ""
         said.append(f"{loss:.2f} nats per token on held-out text{against}")
     return f"It reaches {'; '.join(said)}." if said else ""
+
+
+def scores(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each task of an evaluation: its first metric, which is the one that its suite asks for.
+
+    Args:
+        rows: Those of ``results.json``. Parts of a group are left out, and what is more than :data:`MOST_SCORES`.
+    """
+    first = {str(row["task"]): row for row in reversed(rows) if row.get("value") is not None}
+    groups = tuple(f"{task}_" for task, row in first.items() if row.get("aggregated"))
+    shown = [row for task, row in reversed(first.items()) if row.get("aggregated") or not task.startswith(groups)]
+    lines = [_score(row) for row in shown[:MOST_SCORES]]
+    return lines + ([f"and {len(shown) - MOST_SCORES} more"] if len(shown) > MOST_SCORES else [])
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    share = row.get("chance") is not None or any(part in str(row["metric"]) for part in ("acc", "exact_match", "pass@"))
+
+    def said(value: float) -> str:
+        return f"{100 * value:.1f}" if share else f"{value:.4g}"
+
+    low, high, chance, items = (row.get(key) for key in ("low", "high", "chance", "n"))
+    parts = [
+        f"{row['task']} {said(row['value'])}{' %' if share else ''} {row['metric']}",
+        f"95 %: {said(low)} to {said(high)}" if low is not None and high is not None else "",
+        f"chance {said(chance)}" if chance is not None else "",
+        f"{items:,} items" if items is not None else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _cost(report: Mapping[str, Any]) -> str:

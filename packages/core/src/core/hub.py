@@ -38,6 +38,7 @@ def snapshot(
             GatedRepoError,
             HfHubHTTPError,
             HFValidationError,
+            HTTPError,
             LocalEntryNotFoundError,
             RepositoryNotFoundError,
             RevisionNotFoundError,
@@ -70,7 +71,7 @@ def snapshot(
         raise NotAtHand(
             f"{said}: there is no such folder, it is not in the hub's cache here, and {offline}."
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, HTTPError, OSError) as error:  # HTTPError: of the client below, as of a broken line
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(f"{said}: there is no such folder, and the hub did not give it: {reason}") from error
 

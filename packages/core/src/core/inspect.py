@@ -9,7 +9,7 @@ Look at an evaluation: its single items, with prompts, answers and log-probabili
     python -m core.inspect store/eval/mine-0123456789ab --disagree store/eval/other-0123456789ab --json
 
 Takes a data artifact, finished or not, an evaluation, or the folder of a run, whose corpora it shows one after another;
-with an option of an evaluation it shows those of the run. The same --seed shows the same samples.
+with an option of an evaluation, or without a corpus, it shows those of the run. The same --seed shows the same samples.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     asked = [name for name in inspect_evaluation.OPTIONS if getattr(options, name)]
-    if asked or inspect_evaluation.is_evaluation(options.corpus):
+    if asked or inspect_evaluation.is_evaluation(options.corpus) or _only_evaluates(options.corpus):
         return _show_evaluations(options)
     options.limit = LIMIT if options.limit is None else options.limit
     registry = pages.makers() if options.html is not None else None
@@ -54,10 +54,20 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 0
 
 
+def _only_evaluates(run: Path) -> bool:
+    """Return whether a folder is that of a run that has evaluations, and no corpus that could be shown instead."""
+    report = run / "report.json"
+    if not report.is_file() or not (run / "logs").is_dir() or _read(report, _corpora_of_report) or _jobs(run):
+        return False
+    return bool(inspect_evaluation.in_report(run))
+
+
 def _show_evaluations(options: argparse.Namespace) -> int:
     if options.html is not None or options.step is not None:
         name = "--html" if options.html is not None else "--step"
         raise InputError(f"{name}: shows corpora, not evaluations; the report of a run has a page of its items.")
+    if options.disagree is not None and (options.disagree / "logs").is_dir():
+        options.disagree = inspect_evaluation.artifacts_of(options.disagree)[-1]
     is_run = (options.corpus / "logs").is_dir()
     places = inspect_evaluation.artifacts_of(options.corpus) if is_run else [options.corpus]
     found = [inspect_evaluation.look(place, inspect_evaluation.wanted(options)) for place in places]
@@ -130,7 +140,9 @@ def _look(artifact: Path, options: argparse.Namespace) -> "Findings":
 def _artifacts(corpus: Path) -> list[Path]:
     """Return the data artifacts that a path names."""
     if not corpus.is_dir():
-        raise InputError(f"{corpus}: no such folder. Give store/data/<name>, or the folder of a run.")
+        raise InputError(
+            f"{corpus}: no such folder. Give store/data/<name>, store/eval/<name>, or the folder of a run."
+        )
     if not (corpus / "logs").is_dir():
         return [corpus]
     report = corpus / "report.json"
@@ -138,7 +150,7 @@ def _artifacts(corpus: Path) -> list[Path]:
     if not found:  # a run that is not finished has no report
         found = [_read(job, lambda content: Path(content["output"])) for job in _jobs(corpus)]
     if not found:
-        raise InputError(f"{corpus}: this run has no data stage.")
+        raise InputError(f"{corpus}: this run has no data stage, and no finished evaluation.")
     return found
 
 

@@ -53,7 +53,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     sides.add_argument("--wrong", action="store_true", help="only items that were wrong")
     sides.add_argument("--right", action="store_true", help="only items that were right")
     group.add_argument(
-        "--disagree", type=Path, metavar="EVALUATION", help="only items on which this other evaluation says otherwise"
+        "--disagree",
+        type=Path,
+        metavar="EVALUATION",
+        help="only items on which this other evaluation, or the last of this run, says otherwise",
     )
     group.add_argument("--json", action="store_true", help="print JSON, an item a line")
 
@@ -183,13 +186,18 @@ def artifacts_of(run: Path) -> list[Path]:
     Raises:
         InputError: it has none.
     """
-    path = run / "report.json"
-    found = []
-    if path.is_file():
-        with reading(path, "Give a folder store/eval/<name> instead."):
-            stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-            places = [Path(stage["artifact"]) for stage in stages if stage["name"].partition("-")[0] == "eval"]
-            found = [place for place in places if (place / store.MANIFEST).is_file()]
+    found = in_report(run)
     if not found:
         raise InputError(f"{run}: no finished evaluation in this run. Give a folder store/eval/<name>.")
     return found
+
+
+def in_report(run: Path) -> list[Path]:
+    """Return the finished evaluations that a run's report names; of a run without a report none."""
+    path = run / "report.json"
+    if not path.is_file():
+        return []
+    with reading(path, "Give a folder store/eval/<name> instead."):
+        stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+        places = [Path(stage["artifact"]) for stage in stages if stage["name"].partition("-")[0] == "eval"]
+        return [place for place in places if (place / store.MANIFEST).is_file()]

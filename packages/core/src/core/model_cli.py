@@ -32,7 +32,7 @@ def _main(name: str, doc: str | None, arguments: Sequence[str] | None, options: 
     parser = cli.command_parser(f"core.{name}", doc)
     model = parser.add_argument("model", help="an artifact or its folder, a run's folder, or a hub id")
     model.completer = _models  # type: ignore[attr-defined]
-    settings = parser.add_argument("settings", nargs="*", metavar="key=value", help="settings")
+    settings = parser.add_argument("settings", nargs="*", default=[], metavar="key=value", help="settings")
     settings.completer = functools.partial(_settings, name)  # type: ignore[attr-defined]
     for key, meaning in options.items():
         parser.add_argument(f"--{key.replace('_', '-')}", dest=f"option_{key}", metavar=key.upper(), help=meaning)
@@ -43,12 +43,16 @@ def _main(name: str, doc: str | None, arguments: Sequence[str] | None, options: 
     registry = discovery.load(given.plugin)
     cli.warn_about_broken(registry)
     entry = registry.get(KIND, given.by)
-    values = parsed(given.settings, entry.load_config())
+    config = entry.load_config()
+    values = parsed(given.settings, config)
     for key in options:
         if (value := getattr(given, f"option_{key}")) is not None:
             if key in values:
                 raise ConfigError(f"{key}: given as an option and as a setting. Leave one out.")
             values[key] = value
+    for key in typed.unset(config, values) if config is not None else ():
+        if key in options:
+            raise ConfigError(f"--{key.replace('_', '-')} {key.upper()}: not given: {options[key]}.")
     command: ModelCommand = entry.build(entry.settings(values, ""))
     plugin_files = tuple(os.path.abspath(file) for file in given.plugin)
     found = named_model.resolve(given.model, registry, plugin_files)

@@ -206,6 +206,7 @@ def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
+            HTTPError,
             LocalEntryNotFoundError,
             OfflineModeIsEnabled,
             RepositoryNotFoundError,
@@ -226,6 +227,8 @@ def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
         raise NotAtHand(f"{name}: not fetched: {offline}. What is here stays; the same command goes on.") from error
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, HTTPError, OSError) as error:  # HTTPError: of the client below, where nothing answers
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        if isinstance(error, HTTPError) and not isinstance(error, HfHubHTTPError):
+            reason = f"{constants.ENDPOINT} cannot be reached ({reason})"
         raise NotAtHand(f"{name}: not fetched: {reason}. What is here stays; the same command goes on.") from error

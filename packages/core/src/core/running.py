@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import names, observers, receipt, report, store, writing
+from core import headline, names, observers, receipt, report, store, writing
 from core.data.recipe import several
 from core.entries import FinishedSpec
 from core.errors import ArtifactError, InputError, UserError, cannot_write
@@ -226,7 +226,7 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
         return _failed(spec, work.root, started, message)
     if manifest is not None:
         _tidy(artifact)
-        print(f"{spec.name:16} reused   {artifact}")
+        print(f"{spec.name:16} reused   {artifact}{_listed(_scores(manifest.get('summary') or {}))}")
         if note := spec.other_code(manifest):
             print(f"{'':18}note: {note}")
         return StageOutcome(name=spec.name, status="reused", seconds=0.0, artifact=str(artifact))
@@ -298,4 +298,14 @@ def _outcome(artifact: Path) -> str:
     if summary.get("dataset_forms"):
         forms = ", ".join(summary["dataset_forms"])
         lines.insert(0, f"{summary['examples']:,} examples of {summary['read_examples']:,} rows, read as {forms}")
+    return _listed(_scores(summary) + lines)
+
+
+def _scores(summary: Mapping[str, Any]) -> list[str]:
+    """Return a line for each score of an evaluation, which is what its user waits for, also where it is reused."""
+    rows = summary.get("eval")
+    return headline.scores(rows) if isinstance(rows, list) else []
+
+
+def _listed(lines: Sequence[str]) -> str:
     return "".join(f"\n{'':18}{line}" for line in lines)

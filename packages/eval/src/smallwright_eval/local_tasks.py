@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import RemoteData
 
 from smallwright_eval import needs, stock_tasks, task_data
@@ -26,21 +26,58 @@ Described = tuple[dict[str, Any], Path]
 
 
 def check(config: LMEvalConfig, where: str) -> None:
-    """Refuse, while planning, tasks that nothing has, that lack their data, or whose examples are too few.
+    """Refuse, while planning, tasks that nothing has, that lack what they need, or whose examples are too few.
+
+    All tasks that lack data or something of this machine are told of at once, with those that can be asked.
 
     Raises:
-        ConfigError: an unknown name, a task that needs the network, more few-shot examples than there are.
+        ConfigError: an unknown name, a task that needs the network or what is not installed, too many examples.
         InputError: a folder or data file that is missing or wrong.
     """
     own = _own(config)
+    here: list[str] = []
+    lacking: dict[str, UserError] = {}
     for name in config.tasks:
+        complete: list[str] = []
+        without: dict[str, UserError] = {}
         for task, (described, path) in wanted([name], own, where).items():
             if described.get("unsafe_code") or (task not in own and task in stock_tasks.index().unsafe):
-                raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.")
-            if "group" not in described:
+                fenced = next(
+                    (f" {one} runs it in a sandbox." for one in (f"smollm2_{task}", f"bigcode_{task}") if one in own),
+                    "",
+                )
+                raise ConfigError(f"{where}.tasks: {task} runs code that the model writes, unfenced: refused.{fenced}")
+            if "group" in described:
+                continue
+            try:
                 needs.check(described, config, where)
+            except ConfigError as error:
+                without[task] = error
+                continue
+            try:
                 _check_data(config, where, name, described, own, stock=task not in own)
                 _check_shots(config, where, name, described, path)
+            except task_data.NoData as error:
+                without[task] = error
+            else:
+                complete.append(task)
+        here += complete if without else [name]
+        lacking |= without if complete or not without else {name: next(iter(without.values()))}
+    if lacking:
+        raise _lacking(lacking, here, config, where)
+
+
+def _lacking(lacking: Mapping[str, UserError], here: Sequence[str], config: LMEvalConfig, where: str) -> UserError:
+    """Return one error about all tasks and groups that lack something, with what mends it and what can be asked now."""
+    rest = f"ask those that lack nothing: {where}.tasks=[{','.join(here)}]" if here else ""
+    more = f" {len(lacking) - 1} more of {where}.tasks cannot be asked either." if len(lacking) > 1 else ""
+    for error in lacking.values():
+        if not isinstance(error, task_data.NoData):
+            return type(error)(f"{error}{more}{f' Or {rest}' if rest else ''}")
+    return InputError(
+        f"{next(iter(lacking.values()))}{more} Fetch it where there is a network (python -m core.fetch "
+        f"{where}.tasks=[{','.join(lacking)}] --to {config.data_dir}){f'; or {rest}' if rest else ''}."
+    )
 
 
 def _check_data(
@@ -69,6 +106,13 @@ def _check_data(
             f"... --to <folder>, and take {where}.data_dir=<folder>; or {where}.allow_network=true, or one of the "
             f"tasks with data of their own: {', '.join(_local(own))}."
         )
+
+
+def asked(config: LMEvalConfig, where: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what the YAML says of the tasks behind each name of ``tasks``."""
+    own = _own(config)
+    found = {name: wanted([name], own, where).values() for name in config.tasks}
+    return {name: [said for said, _ in tasks if "group" not in said] for name, tasks in found.items()}
 
 
 def remote(config: LMEvalConfig, where: str) -> list[RemoteData]:
@@ -107,7 +151,7 @@ def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping
         return
     split = next((described[key] for key in SPLITS_OF_SHOTS if described.get(key)), None)
     if split is not None and split not in task_data.find(described, _data_dir(config)):
-        raise ConfigError(
+        raise task_data.NoData(
             f"{where}.{key}={shots}: the examples of {described['task']} are of the split {split} of "
             f"{described['dataset_path']}, which {where}.data_dir={config.data_dir} does not have."
         )

@@ -4,7 +4,7 @@ The YAML of a task names them: ``metadata: {needs: [sandbox]}``.
 """
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import ConfigError, MissingPluginError
@@ -47,3 +47,31 @@ def check(described: Mapping[str, Any], config: LMEvalConfig, where: str) -> Non
                 f"{task} needs the package {missing[0]}, which is not installed. "
                 'Install: pip install "smallwright-eval[generative]"'
             )
+
+
+def check_lengths(asked: Mapping[str, Sequence[Mapping[str, Any]]], longest: int | None, where: str) -> None:
+    """Refuse tasks whose shortest prompts are longer than the model reads, all of them in one message.
+
+    Args:
+        asked: What the YAML of the tasks says, by the name in ``tasks``; ``metadata: {lengths: [...]}`` has tokens.
+        longest: Tokens that the model reads; None: it does not say.
+        where: Of the settings, for messages: ``eval``.
+
+    Raises:
+        ConfigError: with the tasks that are left.
+    """
+    shortest = {
+        (name, str(task["task"])): min(lengths)
+        for name, tasks in asked.items()
+        for task in tasks
+        if (lengths := (task.get("metadata") or {}).get("lengths")) and all(isinstance(one, int) for one in lengths)
+    }
+    too_long = {key: tokens for key, tokens in shortest.items() if longest is not None and tokens > longest}
+    if not too_long:
+        return
+    tasks = ", ".join(f"{task} ({tokens:,})" for (_, task), tokens in too_long.items())
+    left = [name for name in asked if name not in {name for name, _ in too_long}]
+    rest = f"Leave them out: {where}.tasks=[{','.join(left)}]." if left else "Take other tasks or another model."
+    raise ConfigError(
+        f"{where}.tasks: the model reads {longest:,} tokens, less than the shortest prompts of {tasks} have. {rest}"
+    )

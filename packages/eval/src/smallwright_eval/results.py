@@ -168,3 +168,12 @@ def interval(value: float, stderr: float | None, chance: float | None = None) ->
         "mean_over_items": None,
         "mean_over_tasks": None,
     }
+
+
+def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a reader of the scores must know first: that a judge rated a part of the answers alone, or none."""
+    partial = {str(row["task"]): row["value"] for row in rows if row["metric"] == "judged" and row["value"] < 1}
+    return [
+        f"{task}: PARTIAL RESULT: a judge gave {share:.0%} of the ratings, which the scores rest on; the log says why"
+        for task, share in partial.items()
+    ]

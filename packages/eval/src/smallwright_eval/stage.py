@@ -29,6 +29,7 @@ from smallwright_eval import (
     kept,
     local_tasks,
     memory,
+    needs,
     parity,
     results,
     samples,
@@ -75,6 +76,7 @@ class LMEval(Stage):
             )
         answers.prompts(config, where)
         local_tasks.check(config, where)
+        needs.check_lengths(local_tasks.asked(config, where), config.max_model_len or architecture.context(), where)
 
     @classmethod
     def on_the_way(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,6 +163,8 @@ class _Evaluation:
             "parity": next((one["parity"] for one in found if "parity" in one), None),
         }
         write_json(self.job.output / "results.json", summary)
+        if notes := results.notes(summary["eval"]):
+            summary["notes"] = notes
         return {**summary, "seconds": round(time.monotonic() - started, 2)}
 
     def _file(self, part: int) -> Path:

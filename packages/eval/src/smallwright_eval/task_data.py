@@ -127,11 +127,15 @@ def remote(task_config: Mapping[str, Any]) -> RemoteData:
     )
 
 
+class NoData(InputError):
+    """A folder of data has nothing of a split that a task asks or takes examples from."""
+
+
 def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]]:
     """Return the files of a task's splits below ``data_dir``; of the splits that it names, those that are there.
 
     Raises:
-        InputError: nothing there of the split that is asked.
+        NoData: nothing there of the split that is asked.
     """
     name, config = str(task_config["dataset_path"]), task_config.get("dataset_name")
     splits = list(dict.fromkeys(task_config[key] for key in SPLITS if task_config.get(key)))
@@ -140,10 +144,9 @@ def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]
     asked = task_config.get("test_split") or task_config.get("validation_split")
     if asked not in found:
         of_config = f" ({config})" if config else ""
-        raise InputError(
+        raise NoData(
             f"eval.data_dir={data_dir}: no data for {task_config.get('task')}: the split {asked} of {name}{of_config} "
-            f"is neither {folders[0] / f'{asked}.jsonl'} nor Parquet beside it. Fetch it where there is a network: "
-            f"python -m core.fetch eval.tasks=[{task_config.get('task')}] --to {data_dir}"
+            f"is neither {folders[0] / f'{asked}.jsonl'} nor Parquet beside it."
         )
     return found
 

@@ -44,6 +44,8 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for way in dict.fromkeys(row.get("aggregated") for row in rows if row.get("aggregated")):
         tasks = [row["task"] for row in rows if row.get("aggregated") == way]
         lines.append(f"{_names(tasks)}: {way}.")
+    partial = {row["task"]: row["value"] for row in rows if row.get("metric") == "judged" and row["value"] < 1}
+    lines += [f"{task}: partial, for a judge rated {share:.0%} alone." for task, share in partial.items()]
     empty = {row["task"]: row["empty_answers"] for row in rows if row.get("empty_answers")}
     lines += [f"{task}: {count:,} answers were empty." for task, count in empty.items()]
     reasons: dict[str, list[str]] = {}
