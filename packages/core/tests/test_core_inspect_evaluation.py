@@ -110,7 +110,7 @@ def test_a_damaged_file_and_options_of_corpora_are_refused(two, capsys):
 )
 def test_items_of_another_shape_are_said_in_one_line(tmp_path, more):
     (tmp_path / "samples.jsonl").write_text(json.dumps({**item(1, True), "label": None, **more}) + "\n")
-    with pytest.raises(InputError, match="is damaged .*Run the evaluation again"):
+    with pytest.raises(InputError, match=r"is damaged .*Run the evaluation again"):
         inspect_evaluation.render(look(tmp_path, Wanted()), 100, 80)
 
 
