@@ -4,6 +4,7 @@ import functools
 import glob
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -116,7 +117,7 @@ def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping
 
 def folders_of(config: LMEvalConfig) -> list[Path]:
     """Return the folders with the tasks of this package and of ``task_paths``."""
-    return [OWN_TASKS, *(Path(path).expanduser() for path in config.task_paths)]
+    return [OWN_TASKS, *(Path(os.path.expanduser(path)) for path in config.task_paths)]
 
 
 def _own(config: LMEvalConfig) -> dict[str, Described]:
@@ -125,7 +126,7 @@ def _own(config: LMEvalConfig) -> dict[str, Described]:
 
 
 def _data_dir(config: LMEvalConfig) -> Path:
-    return Path(str(config.data_dir)).expanduser()
+    return Path(os.path.expanduser(str(config.data_dir)))  # unlike Path's, it bears users that are not there
 
 
 def wanted(names: Sequence[str], own: Mapping[str, Described], where: str = "eval") -> dict[str, Described]:

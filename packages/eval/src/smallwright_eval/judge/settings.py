@@ -24,7 +24,7 @@ class JudgeConfig:
     """Longest rating in tokens, with its explanation."""
     retries: int = setting(3, ge=0, le=20)
     """How often a request is made again that failed, and a rating asked for again that had no number."""
-    seconds: float = setting(120.0, gt=0, identity=False)
+    seconds: float = setting(120.0, gt=0, le=86400, identity=False)
     """Longest wait for one rating."""
     workers: int = setting(8, ge=1, identity=False)
     """Ratings that are waited for at a time."""

@@ -142,8 +142,9 @@ class Serve(ModelCommand):
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 tried.bind(found[4])
                 return int(tried.getsockname()[1])
-        except socket.gaierror as error:
-            raise ConfigError(f"host={host}: no address of this machine ({error.strerror}).") from error
+        except (socket.gaierror, UnicodeError) as error:
+            why = error.strerror if isinstance(error, socket.gaierror) else "no name of a machine"
+            raise ConfigError(f"host={host[:80]}: no address of this machine ({why}).") from error
         except OSError as error:
             raise ConfigError(
                 f"port={port}: cannot be listened on at {host}: {error.strerror}. Set another, or port=0 for one that "
