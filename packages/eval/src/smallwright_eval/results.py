@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from core.cli import printable
 from core.errors import InputError
 
 from smallwright_eval import cuts, samples, statistics
@@ -77,7 +78,7 @@ def check_answers(name: str, task: Any, items: Sequence[Mapping[str, Any]]) -> N
             "data sets publish no answers of their test split: take another split."
         )
     if lost:
-        shown = ", ".join(lost[:5])
+        shown = printable(", ".join(lost[:5]))[:300]
         print(
             f"{name}: {len(lost)} of {len(items)} items have no right answer among their choices, and count as wrong: "
             f"{shown}{', ...' if len(lost) > 5 else ''}",
