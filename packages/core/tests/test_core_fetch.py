@@ -221,6 +221,10 @@ def test_a_file_that_changed_under_its_commit_is_refused(hub, tmp_path):
             r"owner/nothing, which toy reads: the hub",
         ),
         (RemoteData(name="owner/toy", splits=("test",), revision="v9"), r"owner/toy: the hub has no revision v9 of it"),
+        (RemoteData(name="../toy", splits=("test",)), r"\.\./toy: '\.\./toy' leads out of the folder"),
+        (RemoteData(name="owner/toy", config="a/../..", splits=("test",)), r"owner/toy: 'a/\.\./\.\.' leads out of"),
+        (RemoteData(name="owner/toy", splits=("/test",)), r"owner/toy: '/test' leads out of"),
+        (RemoteData(name="a/b/c", splits=("test",)), r"a/b/c: no name of a data set on the hub"),
         (RemoteData(name="owner/toy", config="main", splits=("dev",), revision=PINNED), r"owner/toy: .*revision"),
     ],
 )

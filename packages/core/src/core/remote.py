@@ -106,6 +106,9 @@ class Folder:
             InputError: the hub has no such data set, commit, configuration or split; or a file is another than before.
             NotAtHand: it cannot be reached.
         """
+        for part in (data.name, data.config or DEFAULT, *data.splits):
+            if part.startswith("/") or ".." in part.split("/") or not part.isprintable():
+                raise InputError(f"{data.name}: {part!r} leads out of the folder that data sets are fetched to.")
         locked = self._locked(data)
         known = next((entry["revision"] for entry in self.lock.values() if _alike(entry, data)), None)
         revision, files = _of_hub(data, known)
@@ -248,6 +251,7 @@ def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
+            HFValidationError,
             LocalEntryNotFoundError,
             OfflineModeIsEnabled,
             RepositoryNotFoundError,
@@ -268,6 +272,13 @@ def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
         raise NotAtHand(f"{name}: not fetched: {offline}. What is here stays; the same command goes on.") from error
+    except HFValidationError as error:
+        raise InputError(f"{name}: no name of a data set on the hub ({_first_line(error)}).") from None
     except (HfHubHTTPError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise NotAtHand(f"{name}: not fetched: {reason}. What is here stays; the same command goes on.") from error
+        raise NotAtHand(
+            f"{name}: not fetched: {_first_line(error)}. What is here stays; the same command goes on."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
