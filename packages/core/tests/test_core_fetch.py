@@ -11,7 +11,7 @@ import pytest
 from core import remote
 from core.errors import InputError, NotAtHand
 from core.fetch import fetch
-from core.remote_data import LOCK, RemoteData, merged
+from core.remote_data import LOCK, RemoteData, merged, missing_part
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="the extra 'hub'")
 pa = pytest.importorskip("pyarrow")
@@ -150,6 +150,58 @@ def test_only_what_is_missing_or_damaged_is_fetched_again(hub, tmp_path):
     }  # fmt: skip
 
 
+def test_a_split_of_which_some_files_are_here_is_not_whole(hub, tmp_path):
+    """As after a fetch that was killed between two files of a split."""
+    fetch([TOY], tmp_path)
+    second = "owner__toy/main/test-00001-of-00002.parquet"
+    kept = lock(tmp_path)
+    del kept[second]
+    (tmp_path / LOCK).write_text(json.dumps({"version": 1, "files": kept}))
+    (tmp_path / second).unlink()
+    fetch([TOY], tmp_path)
+    assert (tmp_path / second).is_file()
+    assert second in lock(tmp_path)
+
+
+def test_two_fetches_at_once_keep_what_both_brought(hub, tmp_path, capsys):
+    other = RemoteData(name="owner/scripted", splits=("test",), revision=PINNED)
+    waits = []
+    with remote.alone(tmp_path):
+        one = threading.Thread(target=fetch, args=([other], tmp_path))
+        one.start()
+        stale = remote.Folder(tmp_path)
+        while not (waits := capsys.readouterr().out):
+            one.join(0.01)
+        for _ in stale.fetch(TOY):
+            pass
+    one.join()
+    assert "waits for another core.fetch" in waits
+    assert len(lock(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "[]", "{}", '{"files": []}', '{"files": {"a": 1}}', '{"files": {"a": {}}}', "[" * 99999, "\x00"],
+)
+def test_a_damaged_lock_is_said_in_one_line(tmp_path, text):
+    (tmp_path / LOCK).write_text(text)
+    with pytest.raises(InputError, match=r"datasets\.lock\.json is damaged .*Remove it and run core\.fetch again"):
+        remote.Folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["test-00000-of-00002.parquet", "test-00001-of-00002.parquet"], None),
+        (["test-00001-of-00002.parquet"], "test-00000-of-00002.parquet"),
+        (["test-00000-of-99999-7dff16.parquet"], "test-00001-of-99999.parquet"),
+        (["0000.parquet", "test.jsonl"], None),
+    ],
+)
+def test_a_part_that_is_missing_is_known_by_the_names_of_the_others(names, missing):
+    assert missing_part(names) == missing
+
+
 def test_a_file_that_changed_under_its_commit_is_refused(hub, tmp_path):
     fetch([TOY], tmp_path)
     place = "owner__toy/main/train-00000-of-00001.parquet"
@@ -169,6 +221,10 @@ def test_a_file_that_changed_under_its_commit_is_refused(hub, tmp_path):
             r"owner/nothing, which toy reads: the hub",
         ),
         (RemoteData(name="owner/toy", splits=("test",), revision="v9"), r"owner/toy: the hub has no revision v9 of it"),
+        (RemoteData(name="../toy", splits=("test",)), r"\.\./toy: '\.\./toy' leads out of the folder"),
+        (RemoteData(name="owner/toy", config="a/../..", splits=("test",)), r"owner/toy: 'a/\.\./\.\.' leads out of"),
+        (RemoteData(name="owner/toy", splits=("/test",)), r"owner/toy: '/test' leads out of"),
+        (RemoteData(name="a/b/c", splits=("test",)), r"a/b/c: no name of a data set on the hub"),
         (RemoteData(name="owner/toy", config="main", splits=("dev",), revision=PINNED), r"owner/toy: .*revision"),
     ],
 )

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from core import inspect, store
+from core import inspect, inspect_evaluation, store
 from core.errors import InputError
 from core.inspect_evaluation import Wanted, look
 
@@ -114,3 +114,22 @@ def test_a_damaged_file_and_options_of_corpora_are_refused(two, capsys):
     (two / "a/samples.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"samples\.parquet is damaged"):
         look(two / "a", Wanted())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"choices": 5}, {"choices": [None, 1]}, {"loglikelihoods": [None]}, {"prompt": 5}, {"answers": 5}, {"gold": [1]}],
+)
+def test_items_of_another_shape_are_said_in_one_line(tmp_path, more):
+    (tmp_path / "samples.jsonl").write_text(json.dumps({**item(1, True), "label": None, **more}) + "\n")
+    with pytest.raises(InputError, match=r"is damaged .*Run the evaluation again"):
+        inspect_evaluation.render(look(tmp_path, Wanted()), 100, 80)
+
+
+def test_json_holds_nothing_that_steers_a_terminal_and_the_same_texts(tmp_path):
+    text = "é \x1b[31m \x9b31m \u202e \ud800 \U000e0001 日"
+    (tmp_path / "samples.jsonl").write_text(json.dumps(item(1, True, prompt=text)) + "\n")
+    line = inspect_evaluation.as_json([look(tmp_path, Wanted())])
+    assert line.isprintable()
+    assert "é" in line
+    assert json.loads(line)["prompt"] == text

@@ -1,8 +1,11 @@
 """Answers that another model rates, behind a real server: ratings, nonsense, errors, and a server that is down."""
 
+import gzip
 import http.server
+import itertools
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -170,6 +173,93 @@ def test_a_refusal_is_not_asked_again():
     assert len(server.seen) == 1
 
 
+class Raw(Server):
+    """A server that answers with the bytes that ``pieces`` gives, one after another."""
+
+    def __init__(self, pieces, headers=()):
+        super().__init__(None)
+
+        def answer(handler):
+            handler.rfile.read(int(handler.headers["Content-Length"]))
+            handler.send_response(200)
+            for header in headers:
+                handler.send_header(*header)
+            handler.end_headers()
+            try:
+                for piece in pieces:
+                    handler.wfile.write(piece)
+                    handler.wfile.flush()
+            except OSError:
+                pass
+
+        self.server.RequestHandlerClass.do_POST = answer
+
+
+def slowly():
+    for _ in range(200):
+        time.sleep(0.02)
+        yield b" "
+
+
+def compressed():
+    said = json.dumps({"choices": [{"message": {"content": "[[7]]"}}]}).encode()
+    return [gzip.compress(said + b" " * (1 << 24))]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "headers", "said"),
+    [
+        (slowly(), (), "no whole reply within 0.5 s"),
+        (itertools.repeat(b"x" * (1 << 16), 99), (), "a reply of more than"),
+        (compressed(), [("Content-Encoding", "gzip")], "Error"),
+        ([b"[" * 200_000], (), "RecursionError"),
+        ([b'{"choices": [{"message": {"content": ' + b"9" * 9999 + b"}}]}"], (), "limit"),
+        ([b"\xff\xfe\x00"], (), "Error"),
+        ([b"null"], (), "TypeError"),
+    ],
+)
+def test_a_judge_that_sends_no_end_or_no_sense_is_given_up_in_time(pieces, headers, said, monkeypatch):
+    monkeypatch.setattr(client, "LONGEST_REPLY", 1 << 18)
+    started = time.monotonic()
+    with Raw(pieces, headers) as server:
+        rating = judge(server.url, retries=0, seconds=0.5).rate([{"role": "user", "content": "x"}])
+    assert (rating.value, rating.down) == (None, True)
+    assert said in rating.said
+    assert len(rating.said) <= 300
+    assert time.monotonic() - started < 3
+
+
+def test_a_redirect_does_not_take_the_key_elsewhere(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sesame")
+    with Server(lambda body, count: (200, "[[4]]")) as other, Server(lambda body, count: (302, "")) as server:
+        handler = server.server.RequestHandlerClass
+        handler.end_headers = lambda self: (
+            self.send_header("Location", other.url),
+            http.server.BaseHTTPRequestHandler.end_headers(self),
+        )
+        rating = judge(server.url, key_variable="MY_KEY", retries=0).rate([{"role": "user", "content": "x"}])
+    assert (rating.down, other.keys) == (True, [])
+
+
+@pytest.mark.parametrize("reply", [(401, "no such key: sesame"), (200, "\x1b[2J[[4]] Bearer sesame"), (500, "sesame")])
+def test_a_key_that_the_server_repeats_is_not_kept(reply, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sesame\n")
+    with Server(lambda body, count: reply) as server:
+        rating = judge(server.url, key_variable="MY_KEY", retries=0).rate([{"role": "user", "content": "x"}])
+    assert server.keys == ["Bearer sesame"]
+    assert "sesame" not in str(rating)
+    assert "\x1b" not in str(rating)
+
+
+@pytest.mark.parametrize("key", ["se\nsame", "se same", "sésame"])
+def test_a_key_that_cannot_be_sent_is_refused_without_its_words(key, monkeypatch, tmp_path):
+    monkeypatch.setenv("MY_KEY", key)
+    config = JudgeConfig(url="http://host/v1", model="j", key_variable="MY_KEY")
+    with pytest.raises(ConfigError, match=r"key_variable=MY_KEY: the variable holds") as refused:
+        Judge(config)
+    assert "same" not in str(refused.value)
+
+
 @pytest.mark.parametrize("reply", ["not json at all", '{"choices": []}', '{"error": "x"}'])
 def test_replies_of_another_form_are_failures(reply, monkeypatch):
     with Server(lambda body, count: (203, reply)) as server:
@@ -214,7 +304,15 @@ def test_answers_cannot_fill_places_of_the_prompt():
         ({"url": "localhost:8000", "model": "j"}, "url=localhost:8000: not an address"),
         ({"url": "http://me:secret@host/v1", "model": "j"}, "would be stored"),
         ({"url": "http://host/v1?key=secret", "model": "j"}, "would be stored"),
+        ({"url": "ftp://me:secret@host/v1", "model": "j"}, "would be stored"),
+        ({"url": "http://host/v1#secret", "model": "j"}, "would be stored"),
+        ({"url": "http://host:secret/v1", "model": "j"}, "host or port is none"),
+        ({"url": "http://[::1/v1", "model": "j"}, "host or port is none"),
+        ({"url": "http:///v1", "model": "j"}, "not an address"),
+        ({"url": "http://host/\x07", "model": "j"}, "not an address"),
         ({"url": "http://host/v1"}, "without model"),
+        ({"key_variable": "sk-secret"}, "not the name of an environment variable"),
+        ({"key_variable": "gsk_secret5f8a0b1c2d3e4f"}, "not the name of an environment variable"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(settings, words):

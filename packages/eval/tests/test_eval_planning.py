@@ -69,6 +69,9 @@ def check(tokenizer=None, **settings):
         ({"limit": float("inf")}, r"eval.*limit"),
         ({"kv_cache_gib": float("nan")}, r"eval.*kv_cache_gib"),
         ({"limit": 1.5}, r"limit=1.5"),
+        ({"task_paths": ["~nobody-here/tasks"]}, r"task_paths: ~nobody-here/tasks is not a folder"),
+        ({"tasks": ["smollm2_piqa"], "data_dir": "~nobody-here/data"}, r"data_dir=~nobody-here/data: no data"),
+        ({"prompts_file": "\0"}, r"prompts_file=\0: cannot be read"),
         (
             {"tasks": ["humaneval"], "allow_network": True},
             r"^eval\.tasks: humaneval runs code .* smollm2_humaneval runs it in a sandbox",

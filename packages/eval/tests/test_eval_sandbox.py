@@ -34,11 +34,12 @@ while 1:
 X86 = os.uname().machine == "x86_64"
 # Name: program, and what must be in its output or how it must end. {port}, {udp}, {name}, {folder} are filled in.
 HOSTILE = {
-    "connect to this machine": ("socket.create_connection(('127.0.0.1', {port}), 1)", "Connection refused"),
-    "connect outside": ("socket.create_connection(('1.1.1.1', 80), 1)", "Network is unreachable"),
+    "connect to this machine": ("socket.create_connection(('127.0.0.1', {port}), 1)", "Operation not permitted"),
+    "connect outside": ("socket.create_connection(('1.1.1.1', 80), 1)", "Operation not permitted"),
+    "hold memory of the kernel in sockets": ("socket.create_server(('127.0.0.1', 0))", "Operation not permitted"),
     "send a datagram": (
         "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', {udp})); socket.socket(2, 2).sendto(b'x', ('8.8.8.8', 53))",
-        "Network is unreachable",
+        "Operation not permitted",
     ),
     "resolve a name": ("socket.gethostbyname('example.com')", "gaierror"),
     "reach an abstract socket": ("socket.socket(1).connect('\\0{name}')", "Connection refused"),
@@ -63,6 +64,11 @@ HOSTILE = {
     "restart the machine": ("open('/proc/sysrq-trigger', 'w')", "OSError|Permission|Read-only|No such file"),
     "fill the disk": ("f = open('/scratch/a', 'wb')\nwhile 1: f.write(b'0' * (1 << 20)); f.flush()", "OSError"),
     "fill it with files": ("for i in range(999): open('/tmp/%d' % i, 'wb').write(b'0' * (4 << 20))", "No space left"),
+    "make files without end": ("i = 0\nwhile 1: os.close(os.open('/tmp/%d' % i, 65)); i += 1", "files"),
+    "make folders without end": (
+        "i = 0\nwhile 1: os.mkdir('/dev/shm/%d' % i); os.symlink('x', '/dev/shm/l%d' % i); i += 1",
+        "files",
+    ),
     "fill shared memory": (
         "for i in range(99): open('/dev/shm/%d' % i, 'wb').write(b'0' * (4 << 20))",
         "No space left",
@@ -77,6 +83,18 @@ HOSTILE = {
         "memory",
     ),
     "share memory nobody counts": ("call({shmget}, 0, 1 << 30, 0o1600)", "-1 Operation not permitted"),
+    "give back memory that stays": ("import mmap; mmap.mmap(-1, 1 << 20, flags=0x21)", "Operation not permitted"),
+    "the same through a device": (
+        "import mmap; mmap.mmap(os.open('/dev/zero', 2), 1 << 20, flags=1)",
+        "No such device",
+    ),
+    "set timers without end": (
+        "e, t = (ctypes.c_char * 64)(), ctypes.c_int()\ne[12] = 1\n"
+        "while libc.timer_create(1, e, ctypes.byref(t)) == 0: pass\nprint(t.value < 999)",
+        "True",
+    ),
+    "watch files": ("print(libc.inotify_init1(0))", "-1"),
+    "asynchronous input of all": ("call({io_setup}, 1000, ctypes.byref(ctypes.c_ulong()))", "Operation not permitted"),
     "memory as a file": ("os.memfd_create('x')", "Operation not permitted"),
     "fork without end": (FORK_BOMB, "time"),
     "start threads without end": (
@@ -103,7 +121,11 @@ HOSTILE = {
     "run before all others": ("os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))", "Operation not permitted"),
     "type at the terminal": ("import fcntl\nfcntl.ioctl(os.open('/dev/tty', 2), 0x5412, b'x')", "No such device"),
 }
-NUMBERS = {"shmget": 29, "clone": 56, "add_key": 248} if X86 else {"shmget": 194, "clone": 220, "add_key": 217}
+NUMBERS = (
+    {"shmget": 29, "clone": 56, "add_key": 248, "io_setup": 206}
+    if X86
+    else {"shmget": 194, "clone": 220, "add_key": 217, "io_setup": 0}
+)
 OTHERS = {
     "sh": (":(){ :|:& };:; sleep 9", "time"),
     "pl": ('my @a; while (1) { push @a, "x" x 10000000 }', "Out of memory!"),
@@ -218,6 +240,17 @@ def test_a_program_gets_the_same_hashes_each_time_and_a_scratch_folder(there):
 def test_exit_codes_and_signals_are_told(there):
     found = Sandbox(LIMITS).run_all(["raise SystemExit(3)", "import os; os.abort()", "x = '\ud800'"])
     assert [one.code for one in found] == [3, 128 + 6, 0]
+
+
+def test_what_good_programs_share_is_there(there):
+    text = """
+import asyncio, mmap, multiprocessing
+value, lock = multiprocessing.Value('i', 3), multiprocessing.Lock()
+process = multiprocessing.Process(target=lambda: print(value.value, flush=True))
+process.start(); process.join()
+print(asyncio.run(asyncio.sleep(0, 'slept')), len(mmap.mmap(-1, 4096, flags=0x22)))
+"""
+    assert Sandbox(LIMITS).run(text).output == "3\nslept 4096\n"
 
 
 def test_a_program_that_is_too_long_is_not_run(there):

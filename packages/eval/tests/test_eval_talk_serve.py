@@ -311,3 +311,15 @@ def test_what_the_page_is_told_of_a_model_cannot_end_its_attribute():
 
     assert json.loads(html.unescape(attribute))["name"] == "\"><script>alert('x')</script>&"
     assert "<script>alert" not in found
+
+
+@pytest.mark.parametrize("host", ["\ud800", "a" * 5000, "\0", "no.such.host.invalid"])
+def test_a_host_that_is_no_name_is_told(host):
+    with pytest.raises(ConfigError, match=r"^host=.*: no address of this machine"):
+        Serve(ServeConfig(host=host, port=0))._free_port()
+
+
+@pytest.mark.parametrize("name", ["", " ", "\0", "\x1b[2J"])
+def test_a_name_that_cannot_be_seen_is_refused(name):
+    with pytest.raises(ConfigError, match=r"^name=.*Give another"):
+        ServeConfig(name=name)

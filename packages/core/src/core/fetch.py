@@ -21,7 +21,7 @@ from core import cli, completion, compose, discovery, kinds
 from core.errors import InputError
 from core.interfaces import Stage
 from core.registry import Registry
-from core.remote import PARTIAL, Folder
+from core.remote import PARTIAL, Folder, alone
 from core.remote_data import DEFAULT, RemoteData, merged
 
 
@@ -85,6 +85,7 @@ def fetch(wanted: Sequence[RemoteData], root: Path) -> None:
         print("nothing to fetch: no stage of this run reads a data set from the hub")
         return
     folder = Folder(root)
+    fetched = False
     files = bytes_ = 0
     by_hand = []
     for number, data in enumerate(wanted, start=1):
@@ -92,14 +93,20 @@ def fetch(wanted: Sequence[RemoteData], root: Path) -> None:
         if data.elsewhere:
             by_hand.append(data)
             continue
-        if folder.complete(data):
+        whole = folder.complete(data)
+        if not whole:
+            with alone(root, f"{place} waits for another core.fetch into {root}"):
+                folder, fetched = Folder(root), True
+                whole = folder.complete(data)  # whoever held it may have brought it
+                for line in () if whole else folder.fetch(data):
+                    print(f"{place} {line}", flush=True)
+        if whole:
             print(f"{place} {data.name} {data.config or DEFAULT}: verified", flush=True)
-        else:
-            for line in folder.fetch(data):
-                print(f"{place} {line}", flush=True)
         entries = folder.files(data).values()
         files, bytes_ = files + len(entries), bytes_ + sum(entry["bytes"] for entry in entries)
-    shutil.rmtree(root / PARTIAL, ignore_errors=True)
+    if fetched:
+        with alone(root):  # another one may download there now
+            shutil.rmtree(root / PARTIAL, ignore_errors=True)
     print(f"{root}: {files} files, {bytes_ / 1e6:.1f} MB; use them with eval.data_dir={root}")
     for data in by_hand:
         if not all((root / data.folder / f"{split}.jsonl").is_file() for split in data.splits):

@@ -136,11 +136,27 @@ def _check_known(option: str, name: str | None, known: set[str]) -> None:
 def as_json(found: Iterable[Found]) -> str:
     """Return the items as JSON, one a line, each with its evaluation."""
     rows = ({"evaluation": one.artifact, **row} for one in found for row in one.shown)
-    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    return "\n".join(_without_control(json.dumps(row, ensure_ascii=False)) for row in rows)
+
+
+def _without_control(line: str) -> str:
+    """Return JSON with what a terminal would take for more than text written as JSON's own escapes."""
+    if line.isprintable():
+        return line
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)
 
 
 def render(found: Found, width: int, columns: int) -> str:
-    """Show items on a terminal; what models and tasks wrote cannot steer it."""
+    """Show items on a terminal; what models and tasks wrote cannot steer it.
+
+    Raises:
+        InputError: an item is of another shape than items have.
+    """
+    with reading(Path(found.artifact), "Run the evaluation again."):
+        return _render(found, width, columns)
+
+
+def _render(found: Found, width: int, columns: int) -> str:
     head = f"{Path(found.artifact).name}: {found.right:,} of {found.items:,} items are right; {found.matching:,} match"
     shown = f", the first {len(found.shown):,} of them" if len(found.shown) < found.matching else ""
     lines = [head + shown]
@@ -156,7 +172,7 @@ def render(found: Found, width: int, columns: int) -> str:
 def _title(row: dict[str, Any]) -> str:
     parts = ["right" if row["correct"] else "WRONG", row["task"], row["id"], row.get("subject"), row.get("filter")]
     tokens = f"{row['prompt_tokens']} tokens" if row.get("prompt_tokens") else None
-    cut = f"CUT, {row['lost_fewshots']} examples lost" if row.get("cut") else None
+    cut = f"CUT, {row.get('lost_fewshots', 0)} examples lost" if row.get("cut") else None
     return "-- " + "  ".join(str(part) for part in (*parts, tokens, cut) if part)
 
 

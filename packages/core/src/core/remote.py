@@ -6,6 +6,7 @@ They are at ``<id with __ for />/<configuration or default>/<split>-00000-of-000
 
 import contextlib
 import dataclasses
+import fcntl
 import fnmatch
 import functools
 import json
@@ -15,12 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from core import store
-from core.errors import InputError, MissingPluginError, NotAtHand
-from core.remote_data import CONVERTED, DEFAULT, LOCK, RemoteData
+from core.errors import InputError, MissingPluginError, NotAtHand, reading
+from core.remote_data import CONVERTED, DEFAULT, LOCK, RemoteData, missing_part
 from core.writing import write_json
 
 PARTIAL = ".partial"
 """Folder of what is being downloaded; the hub's client goes on in it after a broken download."""
+ENTRY: Mapping[str, Any] = {
+    **dict.fromkeys(("dataset", "split", "revision", "path", "sha256"), str),
+    **dict.fromkeys(("config", "asked_revision"), str | None),
+    "bytes": int,
+}
+"""What an entry of the lock has, and of which type."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,44 @@ class _File:
     sha256: str | None
 
 
+@contextlib.contextmanager
+def alone(root: Path, waits: str = "") -> Iterator[None]:
+    """Hold a folder of fetched data sets, after whoever holds it now; it leaves no file there.
+
+    Args:
+        waits: What is printed where there is someone to wait for.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waits:
+                print(waits, flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks: nobody else is seen there
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def locked_files(root: Path) -> dict[str, dict[str, Any]]:
+    """Return what the lock of a folder says of each file, by its path below it.
+
+    Raises:
+        InputError: the lock is damaged.
+    """
+    with reading(root / LOCK, "Remove it and run core.fetch again, or take another folder."):
+        files = json.loads((root / LOCK).read_text(encoding="utf-8"))["files"]
+        for entry in files.values():
+            for key, kind in ENTRY.items():
+                if not isinstance(entry[key], kind):
+                    raise TypeError(f"{key} of an entry is {entry[key]!r}")
+    return dict(files)
+
+
 class Folder:
     """The folder of fetched data sets, with its lock."""
 
@@ -41,16 +86,13 @@ class Folder:
         self.root = root
         self.lock: dict[str, dict[str, Any]] = {}
         if (root / LOCK).is_file():
-            try:
-                self.lock = json.loads((root / LOCK).read_text(encoding="utf-8"))["files"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"--to {root}: {LOCK} there is damaged ({error}). Take another folder.") from error
+            self.lock = locked_files(root)
 
     def complete(self, data: RemoteData) -> bool:
         """Return whether all files of a data set are here as the lock has them."""
         locked = self._locked(data)
-        if {entry["split"] for entry in locked.values()} != set(data.splits):
-            return False
+        if {entry["split"] for entry in locked.values()} != set(data.splits) or missing_part(locked):
+            return False  # a fetch that was ended leaves some files of a split
         return all(self._same(target, entry) for target, entry in locked.items())
 
     def files(self, data: RemoteData) -> dict[str, dict[str, Any]]:
@@ -64,6 +106,9 @@ class Folder:
             InputError: the hub has no such data set, commit, configuration or split; or a file is another than before.
             NotAtHand: it cannot be reached.
         """
+        for part in (data.name, data.config or DEFAULT, *data.splits):
+            if part.startswith("/") or ".." in part.split("/") or not part.isprintable():
+                raise InputError(f"{data.name}: {part!r} leads out of the folder that data sets are fetched to.")
         locked = self._locked(data)
         known = next((entry["revision"] for entry in self.lock.values() if _alike(entry, data)), None)
         revision, files = _of_hub(data, known)
@@ -192,7 +237,7 @@ def _paths_of(paths: Sequence[str], config: str | None, split: str) -> list[str]
     if not (config and config != DEFAULT) and len(tops) == 1:
         folders.append(f"{tops.pop()}/")  # the conversion of a data set whose only configuration has a name
     for folder in folders:
-        for pattern in (f"{split}.parquet", f"{split}-*.parquet", f"{split}/*.parquet"):
+        for pattern in (f"{split}.parquet", f"{split}-[0-9]*.parquet", f"{split}/*.parquet"):
             if found := fnmatch.filter(paths, folder + pattern):
                 return found
     return []
@@ -206,6 +251,7 @@ def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
+            HFValidationError,
             HTTPError,
             LocalEntryNotFoundError,
             OfflineModeIsEnabled,
@@ -227,8 +273,14 @@ def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
         raise NotAtHand(f"{name}: not fetched: {offline}. What is here stays; the same command goes on.") from error
+    except HFValidationError as error:
+        raise InputError(f"{name}: no name of a data set on the hub ({_first_line(error)}).") from None
     except (HfHubHTTPError, HTTPError, OSError) as error:  # HTTPError: of the client below, where nothing answers
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = _first_line(error)
         if isinstance(error, HTTPError) and not isinstance(error, HfHubHTTPError):
             reason = f"{constants.ENDPOINT} cannot be reached ({reason})"
         raise NotAtHand(f"{name}: not fetched: {reason}. What is here stays; the same command goes on.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,13 +1,17 @@
 """Which data sets of the Hugging Face hub a stage reads."""
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 LOCK = "datasets.lock.json"
 """Beside fetched data sets: the commit, size and SHA-256 of each file."""
 DEFAULT = "default"
 CONVERTED = "refs/convert/parquet"
 """Where the hub keeps its own conversion of a data set to Parquet, below each configuration a folder for each split."""
+
+_PART = re.compile(r"(.*-)(\d{5})(-of-(\d{5}).*)")
+"""A file of a split that has several; hubs put a hash behind it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,3 +45,19 @@ def merged(data: Sequence[RemoteData]) -> list[RemoteData]:
         splits = tuple(dict.fromkeys([*(former.splits if former else ()), *one.splits]))
         found[one.name, one.config] = dataclasses.replace(former or one, splits=splits)
     return list(found.values())
+
+
+def missing_part(names: Iterable[str]) -> str | None:
+    """Return the first file that a split lacks by the names of its others: ``test-00001-of-00002.parquet``.
+
+    Of a name with a hash behind it, the file that is missing has another hash; the name says its place all the same.
+    """
+    there: dict[tuple[str, int], dict[int, str]] = {}
+    for name in names:
+        if found := _PART.fullmatch(name):
+            there.setdefault((found[1], int(found[4])), {})[int(found[2])] = name
+    for (beginning, total), parts in there.items():
+        lost = next((number for number in range(total) if number not in parts), None)
+        if lost is not None:
+            return f"{beginning}{lost:05d}-of-{total:05d}.parquet"
+    return None

@@ -37,7 +37,7 @@ def prompts(config: LMEvalConfig, where: str = "eval") -> tuple[str, ...]:
 def _of_file(path: Path, owner: str) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{owner}: cannot be read ({type(error).__name__}). Give a text file, one a line.") from error
     if path.suffix != ".jsonl":
         return [line for line in text.splitlines() if line.strip()]

@@ -4,9 +4,11 @@ import functools
 import glob
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -159,7 +161,7 @@ def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping
 
 def folders_of(config: LMEvalConfig) -> list[Path]:
     """Return the folders with the tasks of this package and of ``task_paths``."""
-    return [OWN_TASKS, *(Path(path).expanduser() for path in config.task_paths)]
+    return [OWN_TASKS, *(Path(os.path.expanduser(path)) for path in config.task_paths)]
 
 
 def _own(config: LMEvalConfig) -> dict[str, Described]:
@@ -168,7 +170,7 @@ def _own(config: LMEvalConfig) -> dict[str, Described]:
 
 
 def _data_dir(config: LMEvalConfig) -> Path:
-    return Path(str(config.data_dir)).expanduser()
+    return Path(os.path.expanduser(str(config.data_dir)))  # unlike Path's, it bears users that are not there
 
 
 def wanted(names: Sequence[str], own: Mapping[str, Described], where: str = "eval") -> dict[str, Described]:
@@ -178,7 +180,7 @@ def wanted(names: Sequence[str], own: Mapping[str, Described], where: str = "eva
         ConfigError: an unknown name.
     """
     found: dict[str, Described] = {}
-    waiting = list(names)
+    waiting, asked = list(names), set(names)
     while waiting:
         name = waiting.pop(0)
         if name in found:
@@ -186,13 +188,15 @@ def wanted(names: Sequence[str], own: Mapping[str, Described], where: str = "eva
         tagged = [other for other, (said, _) in own.items() if name in _listed(said.get("tag"))]
         if name in own:
             found[name] = own[name]
-            waiting += _members(own[name][0])
+            members = _members(own[name][0])
+            waiting += members
+            asked |= set(members).intersection(map(str, _listed(own[name][0].get("task"))))  # not those made in place
         elif tagged:
             waiting += tagged
         elif name in stock_tasks.index():
             files = stock_tasks.index().files([name])
             found |= {other: (_read_yaml(path), path) for other, path in files.items() if other not in found}
-        elif name in names:
+        elif name in asked:
             _refuse_unknown(name, own, where)
     return found
 
@@ -200,8 +204,9 @@ def wanted(names: Sequence[str], own: Mapping[str, Described], where: str = "eva
 def _members(described: Mapping[str, Any]) -> list[str]:
     """Return the names that a group lists."""
     members = described.get("task") if "group" in described else None
-    listed = [one.get("group") or one.get("task") if isinstance(one, Mapping) else one for one in members or ()]
-    nested = [name for one in members or () if isinstance(one, Mapping) for name in _members(one)]
+    members = members if isinstance(members, list) else [members]
+    listed = [one.get("group") or one.get("task") if isinstance(one, Mapping) else one for one in members]
+    nested = [name for one in members if isinstance(one, Mapping) for name in _members(one)]
     return [name for name in [*listed, *nested] if isinstance(name, str)]
 
 
@@ -278,6 +283,8 @@ def _resolve(name: str, described: Mapping[str, Any], path: Path, config: LMEval
 def _data_files(described: Mapping[str, Any], path: Path) -> Any:
     """Return a task's data files with absolute names, as it has them by split; None where it names none."""
     arguments = described.get("dataset_kwargs") or {}
+    if not isinstance(arguments, Mapping):
+        raise InputError(f"{path}: dataset_kwargs={arguments!r}, not keys with values.")
     return _absolute(arguments["data_files"], path.parent) if "data_files" in arguments else None
 
 
@@ -352,25 +359,36 @@ def _check_items(path: Path, task: Mapping[str, Any], origin: Path) -> None:
     keys = _keys_used(task)
     choices, target = task.get("doc_to_choice"), task.get("doc_to_target")
     count = 0
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                item = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{where}: not JSON ({error}). One object a line, as JSON.") from error
-            if not isinstance(item, dict):
-                raise InputError(f"{where}: a JSON {type(item).__name__}, not an object with keys.")
-            for key in sorted(keys - item.keys()):
-                raise InputError(f"{where}: no key {key!r}, which {origin.name} uses. Keys there: {', '.join(item)}.")
-            options, label = _named(item, choices), _named(item, target)
-            if isinstance(options, list) and isinstance(label, int) and not 0 <= label < len(options):
-                raise InputError(f"{where}: {target}={label}, but there are {len(options)} {choices}, counted from 0.")
-            count += 1
+    for where, item in task_data.items_of(path):
+        for key in sorted(keys - item.keys()):
+            raise InputError(f"{where}: no key {key!r}, which {origin.name} uses. Keys there: {', '.join(item)}.")
+        if task.get("output_type") == "multiple_choice":
+            _check_choices(where, item, choices, target)
+        count += 1
     if count == 0:
         raise InputError(f"{path}: no items.")
+
+
+def _check_choices(where: str, item: Mapping[str, Any], choices: Any, target: Any) -> None:
+    """Refuse an item whose choices are none, or whose right one is not among them: it would count as wrong.
+
+    Looked at is what a field of the task names by a key alone; what a template makes of an item, lm-eval finds out.
+    """
+    if not isinstance(choices, str):
+        return
+    options = _named(item, choices)
+    texts = isinstance(options, list) and bool(options) and all(isinstance(one, str) for one in options)
+    if choices in item and not texts:
+        raise InputError(f"{where}: {choices}={json.dumps(options)[:80]}, which is no list of texts to choose from.")
+    if not texts or not isinstance(target, str) or target.strip("{} ") not in item:
+        return
+    label = _named(item, target)
+    if isinstance(label, int) and not 0 <= label < len(options):
+        raise InputError(f"{where}: {target}={label}, but there are {len(options)} {choices}, counted from 0.")
+    if isinstance(label, (float, dict, NoneType)) or (
+        isinstance(label, str) and label not in options and not label.isdigit()
+    ):
+        raise InputError(f"{where}: {target}={json.dumps(label)[:80]}, which is none of its {choices}.")
 
 
 def _keys_used(task: Mapping[str, Any]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import ConfigError, MissingPluginError
 
 from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.judge import client
 from smallwright_eval.sandbox import probe
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -41,6 +42,8 @@ def check(described: Mapping[str, Any], config: LMEvalConfig, where: str) -> Non
                 f"{task} is rated by another model, and {where}.judge.url names none. Give a server and its model: "
                 f"{where}.judge.url=http://<host>:<port>/v1 {where}.judge.model=<name>; its key in the environment."
             )
+        if need == "judge":
+            client.key_of(config.judge)
         missing = [name for name in PACKAGES.get(need, ()) if importlib.util.find_spec(name) is None]
         if missing:
             raise MissingPluginError(

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from core.cli import printable
+from core.errors import InputError
+
 from smallwright_eval import cuts, samples, statistics
 
 NOT_METRICS = ("alias", "name", "sample_len", "sample_count", "samples")
@@ -58,6 +61,29 @@ def measured(name: str, task: Any, answer: Mapping[str, Any], seen: cuts.Seen, g
         chances=[1 / len(task.doc_to_choice(doc)) for doc in docs] if chosen else None,
         clusters=statistics.clusters_of([doc for doc in docs if isinstance(doc, Mapping)], shared),
     )
+
+
+def check_answers(name: str, task: Any, items: Sequence[Mapping[str, Any]]) -> None:
+    """Say how many items have no right answer among their choices: lm-eval counts whatever is chosen as wrong.
+
+    Raises:
+        InputError: none has one, as in test splits whose answers are not published.
+    """
+    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_target:
+        return
+    lost = [item["id"] for item in items if item["label"] is None]
+    if lost and len(lost) == len(items):
+        raise InputError(
+            f"eval.tasks: no item of {name} has a right answer among its choices, so that every score would be 0. Some "
+            "data sets publish no answers of their test split: take another split."
+        )
+    if lost:
+        shown = printable(", ".join(lost[:5]))[:300]
+        print(
+            f"{name}: {len(lost)} of {len(items)} items have no right answer among their choices, and count as wrong: "
+            f"{shown}{', ...' if len(lost) > 5 else ''}",
+            flush=True,
+        )
 
 
 def rows_of(

@@ -5,6 +5,7 @@ lm-eval and the engines are imported inside functions: planning imports this mod
 
 import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import re
@@ -221,6 +222,7 @@ class _Evaluation:
                     raise ConfigError(f"eval.tasks: {name} runs code that the model writes, unfenced: refused.")
                 with _reading_items(name):
                     _try(task)
+                _say_in_one_line(task, name)
         return loaded
 
     def _ask_task(self, name: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,6 +230,7 @@ class _Evaluation:
         found, answer = self._measure(lm, self.config, name, loaded)
         for task, one in found.items():
             self._warn(lm, task, one.counts())
+            results.check_answers(task, loaded["tasks"][task], one.items)
         items = [item for one in found.values() for item in one.items]
         rows = results.rows_of(answer, found, loaded.get("groups") or {})
         taking.add_grids(rows, loaded["tasks"], found)
@@ -262,8 +265,7 @@ class _Evaluation:
             return answer
 
         taking.hand(loaded["tasks"].values(), config, lm)
-        with _reading_items(name):
-            answer = memory.asked(lm, config, ask)
+        answer = memory.asked(lm, config, ask)
         return {
             key: results.measured(key, task, answer, lm.seen, name if loaded.get("groups") else None)
             for key, task in loaded["tasks"].items()
@@ -349,6 +351,26 @@ def _reading_items(name: str) -> Iterator[None]:
             f"eval.tasks: an item of {name} lacks what the task reads of it: {_first_line(error)}. Give the column in "
             "all its rows."
         ) from error
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"eval.tasks: an item of {name} is not as the task reads it: {type(error).__name__}: {_first_line(error)}. "
+            "Mend its row."
+        ) from error
+
+
+def _say_in_one_line(task: Any, name: str) -> None:
+    """Let what a task makes of its items fail in one line; what the engine says while it is asked stays as it is."""
+
+    def said(method: Any) -> Any:
+        @functools.wraps(method)
+        def called(*arguments: Any, **named: Any) -> Any:
+            with _reading_items(name):
+                return method(*arguments, **named)
+
+        return called
+
+    for method in ("build_all_requests", "apply_filters", "process_results"):
+        setattr(task, method, said(getattr(task, method)))
 
 
 def _try(task: Any) -> None:

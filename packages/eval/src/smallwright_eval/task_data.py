@@ -11,16 +11,18 @@ In it are the splits of each configuration, as JSON lines or as the Parquet file
 import dataclasses
 import functools
 import glob
+import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from core.errors import ConfigError, InputError, nearest
+from core.errors import ConfigError, InputError, nearest, reading
 from core.interfaces import RemoteData
-from core.remote_data import CONVERTED, DEFAULT, LOCK
+from core.remote_data import CONVERTED, DEFAULT, LOCK, missing_part
 
 BUILDERS = ("json", "parquet", "csv", "text", "arrow")
 """What ``datasets`` calls a task's data where it is files already, and no id on the hub."""
@@ -141,6 +143,9 @@ def find(task_config: Mapping[str, Any], data_dir: Path) -> dict[str, list[Path]
     splits = list(dict.fromkeys(task_config[key] for key in SPLITS if task_config.get(key)))
     folders = list(_folders(folder_of(name, data_dir), config))
     found = {split: paths for split in splits if (paths := _files_of(folders, split))}
+    for paths in found.values():
+        if lost := missing_part(path.name for path in paths):
+            raise InputError(f"eval.data_dir: {paths[0].parent} lacks {lost}: run core.fetch again, which brings it.")
     asked = task_config.get("test_split") or task_config.get("validation_split")
     if asked not in found:
         of_config = f" ({config})" if config else ""
@@ -166,10 +171,11 @@ def _files_of(folders: Sequence[Path], split: str) -> list[Path]:
     for folder in folders:
         for ending in (".jsonl", ".jsonl.gz", ".json", ".parquet"):
             if (folder / f"{split}{ending}").is_file():
-                return [(folder / f"{split}{ending}").resolve()]
-        parts = [*folder.glob(f"{glob.escape(split)}-*-of-*.parquet"), *(folder / split).glob("*.parquet")]
+                return [(folder / f"{split}{ending}").absolute()]
+        parts = [*folder.glob(f"{glob.escape(split)}-[0-9]*-of-*.parquet"), *(folder / split).glob("*.parquet")]
         if parts:
-            return sorted(path.resolve() for path in parts)
+            # Links stay: what they lead to, in a cache of the hub, has another name, without an ending.
+            return sorted(path.absolute() for path in parts)
     return []
 
 
@@ -186,8 +192,9 @@ def check_lock(found: Mapping[str, Sequence[Path]], data_dir: Path) -> None:
     lock = data_dir / LOCK
     if not lock.is_file():
         return
-    entries = json.loads(lock.read_text(encoding="utf-8")).get("files", {})
-    sizes = {(data_dir / place).resolve(): entry["bytes"] for place, entry in entries.items()}
+    with reading(lock, "Run core.fetch again, into another folder."):
+        entries = json.loads(lock.read_text(encoding="utf-8")).get("files", {})
+        sizes = {(data_dir / place).absolute(): entry["bytes"] for place, entry in entries.items()}
     for path in [path for paths in found.values() for path in paths]:
         if path.stat().st_size != sizes.get(path, path.stat().st_size):
             raise InputError(f"{path}: not the size that {LOCK} says. Run core.fetch again, which replaces it.")
@@ -227,22 +234,35 @@ def _columns_of(path: Path) -> Iterator[tuple[str, list[str]]]:
         except (OSError, pyarrow.ArrowInvalid) as error:
             raise InputError(f"{path}: not a Parquet file: {' '.join(str(error).split())}") from error
         return
-    if path.suffix == ".gz":
-        import gzip
+    for where, row in items_of(path):
+        yield where, list(row)
 
-        text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    else:
-        text = path.read_text(encoding="utf-8")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}:{number}: not JSON ({error}). One object a line, as JSON.") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}:{number}: a JSON {type(row).__name__}, not an object with keys.")
-        yield f"{path}:{number}", list(row)
+
+def items_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the items of a file of JSON lines, each with its place.
+
+    Raises:
+        InputError: a line that is no object in UTF-8, or a damaged file, with the place.
+    """
+    with (
+        reading(path, "Give a whole one.", also=(EOFError, zlib.error)),
+        (gzip.open if path.suffix == ".gz" else open)(path, "rb") as opened,
+    ):
+        for number, line in enumerate(opened, start=1):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise InputError(f"{where}: not in UTF-8 ({error.reason} at byte {error.start}).") from error
+            except RecursionError as error:
+                raise InputError(f"{where}: lists in lists without an end.") from error
+            except ValueError as error:
+                raise InputError(f"{where}: not JSON ({error}). One object a line, as JSON.") from error
+            if not isinstance(row, dict):
+                raise InputError(f"{where}: a JSON {type(row).__name__}, not an object with keys.")
+            yield where, row
 
 
 def dataset(name: str) -> Dataset:

@@ -1,6 +1,7 @@
 """Ratings from a server, asked for again where they fail, and given up where the server is down."""
 
 import dataclasses
+import json
 import os
 import re
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from core.cli import printable
 from core.errors import ConfigError
 
 from smallwright_eval.judge.settings import JudgeConfig
@@ -19,9 +21,13 @@ ALONE = re.compile(r"\[(\d{1,3}(?:\.\d{1,3})?)\]")
 LOWEST, HIGHEST = 1.0, 10.0
 FAILURES_IN_A_ROW = 5
 """Ratings that fail, with all their tries, before no more are asked for: the server is down."""
+LONGEST_SAID = 20_000
+"""Characters that are kept of a reply."""
 WAITS = 0.5
 """Seconds before the second try; each further one waits twice as long, up to ``LONGEST_WAIT``."""
 LONGEST_WAIT = 20.0
+LONGEST_REPLY = 4 << 20
+"""Bytes of a reply that are read; one that is longer is no rating."""
 FINAL = (400, 401, 403, 404, 422)
 """Statuses that no second try changes."""
 
@@ -67,13 +73,14 @@ class Judge:
                 'eval.judge: httpx is not installed: pip install "smallwright-eval[generative]"'
             ) from error
         self.config = config
-        key = os.environ.get(config.key_variable)
+        self._key = key = key_of(config)
         self._client = httpx.Client(
             base_url=config.url.rstrip("/") + "/",
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            # Compressed, a few bytes could become gigabytes.
+            headers={"Accept-Encoding": "identity", **({"Authorization": f"Bearer {key}"} if key else {})},
             timeout=httpx.Timeout(config.seconds, connect=min(10.0, config.seconds)),
         )
-        self._errors = (httpx.HTTPError, ValueError, LookupError, TypeError)
+        self._errors = (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, RecursionError)
         self._failed_in_a_row = 0
         self._lock = threading.Lock()
         self.waits = WAITS
@@ -95,12 +102,12 @@ class Judge:
                 said = self._ask(messages, tried)
             except _Refused as error:
                 self._note(failed=True)
-                return Rating(None, str(error), tried + 1, nonsense, down=True)
+                return Rating(None, self._told(str(error))[:300], tried + 1, nonsense, down=True)
             except self._errors as error:
-                said, failures = f"{type(error).__name__}: {error}", failures + 1
+                said, failures = self._told(f"{type(error).__name__}: {error}")[:300], failures + 1
                 continue
             self._note(failed=False)
-            value = number(said)
+            value, said = number(said), self._told(said)
             if value is not None:
                 return Rating(value, said, tried + 1, nonsense)
             nonsense += 1
@@ -118,12 +125,26 @@ class Judge:
             # The same question would get the same nonsense again.
             "seed": tried,
         }
-        response = self._client.post("chat/completions", json=body)
-        if response.status_code in FINAL:
-            raise _Refused(f"the judge refuses with {response.status_code}: {' '.join(response.text.split())[:200]}")
-        response.raise_for_status()
-        content = response.json()["choices"][0]["message"]["content"]
+        ends = time.monotonic() + self.config.seconds
+        with self._client.stream("POST", "chat/completions", json=body) as response:
+            reply = bytearray()
+            for chunk in response.iter_raw():
+                reply += chunk
+                if len(reply) > LONGEST_REPLY:
+                    raise ValueError(f"a reply of more than {LONGEST_REPLY >> 20} MiB")
+                if time.monotonic() > ends:  # httpx counts its time anew with each piece
+                    raise ValueError(f"no whole reply within {self.config.seconds:g} s")
+            if response.status_code in FINAL:
+                said = " ".join(reply.decode("utf-8", "replace").split())
+                raise _Refused(f"the judge refuses with {response.status_code}: {said}")
+            response.raise_for_status()
+        content = json.loads(reply)["choices"][0]["message"]["content"]
         return content if isinstance(content, str) else ""
+
+    def _told(self, said: str) -> str:
+        """Return what is kept of a reply or an error: without the key, which a server may repeat, and no novel."""
+        hidden = said.replace(self._key, "<the key>") if self._key else said
+        return printable(hidden)[:LONGEST_SAID]
 
     def _is_down(self) -> bool:
         with self._lock:
@@ -136,6 +157,21 @@ class Judge:
 
 class _Refused(Exception):
     """The server answers, and will not answer otherwise: a wrong key, model or request."""
+
+
+def key_of(config: JudgeConfig) -> str:
+    """Return the key to the server; empty: there is none.
+
+    Raises:
+        ConfigError: it cannot be sent. The error of whoever tried to would have it in its words.
+    """
+    key = os.environ.get(config.key_variable, "").strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigError(
+            f"eval.judge.key_variable={config.key_variable}: the variable holds blanks, line ends or letters that no "
+            "key has. Set it to the key alone."
+        )
+    return key
 
 
 def number(said: str) -> float | None:

@@ -24,22 +24,40 @@ class JudgeConfig:
     """Longest rating in tokens, with its explanation."""
     retries: int = setting(3, ge=0, le=20)
     """How often a request is made again that failed, and a rating asked for again that had no number."""
-    seconds: float = setting(120.0, gt=0, identity=False)
+    seconds: float = setting(120.0, gt=0, le=86400, identity=False)
     """Longest wait for one rating."""
     workers: int = setting(8, ge=1, identity=False)
     """Ratings that are waited for at a time."""
 
     def __post_init__(self) -> None:
-        if self.url is not None and urlsplit(self.url).scheme not in ("http", "https"):
-            raise ConfigError(f"url={self.url}: not an address of a server. Write http://<host>:<port>/v1.")
-        if self.url is not None and (urlsplit(self.url).username or urlsplit(self.url).password):
-            raise ConfigError("url: has a user's name or password in it, which would be stored. Use key_variable.")
-        if self.url is not None and urlsplit(self.url).query:
+        name = self.key_variable
+        mixed = len(name) >= 20 and any(map(str.islower, name)) and any(map(str.isdigit, name))
+        if not name.isidentifier() or mixed:
             raise ConfigError(
-                "url: has a ? with settings behind it, which would be stored. Use key_variable for a key."
+                "key_variable: not the name of an environment variable. If it is the key itself: put it in a variable, "
+                "and name that; what stands here is stored."
             )
+        if self.url is not None:
+            self._check(self.url)
         if self.url is not None and self.model is None:
             raise ConfigError(f"url={self.url}: without model. Name the model that the server is to rate with.")
+
+    @staticmethod
+    def _check(url: str) -> None:
+        # First what could be a secret, which no message repeats.
+        if "@" in url:
+            raise ConfigError("url: has a user's name or password in it, which would be stored. Use key_variable.")
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise ConfigError("url: its host or port is none. Write http://<host>:<port>/v1.") from None
+        if parts.query or parts.fragment:
+            raise ConfigError(
+                "url: has a ? or # with something behind it, which would be stored. Use key_variable for a key."
+            )
+        if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
+            raise ConfigError(f"url={url}: not an address of a server. Write http://<host>:<port>/v1.")
 
 
 NO_JUDGE = JudgeConfig()

@@ -85,6 +85,8 @@ def build(
         *("--die-with-parent", "--new-session", "--hostname", "sandbox"),
         *seen,
         *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(8 * MIB), "--tmpfs", "/dev/shm"),
+        # Mapped, it would be shared memory without a file (see seccomp).
+        *("--dev-bind", "/dev/null", "/dev/zero"),
         # Without this the folder of devices is memory without a limit.
         *("--remount-ro", "/dev"),
         *("--perms", "0777", "--size", size, "--tmpfs", "/scratch", "--symlink", "scratch", "/tmp"),
@@ -105,8 +107,9 @@ def _limits(limits: CodeConfig, language: Language) -> list[str]:
     bounds = {
         "fsize": limits.disk_mib * MIB,
         "core": 0,
-        "nofile": 256,
+        "nofile": 128 + language.open_files,
         "memlock": 1 << 16,
+        "sigpending": 256,  # timers count as such
         "nproc": limits.processes + language.processes,
     }
     if language.address_space:

@@ -33,6 +33,8 @@ class Language:
     """CPU time beyond the limit, for a compiler or a runtime that starts slowly."""
     processes: int = 0
     """Processes and threads beyond the limit."""
+    open_files: int = 0
+    """Open files beyond the limit: a compiler may open all libraries at once."""
     memory_mib: int = 0
     """MiB beyond the limit that a compiler or a runtime takes for itself."""
     address_space: bool = True
@@ -150,6 +152,7 @@ LANGUAGES: dict[str, Language] = {
             imports="import org.javatuples.*;\n",
             seconds=15,
             processes=64,
+            open_files=384,
             memory_mib=512,
             address_space=False,
         ),

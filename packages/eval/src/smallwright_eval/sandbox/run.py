@@ -23,14 +23,17 @@ from smallwright_eval.sandbox.settings import CodeConfig
 
 KIB, MIB = 1 << 10, 1 << 20
 LOOK_EVERY = 0.05
-"""Seconds between two looks at how much memory all processes of a program take together."""
+"""Seconds between two looks at how much memory all processes of a program take together, and how many files it made."""
+FILES_OF_A_MIB = 1024
+"""Files for each MiB of the scratch folder: the kernel keeps nearly a KiB for each, also for an empty one, which its
+size does not count."""
 WALL = 3.0
 """Wall time as a multiple of the limit on CPU time."""
 LONGEST_PROGRAM = 1 << 20
 _OVER_CPU_TIME = 128 + signal.SIGXCPU
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
-Ending = Literal["ended", "time", "memory", "output", "long"]
+Ending = Literal["ended", "time", "memory", "output", "files", "long"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Sandbox:
             )
             seconds = WALL * (self.limits.seconds + spoken.seconds)
             memory = (self.limits.memory_mib + spoken.memory_mib) * MIB
-            return _watched(process, seconds, memory, self.limits.output_kib * KIB)
+            files = self.limits.disk_mib * FILES_OF_A_MIB
+            return _watched(process, seconds, memory, self.limits.output_kib * KIB, files)
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[int]:
@@ -127,13 +131,14 @@ def _handed(text: bytes) -> Iterator[int]:
         yield file.fileno()
 
 
-def _watched(process: "subprocess.Popen[bytes]", seconds: float, memory: int, output: int) -> Outcome:
+def _watched(process: "subprocess.Popen[bytes]", seconds: float, memory: int, output: int, files: int) -> Outcome:
     """Wait for a program to end, or end it.
 
     Args:
         seconds: Wall time.
         memory: Bytes that all its processes may take together.
         output: Bytes that it may write; no more are held here.
+        files: Files, folders and links that it may make.
     """
     started = time.monotonic()
     assert process.stdout is not None
@@ -148,7 +153,7 @@ def _watched(process: "subprocess.Popen[bytes]", seconds: float, memory: int, ou
                 ending = "time"
             elif now - looked >= LOOK_EVERY:
                 looked = now
-                ending = "memory" if _resident(process.pid) > memory else ""
+                ending = "memory" if _resident(process.pid) > memory else "files" if _files(process.pid) > files else ""
             if open_ and _readable(descriptor, LOOK_EVERY):
                 chunk = os.read(descriptor, 1 << 16)
                 open_ = bool(chunk)
@@ -199,6 +204,20 @@ def _children(pid: int) -> list[int]:
             with contextlib.suppress(OSError):
                 found += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def _files(pid: int) -> int:
+    """Return how many files are in the folders that a program can write to, also such without a name."""
+    total = 0
+    for child in _children(pid)[:1]:  # its folders are those of all others
+        with contextlib.suppress(OSError):
+            root = f"/proc/{child}/root"
+            if os.stat(root).st_dev == os.stat("/").st_dev:
+                continue  # it is not in there yet, and sees the folders of this machine
+            for folder in ("scratch", "dev/shm"):
+                found = os.statvfs(f"{root}/{folder}")
+                total += found.f_files - found.f_ffree
+    return total
 
 
 def _resident(pid: int) -> int:

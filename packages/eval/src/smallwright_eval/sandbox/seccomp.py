@@ -1,8 +1,9 @@
 """System calls that a program in the sandbox does not have, as the filter that bubblewrap installs.
 
 Not there are: namespaces of its own (in one it could mount a file system without a limit), mounts, memory that no limit
-counts (shared memory of System V, ``memfd``), looking into other processes, keys, BPF, io_uring, and sockets that no
-network namespace holds (``AF_VSOCK`` reaches the host of a virtual machine).
+counts (shared memory of System V or without a file, ``memfd``, watches of files, contexts of asynchronous input),
+looking into other processes, keys, BPF, io_uring, and all sockets but those of ``AF_UNIX``: others reach further
+(``AF_VSOCK`` the host of a virtual machine), or fill the memory of the kernel with what nobody reads.
 """
 
 import errno
@@ -10,14 +11,15 @@ import platform
 import struct
 from collections.abc import Mapping
 
-_LOAD, _EQUAL, _ABOVE, _MASK, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _ABOVE, _MASK, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-"""Offsets in ``struct seccomp_data``; of the first argument, the lower half on little-endian machines."""
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40
+"""Offsets in ``struct seccomp_data``; of the arguments, the lower half on little-endian machines."""
 _X32 = 0x40000000
 _NEW_USER = 0x10000000
-_FAMILIES = (1, 2, 10)
-"""``AF_UNIX``, ``AF_INET`` and ``AF_INET6``: the network namespace has no interface for them."""
+_AF_UNIX = 1
+_SHARED_WITHOUT_FILE = 0x21
+"""``MAP_SHARED | MAP_ANONYMOUS``: such memory stays when a process gives its pages back, and then counts for none."""
 
 ARCHITECTURES: Mapping[str, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COMMON = (*range(424, 434), 435, 442, 447)
@@ -54,10 +56,15 @@ DENIED: Mapping[str, tuple[int, int]] = {
     "open_by_handle_at": (304, 265),
     "syslog": (103, 116),
     "acct": (163, 89),
+    "io_setup": (206, 0),
+    "inotify_init": (253, 26),  # 64-bit ARM has only inotify_init1
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
 }
 """Numbers on x86-64 and on 64-bit ARM."""
 _CLONE: Mapping[str, int] = {"x86_64": 56, "aarch64": 220}
 _SOCKET: Mapping[str, int] = {"x86_64": 41, "aarch64": 198}
+_MMAP: Mapping[str, int] = {"x86_64": 9, "aarch64": 222}
 _CLONE3 = 435
 
 
@@ -89,9 +96,15 @@ def program(machine: str | None = None) -> bytes | None:
         (_MASK, 0, 1, _NEW_USER),
         (_RETURN, 0, 0, _ERROR | errno.EPERM),
         (_RETURN, 0, 0, _ALLOW),
-        (_EQUAL, 0, 5, _SOCKET[machine]),
+        (_EQUAL, 0, 4, _SOCKET[machine]),
         (_LOAD, 0, 0, _FIRST_ARGUMENT),
-        *((_EQUAL, left, 0, family) for left, family in zip((3, 2, 1), _FAMILIES, strict=True)),
+        (_EQUAL, 1, 0, _AF_UNIX),
+        (_RETURN, 0, 0, _ERROR | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+        (_EQUAL, 0, 4, _MMAP[machine]),
+        (_LOAD, 0, 0, _FOURTH_ARGUMENT),
+        (_AND, 0, 0, _SHARED_WITHOUT_FILE),
+        (_EQUAL, 0, 1, _SHARED_WITHOUT_FILE),
         (_RETURN, 0, 0, _ERROR | errno.EPERM),
         (_RETURN, 0, 0, _ALLOW),
     ]

@@ -28,7 +28,7 @@ class CodeConfig:
     output_kib: int = setting(64, ge=1)
     """KiB that a program may write to its output before it is ended."""
     disk_mib: int = setting(64, ge=1)
-    """MiB of files in its scratch folder, which is memory and gone with it."""
+    """MiB of files in its scratch folder, which is memory and gone with it; no more than 1024 files for each MiB."""
     workers: int | None = setting(None, ge=1, identity=False)
     """Programs that run at a time; None is as many as this process has CPUs."""
 

@@ -112,6 +112,10 @@ class ServeConfig:
     seed: int = setting(0, ge=0, le=2**32 - 1)
     """Of sampling, where a request has none."""
 
+    def __post_init__(self) -> None:
+        if self.name is not None and not (self.name.strip() and self.name.isprintable()):
+            raise ConfigError(f"name={self.name!r}: has no letters, or characters that cannot be seen. Give another.")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchConfig:

@@ -22,7 +22,6 @@ from core.interfaces import ModelCommand, NamedModel
 from smallwright_eval.talk import loading, page, server, start
 from smallwright_eval.talk.config import ServeConfig
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
 END_SECONDS = 20
 """For a server to end its engine."""
 
@@ -55,7 +54,7 @@ class Serve(ModelCommand):
     def run(self, model: NamedModel) -> int:
         """Serve until a signal asks for the end."""
         config, port = self.config, self._free_port()
-        if config.host not in LOCAL:
+        if config.host not in page.LOCAL:
             key = "requests need its key" if os.environ.get(page.KEY) else f"set {page.KEY} to ask for a key"
             print(f"note: host={config.host}: whoever reaches this machine reaches the model; {key}.", file=sys.stderr)
         name = config.name or model.label
@@ -64,6 +63,7 @@ class Serve(ModelCommand):
             "turns": loading.takes_turns(config, model, SimpleNamespace(chat_template=_has_template(model.directory))),
             "context": config.max_model_len or loading.positions(model),
             "engine": f"vLLM, {self._dtype()}",
+            "local": config.host in page.LOCAL,
         }
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -142,8 +142,9 @@ class Serve(ModelCommand):
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 tried.bind(found[4])
                 return int(tried.getsockname()[1])
-        except socket.gaierror as error:
-            raise ConfigError(f"host={host}: no address of this machine ({error.strerror}).") from error
+        except (socket.gaierror, UnicodeError) as error:
+            why = error.strerror if isinstance(error, socket.gaierror) else "no name of a machine"
+            raise ConfigError(f"host={host[:80]}: no address of this machine ({why}).") from error
         except OSError as error:
             raise ConfigError(
                 f"port={port}: cannot be listened on at {host}: {error.strerror}. Set another, or port=0 for one that "

@@ -13,7 +13,13 @@ from smallwright_eval.sandbox.run import Outcome, Sandbox
 from smallwright_eval.verdicts.pass_at_k import estimate
 
 FILTER = "none"
-ENDINGS = {"time": "took too long", "memory": "took too much memory", "output": "wrote too much", "long": "is too long"}
+ENDINGS = {
+    "time": "took too long",
+    "memory": "took too much memory",
+    "output": "wrote too much",
+    "files": "made too many files",
+    "long": "is too long",
+}
 
 
 class Graded(str):
