@@ -48,7 +48,7 @@ from smallwright_pretrain.launch import (
     run_child,
     run_ranks,
 )
-from smallwright_pretrain.plan import flops_between_rounds, plan
+from smallwright_pretrain.plan import flops_between_rounds, plan, planned_device
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked, flops_of_selection, with_selection
@@ -308,6 +308,9 @@ class TorchTitanPretrain(Trainer):
         ranks = self.config.nproc
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
+        number, on_gpus = self.config.eval_gpu, planned_device(self.config) == "cuda"
+        if number is not None and on_gpus and number < ranks:
+            raise UserError(f"pretrain.eval_gpu={number}: a rank has this GPU. Use {ranks} or more, or leave it out.")
 
     def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture
