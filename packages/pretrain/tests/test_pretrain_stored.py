@@ -16,7 +16,7 @@ from pretrain_support import write_tokens
 from safetensors.numpy import load_file, save_file
 from smallwright_pretrain import store_logits, stored, stored_files
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
 from smallwright_pretrain.policies_plan import asked
 from smallwright_pretrain.segments import stages
 from smallwright_pretrain.sources import Sources
@@ -270,19 +270,22 @@ def test_students_that_differ_in_anything_but_the_cut_share_what_is_stored():
     ]
 
 
-def test_a_plan_says_the_bytes_before_anything_is_made(tokens, tmp_path):
+def test_a_plan_says_the_bytes_and_the_work_of_the_teacher_before_anything_is_made(tokens, tmp_path):
     meta = json.loads((tokens / "meta.json").read_text())
-    whole = (meta["train_tokens"] - 1) // 256 * 256 * 162
-    said = "logits-corpus-all-256: the teacher's 40 largest probabilities of each token take"
-    assert stored.notes(settings(), {"corpus": tokens}) == [f"{said} {whole:,} bytes (162 a token)."]
     (tmp_path / "config.json").write_text(
         json.dumps({"model_type": "llama", "vocab_size": 70_000, "hidden_size": 8, "num_hidden_layers": 1,
                     "num_attention_heads": 1, "intermediate_size": 8})
     )  # fmt: skip
-    config = dataclasses.replace(settings(), distill=DistillConfig(teacher=str(tmp_path), logits="stored"))
+    config = settings(distill=DistillConfig(teacher=str(tmp_path), logits="stored"))
+    work = flops_per_token(counted(str(tmp_path)), 256)
+    whole = (meta["train_tokens"] - 1) // 256 * 256
+    assert stored.notes(config, {"corpus": tokens}) == [
+        f"logits-corpus-all-256: the teacher's 40 largest probabilities of each token take {whole * 162:,} bytes (162 a "
+        f"token); its pass, once for all students, takes {whole * work:.3g} FLOPs."
+    ]
     (said,) = stored.notes(config, {"web": None}, {"web": 1_000_001})
-    assert said.endswith("100 largest probabilities of each token take 601,961,472 bytes (602 a token).")
-    assert stored.notes(config, {"web": None})[0].endswith("take 602 bytes a token.")
+    assert "100 largest probabilities of each token take 601,961,472 bytes (602 a token); its pass" in said
+    assert stored.notes(config, {"web": None})[0].endswith(f"take 602 bytes, and its pass {work:.3g} FLOPs, a token.")
     assert id_type(1 << 16) == np.uint16
 
 

@@ -105,11 +105,14 @@ class TorchTitanPretrain(Trainer):
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
+        read = self._planned(tokens)
+        return {**read, "notes": [*read["notes"], *stored.notes(self.config, tokens, self.config.corpus_tokens)]}
+
+    def _planned(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         config = self.config
         skipped = [(first, last) for first, last in skipped_sequences(config)]
         sizes = config.corpus_tokens
-        read = planned(tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=sizes)
-        return {**read, "notes": [*read["notes"], *stored.notes(config, tokens, sizes)]}
+        return planned(tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=sizes)
 
     def takes_policy(self, policy: MixturePolicy, corpora: Sequence[str]) -> dict[str, Any]:
         """Return when the policy is asked; see :func:`smallwright_pretrain.policies_plan.asked`."""
@@ -262,7 +265,7 @@ class TorchTitanPretrain(Trainer):
     def _check(self, job: Job) -> None:
         if not job.tokens():
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        self.reads(job.tokens())
+        self._planned(job.tokens())
         self._check_ranks()
 
     def check_here(self, where: str) -> None:
