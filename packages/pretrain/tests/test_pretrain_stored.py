@@ -280,8 +280,8 @@ def test_a_plan_says_the_bytes_and_the_work_of_the_teacher_before_anything_is_ma
     work = flops_per_token(counted(str(tmp_path)), 256)
     whole = (meta["train_tokens"] - 1) // 256 * 256
     assert stored.notes(config, {"corpus": tokens}) == [
-        f"logits-corpus-all-256: the teacher's 40 largest probabilities of each token take {whole * 162:,} bytes (162 a "
-        f"token); its pass, once for all students, takes {whole * work:.3g} FLOPs."
+        f"logits-corpus-all-256: the teacher's 40 largest probabilities of each token take {whole * 162:,} bytes (162 "
+        f"a token); its pass, once for all students, takes {whole * work:.3g} FLOPs."
     ]
     (said,) = stored.notes(config, {"web": None}, {"web": 1_000_001})
     assert "100 largest probabilities of each token take 601,961,472 bytes (602 a token); its pass" in said
