@@ -13,6 +13,7 @@ from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from core.typed import identity
 from pretrain_support import write_tokens
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from smallwright_pretrain import store_logits, stored, stored_files
 from smallwright_pretrain.config import TorchTitanConfig
@@ -212,6 +213,18 @@ def test_a_disk_that_is_too_small_is_found_before_the_first_window(job, monkeypa
     monkeypatch.setattr(store_logits.shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
     with pytest.raises(InputError, match=r"take [\d,]+ bytes more, and the disk has 100\. .*pretrain\.distill\.top_k"):
         job.stage.run(job)
+
+
+def test_a_process_whose_disk_is_full_says_so(job, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(store_logits, "fill", full)
+    job.write(tmp_path / store_logits.JOB_FILE)
+    (tmp_path / store_logits.SHARDS_FILE).write_text("[[], [0]]")
+    with pytest.raises(SafetensorError):
+        store_logits.main(tmp_path / store_logits.JOB_FILE, 1)
+    assert str(store_logits._failure(tmp_path, [None, 1])).startswith(f"the disk of {job.output} is full: free space")
 
 
 def test_a_teacher_that_gives_no_numbers_is_refused_with_the_place(job, teacher, tmp_path):
