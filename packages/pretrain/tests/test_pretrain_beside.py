@@ -118,6 +118,23 @@ def test_a_training_without_an_evaluator_is_refused_and_one_without_evaluations_
         assert beside.finish(print) == []
 
 
+def test_a_training_is_rewound_before_anything_is_evaluated(tmp_path, monkeypatch):
+    tokens = write_tokens(tmp_path / "tokens", documents=60, vocab=64)
+    given = dataclasses.replace(job(tmp_path / "made", Marks(MarksConfig()), rewind_to=2), inputs={"tokens": tokens})
+    checkpoint = given.output / "checkpoint" / "step-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / ".metadata").touch()
+    arrive(given.output, 4)
+
+    def begin(*_):
+        assert not evaluations.snapshot(given.output / "work" / evaluations.FOLDER, 4).exists()
+        raise InterruptedError
+
+    monkeypatch.setattr(Beside, "__enter__", begin)
+    with pytest.raises(InterruptedError):
+        given.stage.run(given)
+
+
 def test_the_process_does_what_is_left_when_training_ends_and_its_death_is_told(tmp_path):
     given = job(tmp_path, Marks(MarksConfig()))
     given.write(tmp_path / "job.json")

@@ -188,9 +188,11 @@ class TorchTitanPretrain(Trainer):
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
         if self.config.rewind_to is not None:
             remove(work / DONE_FILE)
+        # Before anything is evaluated: what is behind that step would be, and count as done.
+        rewound = None if (work / DONE_FILE).exists() else rewind(job.output, work, self.config.rewind_to)
         with Beside(job, work / JOB_FILE, self.config, environment) as beside:
             if not (work / DONE_FILE).exists():
-                notes = self._train(job, work, environment)
+                notes = [*([rewound] if rewound else []), *self._train(job, work, environment)]
                 verification = verified(self.config, job.output, work / REFERENCE_FILE, environment)
                 summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
                 write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
@@ -206,8 +208,6 @@ class TorchTitanPretrain(Trainer):
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
         notes: list[str] = []
-        if rewound := rewind(job.output, work, self.config.rewind_to):
-            notes.append(rewound)
         begin = self._begin(job, notes)
         row = segments(self.config)
         turn = 0
