@@ -3,11 +3,13 @@
 import contextlib
 import io
 import json
+import re
 import subprocess
 
 import core.plan
 import pytest
 from core import discovery
+from core.errors import ConfigError
 from core.sweep import single
 
 OPEN = ["+arch=gqa", "arch.size=null", "+data=finemath"]
@@ -129,7 +131,7 @@ def trained(folder, *overrides):
 def test_evaluations_on_the_way_are_the_runs_own_in_a_light_form_and_change_no_identity(tmp_path):
     plain = trained(tmp_path)
     assert plain.evaluator is None
-    spec = trained(tmp_path, "eval=smollm2", "pretrain.eval_every=50", "pretrain.eval={tasks: [piqa], limit: 3}")
+    spec = trained(tmp_path, "eval=mobillama", "pretrain.eval_every=50", "pretrain.eval={tasks: [piqa], limit: 3}")
     assert spec.digest == plain.digest
     config = spec.evaluator.config
     assert (config.tasks, config.limit, list(config.fewshot_by_task)) == (("piqa",), 3, ["piqa"])
@@ -138,6 +140,12 @@ def test_evaluations_on_the_way_are_the_runs_own_in_a_light_form_and_change_no_i
     assert (own.evaluator.config.engine, own.evaluator.config.perplexity) == ("vllm", True)
     notes = plan(tmp_path, "+arch=gqa", "+data=finemath", "pretrain.eval_every=50")["estimate"]["notes"]
     assert any(note.startswith("5 evaluations on the way, at most") for note in notes)
+
+
+@pytest.mark.parametrize("key", ["eval", "pretrain.eval"])
+def test_a_task_that_nothing_has_is_said_of_the_key_that_names_it(key, tmp_path):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(key)}\.tasks: unknown task"):
+        trained(tmp_path, "pretrain.eval_every=50", f"{key}.tasks=[nope]")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Token files and a small Llama for the tests of this package."""
 
 import dataclasses
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,8 @@ class MarksConfig:
     """Settings of the test evaluator."""
 
     fails: bool = False
+    seconds: float = 0.0
+    """How long it takes."""
 
 
 class Marks(Stage):
@@ -161,5 +164,6 @@ class Marks(Stage):
     def run(self, job: Job) -> dict[str, Any]:
         if self.config.fails:
             raise UserError("eval.tasks: nobody\nhas such a task")
+        time.sleep(self.config.seconds)
         mark = float((job.inputs["model"] / "mark").read_text())
         return {"eval": [{"task": "mark", "metric": "acc", "value": mark, "stderr": 0.1, "chance": 0.25, "n": 7}]}

@@ -1,5 +1,6 @@
 """The process that evaluates the model beside its training: queue, failures, and a run that is killed in the middle."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from core import store
-from core.errors import InputError
+from core.errors import InputError, UserError
 from core.interfaces import Job
+from core.workers import StageFailed
 from pretrain_support import Marks, MarksConfig, Tiny, TinyConfig, write_tokens
 from smallwright_pretrain import evaluations
 from smallwright_pretrain.beside import MODEL, Beside, Evaluations
@@ -22,8 +24,8 @@ from smallwright_pretrain.stage import TorchTitanPretrain
 SETTINGS = TorchTitanConfig(steps=20, seq_len=16, global_batch_size=2, eval_every=2, device="cpu")
 
 
-def job(folder, evaluator):
-    stage, model = TorchTitanPretrain(SETTINGS), Tiny(TinyConfig(num_hidden_layers=1))
+def job(folder, evaluator, **changed):
+    stage, model = TorchTitanPretrain(dataclasses.replace(SETTINGS, **changed)), Tiny(TinyConfig(num_hidden_layers=1))
     return Job(name="pretrain", output=folder, inputs={}, seed=7, architecture=model, stage=stage, evaluator=evaluator)
 
 
@@ -78,11 +80,59 @@ def test_an_evaluation_that_fails_is_written_down_with_its_reason_and_the_next_o
     assert work.next() is None
 
 
+def test_a_failure_names_the_key_that_the_user_wrote(tmp_path):
+    own, changed = (
+        Evaluations(job(tmp_path, Marks(MarksConfig()), eval=given)) for given in (None, {"tasks": ["none"]})
+    )
+    error = UserError("eval.tasks: nobody\nhas such a task")
+    assert own._reason(error) == "eval.tasks: nobody has such a task"
+    assert changed._reason(error) == "pretrain.eval.tasks: nobody has such a task"
+    assert changed._reason(KeyError("task")) == "KeyError: 'task'", "a mistake of a plugin ends no later evaluation"
+
+
+def test_an_evaluation_that_takes_too_long_is_ended_and_the_next_one_is_done(tmp_path):
+    work = Evaluations(job(tmp_path, Marks(MarksConfig(seconds=600)), eval_timeout=1))
+    arrive(tmp_path, 2)
+    began = time.monotonic()
+    work.evaluate(2)
+    assert time.monotonic() - began < 60
+    (record,) = written(tmp_path)
+    assert record["eval_failed"].startswith("pretrain.eval_timeout=1: it took more seconds, and was ended.")
+    assert not evaluations.snapshot(work._folder, 2).exists()
+
+
+def test_what_was_made_as_its_time_ended_counts(tmp_path):
+    work = Evaluations(job(tmp_path, Marks(MarksConfig())))
+    work._until = 0
+    with pytest.raises(StageFailed, match=r"pretrain\.eval_timeout=3600"):
+        work._look(2, tmp_path / "made")
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / store.MANIFEST).touch()
+    work._look(2, tmp_path / "made")
+
+
 def test_a_training_without_an_evaluator_is_refused_and_one_without_evaluations_starts_nothing(tmp_path):
     with pytest.raises(InputError, match=r"pretrain\.eval_every: no evaluator"):
         Beside(job(tmp_path, None), tmp_path / "job.json", SETTINGS, {})
     with Beside(job(tmp_path, None), tmp_path / "job.json", TorchTitanConfig(), {}) as beside:
         assert beside.finish(print) == []
+
+
+def test_a_training_is_rewound_before_anything_is_evaluated(tmp_path, monkeypatch):
+    tokens = write_tokens(tmp_path / "tokens", documents=60, vocab=64)
+    given = dataclasses.replace(job(tmp_path / "made", Marks(MarksConfig()), rewind_to=2), inputs={"tokens": tokens})
+    checkpoint = given.output / "checkpoint" / "step-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / ".metadata").touch()
+    arrive(given.output, 4)
+
+    def begin(*_):
+        assert not evaluations.snapshot(given.output / "work" / evaluations.FOLDER, 4).exists()
+        raise InterruptedError
+
+    monkeypatch.setattr(Beside, "__enter__", begin)
+    with pytest.raises(InterruptedError):
+        given.stage.run(given)
 
 
 def test_the_process_does_what_is_left_when_training_ends_and_its_death_is_told(tmp_path):

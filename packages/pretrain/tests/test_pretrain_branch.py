@@ -128,12 +128,18 @@ def test_a_checkpoint_of_a_training_that_runs_stays_when_that_one_removes_it(tmp
     assert branch.borrowed(found, work) is None, "its saving has not ended"
     checkpoints.seal(folder, checkpoints.digests(folder, [".metadata", "__0_0.distcp"]))
     (running / "metrics.jsonl").write_text('{"step": 20, "loss": 4.0}\n{"step": 21, "lo')
+    (running / "forgetting.jsonl").write_text('{"step": 20}\n')
+    for step in (8, 20, 24):  # ends of rounds
+        (running / "rounds" / f"step-{step}").mkdir(parents=True)
+        (running / "rounds" / f"step-{step}" / "drawn.json").write_text("{}")
     taken = branch.borrowed(found, work)
     assert (taken.artifact.name, taken.step) == ("running", 20)
     shutil.rmtree(folder)
     assert (branch.checkpoint(taken) / "__0_0.distcp").read_text() == "__0_0.distcp"
     branch.take_records(taken, tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 20, "loss": 4.0}\n'
+    assert (tmp_path / "forgetting.jsonl").read_text() == '{"step": 20}\n'
+    assert sorted(path.parent.name for path in tmp_path.glob("rounds/*/drawn.json")) == ["step-20", "step-8"]
     assert branch.borrowed(found, tmp_path / "other") is None
     asked = []
     assert branch.borrowed_anew(lambda: asked.append(1) or found, tmp_path / "other") is None

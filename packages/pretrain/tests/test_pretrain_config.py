@@ -1,5 +1,6 @@
 """Settings, their errors, the plan; and that none of it needs torch."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -268,6 +269,14 @@ def test_more_ranks_than_cores_are_refused_on_a_cpu(tmp_path):
     TorchTitanPretrain(settings).check_plan("pretrain", Tiny(TinyConfig()), None)  # of another machine, say
     with pytest.raises(UserError, match=r"pretrain\.nproc=4096: this machine has \d+ cores"):
         TorchTitanPretrain(settings).run(job)
+
+
+def test_the_gpu_of_a_rank_does_not_evaluate():
+    settings = TorchTitanConfig(eval_every=2, eval_gpu=1, nproc=2, device="cuda")
+    with pytest.raises(UserError, match=r"pretrain\.eval_gpu=1: a rank has this GPU. Use 2 or more"):
+        TorchTitanPretrain(settings).check_here("pretrain")
+    TorchTitanPretrain(dataclasses.replace(settings, eval_gpu=2)).check_here("pretrain")
+    TorchTitanPretrain(dataclasses.replace(settings, eval_gpu=0, device="cpu")).check_here("pretrain")
 
 
 def test_a_training_that_made_the_model_worse_says_so():

@@ -1,9 +1,16 @@
 """What ``core.doctor`` finds of a training: steps that are tried here, layouts for machines that are not."""
 
+import dataclasses
+
 import pytest
 from core.interfaces import Job
 from pretrain_support import Tiny, TinyConfig
+from smallwright_pretrain import doctor
 from smallwright_pretrain.config import TorchTitanConfig
+from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.doctor import MIB, _alone
+from smallwright_pretrain.forgetting import ForgettingConfig
+from smallwright_pretrain.rounds_config import RoundsConfig
 from smallwright_pretrain.stage import TorchTitanPretrain
 
 
@@ -23,6 +30,29 @@ def test_steps_with_the_runs_own_settings_are_timed_over_the_ranks(tmp_path):
     assert found["collectives"].figure.endswith("all-reduce over 2 ranks")
     assert "planned" in found["memory of a step"].figure
     assert " s on the CPU, " in found["time of a step"].figure
+
+
+@pytest.mark.parametrize(
+    "more", [{"eval_every": 5, "eval": {"limit": 3}, "eval_timeout": 9}, {"eval_every_tokens": 900, "eval_gpu": 0}]
+)
+def test_a_trial_is_of_the_model_alone_and_as_short_as_it_likes(more):
+    taught = TorchTitanConfig(
+        steps=20, distill=DistillConfig(teacher="t"), rounds=RoundsConfig(), forgetting=ForgettingConfig(), **more
+    )
+    assert _alone(taught) == TorchTitanConfig(steps=20)
+    assert dataclasses.replace(_alone(taught), steps=1, warmup_steps=0).steps == 1
+
+
+def test_the_plan_of_a_trial_leaves_out_the_teacher_and_says_so(tmp_path, monkeypatch):
+    tried = {"seconds": [2.0, 1.0], "peak_bytes": 3 * MIB, "planned_bytes": 4 * MIB, "memory_bytes": 9 * MIB}
+    tried |= {"device": "the CPU", "clock_seconds": 0.0, "bandwidth": 1.0}
+    given = []
+    monkeypatch.setattr(doctor, "_tried", lambda job, *_: (given.append(job.stage.config), (tried, None))[1])
+    distill = DistillConfig(teacher="t", logits="stored")
+    found = findings(tmp_path, global_batch_size=2, distill=distill)
+    assert given[0].distill is None
+    assert found["memory of a step"].figure.startswith("3 MiB a rank, planned 4, of 9; the teacher, which is not tried")
+    assert findings(tmp_path, global_batch_size=2)["memory of a step"].figure == "3 MiB a rank, planned 4, of 9"
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """When the model is evaluated on the way, what is written down of it, and what is said."""
 
+import errno
+
 import pytest
 from core.errors import ConfigError
 from smallwright_pretrain import evaluations
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.plan import _of_evaluations
-from smallwright_pretrain.records import append
+from smallwright_pretrain.records import append, read_records
 from smallwright_pretrain.stage_config import StageConfig
 
 STAGES = {
@@ -40,6 +42,7 @@ def test_nothing_is_evaluated_where_nobody_asks_for_it(tmp_path):
         ({"eval_every_tokens": 5120}, "eval_every_tokens=5120: there are 5120 tokens"),
         ({"eval": {"limit": 3}}, "eval=.*: changes nothing without eval_every"),
         ({"eval_threads": 2}, "eval_threads=2: changes nothing without eval_every"),
+        ({"eval_timeout": 5}, "eval_timeout=5: changes nothing without eval_every"),
         ({"eval_gpu": 0}, "eval_gpu=0: changes nothing without eval_every"),
     ],
 )
@@ -55,6 +58,7 @@ def test_a_summary_has_scores_over_tokens_and_says_what_was_left_out_and_what_fa
         {"task": "b", "metric": "odd", "value": float("nan"), "stderr": None, "chance": None, "n": 20},
     ]
     append(tmp_path / evaluations.RECORDS, evaluations.scored(2, rows))
+    evaluations.snapshot(tmp_path, 4).mkdir()
     evaluations.left_out(tmp_path, 4)
     append(tmp_path / evaluations.RECORDS, {"step": 6, "eval_failed": "no such task"})
     append(tmp_path / evaluations.HELD, {"step": 2, "seconds": 0.25})
@@ -82,3 +86,34 @@ def test_a_rewind_forgets_the_evaluations_behind_it(tmp_path):
     evaluations.forget_after(tmp_path, 2)
     assert [*evaluations.snapshots(tmp_path)] == [2]
     assert [evaluations.known(tmp_path, step) for step in range(1, 7)] == [True, True, False, False, False, False]
+
+
+def waiting(folder, *steps):
+    for step in steps:
+        evaluations.snapshot(folder, step).mkdir(parents=True)
+        (evaluations.snapshot(folder, step) / evaluations.WHOLE).touch()
+
+
+def test_where_nothing_evaluates_no_more_than_three_models_lie_on_the_disk(tmp_path):
+    waiting(tmp_path, 2)
+    (evaluations.snapshot(tmp_path, 2) / evaluations.BEGUN).touch()  # by a process that has died
+    for step in (4, 6, 8, 10):
+        waiting(tmp_path, step)
+        evaluations.keep_few(tmp_path)
+    assert list(evaluations.snapshots(tmp_path)) == [2, 10]
+    assert [record["step"] for record in read_records(tmp_path / evaluations.RECORDS)] == [4, 6, 8]
+    evaluations.left_out(tmp_path, 4)  # that another process left out
+    assert len(read_records(tmp_path / evaluations.RECORDS)) == 3
+
+
+def test_on_a_full_disk_the_model_makes_room_for_the_line(tmp_path, monkeypatch):
+    waiting(tmp_path, 2)
+
+    def full(path, record):
+        if evaluations.snapshot(tmp_path, 2).exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(path, record)
+
+    monkeypatch.setattr(evaluations, "append", full)
+    evaluations.settle(tmp_path, {"step": 2, "eval_failed": "said"})
+    assert read_records(tmp_path / evaluations.RECORDS) == [{"step": 2, "eval_failed": "said"}]

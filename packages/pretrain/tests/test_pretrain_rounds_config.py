@@ -4,10 +4,10 @@ import itertools
 import random
 
 import pytest
-from core.errors import ConfigError
+from core.errors import ConfigError, InputError
 from core.typed import build
 from pretrain_support import Tiny, TinyConfig
-from smallwright_pretrain import plan, round_files
+from smallwright_pretrain import drawing, plan, round_files
 from smallwright_pretrain.branch import same_until
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.rounds_config import RoundsConfig
@@ -84,3 +84,21 @@ def test_a_run_goes_on_from_one_of_the_same_rounds_and_draws_only():
     assert same_until(two, one) == 8
     assert same_until(two, made(steps=12, rounds={"rate": 0.5, "temperature": 2.0}, **constant)) == 8
     assert same_until(two, made(steps=12, **constant)) == 12
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"drawn": 3}', '{"drawn": "3", "sources": []}', "\x00"])
+def test_what_was_drawn_and_cannot_be_read_is_drawn_again_or_named_with_the_way_out(tmp_path, damage):
+    config = made(steps=9, rounds={})
+    first, second = segments(config)
+    file = round_files.folder(tmp_path, first.last) / round_files.DRAWN
+    assert round_files.owed(config, tmp_path, first)
+    with pytest.raises(InputError, match=r"drawn\.json: missing\. Remove .* set pretrain\.rewind_to=6"):
+        round_files.check_drawn(config, tmp_path, second)
+    file.parent.mkdir(parents=True)
+    file.write_text('{"drawn": 3, "sources": ["web"]}')
+    assert not round_files.owed(config, tmp_path, first)
+    assert not round_files.owed(config, tmp_path, second)
+    file.write_text(damage)
+    assert round_files.owed(config, tmp_path, first)
+    with pytest.raises(InputError, match=r"drawn\.json: damaged .* set pretrain\.rewind_to=6"):
+        drawing.read(file)

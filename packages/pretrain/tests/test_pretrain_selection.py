@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from core import typed
-from core.errors import ConfigError
+from core.errors import ConfigError, UserError
 from core.interfaces import SelectionPolicy
 from pretrain_support import Tiny, TinyConfig
 from smallwright_pretrain import policies_plan, selecting, selection_log
@@ -106,6 +106,7 @@ def test_a_log_says_what_was_trained_on_by_stage_and_source():
             {},
             r"policy\.candidates=10: goes through code",
         ),
+        ({}, {"fenced": ["wed"]}, r"policy\.fenced=\[wed\]: there is no corpus wed. There are web, code"),
         ({}, {"fenced": ["web", "code"]}, r"policy\.fenced=\[web, code\]: leaves no corpus to choose from"),
     ],
 )
@@ -116,9 +117,15 @@ def test_what_cannot_be_is_refused_while_planning(values, policy, message):
         policies_plan.asked(config, chosen, ["web", "code"])
 
 
+def test_a_reference_that_is_not_there_is_named_by_its_own_key():
+    chosen = RHO(typed.build(RHOConfig, {"reference": "/nowhere"}, "policy"))
+    with pytest.raises(UserError, match=r"^policy\.reference=/nowhere: no such folder"):
+        TorchTitanPretrain(TorchTitanConfig()).beside(chosen).plan(Tiny(TinyConfig()))
+
+
 def test_a_plan_counts_two_forward_passes_a_candidate_and_the_reference(monkeypatch):
     architecture, config = Tiny(TinyConfig()), typed.build(TorchTitanConfig, {"steps": 4, "seq_len": 16}, "pretrain")
-    monkeypatch.setattr(policies_plan, "counted", lambda _: architecture)
+    monkeypatch.setattr(policies_plan, "counted", lambda *_: architecture)
     trainer = TorchTitanPretrain(config)
     plain, chosen = trainer.plan(architecture), trainer.beside(POLICY).on(1, None).plan(architecture)
     assert chosen["extra_flops_per_token"] == pytest.approx(10 * 2 * architecture.flops_per_token(16) / 3)

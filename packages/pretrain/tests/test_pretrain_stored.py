@@ -13,10 +13,11 @@ from core.errors import ConfigError, InputError
 from core.interfaces import Job
 from core.typed import identity
 from pretrain_support import write_tokens
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from smallwright_pretrain import store_logits, stored, stored_files
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.distill_config import DistillConfig
+from smallwright_pretrain.distill_config import DistillConfig, counted, flops_per_token
 from smallwright_pretrain.policies_plan import asked
 from smallwright_pretrain.segments import stages
 from smallwright_pretrain.sources import Sources
@@ -214,6 +215,18 @@ def test_a_disk_that_is_too_small_is_found_before_the_first_window(job, monkeypa
         job.stage.run(job)
 
 
+def test_a_process_whose_disk_is_full_says_so(job, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(store_logits, "fill", full)
+    job.write(tmp_path / store_logits.JOB_FILE)
+    (tmp_path / store_logits.SHARDS_FILE).write_text("[[], [0]]")
+    with pytest.raises(SafetensorError):
+        store_logits.main(tmp_path / store_logits.JOB_FILE, 1)
+    assert str(store_logits._failure(tmp_path, [None, 1])).startswith(f"the disk of {job.output} is full: free space")
+
+
 def test_a_teacher_that_gives_no_numbers_is_refused_with_the_place(job, teacher, tmp_path):
     shutil.copytree(teacher, tmp_path / "broken")
     file = tmp_path / "broken" / "hf" / "model.safetensors"
@@ -270,19 +283,22 @@ def test_students_that_differ_in_anything_but_the_cut_share_what_is_stored():
     ]
 
 
-def test_a_plan_says_the_bytes_before_anything_is_made(tokens, tmp_path):
+def test_a_plan_says_the_bytes_and_the_work_of_the_teacher_before_anything_is_made(tokens, tmp_path):
     meta = json.loads((tokens / "meta.json").read_text())
-    whole = (meta["train_tokens"] - 1) // 256 * 256 * 162
-    said = "logits-corpus-all-256: the teacher's 40 largest probabilities of each token take"
-    assert stored.notes(settings(), {"corpus": tokens}) == [f"{said} {whole:,} bytes (162 a token)."]
     (tmp_path / "config.json").write_text(
         json.dumps({"model_type": "llama", "vocab_size": 70_000, "hidden_size": 8, "num_hidden_layers": 1,
                     "num_attention_heads": 1, "intermediate_size": 8})
     )  # fmt: skip
-    config = dataclasses.replace(settings(), distill=DistillConfig(teacher=str(tmp_path), logits="stored"))
+    config = settings(distill=DistillConfig(teacher=str(tmp_path), logits="stored"))
+    work = flops_per_token(counted(str(tmp_path)), 256)
+    whole = (meta["train_tokens"] - 1) // 256 * 256
+    assert stored.notes(config, {"corpus": tokens}) == [
+        f"logits-corpus-all-256: the teacher's 40 largest probabilities of each token take {whole * 162:,} bytes (162 "
+        f"a token); its pass, once for all students, takes {whole * work:.3g} FLOPs."
+    ]
     (said,) = stored.notes(config, {"web": None}, {"web": 1_000_001})
-    assert said.endswith("100 largest probabilities of each token take 601,961,472 bytes (602 a token).")
-    assert stored.notes(config, {"web": None})[0].endswith("take 602 bytes a token.")
+    assert "100 largest probabilities of each token take 601,961,472 bytes (602 a token); its pass" in said
+    assert stored.notes(config, {"web": None})[0].endswith(f"take 602 bytes, and its pass {work:.3g} FLOPs, a token.")
     assert id_type(1 << 16) == np.uint16
 
 

@@ -113,7 +113,8 @@ class StageBuilder:
             )
         settings = self._node("eval", "eval")
         entry = self.registry.get("evaluators", str(settings.pop("name", "")))
-        self._settings(entry, settings, "eval")  # what is wrong with the run's own is said of these
+        own = self._settings(entry, settings, "eval")  # what is wrong with the run's own is said of these
+        entry.build(own).check_plan("eval", architecture, tokenizer.stage)
         light = getattr(entry.load(), "on_the_way", None)
         lighter = dict(light(settings)) if callable(light) else {}
         config = self._settings(entry, {**_of_what_is_listed(settings, changed), **lighter, **changed}, "pretrain.eval")

@@ -28,7 +28,6 @@ from core.writing import remove, replacing
 
 from smallwright_pretrain import evaluations, revisions
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.records import append
 
 NICE = 10
 """How far the training comes first on the CPU."""
@@ -120,6 +119,9 @@ class Evaluations:
         settings = store.digest({"evaluator": describe(job.evaluator)})
         self._output = f"eval-{settings[:8]}"
         """In a snapshot: what an earlier process evaluated of it by the same settings."""
+        self._settings: TorchTitanConfig = job.stage.config  # type: ignore[union-attr]
+        self._until = float("inf")
+        """When the evaluation that is done now is ended."""
 
     def next(self) -> int | None:
         """Return the step to evaluate: the newest that waits; the others are left out. None: none waits."""
@@ -130,6 +132,8 @@ class Evaluations:
 
     def tidy(self) -> None:
         """Remove the snapshots of steps that were written down before an earlier process was killed."""
+        for place in self._folder.glob(f"{evaluations.GONE}*"):
+            remove(place)
         written = {record["step"] for record in evaluations.read_records(self._folder / evaluations.RECORDS)}
         for step, place in evaluations.snapshots(self._folder).items():
             if step in written:
@@ -137,13 +141,24 @@ class Evaluations:
 
     def evaluate(self, step: int) -> None:
         """Evaluate a step, and write its scores down, or why there are none."""
+        limit = self._settings.eval_timeout
+        self._until = float("inf") if limit is None else time.monotonic() + limit
         try:
+            (evaluations.snapshot(self._folder, step) / evaluations.BEGUN).touch()
             record = evaluations.scored(step, self._rows(step))
-        except (StageFailed, UserError, OSError) as error:
-            print(f"the evaluation of step {step} failed: {error}", file=sys.stderr)
-            record = {"step": step, "eval_failed": " ".join(str(error).split())}
-        append(self._folder / evaluations.RECORDS, record)
-        remove(evaluations.snapshot(self._folder, step))
+        except Exception as error:  # whatever an evaluator does, those of later steps are done
+            reason = self._reason(error)
+            print(f"the evaluation of step {step} failed: {reason}", file=sys.stderr)
+            record = {"step": step, "eval_failed": reason}
+        evaluations.settle(self._folder, record)
+
+    def _reason(self, error: Exception) -> str:
+        """Return what an error says in a line, by the keys that the user wrote."""
+        said = " ".join(str(error).split())
+        for key in self._settings.eval or {}:
+            if said.startswith(f"eval.{key}"):
+                return f"pretrain.{said}"
+        return said if isinstance(error, StageFailed | UserError) else f"{type(error).__name__}: {said}"
 
     def _rows(self, step: int) -> list[dict[str, Any]]:
         place, job = evaluations.snapshot(self._folder, step), revisions.at_step(self._job, step)
@@ -165,7 +180,7 @@ class Evaluations:
         manifest = store.load_manifest(work.output)
         if manifest is None:
             with Workers() as workers:
-                workers.do(work, place, look=lambda: self._leave_out_older(step))
+                workers.do(work, place, look=lambda: self._look(step, work.output))
             manifest = store.load_manifest(work.output)
         rows = (manifest or {}).get("summary", {}).get("eval", [])
         if not rows:
@@ -181,17 +196,29 @@ class Evaluations:
         self._job.architecture.hf_model_class()
         fork = multiprocessing.get_context("fork").Process(target=_write_model, args=(self._job, step, place))
         fork.start()
-        fork.join()
+        while fork.is_alive():
+            fork.join(0.1)
+            try:
+                self._look(step, place / MODEL)
+            except StageFailed:
+                fork.kill()
+                fork.join()
+                raise
         if fork.exitcode != 0:
             reason = place / REASON
             said = reason.read_text(encoding="utf-8") if reason.exists() else f"it ended with code {fork.exitcode}"
             raise StageFailed(f"its weights could not be written as a model: {said}")
         remove(place / evaluations.WEIGHTS)
 
-    def _leave_out_older(self, now: int) -> None:
+    def _look(self, now: int, made: Path) -> None:
         """Keep of the steps that wait while ``now`` is evaluated the newest: each takes as much disk as the model."""
         for step in [step for step in evaluations.snapshots(self._folder) if step > now][:-1]:
             evaluations.left_out(self._folder, step)
+        if time.monotonic() > self._until and not (made / store.MANIFEST).exists():
+            raise StageFailed(
+                f"pretrain.eval_timeout={self._settings.eval_timeout}: it took more seconds, and was ended. Raise it, "
+                "or ask less, as with pretrain.eval={limit: 100}."
+            )
 
 
 def _write_model(job: Job, step: int, place: Path) -> None:

@@ -38,6 +38,7 @@ TRIES = 5
 """Of a checkpoint of a training that runs."""
 BORROWED = "borrowed"
 """Folder in the unfinished work for a checkpoint of another training that is not finished."""
+UNFINISHED = shutil.ignore_patterns(f"*{ENDING}")
 UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -165,7 +166,7 @@ def take_records(branch: Branch, output: Path, *, decided: bool = False) -> None
     for folder in by_step(branch.artifact / ROUNDS):
         if step_of(folder) <= branch.step and not (output / ROUNDS / folder.name).exists():
             with replacing(output / ROUNDS / folder.name) as partial:
-                shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(f"*{ENDING}"))
+                shutil.copytree(folder, partial, ignore=UNFINISHED)
 
 
 def goes_on_deciding(config: TorchTitanConfig, record: Mapping[str, Any], branch: Branch) -> bool:
@@ -268,9 +269,12 @@ def borrowed(found: Branch, work: Path) -> Branch | None:
             (partial / name).mkdir(parents=True)
             for file in (found.artifact / name).iterdir():
                 _link(file, partial / name / file.name)
-            for record in (METRICS, SPIKES, DECISIONS):
+            for record in (METRICS, SPIKES, DECISIONS, FORGETTING):
                 if (found.artifact / record).exists():
                     shutil.copyfile(found.artifact / record, partial / record)
+            for round_ in by_step(found.artifact / ROUNDS):
+                if step_of(round_) <= found.step:
+                    shutil.copytree(round_, partial / ROUNDS / round_.name, ignore=UNFINISHED)
             whole = all((partial / name / part).is_file() for part in (checkpoints.SEAL, ".metadata"))
             if not whole or checkpoints.fault(partial / name) is not None:
                 raise FileNotFoundError(name)

@@ -110,17 +110,20 @@ class Checkpoints(CheckpointManager):
         dist.broadcast_object_list(known, src=0)
         if known[0]:
             return
+        failure = None
         try:
             dcp.save(self.states[MODEL].state_dict(), storage_writer=PlainWriter(place / evaluations.WEIGHTS))
-        except CheckpointException as error:
-            logger.warning(f"The weights of step {step} could not be written, and are not evaluated: {said(error)}")
             if leads:
-                remove(place)
-                append(folder / evaluations.RECORDS, {"step": step, "eval_failed": said(error)})
-            return
-        if leads:
-            (place / evaluations.WHOLE).touch()
-            append(folder / evaluations.HELD, {"step": step, "seconds": round(time.perf_counter() - began, 4)})
+                (place / evaluations.WHOLE).touch()
+                append(folder / evaluations.HELD, {"step": step, "seconds": round(time.perf_counter() - began, 4)})
+        except (CheckpointException, OSError) as error:
+            failure = said(error)
+        if failure is not None:
+            logger.warning(f"The weights of step {step} could not be written, and are not evaluated: {failure}")
+        if leads and failure is not None:
+            evaluations.settle(folder, {"step": step, "eval_failed": failure})
+        elif leads:
+            evaluations.keep_few(folder)
 
     def _close(self) -> None:
         super()._close()

@@ -28,6 +28,7 @@ else:
 """A number that may be left out: ``__post_init__`` then writes it. A stage that may be: it is then no longer there."""
 
 STEPS = 260
+EVAL_TIMEOUT = 3600
 DECAY_RATIO = 0.2
 """Share of a WSD schedule that decays where nothing is said, as in SmolLM2's smaller models (arXiv 2502.02737)."""
 
@@ -101,6 +102,9 @@ class TorchTitanConfig:
     """What these evaluations have otherwise than the run's own, by the keys of the group ``eval``: ``{limit: 100}``."""
     eval_threads: int = setting(1, ge=1, identity=False)
     """CPU threads of these evaluations, at low priority; the ranks have the others."""
+    eval_timeout: int | None = setting(EVAL_TIMEOUT, ge=1, identity=False)
+    """Seconds that one of them may take before it is ended and counts as failed; None: any number, also at the end of
+    the training, which waits for them."""
     eval_gpu: int | None = setting(None, ge=0, identity=False)
     """Number of the GPU for them: the ranks take those from 0 on. None: they are done on the CPU."""
     spikes: SpikeConfig = NO_RULE
@@ -201,7 +205,8 @@ class TorchTitanConfig:
         if steps is not None and tokens is not None:
             raise ConfigError(f"eval_every={steps}: stands beside eval_every_tokens={tokens}. Leave one out.")
         if steps is None and tokens is None:
-            for key, default in (("eval", None), ("eval_threads", 1), ("eval_gpu", None)):
+            defaults = {"eval": None, "eval_threads": 1, "eval_timeout": EVAL_TIMEOUT, "eval_gpu": None}
+            for key, default in defaults.items():
                 if (value := getattr(self, key)) != default:
                     raise ConfigError(f"{key}={value}: changes nothing without eval_every. Set eval_every=<steps>.")
         elif steps is not None and steps >= self.steps:

@@ -74,22 +74,29 @@ class DistillConfig(Mix):
                 )
 
 
-def folder_of(teacher: str) -> ModelFolder:
-    """Return where a teacher's description can be read while planning."""
-    owner, place = f"distill.teacher={teacher}", Path(teacher)
+def folder_of(teacher: str, key: str = "pretrain.distill.teacher") -> ModelFolder:
+    """Return where a teacher's description can be read while planning.
+
+    Args:
+        key: Setting that names it.
+    """
+    owner, place = f"{key}={teacher}", Path(teacher)
     if place.is_dir():
         return ModelFolder(place / "hf" if (place / "hf" / "config.json").is_file() else place, owner)
     name, _, revision = teacher.partition("@")
-    return ModelFolder(hub.snapshot(name, revision or None, hub.DESCRIPTION, "pretrain.distill.teacher"), owner)
+    return ModelFolder(hub.snapshot(name, revision or None, hub.DESCRIPTION, key), owner)
 
 
-def counted(teacher: str) -> StockArchitecture:
+def counted(teacher: str, key: str = "pretrain.distill.teacher") -> StockArchitecture:
     """Return a teacher as planning sees it; while its weights are not here, they are counted by its ``config.json``.
+
+    Args:
+        key: Setting that names it.
 
     Raises:
         core.errors.InputError: there is none, or it is damaged.
     """
-    folder = folder_of(teacher)
+    folder = folder_of(teacher, key)
     here = any(folder.directory.glob("*.safetensors"))
     config = StockConfig.of(folder, stored_parameters(folder) if here else 1)
     return StockArchitecture(config if here else StockConfig.of(folder, _by_its_dimensions(config)))
@@ -122,7 +129,7 @@ def check(settings: DistillConfig, *, ids: int, rows: int, seq_len: int) -> None
     Raises:
         core.errors.UserError: naming the key.
     """
-    teacher = counted(settings.teacher).config
+    teacher = counted(settings.teacher, "distill.teacher").config
     owner = f"distill.teacher={settings.teacher}"
     if teacher.vocab_size < ids:
         raise InputError(

@@ -13,6 +13,7 @@ from core.interfaces import Job
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import run_child
 from smallwright_pretrain.nodes import TORCHRUN
+from smallwright_pretrain.plan import memory_of_teacher
 from smallwright_pretrain.segments import segments
 
 JOB_FILE = "job.json"
@@ -35,9 +36,7 @@ def findings(
         layout: A number of GPUs, as many as the settings have ranks; None: the steps, here.
         environment: Of the ranks.
     """
-    first = segments(config)[0].settings(config)
-    alone = {"stages": None, "rounds": None, "forgetting": None, "branch_from": None, "branch_optimizer": True}
-    first = dataclasses.replace(first, steps=config.steps, **alone)
+    first = _alone(config)
     here = dataclasses.replace(first, nodes=1, **({} if _fits_on_one(config) else ALONE))
     if layout is not None:
         yield _of_layout(first, job, layout, environment)
@@ -50,7 +49,23 @@ def findings(
     if found is None:
         yield Finding(name="a step", figure=f"{here.nproc} ranks", fault=fault)
     else:
-        yield from _of_steps(found, first, here)
+        yield from _of_steps(found, first, here, _teacher_bytes(config, job))
+
+
+def _alone(config: TorchTitanConfig) -> TorchTitanConfig:
+    """Return the training of the model by itself, in its first stage: a trial has no inputs, and evaluates nothing."""
+    without: dict[str, Any] = {"stages": None, "rounds": None, "forgetting": None, "distill": None}
+    without |= {"branch_from": None, "branch_optimizer": True, "rewind_to": None}
+    evaluations = [field for field in dataclasses.fields(config) if field.name.startswith("eval")]
+    without |= {field.name: field.default for field in evaluations}
+    return dataclasses.replace(segments(config)[0].settings(config), steps=config.steps, **without)
+
+
+def _teacher_bytes(config: TorchTitanConfig, job: Job) -> int:
+    """Return what a teacher takes of a rank's memory, by the plan; 0: there is none."""
+    assert job.architecture is not None
+    parts = memory_of_teacher(segments(config)[0].settings(config), job.architecture.vocab_rows())
+    return sum(parts.values())
 
 
 def _of_layout(config: TorchTitanConfig, job: Job, layout: int, environment: Mapping[str, str]) -> Finding:
@@ -69,7 +84,9 @@ def _fits_on_one(config: TorchTitanConfig) -> bool:
     return config.nproc % (split * config.replicate) == 0
 
 
-def _of_steps(found: Mapping[str, Any], config: TorchTitanConfig, here: TorchTitanConfig) -> Iterator[Finding]:
+def _of_steps(
+    found: Mapping[str, Any], config: TorchTitanConfig, here: TorchTitanConfig, teacher: int = 0
+) -> Iterator[Finding]:
     if here.nproc > 1:
         only = " (of this machine)" if config.nodes > 1 else ""
         fault = None
@@ -81,6 +98,8 @@ def _of_steps(found: Mapping[str, Any], config: TorchTitanConfig, here: TorchTit
     device, have = found["device"], found["memory_bytes"]
     used = found["peak_bytes"]
     figure = f"{used / MIB:,.0f} MiB a rank, planned {found['planned_bytes'] / MIB:,.0f}, of {have / MIB:,.0f}"
+    if teacher:
+        figure += f"; the teacher, which is not tried, is planned with {teacher / MIB:,.0f} more"
     yield Finding(name="memory of a step", figure=figure)
     first, then = found["seconds"][0], min(found["seconds"][1:])
     speed = here.global_batch_size * here.seq_len / then

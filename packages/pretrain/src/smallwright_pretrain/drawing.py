@@ -4,7 +4,6 @@ Shape suffixes: N windows of a round, S those that are drawn.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from core.errors import InputError
 from core.writing import write_json
 
 from smallwright_pretrain.feed import Listed
-from smallwright_pretrain.round_files import DRAWN
+from smallwright_pretrain.round_files import DRAWN, load
 from smallwright_pretrain.rounds import draw, merged, number
 from smallwright_pretrain.rounds_config import RoundsConfig
 from smallwright_pretrain.window_pass import WindowPass
@@ -92,7 +91,7 @@ def read(file: Path) -> tuple[list[str], Listed]:
     Raises:
         core.errors.InputError: the files are not as they were written.
     """
-    made = json.loads(file.read_text(encoding="utf-8"))
+    made = load(file)
     arrays = _stored(file.parent, made["drawn"]).read(0)
     return made["sources"], Listed(arrays["source"], arrays["window"])
 

@@ -1,5 +1,6 @@
 """Evaluations of the model on the way: after which steps, where they are written down, what became of them."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -21,6 +22,12 @@ HELD = "held.jsonl"
 """In it, a line for each time that the training waited until the weights were written."""
 WHOLE = "whole"
 """In a snapshot: it was written to its end."""
+BEGUN = "begun"
+"""In a snapshot: it is being evaluated."""
+GONE = "gone-"
+"""Of the name of a snapshot that is about to be removed."""
+AT_MOST = 3
+"""Snapshots on the disk: one is evaluated, one waits, one is written."""
 FIELDS = {"eval": "value", "eval_stderr": "stderr", "eval_chance": "chance", "eval_items": "n"}
 """Of a record, and of a row of scores."""
 WEIGHTS = "weights"
@@ -90,10 +97,35 @@ def scored(step: int, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return record
 
 
+def settle(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write down what became of a step, and remove its snapshot: on a full disk first that, which makes room."""
+    path, place = folder / RECORDS, snapshot(folder, record["step"])
+    try:
+        append(path, dict(record))
+    except OSError:
+        remove(place)
+        with contextlib.suppress(OSError):  # without a line the step is missing in the curves, and that is all
+            append(path, dict(record))
+    remove(place)
+
+
 def left_out(folder: Path, step: int) -> None:
     """Write down that a later step is evaluated in the place of this one."""
-    append(folder / RECORDS, {"step": step, "eval_left_out": True})
-    remove(snapshot(folder, step))
+    gone = folder / f"{GONE}{step}"
+    try:
+        snapshot(folder, step).rename(gone)
+    except OSError:  # another process was first
+        return
+    settle(folder, {"step": step, "eval_left_out": True})
+    remove(gone)
+
+
+def keep_few(folder: Path) -> None:
+    """Leave out older steps that wait where nothing has done so: each takes as much disk as the model."""
+    found = snapshots(folder)
+    if len(found) >= AT_MOST:
+        for step in [step for step, place in found.items() if not (place / BEGUN).exists()][:-1]:
+            left_out(folder, step)
 
 
 def forget_after(folder: Path, step: int) -> None:

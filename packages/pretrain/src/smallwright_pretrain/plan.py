@@ -167,7 +167,7 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     apart = config.compile or config.padded_batch_size > config.rows_per_forward * config.data_ranks
     return {
         **({"process": PROCESS[config.compile]} if on_cpu else {}),
-        **_of_teacher(config, architecture.vocab_rows()),
+        **memory_of_teacher(config, architecture.vocab_rows()),
         "weights": shard,
         "gradients": max(0, shard - sum(freed.values())) if on_cpu and not apart else shard,
         "optimizer": 2 * shard,
@@ -176,7 +176,7 @@ def memory_parts(config: TorchTitanConfig, architecture: Architecture) -> dict[s
     }
 
 
-def _of_teacher(config: TorchTitanConfig, rows: int) -> dict[str, int]:
+def memory_of_teacher(config: TorchTitanConfig, rows: int) -> dict[str, int]:
     """Return what a teacher takes: its weights, whole on each rank, one layer's work, and its logits of a chunk; a
     stored one what is read for a batch, and the work of a chunk.
 

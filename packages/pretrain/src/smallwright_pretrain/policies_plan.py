@@ -5,6 +5,7 @@ from typing import Any
 
 from core.errors import ConfigError
 from core.interfaces import Architecture, MixturePolicy, SelectionPolicy
+from core.stock import StockArchitecture
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.distill_config import counted
@@ -61,6 +62,11 @@ def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora:
             "pretrain.forgetting: measures windows by the order of the mixture, and +policy chooses among them. Set "
             "pretrain.forgetting=null."
         )
+    if corpora and (unknown := sorted(set(policy.fenced) - set(corpora))):
+        raise ConfigError(
+            f"policy.fenced=[{', '.join(policy.fenced)}]: there is no corpus {', '.join(unknown)}. There are "
+            f"{', '.join(corpora)}."
+        )
     if corpora and set(corpora) <= set(policy.fenced):
         raise ConfigError(
             f"policy.fenced=[{', '.join(policy.fenced)}]: leaves no corpus to choose from. Fence fewer, or leave "
@@ -74,10 +80,9 @@ def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora:
                     f"policy.candidates={policy.candidates}: goes through {part.corpus} {policy.candidates} times as "
                     "fast, and could train on its text twice, for which wrap=false is set. Leave wrap or +policy out."
                 )
-    named = policy.reference()
-    if named is None:
+    if (named := policy.reference()) is None or (model := _reference(policy)) is None:
         return
-    longest, most = max(stage.seq_len for stage in row), counted(named[1]).config.max_position_embeddings
+    longest, most = max(stage.seq_len for stage in row), model.config.max_position_embeddings
     if most is not None and most < longest:
         raise ConfigError(
             f"policy.{named[0]}={named[1]}: reads {most} tokens at most, and sequences have {longest}. Set "
@@ -85,11 +90,16 @@ def _check_selection(config: TorchTitanConfig, policy: SelectionPolicy, corpora:
         )
 
 
+def _reference(policy: SelectionPolicy) -> StockArchitecture | None:
+    named = policy.reference()
+    return None if named is None else counted(named[1], f"policy.{named[0]}")
+
+
 def flops_of_selection(config: TorchTitanConfig, architecture: Architecture, policy: MixturePolicy | None) -> float:
     """Return the FLOPs of choosing what is trained on, for each token that is; 0: nothing chooses."""
     if not isinstance(policy, SelectionPolicy):
         return 0.0
-    models = [architecture, *([counted(named[1])] if (named := policy.reference()) is not None else [])]
+    models = [architecture, *([model] if (model := _reference(policy)) is not None else [])]
     row = stages(config)
     flops = sum(stage.tokens * model.flops_per_token(stage.seq_len) for stage in row for model in models)
     return policy.candidates * FORWARD_SHARE * flops / config.tokens
@@ -104,9 +114,9 @@ def with_selection(
     flops = flops_of_selection(config, architecture, policy)
     note = f"{policy.candidates} sequences are measured for each one that is trained on: {flops:.3g} FLOPs per token."
     memory = dict(found["memory"])
-    if (named := policy.reference()) is not None:
+    if (model := _reference(policy)) is not None:
         width = 2 if config.precision == "bfloat16" else 4
-        memory["reference"] = width * counted(named[1]).parameters()  # whole on each rank
+        memory["reference"] = width * model.parameters()  # whole on each rank
     return {
         **found,
         "extra_flops_per_token": found.get("extra_flops_per_token", 0.0) + flops,

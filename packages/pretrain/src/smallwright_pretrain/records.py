@@ -1,9 +1,10 @@
 """The files that a training appends a line to for every logged step."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 METRICS = "metrics.jsonl"
 """In the artifact: what was learnt. The same training gives the same lines."""
@@ -12,22 +13,30 @@ SPEED_FILE = "speed.jsonl"
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a file; a line cut short by a kill is left out."""
+    """Return the records of a file; a line that is none is left out, such as one cut short by a kill or a full disk."""
     return list(_records(path))
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            record = json.loads(line)
+        except ValueError:
             continue
+        if isinstance(record, dict) and type(record.get("step")) is int:
+            yield record
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a record."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    """Add a record, on a line of its own also where the last one was cut short."""
+    with path.open("ab+") as file:
+        begun = file.tell() > 0 and _last_byte(file) != b"\n"
+        file.write(b"\n" * begun + json.dumps(record).encode() + b"\n")
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def validation(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

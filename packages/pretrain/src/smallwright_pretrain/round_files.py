@@ -28,8 +28,38 @@ def ends_round(config: TorchTitanConfig, segment: Segment) -> int | None:
 
 
 def owed(config: TorchTitanConfig, output: Path, segment: Segment) -> bool:
-    """Tell whether a segment ends a round of whose windows nothing has been drawn yet."""
-    return ends_round(config, segment) is not None and not (folder(output, segment.last) / DRAWN).is_file()
+    """Tell whether a segment ends a round of whose windows nothing has been drawn yet, or nothing that can be read."""
+    if ends_round(config, segment) is None:
+        return False
+    try:
+        load(folder(output, segment.last) / DRAWN)
+    except (FileNotFoundError, InputError):
+        return True
+    return False
+
+
+def load(file: Path) -> dict[str, Any]:
+    """Return what a file says of the windows that were drawn.
+
+    Raises:
+        FileNotFoundError: there is none.
+        core.errors.InputError: it is damaged.
+    """
+    try:
+        made = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(made["drawn"], int) or not isinstance(made["sources"], list):
+            raise TypeError("it does not say what was drawn")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: damaged ({error}). {_again(file)}") from error
+    return dict(made)
+
+
+def _again(file: Path) -> str:
+    step = file.parent.name.removeprefix("step-")
+    return (
+        f"Remove {file.parent} and set pretrain.rewind_to={step}, where its round ended: it is drawn again. Without "
+        "that checkpoint, remove the training."
+    )
 
 
 def check_drawn(config: TorchTitanConfig, output: Path, segment: Segment) -> None:
@@ -39,7 +69,10 @@ def check_drawn(config: TorchTitanConfig, output: Path, segment: Segment) -> Non
         core.errors.InputError: so it is in a branch from a training of other rounds.
     """
     first = segment.stages[0]
-    if first.round > 1 and not (folder(output, first.first - 1) / DRAWN).is_file():
+    file = folder(output, first.first - 1) / DRAWN
+    if first.round > 1 and not file.is_file():
+        if config.branch_from is None:
+            raise InputError(f"{file}: missing. {_again(file)}")
         raise InputError(
             f"pretrain.branch_from: step {first.first - 1} of that training ends no round, so nothing was drawn for "
             f"round {first.round}. Branch from an earlier step, or set pretrain.rounds=null."
@@ -57,7 +90,7 @@ def found(config: TorchTitanConfig, output: Path) -> dict[int, Path]:
 def summary(config: TorchTitanConfig, output: Path) -> dict[str, Any]:
     """Return ``rounds``, what was drawn for each; empty where there are none."""
     files = found(config, output)
-    read_ = [json.loads(file.read_text(encoding="utf-8")) for file in files.values()]
+    read_ = [load(file) for file in files.values()]
     return (
         {"rounds": [{key: value for key, value in made.items() if key != "sources"} for made in read_]} if read_ else {}
     )

@@ -48,7 +48,7 @@ from smallwright_pretrain.launch import (
     run_child,
     run_ranks,
 )
-from smallwright_pretrain.plan import flops_between_rounds, plan
+from smallwright_pretrain.plan import flops_between_rounds, plan, planned_device
 from smallwright_pretrain.policies_log import DECISIONS, changes, decisions
 from smallwright_pretrain.policies_log import notes as policy_notes
 from smallwright_pretrain.policies_plan import asked, flops_of_selection, with_selection
@@ -105,11 +105,14 @@ class TorchTitanPretrain(Trainer):
 
     def reads(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         """Return what is read of each corpus; see :func:`smallwright_pretrain.account.planned`."""
+        read = self._planned(tokens)
+        return {**read, "notes": [*read["notes"], *stored.notes(self.config, tokens, self.config.corpus_tokens)]}
+
+    def _planned(self, tokens: Mapping[str, Path | None]) -> dict[str, Any]:
         config = self.config
         skipped = [(first, last) for first, last in skipped_sequences(config)]
         sizes = config.corpus_tokens
-        read = planned(tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=sizes)
-        return {**read, "notes": [*read["notes"], *stored.notes(config, tokens, sizes)]}
+        return planned(tokens, stages(config), max_epochs=config.max_epochs, skipped=skipped, sizes=sizes)
 
     def takes_policy(self, policy: MixturePolicy, corpora: Sequence[str]) -> dict[str, Any]:
         """Return when the policy is asked; see :func:`smallwright_pretrain.policies_plan.asked`."""
@@ -185,9 +188,11 @@ class TorchTitanPretrain(Trainer):
         environment = {name: value for name, value in self.environment().items() if name not in os.environ}
         if self.config.rewind_to is not None:
             remove(work / DONE_FILE)
+        # Before anything is evaluated: what is behind that step would be, and count as done.
+        rewound = None if (work / DONE_FILE).exists() else rewind(job.output, work, self.config.rewind_to)
         with Beside(job, work / JOB_FILE, self.config, environment) as beside:
             if not (work / DONE_FILE).exists():
-                notes = self._train(job, work, environment)
+                notes = [*([rewound] if rewound else []), *self._train(job, work, environment)]
                 verification = verified(self.config, job.output, work / REFERENCE_FILE, environment)
                 summary = {**json.loads((work / SUMMARY_FILE).read_text()), "notes": notes}
                 write_json(work / DONE_FILE, {"summary": summary, "verification": verification})
@@ -203,8 +208,6 @@ class TorchTitanPretrain(Trainer):
     def _train(self, job: Job, work: Path, environment: dict[str, str]) -> list[str]:
         """Run the ranks for each segment, from the newest whole checkpoint on; return what there is to say."""
         notes: list[str] = []
-        if rewound := rewind(job.output, work, self.config.rewind_to):
-            notes.append(rewound)
         begin = self._begin(job, notes)
         row = segments(self.config)
         turn = 0
@@ -262,7 +265,7 @@ class TorchTitanPretrain(Trainer):
     def _check(self, job: Job) -> None:
         if not job.tokens():
             raise InputError("pretrain: needs token files. Choose data, tokenizer and tokens before pretraining.")
-        self.reads(job.tokens())
+        self._planned(job.tokens())
         self._check_ranks()
 
     def check_here(self, where: str) -> None:
@@ -308,6 +311,9 @@ class TorchTitanPretrain(Trainer):
         ranks = self.config.nproc
         if self.config.device == "cpu" and ranks > cores() and self.config.nodes == 1:
             raise UserError(f"pretrain.nproc={ranks}: this machine has {cores()} cores. Use at most as many.")
+        number, on_gpus = self.config.eval_gpu, planned_device(self.config) == "cuda"
+        if number is not None and on_gpus and number < ranks:
+            raise UserError(f"pretrain.eval_gpu={number}: a rank has this GPU. Use {ranks} or more, or leave it out.")
 
     def _summary(self, job: Job, ranks: dict[str, Any], verification: dict[str, Any], seconds: float) -> dict[str, Any]:
         config, architecture = self.config, job.architecture

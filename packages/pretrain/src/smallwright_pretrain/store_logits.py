@@ -6,6 +6,7 @@ Letters of tensor names: docs/architectures.md; N is the tokens of some windows,
 a token, B its K + 1 buckets.
 """
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from core.engines import allocator_environment, ranks_environment
-from core.errors import InputError, UserError
+from core.errors import InputError, UserError, full_disk
 from core.interfaces import Job, Stage, StoredLogits, TokensMeta
 from core.process import cores, die_with_parent
 from core.writing import remove, write_json
@@ -244,8 +245,11 @@ def main(job_file: Path, rank: int) -> None:
     numbers = json.loads((work / SHARDS_FILE).read_text(encoding="utf-8"))[rank]
     try:
         fill(job, *_files(job.stage.config, job), numbers, rank=rank)
-    except UserError as error:
-        (work / ERROR_FILE.format(rank)).write_text(str(error), encoding="utf-8")
+    except Exception as error:
+        said = str(error) if isinstance(error, UserError) else full_disk(error, job.output)
+        if said is not None:
+            with contextlib.suppress(OSError):  # then the log says it
+                (work / ERROR_FILE.format(rank)).write_text(said, encoding="utf-8")
         raise
 
 

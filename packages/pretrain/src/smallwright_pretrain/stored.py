@@ -15,7 +15,7 @@ from core.typed import setting
 
 from smallwright_pretrain import mixture as mixtures
 from smallwright_pretrain.config import TorchTitanConfig
-from smallwright_pretrain.distill_config import counted
+from smallwright_pretrain.distill_config import counted, flops_per_token
 from smallwright_pretrain.segments import stages
 from smallwright_pretrain.skipping import skipped_sequences
 from smallwright_pretrain.windows import full_windows
@@ -125,7 +125,7 @@ def bytes_per_token(top_k: int, ids: int) -> int:
 def notes(
     config: TorchTitanConfig, tokens: Mapping[str, Path | None], sizes: Mapping[str, int] | None = None
 ) -> list[str]:
-    """Return what a plan says of the disk that stored distributions take.
+    """Return what a plan says of the disk that stored distributions take, and of the teacher's pass that makes them.
 
     Args:
         tokens: Finished tokens artifacts by the label of their corpus; None: not made yet.
@@ -133,19 +133,25 @@ def notes(
     """
     said = []
     for part in of_training(config, list(tokens)):
+        teacher = counted(part.teacher)
         if (folder := tokens[part.corpus]) is not None:
             meta = TokensMeta.load(folder)
             ids, size = meta.vocab_size, meta.train_tokens
         else:  # the tokenizer may have fewer ids than the teacher has rows
-            ids, size = counted(part.teacher).config.vocab_size, (sizes or {}).get(part.corpus, 0)
+            ids, size = teacher.config.vocab_size, (sizes or {}).get(part.corpus, 0)
         each = bytes_per_token(part.top_k, ids)
         whole = full_windows(size, part.seq_len) * part.seq_len
         if part.stages is not None:
             whole = min(whole, sum(stage.sequences * stage.seq_len for stage in part.stages.values()))
-        whole *= each
+        flops = flops_per_token(teacher, part.seq_len)
         bound = "at most " if part.view != "all" or part.stages is not None else ""
         said.append(
             f"{part.role}: the teacher's {min(part.top_k, ids):,} largest probabilities of each token take "
-            + (f"{bound}{whole:,} bytes ({each:,} a token)." if size else f"{each:,} bytes a token.")
+            + (
+                f"{bound}{whole * each:,} bytes ({each:,} a token); its pass, once for all students, takes "
+                f"{bound}{whole * flops:.3g} FLOPs."
+                if size
+                else f"{each:,} bytes, and its pass {flops:.3g} FLOPs, a token."
+            )
         )
     return said
