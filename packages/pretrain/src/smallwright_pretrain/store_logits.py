@@ -220,8 +220,8 @@ def fill(
                 )
             parts.append((ids_NK.astype(id_type(ids)).reshape(shape), logs_NB.reshape(shape)))
             done(len(rows))
-        ids_WLK, logs_WLB = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return {IDS: ids_WLK, LOGS: logs_WLB}
+        ids, logs = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return {IDS: ids, LOGS: logs}
 
     go_through(files, measure, numbers)
 
