@@ -220,8 +220,7 @@ def fill(
                 )
             parts.append((ids_NK.astype(id_type(ids)).reshape(shape), logs_NB.reshape(shape)))
             done(len(rows))
-        ids, logs = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return {IDS: ids, LOGS: logs}
+        return {name: np.concatenate(part) for name, part in zip((IDS, LOGS), zip(*parts, strict=True), strict=True)}
 
     go_through(files, measure, numbers)
 
