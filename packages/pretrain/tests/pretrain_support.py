@@ -1,7 +1,9 @@
 """Token files and a small Llama for the tests of this package."""
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,36 @@ def write_tokens(folder: Path, *, documents: int, vocab: int, seed: int = 0) -> 
     counts = np.bincount(np.concatenate(train), minlength=vocab) + 1
     unigram = float(-np.log(counts / counts.sum())[np.concatenate(validation)].mean())
     return tokens.write_tokens(folder, train, validation, vocab_size=vocab, unigram_loss=unigram)
+
+
+def write_two_corpora(folder: Path) -> dict[str, Path]:
+    """Write tokens of ``web`` and ``code``, and return them by the roles that they have for a training."""
+    return {
+        f"tokens-{name}": write_tokens(folder / name, documents=60, vocab=64, seed=seed)
+        for seed, name in enumerate(("web", "code"))
+    }
+
+
+class Killed(BaseException):
+    """What ends a stage in the middle of a test."""
+
+
+@contextlib.contextmanager
+def one_rank_here() -> Iterator[Any]:
+    """Let the stage train in this process, with one rank and no launcher; gives the patch, for more of it."""
+    import pytest
+    import torch
+    import torchtitan.trainer
+    from smallwright_pretrain import rank, stage
+
+    with pytest.MonkeyPatch.context() as patch:
+        ranks = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+        for name, value in {**ranks, "TOKENIZERS_PARALLELISM": "false"}.items():
+            patch.setenv(name, value)
+        patch.setattr(stage, "run_ranks", lambda job_file, *_: rank.main(job_file))
+        patch.setattr(torchtitan.trainer.time, "sleep", lambda _: None)
+        torch.set_num_threads(1)
+        yield patch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 from core import store
 from core.interfaces import Job
-from pretrain_support import Tiny, TinyConfig, write_tokens
+from pretrain_support import Killed, Tiny, TinyConfig, one_rank_here, write_two_corpora
 from smallwright_pretrain import revisions, selecting, stage
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.cpu import use_device
@@ -20,8 +20,7 @@ from smallwright_pretrain.stage_config import StageConfig
 use_device("cpu")
 
 import torch  # noqa: E402
-import torchtitan.trainer  # noqa: E402
-from smallwright_pretrain import rank, selection_run  # noqa: E402
+from smallwright_pretrain import selection_run  # noqa: E402
 from smallwright_pretrain.trainer import PackedTrainer  # noqa: E402
 
 SETTINGS = TorchTitanConfig(
@@ -43,28 +42,14 @@ SETTINGS = TorchTitanConfig(
 FILES = ("metrics.jsonl", "decisions.jsonl", "hf/model.safetensors")
 
 
-class Killed(BaseException):
-    """What ends a stage here."""
-
-
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokens")
-    return {
-        f"tokens-{name}": write_tokens(folder / name, documents=60, vocab=64, seed=seed)
-        for seed, name in enumerate(("web", "code"))
-    }
+    return write_two_corpora(tmp_path_factory.mktemp("tokens"))
 
 
 @pytest.fixture(scope="module")
 def run(tokens, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        one_rank = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-        for name, value in {**one_rank, "TOKENIZERS_PARALLELISM": "false"}.items():
-            patch.setenv(name, value)
-        patch.setattr(stage, "run_ranks", lambda job_file, *_: rank.main(job_file))
-        patch.setattr(torchtitan.trainer.time, "sleep", lambda _: None)
-        torch.set_num_threads(1)
+    with one_rank_here():
 
         def do(output, settings=SETTINGS, policy=None, **inputs):
             output.mkdir(exist_ok=True, parents=True)

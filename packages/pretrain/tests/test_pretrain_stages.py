@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from core import store
 from core.interfaces import Job
-from pretrain_support import Tiny, TinyConfig, write_tokens
+from pretrain_support import Killed, Tiny, TinyConfig, one_rank_here, write_tokens
 from smallwright_pretrain import stage
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.cpu import use_device
@@ -20,7 +20,6 @@ from smallwright_pretrain.stage_config import StageConfig
 use_device("cpu")  # before TorchTitan, and before this process computes with many threads
 
 import torch  # noqa: E402
-import torchtitan.trainer  # noqa: E402
 from smallwright_pretrain import rank  # noqa: E402
 from smallwright_pretrain.trainer import PackedTrainer  # noqa: E402
 from smallwright_pretrain.validator import FileValidator  # noqa: E402
@@ -45,10 +44,6 @@ SETTINGS = TorchTitanConfig(
 )
 
 
-class Killed(BaseException):
-    """What ends a stage here."""
-
-
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory) -> Path:
     return write_tokens(tmp_path_factory.mktemp("tokens"), documents=60, vocab=64)
@@ -57,13 +52,7 @@ def tokens(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(tokens):
     """Return a function that does the whole stage, and finishes the artifact as a run does."""
-    with pytest.MonkeyPatch.context() as patch:
-        one_rank = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-        for name, value in {**one_rank, "TOKENIZERS_PARALLELISM": "false"}.items():
-            patch.setenv(name, value)
-        patch.setattr(stage, "run_ranks", lambda job_file, *_: rank.main(job_file))
-        patch.setattr(torchtitan.trainer.time, "sleep", lambda _: None)
-        torch.set_num_threads(1)
+    with one_rank_here():
 
         def do(output: Path, settings: TorchTitanConfig = SETTINGS, **inputs: Path) -> dict:
             output.mkdir(exist_ok=True, parents=True)
