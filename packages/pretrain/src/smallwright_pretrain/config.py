@@ -90,6 +90,11 @@ class TorchTitanConfig:
     precision: Literal["auto", "bfloat16", "float32"] = "float32"
     """Precision of matrix products and activations; weights, reductions and optimizer states are always float32.
     ``auto``: what is faster on this machine for a model of this size, by measurement; the plan says what it is."""
+    float8: Literal["rowwise", "rowwise_with_gw_hp"] | None = None
+    """Products of linear layers in float8, by torchao's recipe of this name; the output head's are not. It is for GPUs
+    from compute capability 8.9 on, and pays with ``compile``."""
+    float8_emulate: bool = False
+    """Round as float8 does (a scale a matrix) and compute in ``precision``: to try it on any machine, slowly."""
     export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the weights in ``hf/``."""
     validation_sequences: int | None = setting(256, ge=1)

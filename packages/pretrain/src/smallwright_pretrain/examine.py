@@ -121,6 +121,8 @@ def of_layout(job: Job, ranks: int) -> dict[str, Any]:
         global_batch_size=whole.data_ranks * whole.pipeline_parallel,
         micro_batch_size=None,
         compile=False,
+        float8=None,  # which this machine's CPU lacks, and which moves no weight to another rank
+        float8_emulate=False,
         device="cpu",
     )
     trainer = _trainer(job, settings, fake=True)

@@ -25,6 +25,7 @@ from smallwright_pretrain import (
     distilled,
     doctor,
     evaluations,
+    float8,
     follow,
     forgetting,
     nodes,
@@ -166,6 +167,7 @@ class TorchTitanPretrain(Trainer):
         """Refuse ranks that the model cannot be split over, and heads that vLLM, with which the checkpoint will be
         compared, cannot serve here."""
         self._check_split(where, architecture)
+        float8.check(self.config, where)
         self._check_teacher(where, architecture, tokenizer)
         check_torchvision()
         if self.config.verify_vllm and self.config.device != "cuda":

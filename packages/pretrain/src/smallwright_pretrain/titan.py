@@ -17,6 +17,7 @@ from torchtitan.distributed.activation_checkpoint import FullAC, SelectiveAC
 from torchtitan.distributed.pipeline_parallel import pipeline_llm
 from torchtitan.protocols.model_spec import ModelSpec
 
+from smallwright_pretrain import float8
 from smallwright_pretrain.attention import DocumentAttention
 from smallwright_pretrain.beats import BEATS
 from smallwright_pretrain.by_source import LossBySequence
@@ -125,7 +126,7 @@ def trainer_config(
         model_spec=ModelSpec(
             name=name,
             flavor="",
-            model=model,
+            model=float8.converted(model, settings),
             parallelize_fn=parallelize,
             pipelining_fn=pipeline_llm,
             post_optimizer_build_fn=None,
