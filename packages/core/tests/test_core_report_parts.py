@@ -185,7 +185,7 @@ SCORES = [
     score("arc", "acc", 0.0, 0.25),
     score("bbh", "exact_match", 0.28, aggregated="mean over items"),
     score("bbh_snarks", "exact_match", 0.5),
-    score("validation", "nats_per_token", 2.41234),
+    score("validation", "nats_per_token", 2.41234, 7.625, low=2.4, high=2.43),
 ]
 
 
@@ -198,7 +198,7 @@ def test_scores_in_the_terminal_are_a_line_a_task_without_the_parts_of_groups():
     assert headline.scores(SCORES) == [
         "arc 20.0 % acc_norm, 95 %: 10.0 to 30.0, chance 25.0, 2,376 items",
         "bbh 28.0 % exact_match, 2,376 items",
-        "validation 2.412 nats_per_token, 2,376 items",
+        "validation 2.412 nats_per_token, 95 %: 2.4 to 2.43, chance 7.625, 2,376 items",
     ]
     many = [score(f"task{number}", "acc", 0.5, 0.25) for number in range(headline.MOST_SCORES + 3)]
     assert headline.scores(many)[-1] == "and 3 more"

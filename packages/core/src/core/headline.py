@@ -11,6 +11,15 @@ MOST_SCORES = 16
 """Lines of scores in the terminal; the report has all of them."""
 
 
+SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_", "f1", "em")
+"""How metrics begin that are shares of one."""
+
+
+def is_share(metric: str, *values: float) -> bool:
+    """Whether scores of a metric are shares of one, which people read per cent."""
+    return metric.startswith(SHARES) and all(0 <= value <= 1 for value in values)
+
+
 def sentence(report: Mapping[str, Any]) -> str:
     """Return the sentence about a collected report; about a run that failed it begins with where."""
     stopped = next((row for row in report["stages"] if row["status"] == "failed"), None)
@@ -74,7 +83,7 @@ def scores(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _score(row: Mapping[str, Any]) -> str:
-    share = row.get("chance") is not None or any(part in str(row["metric"]) for part in ("acc", "exact_match", "pass@"))
+    share = is_share(str(row["metric"]), row["value"])
 
     def said(value: float) -> str:
         return f"{100 * value:.1f}" if share else f"{value:.4g}"

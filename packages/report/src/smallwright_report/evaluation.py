@@ -7,14 +7,13 @@ from typing import Any
 from urllib.parse import quote
 
 from core import alignment
+from core.headline import is_share
 
 from smallwright_report import charts, numbers, sureness
 
 WIDTH = NormalDist().inv_cdf(0.975)
 """Standard errors on either side of a 95 % interval."""
 TESTED = "p (exact binomial)"
-SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_")
-"""How metrics begin that are shares of right answers."""
 CLEANED = "decontaminated"
 
 
@@ -55,7 +54,7 @@ def _grids(rows: Sequence[Mapping[str, Any]]) -> list[charts.Chart]:
 
 
 def _is_share(row: Mapping[str, Any]) -> bool:
-    return row["metric"].startswith(SHARES) and 0 <= row["value"] <= 1
+    return is_share(row["metric"], row["value"])
 
 
 def _half(row: Mapping[str, Any]) -> float:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core import headline
 from core.compare.build import verdict
 from core.headline import count, duration
 
@@ -11,7 +12,6 @@ LONGEST = 48
 """Characters of a value of a setting."""
 MOST_NAMES = 3
 """Sides that have columns under their names; more have them under their numbers."""
-SHARES = ("acc", "exact_match", "pass@", "f1", "em")
 
 
 def render(found: Mapping[str, Any]) -> str:
@@ -71,7 +71,7 @@ def _scores(found: Mapping[str, Any], names: Sequence[str]) -> list[list[str]]:
 def is_share(row: Mapping[str, Any]) -> bool:
     """Whether a row's scores are shares of one, which are shown per cent."""
     known = [value for value in row["values"] if value is not None]
-    return row["metric"].startswith(SHARES) and all(0 <= value <= 1 for value in known)
+    return headline.is_share(row["metric"], *known)
 
 
 def _arrow(row: Mapping[str, Any]) -> str:
