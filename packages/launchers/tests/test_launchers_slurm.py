@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 from core.errors import ConfigError, InputError
@@ -204,3 +206,15 @@ def test_a_damaged_record_of_jobs_that_may_be_live_is_named_and_nothing_is_submi
 
 def test_a_sweep_without_a_record_has_no_jobs_of_earlier_commands(tmp_path):
     assert _read(tmp_path / "jobs.json", "smallwright-s") == {}
+
+
+def test_importing_submitit_leaves_the_log_handlers_of_other_libraries_open():
+    script = (
+        "import io, logging\n"
+        "class Handler(logging.StreamHandler):\n"
+        "    def close(self): self.stream.close()\n"
+        "handler = Handler(io.StringIO())\n"
+        "import smallwright_launchers.submit\n"
+        "assert not handler.stream.closed\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

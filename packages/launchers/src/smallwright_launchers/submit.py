@@ -15,10 +15,15 @@ from typing import Any
 
 from core.errors import UserError
 from core.sweep.tasks import Task
-from submitit.core.utils import FailedJobError
-from submitit.slurm.slurm import SlurmExecutor
 
 from smallwright_launchers.config import SlurmConfig
+
+# Else submitit configures logging when it is imported, which closes the log handlers of every other library, and one
+# of them (absl's) closes standard error with it.
+os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
+
+from submitit.core.utils import FailedJobError  # noqa: E402
+from submitit.slurm.slurm import SlurmExecutor  # noqa: E402
 
 
 class Refused(UserError):
