@@ -100,7 +100,7 @@ def wait_for_ends() -> Callable[[Path], None]:
     """
 
     def wait(folder: Path) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while any(_works_in(folder, process) for process in Path("/proc").glob("[0-9]*")):
             assert time.monotonic() < end, f"a process still works in {folder}"
             time.sleep(0.02)

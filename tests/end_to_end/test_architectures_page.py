@@ -47,6 +47,7 @@ def test_every_size_of_every_architecture_has_a_row():
     assert sorted((arch, size) for arch, size, _, _ in ROWS) == sorted(sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arch", "size", "count", "command"), ROWS, ids=[f"{row[0]}-{row[1]}" for row in ROWS])
 def test_the_command_of_a_row_prints_its_count(arch, size, count, command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

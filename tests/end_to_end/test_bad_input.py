@@ -100,6 +100,7 @@ def test_a_wrong_setting_is_named_with_its_fix(arguments, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_plan_refuses_what_a_run_refuses(tmp_path):
     arguments = ["+data=finemath", "+arch=gqa", "arch.size=nanno"]
     planned = refused(tmp_path, *arguments, module=core.plan)
@@ -169,14 +170,14 @@ def small_disk(tmp_path):
     def mount(options):
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
         try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
         except OSError as error:
             pytest.skip(f"cannot mount a small disk: {error}")
         if ended.returncode != 0:
             pytest.skip(f"cannot mount a small disk: {ended.stderr.strip()}")
 
     yield disk, mount
-    subprocess.run(["umount", str(disk)], capture_output=True, timeout=30)
+    subprocess.run(["umount", str(disk)], capture_output=True, timeout=300)
 
 
 @pytest.mark.slow

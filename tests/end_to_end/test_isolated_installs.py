@@ -194,6 +194,7 @@ def test_what_torchtitan_imports_and_torch_for_a_cpu_lacks_is_named_beside_it(na
 installed = functools.cache(importlib.metadata.packages_distributions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_package_declares_what_it_imports(name):
     """Also the imports inside functions, which no start would miss."""

@@ -19,6 +19,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "arguments", "code"),
     [
@@ -42,6 +43,7 @@ def test_no_engine_is_loaded(module, arguments, code, tmp_path):
     assert not {*HEAVY} & {*loaded}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "parameters", "tokens"),
     [("smollm2_135m", 134_515_008, 2_097_152_000_000), ("mobillama_0_5b", 534_865_920, 1_259_131_699_200)],

@@ -44,6 +44,7 @@ def test_an_option_names_only_what_it_changes(registry):
                 assert value is not None, f"{place}: {key} says nothing"
 
 
+@pytest.mark.slow
 def test_what_is_printed_can_be_kept_and_gives_the_same_run(registry, tmp_path, monkeypatch):
     from core import show_config
 

@@ -15,6 +15,7 @@ def registry():
     return discovery.load()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_study_is_planned_and_its_arms_are_equal_in_what_it_says(registry, name):
     label, study = find.load(name, ["seeds=range(0,2)"], registry)

@@ -128,6 +128,7 @@ def trained(folder, *overrides):
     return next(spec for spec in run.stages if spec.name == "pretrain")
 
 
+@pytest.mark.slow
 def test_evaluations_on_the_way_are_the_runs_own_in_a_light_form_and_change_no_identity(tmp_path):
     plain = trained(tmp_path)
     assert plain.evaluator is None

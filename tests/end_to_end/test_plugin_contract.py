@@ -105,6 +105,7 @@ def bodies_of_tests():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_section_names_a_test_that_is_about_the_hook(hook):
     named = re.findall(r"^Test: `(test_\w+)`", section(hook), flags=re.MULTILINE)

@@ -48,6 +48,7 @@ def run(folder, *arguments):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["dclm_edu", "finemath", "finemath_4plus", "fineweb_edu", "stack_edu"])
 @pytest.mark.parametrize(
     "choice",

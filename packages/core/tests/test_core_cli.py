@@ -47,6 +47,7 @@ def ended(workdir, name, arguments, **streams):
     return subprocess.run(line, cwd=workdir, env=environment, text=True, timeout=120, **streams)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_reader_that_has_gone_ends_the_command_quietly(stored, name):
     """As in ``... | head -1``; nobody reads from the start, so that it does not hang on who is quicker."""
@@ -101,7 +102,7 @@ def test_ctrl_c_and_what_schedulers_send_are_one_line(number, code, told):
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (code, f"{told}interrupted: go on as you like.\n")
 
 

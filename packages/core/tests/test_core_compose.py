@@ -42,6 +42,7 @@ def test_what_nothing_offers_is_refused(composed, override, kind, words):
         assert word in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "words"),
     [

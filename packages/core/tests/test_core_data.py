@@ -138,6 +138,7 @@ def test_the_account_of_every_shard_is_asked_for(tmp_path):
     assert [step["in"] for step in _funnel(tmp_path, ["a", "b"], ranks=1, finished=1)] == [5, 0]
 
 
+@pytest.mark.slow
 def test_the_stage_can_be_ended_at_every_step_of_its_end(workdir, each_fault):
     discovery.load(["toy_plugin.py"])
     (workdir / "0.txt").write_text("number 1\nnumber 2\n\nnumber 1")

@@ -55,6 +55,7 @@ def manifests(folder):
     return [json.loads(path.read_text()) for path in sorted(folder.glob("store/data/*/manifest.json"))]
 
 
+@pytest.mark.slow
 def test_what_a_local_file_registers_is_an_option_with_its_defaults(probe):
     composed = probe("run", "+data=probe", "data.word=two", "data.needed=3", "--config")
     assert composed.returncode == 0, composed.stderr

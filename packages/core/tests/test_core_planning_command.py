@@ -4,6 +4,7 @@ import pytest
 from core import plan, run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

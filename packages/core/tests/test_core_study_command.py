@@ -66,6 +66,7 @@ def test_what_planning_can_know_is_said_before_any_work(call, mine, workdir, arg
     assert not (workdir / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_study_is_judged_without_the_runs_that_fail_and_done_again_for_nothing(call, mine, workdir):
     words = [mine, "run_dir=out", "arms.none=[pretrain.steps=8,pretrain.fail=user]", "~eval", "data.source.files=1"]
     done = study(call, *words)

@@ -51,6 +51,7 @@ def test_a_sweep_makes_what_runs_share_once_and_has_one_table(sweep, jobs, workd
     assert len(done.stdout.splitlines()) == 8
 
 
+@pytest.mark.slow
 def test_the_same_command_does_nothing_again_and_another_only_what_is_missing(sweep, jobs, workdir):
     assert sweep("seed=0,1").returncode == 0
     before = table(workdir)
@@ -78,6 +79,7 @@ def test_the_same_command_does_nothing_again_and_another_only_what_is_missing(sw
     assert counted(jobs) == {"eval": 1}
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_stops_no_other(sweep, jobs, workdir):
     done = sweep("pretrain.vocab_size=10,11", "pretrain.fail=user", "eval.steps=5,6")
     assert done.returncode == 1
@@ -92,6 +94,7 @@ def test_a_run_that_fails_stops_no_other(sweep, jobs, workdir):
     assert set(counted(jobs)) == {"pretrain", "eval"}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_interrupted_leaves_a_table_and_goes_on(sweep, jobs, workdir, monkeypatch):
     do, calls = workers.Workers.do, []
 
@@ -157,6 +160,7 @@ def test_runs_that_share_stages_stand_together_in_the_order_of_work(planned):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_sweep_is_that_of_its_runs(planned, workdir):
     one, same, other = planned("seed=0,1"), planned("seed=1,0"), planned("seed=0,2")
     folders = [runs[0].directory.parent for runs in (one, same, other)]
@@ -169,6 +173,7 @@ def test_the_folder_of_a_sweep_is_that_of_its_runs(planned, workdir):
     assert many[0].directory.name.startswith("pretrain.steps-1-eval.steps-1-")
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_is_shared_and_what_it_costs(call, toy, sweep):
     assert sweep(*TRAINED).returncode == 0
     asked = ("plan", "-m", *toy, "pretrain.steps=4,9", "eval.steps=5,7", "run_dir=s")
@@ -233,6 +238,7 @@ def launched(sweep, workdir, monkeypatch):
     return lambda *overrides: sweep("--plugin", "in_turn.py", "+launcher=in_turn", *overrides)
 
 
+@pytest.mark.slow
 def test_a_launcher_makes_what_is_shared_first_and_each_run_after_it(launched, jobs, workdir):
     done = launched(*TRAINED)
     assert done.returncode == 0, done.stderr
@@ -254,6 +260,7 @@ def test_a_launcher_makes_what_is_shared_first_and_each_run_after_it(launched, j
     assert jobs == []
 
 
+@pytest.mark.slow
 def test_what_fails_in_a_task_is_said_of_every_run_that_needs_it(launched, jobs, workdir):
     done = launched("pretrain.fail=user", "seed=0,1", "eval.steps=5,6")
     assert done.returncode == 1

@@ -24,6 +24,7 @@ def _with(**changes):
     return lambda content: json.dumps({**content, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "damages", "made_again"),
     [

@@ -51,6 +51,7 @@ def test_greedy_answers_are_the_likeliest_tokens_and_sampled_ones_hang_on_the_se
     assert answers(model, tmp_path / "three", seed=7)[1] != sampled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made_by", "template", "settings", "forms"),
     [

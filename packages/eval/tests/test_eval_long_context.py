@@ -100,6 +100,7 @@ def test_the_first_number_of_an_answer_counts(tmp_path, answer, right):
     assert task.process_results({"outputs": ["1234567"]}, [answer]) == {"exact_match": right}
 
 
+@pytest.mark.slow
 def test_ruler_counts_the_share_that_is_there(tmp_path):
     task = task_of("ruler_niah_multivalue", tmp_path, max_length=4096)
     doc = {"outputs": ["1", "2", "3", "4"]}

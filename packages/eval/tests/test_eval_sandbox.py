@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from smallwright_eval.sandbox.run import Sandbox
 from smallwright_eval.sandbox.settings import CodeConfig
 
 LIMITS = CodeConfig(seconds=1.0, memory_mib=192, processes=12, output_kib=16, disk_mib=8, workers=6)
+PATIENT = dataclasses.replace(LIMITS, seconds=60.0)
+"""For good programs, which take long only on a machine that has much else to do."""
 SECRET = "canary-7f31"
 HEAD = """
 import ctypes, os, socket, sys, time
@@ -187,19 +188,21 @@ def _fill(program: str, values: dict) -> str:
     return program
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*HOSTILE, *OTHERS])
 def test_hostile_programs_get_nothing(outcomes, name):
     outcome = outcomes[0][name]
     expected = (HOSTILE.get(name) or OTHERS[name])[1]
     assert SECRET not in outcome.output
     assert "root:" not in outcome.output
-    assert outcome.seconds < 15
+    assert outcome.seconds < 60
     assert len(outcome.output) <= LIMITS.output_kib * 1024
     assert any(word in (outcome.output, outcome.ending) or word in outcome.output for word in expected.split("|")), (
         outcome
     )
 
 
+@pytest.mark.slow
 def test_nothing_of_hostile_programs_is_left(outcomes):
     _, heard, folder = outcomes
     assert heard == []
@@ -226,19 +229,19 @@ def test_there_are_more_than_thirty_hostile_programs():
 
 
 def test_good_programs_run_side_by_side_and_say_what_they_print(there):
-    found = Sandbox(LIMITS).run_all([f"print({i})" for i in range(6)])
+    found = Sandbox(PATIENT).run_all([f"print({i})" for i in range(6)])
     assert [(one.ending, one.code, one.output) for one in found] == [("ended", 0, f"{i}\n") for i in range(6)]
 
 
 def test_a_program_gets_the_same_hashes_each_time_and_a_scratch_folder(there):
     text = "print(hash('x')); open('a', 'w').write('b'); print(open('/tmp/a').read())"
-    first, second = Sandbox(LIMITS).run_all([text, text])
+    first, second = Sandbox(PATIENT).run_all([text, text])
     assert first.output == second.output
     assert first.output.endswith("b\n")
 
 
 def test_exit_codes_and_signals_are_told(there):
-    found = Sandbox(LIMITS).run_all(["raise SystemExit(3)", "import os; os.abort()", "x = '\ud800'"])
+    found = Sandbox(PATIENT).run_all(["raise SystemExit(3)", "import os; os.abort()", "x = '\ud800'"])
     assert [one.code for one in found] == [3, 128 + 6, 0]
 
 
@@ -250,11 +253,11 @@ process = multiprocessing.Process(target=lambda: print(value.value, flush=True))
 process.start(); process.join()
 print(asyncio.run(asyncio.sleep(0, 'slept')), len(mmap.mmap(-1, 4096, flags=0x22)))
 """
-    assert Sandbox(LIMITS).run(text).output == "3\nslept 4096\n"
+    assert Sandbox(PATIENT).run(text).output == "3\nslept 4096\n"
 
 
 def test_a_program_that_is_too_long_is_not_run(there):
-    assert Sandbox(LIMITS).run("#" * (run.LONGEST_PROGRAM + 1)).ending == "long"
+    assert Sandbox(PATIENT).run("#" * (run.LONGEST_PROGRAM + 1)).ending == "long"
 
 
 @pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "py"])
@@ -289,6 +292,7 @@ def test_the_words_of_bubblewrap_are_told(monkeypatch, tmp_path):
     assert "No permissions to create new namespace" in str(probe.problem.__wrapped__())
 
 
+@pytest.mark.slow
 def test_an_unprivileged_user_has_a_sandbox_too(there):
     """Root has another form than others, so that both are tried where this is root."""
     if os.geteuid() != 0:
@@ -299,12 +303,12 @@ from smallwright_eval.sandbox.run import Sandbox
 from smallwright_eval.sandbox.settings import CodeConfig
 import encodings.idna, concurrent.futures.thread
 os.setgroups([]); os.setgid(61999); os.setuid(61999)
-sandbox = Sandbox(CodeConfig(seconds=1.0, processes=8))
-programs = "echo ab > x; cat /tmp/x", "ls /root; cat /etc/shadow; id -u", ":(){ :|:& };:; sleep 9"
+sandbox = Sandbox(CodeConfig(seconds=10.0, processes=8))
+programs = "echo ab > x; cat /tmp/x", "ls /root; cat /etc/shadow; id -u", ":(){ :|:& };:; sleep 99"
 for program in programs:
     print(sandbox.run(program, "sh"))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     first, second, third = done.stdout.strip().split("\n")
     assert "code=0, output='ab\\n'" in first
     assert second.count("No such file") == 2
@@ -320,12 +324,10 @@ def test_the_filter_knows_both_architectures_and_no_other():
 
 def test_more_threads_than_workers_share_the_sandbox(there):
     """Also a caller with threads of its own gets every answer."""
-    sandbox, found = Sandbox(LIMITS), []
+    sandbox, found = Sandbox(PATIENT), []
     threads = [threading.Thread(target=lambda: found.append(sandbox.run("print(1)").output)) for _ in range(5)]
-    started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert found == ["1\n"] * 5
-    assert time.monotonic() - started < 20

@@ -326,6 +326,7 @@ def test_on_the_hub_the_commit_of_the_table_is_read():
     assert task_data.pinned(unknown) == unknown
 
 
+@pytest.mark.slow
 def test_a_suite_is_evaluated_without_a_network(data_dir, tmp_path):
     alone = ["unshare", "--user", "--map-root-user", "--net"]
     if shutil.which("unshare") is None:

@@ -79,7 +79,7 @@ class Served:
         self.process.send_signal(number)
         try:
             code = self.process.wait(60)
-            end = time.monotonic() + 30
+            end = time.monotonic() + 300
             while (left := self.left()) and time.monotonic() < end:
                 time.sleep(0.1)
             return code, left
@@ -121,7 +121,7 @@ def client(url):
 def get(url, key=None):
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read().decode()
@@ -158,7 +158,7 @@ def test_an_answer_that_nobody_waits_for_is_ended(client, url):
         model="tiny", prompt="One", max_tokens=500, stream=True, extra_body={"ignore_eos": True}
     ) as stream:
         next(iter(stream))
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while float(re.search(r"^vllm:num_requests_running\{.*?\} (\S+)$", get(f"{url}/metrics", KEY)[2], re.M)[1]):
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -179,7 +179,7 @@ def test_the_key_is_asked_for_everywhere_but_at_the_page(url):
     assert policy.startswith("default-src 'none'; script-src 'nonce-")
     assert not re.search(r"(src|href)=\"?(https?:)?//", page)
     other = urllib.request.Request(f"{url}/health", headers={"Origin": "http://elsewhere.example"})
-    with urllib.request.urlopen(other, timeout=30) as answer:
+    with urllib.request.urlopen(other, timeout=300) as answer:
         assert answer.headers["Access-Control-Allow-Origin"] is None
 
 
@@ -216,7 +216,7 @@ def test_a_person_talks_to_it_in_a_browser(tab):
     assert tab.locator("h1").inner_text() == "tiny"
     tab.get_by_label("Message").fill(MARKUP)
     tab.get_by_label("Message").press("Enter")
-    expect(tab.locator(".said.error")).to_contain_text("wants its API key", timeout=30_000)
+    expect(tab.locator(".said.error")).to_contain_text("wants its API key", timeout=300_000)
     assert tab.get_by_label("Message").input_value() == MARKUP
     tab.get_by_label("API key").fill(KEY)
     tab.get_by_label("System prompt").fill("Be brief.")
@@ -224,7 +224,7 @@ def test_a_person_talks_to_it_in_a_browser(tab):
         tab.get_by_label(label).fill(value)
     tab.get_by_role("button", name="Send").click()
     answer = tab.locator(".said.assistant")
-    expect(answer.locator(".note")).to_contain_text("cut off at the longest answer, 12 tokens", timeout=60_000)
+    expect(answer.locator(".note")).to_contain_text("cut off at the longest answer, 12 tokens", timeout=300_000)
     # What was written is there as text, on both sides.
     assert tab.locator(".said.user").last.inner_text() == MARKUP
     assert tab.locator(".said img, .said b").count() == 0
@@ -249,7 +249,7 @@ def test_a_person_stops_an_answer_and_begins_anew(tab):
     tab.get_by_label("Message").fill("Go on and on.")
     tab.get_by_role("button", name="Send").click()
     answer = tab.locator(".said.assistant").nth(before)
-    expect(answer.locator(".note")).to_contain_text("stopped", timeout=60_000)
+    expect(answer.locator(".note")).to_contain_text("stopped", timeout=300_000)
     assert answer.evaluate("(box) => [...box.childNodes].some((part) => part.nodeType === 3 && part.length > 0)")
     tab.get_by_role("button", name="Reset").click()
     assert tab.locator(".said").count() == 0
@@ -258,7 +258,7 @@ def test_a_person_stops_an_answer_and_begins_anew(tab):
     tab.get_by_label("Longest answer").fill("2")
     tab.get_by_label("Message").fill("Again")
     tab.get_by_role("button", name="Send").click()
-    expect(tab.locator(".said.assistant .note")).to_contain_text("2 tokens", timeout=60_000)
+    expect(tab.locator(".said.assistant .note")).to_contain_text("2 tokens", timeout=300_000)
     assert [turn["role"] for turn in sent[0]["messages"]] == ["system", "user"]
 
 
@@ -279,7 +279,7 @@ def test_ctrl_c_ends_it_and_nothing_is_left(served, client):
 def test_nothing_is_left_when_it_ends_while_it_starts(folder, tmp_path, number, code):
     served = Served(folder, tmp_path / "log")
     served.wait_for("^starting vLLM")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while len(served.left()) < 2:
         assert time.monotonic() < end
         time.sleep(0.1)

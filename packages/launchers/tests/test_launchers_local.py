@@ -36,7 +36,7 @@ def launch(folder, *scripts, **settings):
     return told
 
 
-def wait_for(found, seconds=30):
+def wait_for(found, seconds=300):
     """Return what ``found`` returns once it is true."""
     end = time.monotonic() + seconds
     while not (value := found()):

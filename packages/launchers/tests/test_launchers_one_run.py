@@ -77,6 +77,7 @@ def register_corpora(register):
 """
 
 
+@pytest.mark.slow
 def test_a_run_is_submitted_and_ends_with_its_report(cluster, tmp_path, monkeypatch, capsys):
     for name, value in cluster.items():
         monkeypatch.setenv(name, value)

@@ -1,5 +1,6 @@
 """The published recipes: what a plan says of them without their corpora, against the figures of the papers."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def planned(registry, tmp_path_factory):
 def trained(registry):
     """Return a function that gives the settings of a recipe's training."""
 
+    @functools.cache
     def settings(experiment, *more):
         config = compose.compose([f"+experiment={experiment}", *more], registry)
         specs = graph.build(config, registry, without_corpus=True, at_hand=False)
@@ -43,6 +45,7 @@ def trained(registry):
     return settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name not in FROM_A_MODEL])
 def test_a_recipe_is_planned_without_its_corpora(planned, experiment):
     plan = planned(experiment)
@@ -59,6 +62,7 @@ COMMANDS = [
 """The commands in the heads of the recipes."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "words"), COMMANDS, ids=[f"{name}-{len(words)}" for name, words in COMMANDS])
 def test_the_commands_in_its_head_are_of_the_recipe_and_can_be_given(registry, experiment, words):
     overrides = [word for word in words if "=" in word and "<" not in word]
@@ -89,6 +93,7 @@ def test_a_corpus_that_cannot_be_read_is_named_with_its_label(registry):
         graph.build(compose.compose(overrides, registry), registry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_a_nano_run_has_the_shares_the_order_and_the_decay_of_its_recipe(trained, experiment):
     more = ["+arch=gqa", "arch.size=smollm2-1.7b"] if experiment in FROM_A_MODEL else []

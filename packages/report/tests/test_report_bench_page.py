@@ -3,6 +3,7 @@
 import html
 import re
 
+import pytest
 from smallwright_report import bench_page, plugin
 
 LISTS = {"engine": "transformers", "dtype": "float32", "batch": 2, "prompt_tokens": 128, "new_tokens": 64}
@@ -37,6 +38,7 @@ def text(page):
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
+@pytest.mark.slow
 def test_everything_that_was_measured_is_on_the_page(tmp_path):
     path = plugin.make_page("bench", FOUND, tmp_path / "bench.html")
     page = path.read_text()

@@ -179,6 +179,7 @@ def test_mistakes_of_steps_are_found(tmp_path):
     assert outcomes(tmp_path, "StepConformance", "step", STEPS) == expected(STEPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("launcher", "fails"), LAUNCHERS.items())
 def test_mistakes_of_launchers_are_found(launcher, fails, tmp_path, monkeypatch):
     monkeypatch.setattr(launchers, "PATIENCE_SECONDS", 0.3)
@@ -217,6 +218,7 @@ def test_mistakes_of_trackers_are_found(tracker, fails, tmp_path, monkeypatch):
                 getattr(Held(), f"test_{test}")(trackers.Followed(folder, Held.tracker()), *more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "test"), COMMANDS.items())
 def test_mistakes_of_model_commands_are_found(command, test, tmp_path, monkeypatch):
     given = {"plugin": f"command_{command}", "plugin_files": (str(HERE / "broken_model_commands.py"),)}

@@ -72,12 +72,14 @@ def _load_installed(registry: Registry, manager: pluggy.PluginManager, loading: 
         importlib.metadata.entry_points(group=GROUP), key=lambda point: (point.value != OWN, point.name, point.value)
     )
     owners: dict[str, list[str]] = {}
+    found: list[dict[str, str]] = []
     for point in points:
-        owners.setdefault(point.name, []).append(f"{point.dist.name} {point.dist.version}" if point.dist else "?")
-    for point in points:
-        distribution = point.dist.name if point.dist else point.value
-        version = point.dist.version if point.dist else "?"
-        described = {"name": point.name, "distribution": distribution, "version": version, "module": point.value}
+        # Parsed once: name and version of a distribution each parse all of it.
+        metadata = point.dist.metadata if point.dist else {"Name": point.value, "Version": "?"}
+        found.append({"name": point.name, "distribution": metadata["Name"], "version": metadata["Version"]})
+        owners.setdefault(point.name, []).append(f"{metadata['Name']} {metadata['Version']}" if point.dist else "?")
+    for point, owner in zip(points, found, strict=True):
+        described = {**owner, "module": point.value}
         if point.value == OWN:
             _load_one(registry, manager, loading, point.load, described)
         elif (allowed is not None and point.name not in allowed) or point.name in denied:

@@ -104,14 +104,14 @@ def slurm_cluster(cpus: int = 2, memory_mb: int = 4000) -> Iterator[dict[str, st
     finally:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             _command(["scancel", "--user=root"], environment)
-            end = time.monotonic() + 10  # slurmd does not stop while a job is being cleaned up
+            end = time.monotonic() + 300  # slurmd does not stop while a job is being cleaned up
             while _command(["squeue", "--noheader"], environment) and time.monotonic() < end:
                 time.sleep(0.2)
         for process in reversed(processes):
             process.send_signal(signal.SIGTERM)
         for process in reversed(processes):
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -132,7 +132,7 @@ def _start(command: list[str], folder: Path, environment: dict[str, str]) -> sub
 
 
 def _command(command: list[str], environment: dict[str, str]) -> str:
-    run = subprocess.run(command, capture_output=True, text=True, timeout=10, env={**os.environ, **environment})
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
     return run.stdout
 
 
@@ -141,7 +141,7 @@ def _node_is_idle(environment: dict[str, str]) -> bool:
 
 
 def _wait_for(ready, folder: Path, processes: list[subprocess.Popen]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not ready():
         if time.monotonic() > end or any(process.poll() is not None for process in processes):
             logs = "\n".join(

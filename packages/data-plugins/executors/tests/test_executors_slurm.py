@@ -38,7 +38,7 @@ def slurm(toy, cluster, monkeypatch):
     return lambda **others: SlurmExecutor(SlurmConfig(**{**settings, **others}), toy.plugin)
 
 
-def wait_for(found, seconds=60):
+def wait_for(found, seconds=300):
     """Return what ``found`` returns once it is true."""
     end = time.monotonic() + seconds
     while not (value := found()):

@@ -186,6 +186,7 @@ def test_garbage_after_a_gzip_member_is_one_failure(tmp_path):
     assert (len(documents), failed) == (10, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COMPRESS)
 def test_random_damage_never_breaks_the_accounts(tmp_path, kind):
     rng = random.Random(1)
@@ -203,6 +204,7 @@ def test_random_damage_never_breaks_the_accounts(tmp_path, kind):
         assert failed_again == failed
 
 
+@pytest.mark.slow
 def test_a_bomb_of_one_line_fills_no_memory(tmp_path, peak_memory):
     bomb = gzip.compress(b'{"text": "' + b"a" * 100_000_000 + b'"}\n{"text": "after"}\n', compresslevel=6, mtime=0)
 

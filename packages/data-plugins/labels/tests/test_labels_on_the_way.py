@@ -29,6 +29,7 @@ def label(tmp_path, write_corpus, run_corpus_step, pages):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["server", "datatrove"])
 def test_refused_connections_change_no_byte(label, make_peer, backend):
     if backend == "datatrove":
@@ -54,6 +55,7 @@ def test_refused_connections_change_no_byte(label, make_peer, backend):
         }
 
 
+@pytest.mark.slow
 def test_labels_taken_from_an_earlier_run_are_kept_as_new_ones(label, make_peer, tmp_path):
     peer = make_peer()
     kept, metadata, _ = label("first", peer, backend="server")

@@ -206,6 +206,7 @@ def test_patterns_take_linear_time(part):
     assert time.process_time() - begun < 5
 
 
+@pytest.mark.slow
 def test_rules_tell_documented_modules_from_tables_of_characters():
     library = Path(os.__file__).parent
 

@@ -84,6 +84,7 @@ def account(step, text, **metadata):
     return kept[0] if kept else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS, ids=NAMES)
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts)

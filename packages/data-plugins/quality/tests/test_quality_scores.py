@@ -168,6 +168,7 @@ def crawl():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [1, 20])
 @pytest.mark.parametrize(
     ("settings", "expected"),

@@ -146,6 +146,7 @@ def test_pieces_are_row_groups_in_their_order(texts, tmp_path, small_pieces):
     assert sum(part.documents for piece in pieces for part in piece) == len(texts)
 
 
+@pytest.mark.slow
 def test_the_stream_is_the_same_in_pieces_and_the_bytes_for_any_spread(
     texts, tokenizer, packed, tmp_path, small_pieces
 ):

@@ -130,6 +130,7 @@ def test_files_of_one_name_in_two_folders_are_told_apart(documents, tmp_path):
     assert names == ["a/00000_a.ds", "a/00001_a.ds", "b/00000_a.ds", "b/00001_a.ds"]
 
 
+@pytest.mark.slow
 def test_a_run_is_planned_on_datasets_and_their_tokenizer_must_be_named(cache, tokenizer, tmp_path):
     registry = discovery.load()
     parquet(cache / "a.parquet", [[5, 6], [7]])

@@ -99,6 +99,7 @@ def test_pages_are_fetched_again_out_of_every_container(tmp_path, container):
     assert len(texts) == COUNT
 
 
+@pytest.mark.slow
 def test_one_wrong_length_is_one_entry_in_every_container_and_no_other_record_is_touched():
     rng = random.Random(1)
     size, block = len(GOOD[10]), len(GOOD[10].partition(b"\r\n\r\n")[2]) - 4

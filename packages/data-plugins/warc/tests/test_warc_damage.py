@@ -218,6 +218,7 @@ def test_the_accounts_hold_over_thousands_of_mutations(tmp_path, crawl):
     assert total > 5000
 
 
+@pytest.mark.slow
 def test_damaged_pages_pass_through_extraction(tmp_path, crawl):
     """What survives reading is extracted or set aside, page by page."""
     extract_text = pytest.importorskip("smallwright_extract.step").ExtractText
@@ -277,6 +278,7 @@ class Counting(io.BytesIO):
         return piece
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["gzip", "plain", "whole"])
 def test_many_wrong_lengths_do_not_make_each_record_read_all_others(form):
     """Every record claims to be endless; the work grows with the file, not with its square."""

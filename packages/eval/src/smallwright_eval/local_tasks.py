@@ -156,14 +156,15 @@ def _check_shots(config: LMEvalConfig, where: str, name: str, described: Mapping
         )
 
 
-def folders_of(config: LMEvalConfig) -> list[Path]:
-    """Return the folders with the tasks of this package and of ``task_paths``."""
-    return [OWN_TASKS, *(Path(os.path.expanduser(path)) for path in config.task_paths)]
-
-
 def _own(config: LMEvalConfig) -> dict[str, Described]:
-    """Return the tasks and groups of the folders; a later folder's wins over an earlier one's of the same name."""
-    return {name: task for folder in folders_of(config) for name, task in _described(folder)}
+    """Return the tasks and groups of this package and of ``task_paths``; the later of one name wins."""
+    of_user = {name: task for path in config.task_paths for name, task in _described(Path(os.path.expanduser(path)))}
+    return {**_of_package(), **of_user}
+
+
+@functools.cache
+def _of_package() -> Mapping[str, Described]:
+    return dict(_described(OWN_TASKS))
 
 
 def _data_dir(config: LMEvalConfig) -> Path:
