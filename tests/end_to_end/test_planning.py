@@ -45,6 +45,7 @@ def test_the_embedding_share_of_pangu_pi_pro(vocab, layers, embeddings, stored, 
     assert 100 * planned["embedding_share"] == pytest.approx(published, abs=0.01)
 
 
+@pytest.mark.slow
 def test_local_layers_keep_their_window_in_the_cache(tmp_path):
     shape = ["arch.hidden_size=64", "arch.intermediate_size=96", "arch.num_hidden_layers=6"]
     shape += ["arch.num_attention_heads=2", "arch.num_key_value_heads=2", "arch.max_position_embeddings=1000"]
@@ -63,6 +64,7 @@ def test_a_shared_feed_forward_is_trained_by_what_it_stores(tmp_path):
     assert scaling["optimal_tokens"].keys() == {"printed", "TeX", "re-fit"}
 
 
+@pytest.mark.slow
 def test_other_hardware_shards_the_states(tmp_path):
     arguments = ["+arch=gqa", "arch.size=smollm2-135m", "+data=finemath", "pretrain.global_batch_size=16"]
     planned = plan(tmp_path, *arguments, "--device", "h100", "--devices", "1,8")
@@ -94,6 +96,7 @@ def test_every_shape_of_a_grid_can_be_planned_as_it_is_printed(arch, tmp_path):
     assert " ".join(grid["rows"][0]["overrides"]) in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

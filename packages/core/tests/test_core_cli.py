@@ -208,6 +208,7 @@ def test_settings_may_stand_between_options():
     assert (options.overrides, options.flag, options.plugin) == (["a=1", "b=2", "c=3"], True, ["x.py"])
 
 
+@pytest.mark.slow
 def test_commands_import_no_engine(command):
     """Planning, listing and a configuration error must answer quickly: none may import an engine."""
     script = (

@@ -113,6 +113,7 @@ def lock(folder):
     return json.loads((folder / LOCK).read_text())["files"]
 
 
+@pytest.mark.slow
 def test_a_data_set_is_fetched_once_at_its_commit_as_parquet_alone(hub, tmp_path, capsys):
     fetch([TOY, SCRIPTED], tmp_path)
     kept = lock(tmp_path)

@@ -176,6 +176,7 @@ def serve(monkeypatch):
     hub.close_session()
 
 
+@pytest.mark.slow
 def test_an_upload_is_one_commit_of_every_file(model, serve, capsys):
     made = serve(Hub)
     assert publish.main([str(model), "--to", "me/m", "--private", "--revision", "try"]) == 0
@@ -190,6 +191,7 @@ def test_an_upload_is_one_commit_of_every_file(model, serve, capsys):
     assert files["model.safetensors"] == b"weights"
 
 
+@pytest.mark.slow
 def test_a_refusal_of_the_hub_is_one_line(model, serve, capsys):
     serve(Refusing)
     assert "--to me/m" in _said(capsys, model, "--to", "me/m")

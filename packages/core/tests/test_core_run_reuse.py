@@ -119,6 +119,7 @@ def test_a_stage_that_ends_its_process_is_a_failure(run, workdir, monkeypatch, e
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_folder_belongs_to_one_run_at_a_time(finished, run, workdir):
     assert run().returncode == 0
     with store.lock(workdir / "run", run="20260101-120000-1a2b3c4d"):

@@ -27,6 +27,7 @@ def planned(registry, toy):
     return lambda *overrides: plan(expand([*toy, *overrides], registry), registry)
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_what_runs_share_once_and_has_one_table(sweep, jobs, workdir):
     done = sweep(*TRAINED)
     assert done.returncode == 0, done.stderr
@@ -151,6 +152,7 @@ def test_without_m_a_sweep_is_refused_with_the_hint(call, toy, arguments, said):
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_runs_that_share_stages_stand_together_in_the_order_of_work(planned):
     runs = planned("eval.steps=5,6", "pretrain.steps=3,4", "seed=0,1")
     order = [tuple(run.point.values.values()) for run in in_order(runs)]
@@ -279,6 +281,7 @@ def test_a_task_that_dies_without_a_word_is_named_with_its_log(launched, workdir
     assert errors[1].endswith(".log.")
 
 
+@pytest.mark.slow
 def test_a_launcher_refuses_while_planning_and_without_m(launched, call, toy, jobs):
     done = launched("seed=0,1", "launcher.machine=none")
     assert done.returncode == 2
@@ -290,6 +293,7 @@ def test_a_launcher_refuses_while_planning_and_without_m(launched, call, toy, jo
     assert jobs == []
 
 
+@pytest.mark.slow
 def test_a_launcher_is_asked_for_the_ranks_of_each_training_before_any_work(launched, call, toy, jobs, workdir):
     file = workdir / "toy_plugin.py"
     file.write_text(
@@ -311,6 +315,7 @@ def test_runs_that_can_use_one_process_are_one_task(planned, monkeypatch, workdi
     assert pieces["run-1-and-2-more"].task.command[3:] == (str(workdir / "s"), "--run", "1", "--run", "2", "--run", "3")
 
 
+@pytest.mark.slow
 def test_a_part_refuses_to_make_what_was_not_planned(sweep, workdir, capsys):
     assert sweep("seed=0,1").returncode == 0
     described = json.loads((workdir / "s" / "plan.json").read_text())

@@ -118,6 +118,7 @@ def test_what_this_machine_cannot_do_ends_the_run_before_its_first_stage(run, wo
         assert not (workdir / "store").exists()
 
 
+@pytest.mark.slow
 def test_the_launcher_is_asked_for_the_ranks_of_a_run_that_it_does(run, workdir):
     toy = workdir / "toy_plugin.py"
     toy.write_text(toy.read_text().replace('"seq_len": 16,', '"seq_len": 16, "ranks": 4,'))

@@ -11,6 +11,7 @@ made = import_file(Path(__file__).with_name("sweeps.py"))
 table, statuses = made.table, made.statuses
 
 
+@pytest.mark.slow
 def test_the_flat_table_has_numbers_where_all_values_are(sweep, workdir):
     pyarrow = pytest.importorskip("pyarrow.parquet")
     assert sweep("pretrain.steps=3,4", "pretrain.path=x,y").returncode == 0

@@ -34,6 +34,7 @@ def in_another_process(path, folder):
     return json.loads(subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.slow
 def test_a_job_of_a_local_plugin_file_is_the_same_in_another_process(registry, composed, workdir):
     config = composed("pretrain.steps=7", "arch.hidden_size=6", "seed=3")
     spec = next(spec for spec in graph.build(config, registry) if spec.name == "pretrain")

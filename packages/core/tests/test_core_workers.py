@@ -71,6 +71,7 @@ def is_alive(pid):
     return True
 
 
+@pytest.mark.slow
 def test_a_process_stays_for_jobs_that_use_what_it_holds_and_ends_for_another(do, tmp_path):
     with Workers() as workers:
         first, second = do(workers, "first", holds="a"), do(workers, "second", holds="a")
@@ -90,6 +91,7 @@ def test_a_process_stays_for_jobs_that_use_what_it_holds_and_ends_for_another(do
     assert list((tmp_path / "logs").glob("*.ended.json")) == []
 
 
+@pytest.mark.slow
 def test_what_a_stage_that_fails_held_is_not_used_and_one_that_died_is_replaced(do, tmp_path):
     with Workers() as workers:
         first = do(workers, "first", holds="a")

@@ -206,6 +206,7 @@ def compressed():
     return [gzip.compress(said + b" " * (1 << 24))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pieces", "headers", "said"),
     [

@@ -260,6 +260,7 @@ def test_a_program_that_is_too_long_is_not_run(there):
     assert Sandbox(PATIENT).run("#" * (run.LONGEST_PROGRAM + 1)).ending == "long"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", [name for name in LANGUAGES if name != "py"])
 def test_every_language_of_this_machine_runs(there, language):
     if LANGUAGES[language].find() is None:

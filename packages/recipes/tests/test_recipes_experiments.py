@@ -79,6 +79,7 @@ def test_the_context_extension_begins_at_a_checkpoint_that_the_1_7b_keeps(traine
     assert next(stage.first for stage in stages(extension) if stage.name == "extension") == step + 1
 
 
+@pytest.mark.slow
 def test_pangu_pi_pro_trains_a_second_round_on_half_of_the_first(trained):
     """1.6T tokens in batches of 2M, then half as many; also at nano scale."""
     settings = trained("pangu_pi_pro_1b")
@@ -177,6 +178,7 @@ def test_mobillama_is_planned_on_as_many_gpus_as_there_are(planned):
     assert all(row["memory_bytes"] < row["device_memory_bytes"] for row in rows)
 
 
+@pytest.mark.slow
 def test_amber_reads_its_chunks_and_keeps_a_revision_of_each(trained, planned):
     """LLM360 Amber, arXiv 2312.06550: 360 chunks of 1,706,976 sequences of 2,049 tokens, the last of them a label."""
     config = trained("amber")

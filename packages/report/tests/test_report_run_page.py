@@ -114,6 +114,7 @@ def test_the_rows_of_curves_are_where_the_page_smooths_them(report):
             assert all("values" not in layer.get("data", {}) for layer in chart.spec["layer"])
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_training_are_told_apart_in_its_charts(report):
     stages = [{"name": "stable", "first_step": 1}, {"name": "decay", "first_step": 80}]
 
@@ -238,6 +239,7 @@ def test_a_report_that_cannot_be_read_is_named(tmp_path, content):
         run_page.of_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_charts_are_written_as_svg_and_png(report, tmp_path):
     report = {**report, "curves": {}, "funnel": [], "init": None}
     written = pictures.write(report, tmp_path)

@@ -201,6 +201,7 @@ def test_memory_is_flat_as_the_corpus_grows_tenfold(tmp_path, write, monkeypatch
     assert peaks[14_000] < 1.2 * peaks[1400]
 
 
+@pytest.mark.slow
 def test_which_document_is_kept(tmp_path, write, run):
     text = " ".join(f"word{i} tree{i}" for i in range(200)).replace("1", "x").replace("2", "y")
     texts = [text, "other words here", text + " more", "other words here", "alone", text]

@@ -105,6 +105,7 @@ def test_rows_without_text_or_too_long(tmp_path):
     assert ([d.text for d in documents], failed) == (["a"], {"no text": 2, "too long": 1})
 
 
+@pytest.mark.slow
 def test_damaged_parquet_accounts_for_every_row_it_announces(tmp_path):
     path = tmp_path / "rows.parquet"
     pq.write_table(table(), path, row_group_size=100, compression="zstd")

@@ -25,6 +25,7 @@ def settings(peer, **more):
 ORDERS = ("well", "429 once", "500 once", "500", "refuse", "ramble", "no schema", "cut the body once", "stop half way")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [None, 2])
 def test_every_rank_labels_its_shards_whatever_fails(peer, pages, tmp_path, write_corpus, run_corpus_step, ranks):
     corpus = write_corpus(tmp_path / "corpus", pages(*ORDERS * 2), 4)
@@ -51,6 +52,7 @@ def test_every_rank_labels_its_shards_whatever_fails(peer, pages, tmp_path, writ
     assert max(Counter(answers).values()) > 1  # more than one chunk a rank
 
 
+@pytest.mark.slow
 def test_ranks_make_the_labels_that_one_server_backend_makes(peer, pages, tmp_path, write_corpus, run_corpus_step):
     corpus = write_corpus(tmp_path / "corpus", pages("well", "ramble", "refuse", "well", "well", "ramble"), 3)
     run_corpus_step(settings(peer), corpus, tmp_path / "many")

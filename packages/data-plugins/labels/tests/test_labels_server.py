@@ -200,6 +200,7 @@ def test_what_no_request_can_mend_ends_the_run_in_one_line(label, order, message
         label(order, "well")
 
 
+@pytest.mark.slow
 def test_a_server_that_has_gone_ends_the_run_and_keeps_the_labels(peer, tmp_path, write_corpus, run_corpus_step, pages):
     corpus = write_corpus(tmp_path / "corpus", pages("well", "well", "500", "500", "500", "well"))
     with pytest.raises(UserError, match=r"3 documents in a row got no answer .*start again"):
@@ -213,6 +214,7 @@ def test_a_server_that_has_gone_ends_the_run_and_keeps_the_labels(peer, tmp_path
     assert sum(document.metadata.get("label") == 4 for document in found) == 3
 
 
+@pytest.mark.slow
 def test_labels_made_before_a_kill_are_not_asked_for_again(peer, tmp_path, write_corpus, run_corpus_step, pages):
     corpus = write_corpus(tmp_path / "corpus", pages(*["well"] * 40), 4)
     step = settings(peer, concurrency=3)

@@ -56,6 +56,7 @@ def apply(registry, documents, use, **settings):
     return reasons, texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("use", "settings", "expected", "recall"),
     [

@@ -100,6 +100,7 @@ def test_every_text_is_accounted_for(step, text):
         assert kept.text.strip()
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(url=st.one_of(any_text, st.builds("http://{}/{}".format, any_text, any_text)))
 @example(url="http://[")

@@ -118,6 +118,7 @@ def test_keep_probability_draws_by_id_and_seed():
     assert set(half) < set(more)  # a higher probability only adds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_top_fraction_keeps_the_best_of_all_files(tmp_path, workers):
     rng = random.Random(3)

@@ -132,6 +132,7 @@ def test_each_step_removes_its_own(outcome):
     assert summary["step_reports"]["classifier"]["macro_f1"] >= 0.6
 
 
+@pytest.mark.slow
 def test_rows_with_ids_give_the_corpus_of_rows_with_contents(tmp_path):
     """The first steps of the recipe over the same files twice: with contents, and with ids and an archive."""
     pytest.importorskip("smallwright_files", reason="the recipe names steps of smallwright_files")
