@@ -137,7 +137,7 @@ class StageSpec:
         A single one has no label of its own, and is ``corpus``.
         """
         return {
-            "corpus" if role == kind else role.removeprefix(f"{kind}-"): _if_finished(spec.directory(root))
+            "corpus" if role == kind else role.removeprefix(f"{kind}-"): if_finished(spec.directory(root))
             for role, spec in self.inputs.items()
             if role == kind or role.startswith(f"{kind}-")
         }
@@ -190,7 +190,8 @@ class StageSpec:
         )
 
 
-def _if_finished(artifact: Path) -> Path | None:
+def if_finished(artifact: Path) -> Path | None:
+    """Return the artifact where it is there and whole, otherwise None."""
     try:
         return artifact if store.read_manifest(artifact) is not None else None
     except ArtifactError:  # damaged: it is made anew
