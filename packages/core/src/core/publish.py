@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core import answers, card, cli, hub, lineage, store, writing
-from core.errors import ArtifactError, ConfigError, InputError, reading
+from core.errors import ArtifactError, ConfigError, InputError, named_by_user, reading
 
 NEVER = ("checkpoint", store.WORK)
 """Folders of an artifact that are not published, and so not compared."""
@@ -95,17 +95,18 @@ def gather(model: Path, target: Path, hub_id: str | None, license: str | None, r
         root: Store with evaluations of it; None: the store that the artifact is in.
 
     Raises:
-        ArtifactError: a file is not what the manifest says.
-        InputError: ``target`` has something in it.
+        InputError: a file is not what the manifest says, or ``target`` has something in it.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"--to-folder {target}: there is something already. Name a new folder.")
     artifact = model.parent
-    manifest = store.load_manifest(artifact)
+    with named_by_user(str(model), artifact):
+        manifest = store.load_manifest(artifact)
     made_from, evaluations = card.Origins(manifests=()), []
     if manifest is not None and model.name == "hf":
         unread = (*NEVER, *(path.name for path in artifact.iterdir() if path.name != "hf"))
-        store.check_content(artifact, unread=unread)
+        with named_by_user(str(model), artifact):
+            store.check_content(artifact, unread=unread)
         made_from = card.origins(manifest, artifact)
         evaluations = evaluations_of(artifact, root or artifact.parent.parent)
     own = model / card.FILE

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from core import store, typed
 from core.defaults import Default
@@ -88,6 +88,8 @@ class EvaluatorChoice:
 class StageSpec:
     """One stage of this run: who does it, with which settings, from which other stages."""
 
+    made_by_run: ClassVar[bool] = True
+    """Whether a run makes it again where it is damaged and removed."""
     name: str
     folder: str
     """Of the store, in which its artifact is."""
@@ -171,6 +173,7 @@ class StageSpec:
             name=self.name,
             output=self.directory(root),
             inputs={role: source.directory(root) for role, source in self.inputs.items()},
+            named=tuple(role for role, source in self.inputs.items() if not source.made_by_run),
             seed=self.seed,
             stage=self.build(),
             architecture=self.architecture.build() if self.architecture is not None else None,

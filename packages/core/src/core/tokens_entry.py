@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core import entries, hub, names, store
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, named_by_user
 from core.kinds import GROUPS
 from core.stage_spec import StageSpec
 from core.token_files import SPLITS, TokenIndex, TokenShards, tokenizer_digest
@@ -93,11 +93,9 @@ def nothing_uses(settings: Mapping[str, Any] | None) -> str:
 
 def _artifact(place: str, role: str, owner: str) -> entries.FinishedSpec:
     spec = entries.finished(Path(place), "tokens", owner, name=role)
-    try:
+    with named_by_user(owner, spec.place):
         for split in SPLITS:
             TokenShards(spec.place, split)
-    except InputError as error:
-        raise InputError(f"{owner}: {error}") from error
     return spec
 
 

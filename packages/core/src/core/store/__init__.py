@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import ArtifactError, damaged
+from core.errors import ArtifactError, remade
 from core.writing import ENDING, remove, sync, sync_names, write_json
 
 MANIFEST = "manifest.json"
@@ -159,11 +159,13 @@ def _own_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _damaged(manifest: Path, reason: str) -> ArtifactError:
-    return ArtifactError(damaged(manifest, reason, f"Delete {manifest.parent} to make it again."))
+    return remade(ArtifactError, f"{manifest} is damaged ({reason})", f"Delete {manifest.parent} to make it again.")
 
 
 def _changed(artifact: Path, name: str) -> ArtifactError:
-    return ArtifactError(f"{artifact}: {name} is missing or was changed. Delete {artifact} to make it again.")
+    return remade(
+        ArtifactError, f"{artifact}: {name} is missing or was changed", f"Delete {artifact} to make it again."
+    )
 
 
 def finish(artifact: Path, record: Mapping[str, Any]) -> None:
