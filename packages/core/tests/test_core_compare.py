@@ -138,6 +138,11 @@ def test_losses_of_held_out_documents_are_paired_and_of_others_stand_alone(tmp_p
     assert nats["pairs"][0]["p"] == pytest.approx(2 / 2**12)
     assert build.verdict(nats, nats["pairs"][0]) == "better", "less is better"
     assert (perplexity["pairs"], perplexity["note"]) == ([], "not tested: it follows from nats_per_token")
+    for name in ("a", "b"):
+        made.run(tmp_path / "alone" / name, tmp_path / "alone" / "store", name, {"pretrain": ([extra], samples)})
+    (perplexity,) = compare(tmp_path / "alone" / "a", tmp_path / "alone" / "b")["tasks"]
+    assert perplexity["pairs"] == []
+    assert "nats_per_token" not in perplexity["note"], "no such row stands in the table"
     (nats,) = compare(tmp_path / "a", tmp_path / "c")["tasks"]
     assert nats["pairs"] == []
     assert nats["stderrs"] == [0.1, 0.1]
