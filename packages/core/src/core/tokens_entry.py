@@ -9,6 +9,7 @@ from core.errors import ConfigError, InputError, named_by_user
 from core.kinds import GROUPS
 from core.stage_spec import StageSpec
 from core.token_files import SPLITS, TokenIndex, TokenShards, tokenizer_digest
+from core.writing import files_in
 
 ARTIFACT = str(GROUPS["tokens"].entry)
 """Setting of the group ``tokens`` that names what exists."""
@@ -36,7 +37,7 @@ def is_made(place: str) -> bool:
     """Whether a place has tokens that are to become an artifact first, and is none itself."""
     folder = Path(place)
     if folder.is_dir():
-        made = (path.suffix in ENDINGS for path in folder.rglob("*"))
+        made = (path.suffix in ENDINGS for path in files_in(folder))
         return not (folder / store.MANIFEST).exists() and any(made)
     return hub.is_id(place.partition("@")[0])
 

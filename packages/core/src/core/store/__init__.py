@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ArtifactError, remade
-from core.writing import ENDING, remove, sync, sync_names, write_json
+from core.writing import ENDING, files_in, remove, sync, sync_names, write_json
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -206,11 +206,8 @@ def has_leftovers(artifact: Path) -> bool:
 def _own_files(artifact: Path) -> Iterator[Path]:
     """Yield the files that belong to the artifact, in order, and not to the work on it."""
     beside = {artifact / MANIFEST, artifact / LOCK}
-    for path in sorted(artifact.rglob("*")):
-        parts = path.relative_to(artifact).parts
-        if parts[0] == WORK or path in beside or any(part.endswith(ENDING) for part in parts):
-            continue
-        if path.is_file():
+    for path in files_in(artifact):
+        if path.relative_to(artifact).parts[0] != WORK and path not in beside:
             yield path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core import hub
 from core.errors import InputError, MissingPluginError, nearest
+from core.writing import files_in
 
 from smallwright_files.endings import ROWS, kind_of
 
@@ -67,11 +68,10 @@ def _plain_folder(local: Path) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve() / resolved.name.translate(str.maketrans("*?[]", "____"))
-        for path in resolved.rglob("*"):
+        for path in files_in(resolved):
             link = folder / path.relative_to(resolved)
-            if path.is_file():
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
         yield str(folder)
 
 
