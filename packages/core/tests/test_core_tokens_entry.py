@@ -72,7 +72,7 @@ def harmed(folder):
             "{web: WEB, far: FAR}",
             r"tokens\.artifact\.far=.*: made by the tokenizer .*count-0+11, and tokens\.artifact\.web",
         ),
-        ("{web: nowhere}", r"tokens\.artifact\.web=nowhere: no finished artifact"),
+        ("{web: nowhere}", r"tokens\.artifact\.web=nowhere: no finished artifact: there is no such folder\. Name"),
         ("{web: HARMED}", r"tokens\.artifact\.web=.*train-00000\.bin.* was changed"),
         ("{}", r"tokens\.artifact=\{\}: names no artifact"),
     ],

@@ -193,6 +193,8 @@ def finished(artifact: Path, folder: str, owner: str, name: str | None = None) -
     Raises:
         InputError: it is no finished artifact, or of another kind.
     """
+    if not artifact.exists():
+        raise InputError(f"{owner}: no finished artifact: there is no such folder. Name one of a store.")
     with named_by_user(owner, artifact):
         manifest = store.read_manifest(artifact)
     if manifest is None:

@@ -81,11 +81,12 @@ def remade(refusal: type[Refusal], fault: str, fix: str) -> Refusal:
 
 
 @contextlib.contextmanager
-def named_by_user(owner: str, artifact: Path) -> Iterator[None]:
+def named_by_user(owner: str, artifact: Path | str) -> Iterator[None]:
     """Say of a damaged artifact that a user named how to look at it: it may be the only copy.
 
     Args:
         owner: Begins the message, as ``tokens=store/tokens/x``.
+        artifact: What ``core.store verify`` is to look at.
 
     Raises:
         InputError: for any error that a user can mend.

@@ -60,7 +60,12 @@ def find(named: str, place: Path | None = None) -> Branch:
         left, _, right = named.rpartition("@")
         if left and not artifact.exists() and Path(left).exists():
             raise InputError(f"{owner}: {right} is no step. Give a whole number, or tokens as in @1.5B.")
-        raise InputError(f"{owner}: {artifact} is no finished artifact. Let the training that makes it end.")
+        gone = (
+            "Let the training that makes it end."
+            if artifact.exists()
+            else "There is no such folder: name one of a store."
+        )
+        raise InputError(f"{owner}: {artifact} is no finished artifact. {gone}")
     steps = kept(manifest)
     if not steps:
         raise InputError(f"{owner}: it has no checkpoints. Branch from a training of this trainer.")

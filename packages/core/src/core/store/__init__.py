@@ -118,7 +118,7 @@ def faults(artifact: Path) -> list[str]:
     try:
         manifest = load_manifest(artifact)
     except ArtifactError as error:
-        return [str(error)]
+        return [error.fault]
     return list(differences(artifact, manifest["files"])) if manifest is not None else []
 
 
