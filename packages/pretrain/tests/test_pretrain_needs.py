@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from core import doctor, store
+from core.entered import EnteredModelConfig
 from core.entries import finished
 from core.planning import model, needs
 from core.planning.model import Hardware
@@ -114,6 +115,18 @@ def test_the_doctor_looks_for_room_for_the_teacher_and_memory_for_a_reference(tm
     asked.clear()
     list(doctor.examine([training(policy=rho)], {"store": tmp_path}, registry))
     assert asked["memory"]["memory"]["reference"] == 4 * PARAMETERS
+
+
+def test_a_model_that_is_copied_into_the_store_takes_its_files_there_until_it_is_there(tmp_path, named):
+    config = EnteredModelConfig(origin=named, directory=named)
+    spec = StageSpec(name="model-teacher", folder="model", label="x", entry=entry("sources", "x"), config=config)
+    (tmp_path / "named" / "model.safetensors").write_bytes(bytes(1000))
+    (tmp_path / "named" / "pytorch_model.bin").write_bytes(bytes(5000))  # stays where it is
+    described = (tmp_path / "named" / "config.json").stat().st_size
+    assert needs.copied_bytes([spec, spec], tmp_path / "store") == 1000 + described
+    (done := spec.directory(tmp_path / "store")).mkdir(parents=True)
+    store.finish(done, {**MADE_BY, "folder": "model"})
+    assert needs.copied_bytes([spec], tmp_path / "store") == 0
 
 
 def test_the_space_that_a_teacher_takes_is_said_with_its_own_fix(tmp_path, monkeypatch):

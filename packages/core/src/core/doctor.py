@@ -89,7 +89,7 @@ def examine(
     trainings = [spec for spec in stages if spec.entry.kind == "trainers" and spec.architecture is not None]
     root = Path(str(config["store"]))
     plans = [needs.trainer(spec).plan(spec.architecture.build()) for spec in trainings if spec.architecture is not None]
-    needed = sum(plan.get("disk_bytes", 0) for plan in plans)
+    needed = sum(plan.get("disk_bytes", 0) for plan in plans) + needs.copied_bytes(stages, root)
     checkpoint = max((plan.get("checkpoint_bytes", 0) for plan in plans), default=0)
     yield from disk("store", _existing(root), needed, checkpoint, needs.beforehand(trainings, root))
     yield from disk("temporary files", Path(tempfile.gettempdir()))
@@ -141,7 +141,7 @@ def disk(
     """Look at space, speed and clock of the disk of a folder.
 
     Args:
-        needed: Bytes that the trainings of the run will write there.
+        needed: Bytes that the run will write there, those of ``before`` left out.
         checkpoint: Bytes of one checkpoint.
         before: What comes before the trainings, and is written there, too.
     """

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.entered import EnteredModelConfig, files_of
 from core.interfaces import Trainer
 from core.stage_spec import StageSpec, if_finished
 
@@ -22,6 +23,19 @@ def trainer(training: StageSpec) -> Trainer:
     """Return the stage of a training, whose plan has what its policy takes, too."""
     stage: Trainer = training.build()
     return stage if training.policy is None else stage.beside(training.policy.build())
+
+
+def copied_bytes(stages: Iterable[StageSpec], root: Path) -> int:
+    """Return the bytes of models in folders that are still to be copied into the store, as a teacher's are.
+
+    A model of the hub, of which nobody knows here how large it is, counts as far as it was downloaded.
+
+    Args:
+        root: The store.
+    """
+    copies = {spec.directory(root): spec.config for spec in stages if isinstance(spec.config, EnteredModelConfig)}
+    files = [files_of(Path(config.directory)) for place, config in copies.items() if not if_finished(place)]
+    return sum(file.stat().st_size for row in files for file in row)
 
 
 def beforehand(trainings: Iterable[StageSpec], root: Path, seen: set[Path] | None = None) -> Beforehand:
