@@ -130,6 +130,7 @@ def test_losses_of_held_out_documents_are_paired_and_of_others_stand_alone(tmp_p
         samples, row = made.documents(losses)
         extra = {**row, "metric": "perplexity", "value": 9.0}
         made.run(tmp_path / name, tmp_path / "store", name, {"pretrain": ([row, extra], samples)})
+        made.run(tmp_path / "alone" / name, tmp_path / "alone/store", name, {"pretrain": ([extra], samples)})
     samples, row = made.documents(base)
     made.run(tmp_path / "c", tmp_path / "store", "c", {"pretrain": ([row], None)})
     nats, perplexity = compare(tmp_path / "a", tmp_path / "b")["tasks"]
@@ -138,6 +139,8 @@ def test_losses_of_held_out_documents_are_paired_and_of_others_stand_alone(tmp_p
     assert nats["pairs"][0]["p"] == pytest.approx(2 / 2**12)
     assert build.verdict(nats, nats["pairs"][0]) == "better", "less is better"
     assert (perplexity["pairs"], perplexity["note"]) == ([], "not tested: it follows from nats_per_token")
+    (alone,) = compare(tmp_path / "alone" / "a", tmp_path / "alone" / "b")["tasks"]
+    assert (alone["pairs"], "nats_per_token" in alone["note"]) == ([], False), "no such row stands in the table"
     (nats,) = compare(tmp_path / "a", tmp_path / "c")["tasks"]
     assert nats["pairs"] == []
     assert nats["stderrs"] == [0.1, 0.1]

@@ -301,3 +301,11 @@ def test_a_path_that_exists_is_no_pattern(tmp_path, path, read):
     assert expand((f"{tmp_path}/{path}",)) == tuple(f"{tmp_path}/{name}" for name in read)
     with pytest.raises(InputError, match="no file matches"):
         expand((f"{tmp_path}/set [2024]/y*",))
+
+
+def test_a_pattern_leaves_out_what_is_half_written(tmp_path):
+    folder = tmp_path / "kept.partial"  # a folder that is named may be called as it likes
+    (folder / "more.partial").mkdir(parents=True)
+    for name in ("a.jsonl", "b.jsonl.partial", "more.partial/c.jsonl"):
+        (folder / name).write_text("{}")
+    assert expand((f"{folder}/*", f"{folder}/**/*")) == (str(folder / "a.jsonl"),)

@@ -188,7 +188,7 @@ def test_an_artifact_is_taken_where_it_lies(registry, model, known, workdir):
     with pytest.raises(InputError, match="an artifact of the stage pretrain, which is no artifact of tokens"):
         planned(registry, "tokens=count", f"tokens.artifact={artifact}", "+arch=tiny", *ONE)
     (artifact / "hf" / "config.json").write_text("{}")
-    with pytest.raises(InputError, match=r"config\.json is missing or was changed"):
+    with pytest.raises(InputError, match=r"^model=.*config\.json is missing or was changed\. Look at it with "):
         planned(registry, f"model={artifact}", *ONE)
 
 

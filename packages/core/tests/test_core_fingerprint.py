@@ -1,12 +1,14 @@
 """What stands for the content of input files, and the memory of it."""
 
+import dataclasses
 import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from core import fingerprint
+from core import fingerprint, typed
 from core.fingerprint import fingerprint as digest
 
 
@@ -73,3 +75,23 @@ def test_what_changed_just_now_is_not_remembered(file, monkeypatch):
 def test_a_memory_that_cannot_be_written_costs_time_alone(file, tmp_path, monkeypatch):
     (tmp_path / "home").write_text("a file where the folder should be")
     assert digest(str(file)) == digest(str(file))
+
+
+def test_what_is_half_written_is_no_part_of_what_a_folder_holds(file):
+    """As a broken download or a killed command leaves it in a folder that a setting names."""
+    (data := file.parent / "data").mkdir()
+    (data / "whole.jsonl").write_text("{}")
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Reads:
+        data_dir: str = typed.setting(files=True)
+
+    registry = SimpleNamespace(names=lambda kind: [])
+    settings = Reads(data_dir=str(data))
+    before = fingerprint.identity(settings, registry, "eval"), fingerprint.named_files(settings)
+    (data / "more.jsonl.partial").write_text("{")
+    (data / ".partial" / "owner__toy").mkdir(parents=True)
+    (data / ".partial" / "owner__toy" / "test.parquet").write_text("PAR")
+    assert (fingerprint.identity(settings, registry, "eval"), fingerprint.named_files(settings)) == before
+    (data / "more.jsonl").write_text("{}")
+    assert fingerprint.identity(settings, registry, "eval") != before[0]

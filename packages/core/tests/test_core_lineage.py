@@ -2,7 +2,7 @@
 
 import pytest
 from core import lineage, store
-from core.errors import ArtifactError, InputError
+from core.errors import InputError
 
 
 def finish(root, folder, inputs=None, files=(), external=()):
@@ -107,12 +107,13 @@ def test_a_long_list_of_files_is_cut_on_the_terminal_alone(tmp_path):
 def test_a_damaged_manifest_is_one_line_that_names_it(made, ask, capsys):
     damaged = made["tokens"] / store.MANIFEST
     damaged.write_text('{"stage": ')
-    with pytest.raises(ArtifactError):
+    with pytest.raises(InputError):
         lineage.lineage(made[ask])
     assert lineage.main([str(made[ask])]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"error: {damaged} is damaged (")
+    assert printed.err.startswith(f"error: {made[ask]}: {damaged} is damaged (")
+    assert f"`python -m core.store verify --store {made['crawl'].parents[1]}`" in printed.err
     assert printed.err.count("\n") == 1
 
 

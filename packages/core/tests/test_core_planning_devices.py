@@ -13,6 +13,12 @@ def test_time_and_money_follow_from_flops():
     eight = devices.cost(device, devices=8, flops_per_token=1.56e9, tokens=360_000_000, mfu=0.5)
     assert eight["hours"] == pytest.approx(1 / 8)
     assert eight["money"] == pytest.approx(device.price)
+    # An hour before it takes no token of it.
+    before = devices.cost(
+        device, devices=1, flops_per_token=1.56e9, tokens=360_000_000, mfu=0.5, flops_before=156e12 * 3600
+    )
+    assert before["hours"] == pytest.approx(2.0)
+    assert before["tokens_per_second"] == row["tokens_per_second"]
 
 
 def test_mobillamas_speed_is_the_share_of_the_peak_that_the_assumption_names():

@@ -8,7 +8,7 @@ import threading
 import pytest
 import yaml
 from core import publish, store
-from core.errors import ArtifactError, UserError
+from core.errors import InputError, UserError
 
 hub = pytest.importorskip("huggingface_hub")
 
@@ -94,7 +94,7 @@ def test_a_folder_from_elsewhere_keeps_its_own_card(tmp_path, capsys):
 
 def test_a_damaged_file_is_never_published(model, tmp_path):
     (model / "hf/model.safetensors").write_bytes(b"Weights")
-    with pytest.raises(ArtifactError, match=r"hf/model\.safetensors is missing or was changed"):
+    with pytest.raises(InputError, match=r"hf/model\.safetensors is missing or was changed\. Look at it with "):
         publish.gather(model / "hf", tmp_path / "out", "me/m", None)
     assert not (tmp_path / "out").exists()
 

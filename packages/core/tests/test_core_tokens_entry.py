@@ -1,10 +1,13 @@
 """Runs that start from tokens that exist, of one corpus or of several."""
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
-from core import choices, compose, graph, store
-from core.errors import ConfigError, InputError
+from core import choices, compose, graph, store, worker
+from core.errors import ConfigError, InputError, UserError
+from core.interfaces import Job
 from core.token_files import tokenizer_digest
 from smallwright_testing.tokens import write_tokens
 
@@ -69,7 +72,7 @@ def harmed(folder):
             "{web: WEB, far: FAR}",
             r"tokens\.artifact\.far=.*: made by the tokenizer .*count-0+11, and tokens\.artifact\.web",
         ),
-        ("{web: nowhere}", r"tokens\.artifact\.web=nowhere: no finished artifact"),
+        ("{web: nowhere}", r"tokens\.artifact\.web=nowhere: no finished artifact: there is no such folder\. Name"),
         ("{web: HARMED}", r"tokens\.artifact\.web=.*train-00000\.bin.* was changed"),
         ("{}", r"tokens\.artifact=\{\}: names no artifact"),
     ],
@@ -84,6 +87,48 @@ def test_tokens_that_do_not_fit_are_refused_in_a_line(registry, workdir, given, 
         given = given.replace(word, str(place))
     with pytest.raises((ConfigError, InputError), match=message):
         planned(registry, "tokens=count", f"tokens.artifact={given}", "+arch=tiny", "pretrain=count", *ONE)
+
+
+def same_size(path):
+    """Damage a file so that its length tells nothing of it."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder: (folder / "train-00000.bin").unlink(), r"train-00000\.bin is missing or was changed\."),
+        (lambda folder: (folder / store.MANIFEST).write_text("{"), r"manifest\.json is damaged \("),
+        (lambda folder: same_size(folder / "index.json"), r"index\.json: damaged \("),
+        (lambda folder: same_size(folder / "meta.json"), r"meta\.json: damaged \("),
+        (lambda folder: same_size(store.load_manifest(folder)["inputs"]["tokenizer"] / Path(store.MANIFEST)),
+         r"its tokenizer: .*is damaged"),
+    ],
+    ids=["a shard", "the manifest", "the index", "what it says of itself", "its tokenizer"],
+)  # fmt: skip
+def test_nobody_is_told_to_delete_what_may_be_the_only_copy(registry, workdir, harm, said):
+    web = finished_tokens(workdir / "other", "web")
+    harm(web)
+    with pytest.raises(InputError, match=said) as refused:
+        planned(registry, f"tokens.artifact={web}", "+arch=tiny", "tokens=count", "pretrain=count", *ONE)
+    assert str(refused.value).startswith(f"tokens={web}")
+    assert "`python -m core.store verify /" in str(refused.value)
+    assert str(refused.value).endswith("make it anew with the run that made it, bring back a copy, or name another.")
+    assert "Delete" not in str(refused.value)
+
+
+def test_nor_is_it_said_when_the_work_begins(registry, workdir):
+    """Files whose length is as it was are compared by the stage that reads them."""
+    web = finished_tokens(workdir / "other", "web")
+    specs = planned(registry, f"tokens.artifact={web}", "+arch=tiny", "tokens=count", "pretrain=count", *ONE)
+    made = {spec.name: spec.job(workdir / "store", (), {}) for spec in specs if spec.made_by_run}
+    assert [made[name].named for name in ("pretrain", "eval")] == [("tokens", "tokenizer")] * 2
+    same_size(web / "train-00000.bin")
+    path = workdir / "job.json"
+    for named, said in ((made["pretrain"].named, "^tokens: .*Look at it with"), ((), "was changed. Delete ")):
+        dataclasses.replace(made["pretrain"], named=named, stage=None).write(path)
+        with pytest.raises(UserError, match=said):
+            worker._run(dataclasses.replace(Job.read(path), stage=made["pretrain"].stage))
 
 
 def test_a_packer_of_tokens_that_exist_needs_no_corpus_but_their_tokenizer(registry, workdir, monkeypatch):

@@ -52,7 +52,14 @@ def test_the_plan_of_a_trial_leaves_out_the_teacher_and_says_so(tmp_path, monkey
     found = findings(tmp_path, global_batch_size=2, distill=distill)
     assert given[0].distill is None
     assert found["memory of a step"].figure.startswith("3 MiB a rank, planned 4, of 9; the teacher, which is not tried")
-    assert findings(tmp_path, global_batch_size=2)["memory of a step"].figure == "3 MiB a rank, planned 4, of 9"
+    alone = findings(tmp_path, global_batch_size=2)
+    assert alone["memory of a step"].figure == "3 MiB a rank, planned 4, of 9"
+    assert alone["time of the training"].figure.endswith(" hours at that speed")
+    # Of two rounds the first is measured, with a third of what training on it takes.
+    rounds = findings(tmp_path, global_batch_size=2, steps=72_000, rounds=RoundsConfig(rate=1.0))
+    assert rounds["time of the training"].figure.startswith(
+        "20.00 hours at that speed, 23.33 with what computes beside"
+    )
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_everything_of_a_run_is_on_its_page(report):
         assert words in shown.text, words
     titles = re.findall(r'<figure data-chart="[^"]+" role="group" aria-label="([^:]+):', html)
     wanted = {"Tasks", "Loss", "Learning rate", "Gradient norm", "Throughput", "Funnel of documents", "Quality scores"}
-    assert titles.count("Validation loss by source") == 1
+    assert titles.count("Validation loss by corpus") == 1
     assert wanted | {"Lengths", "Languages", "Calibration", "Layers", "Feed-forward neurons"} <= set(titles)
     assert len(shown.specs) == len(titles) == html.count("<summary>table of")
     assert shown.text.count("used of planned") == 1
@@ -144,7 +144,7 @@ def test_a_curve_of_one_measurement_is_said_and_not_drawn(report):
         "Learning rate"
     ]
     assert next(block["text"] for block in blocks if block["kind"] == "text") == (
-        "Validation loss, measured once: 1.22 nats per token at step 99. Validation loss by source, measured once: "
+        "Validation loss, measured once: 1.22 nats per token at step 99. Validation loss by corpus, measured once: "
         "web 1.32 nats per token at step 99, code 1.12 nats per token at step 99. "
         "Gradient norm, measured once: 3 at step 99. "
         "Throughput, measured once: 4898 tokens per second at step 99."

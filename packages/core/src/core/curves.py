@@ -14,7 +14,10 @@ NAMES = {
     "loss_by_source": ("training loss by corpus", "nats per token"),
     "validation_loss": ("validation loss", "nats per token"),
     "validation_loss_by_source": ("validation loss by corpus", "nats per token"),
+    "ce": ("cross-entropy with the text", "nats per token"),
+    "kl": ("divergence from the teacher", "nats per token"),
     "loss_rise_by_corpus": ("rise of the loss by corpus", "nats per token"),
+    "forgotten_windows_by_corpus": ("share of windows that are forgotten, by corpus", ""),
     "lr": ("learning rate", ""),
     "learning_rate": ("learning rate", ""),
     "grad_norm": ("gradient norm", ""),
@@ -51,13 +54,18 @@ def of_stage(artifact: Path, summary: Mapping[str, Any], *, per_token: bool = Tr
         curves |= {key: [(x, y) for x, y in points if _finite(x) and _finite(y)]} if points else {}
     found = []
     for key, points in curves.items():
-        group, _, part = key.partition(".")
-        name, unit = NAMES.get(group, (group.replace("_", " "), ""))
-        name = part or name
+        name, unit = name_of(key)
+        name = key.partition(".")[2] or name
         if unit == "nats per token" and not per_token:
             unit = ""  # the losses of post-training are not per token with every method
         found.append({"key": key, "name": name, "unit": unit, "points": thinned(points), "of": len(points)})
     return found
+
+
+def name_of(key: str) -> tuple[str, str]:
+    """Return the name and the unit of a curve, or of all that a mapping of numbers gives."""
+    group = key.partition(".")[0]
+    return NAMES.get(group, (group.replace("_", " "), ""))
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = POINTS) -> list[list[float]]:

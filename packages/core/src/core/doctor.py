@@ -31,6 +31,7 @@ from core.errors import UserError, cannot_write
 from core.finding import Finding
 from core.graph import StageSpec
 from core.interfaces import Job, Trainer
+from core.planning import needs
 from core.registry import Registry
 from core.sweep import single
 
@@ -86,25 +87,18 @@ def examine(
     """Look at this machine for a run, and yield what is found as it is found."""
     yield versions()
     trainings = [spec for spec in stages if spec.entry.kind == "trainers" and spec.architecture is not None]
-    plans = [_plan(spec) for spec in trainings]
-    needed = sum(plan.get("disk_bytes", 0) for plan in plans)
+    root = Path(str(config["store"]))
+    plans = [needs.trainer(spec).plan(spec.architecture.build()) for spec in trainings if spec.architecture is not None]
+    needed = sum(plan.get("disk_bytes", 0) for plan in plans) + needs.copied_bytes(stages, root)
     checkpoint = max((plan.get("checkpoint_bytes", 0) for plan in plans), default=0)
-    yield from disk("store", _existing(Path(str(config["store"]))), needed, checkpoint)
+    yield from disk("store", _existing(root), needed, checkpoint, needs.beforehand(trainings, root))
     yield from disk("temporary files", Path(tempfile.gettempdir()))
     for spec, plan in zip(trainings, plans, strict=True):
         if layout is None:
             yield memory(spec.name, plan)
         with tempfile.TemporaryDirectory(prefix="doctor-") as folder:
-            job = dataclasses.replace(
-                spec.job(Path(str(config["store"])), plugin_files, registry.versions()), output=Path(folder), inputs={}
-            )
+            job = dataclasses.replace(spec.job(root, plugin_files, registry.versions()), output=Path(folder), inputs={})
             yield from _of_training(spec, job, layout)
-
-
-def _plan(spec: StageSpec) -> Mapping[str, Any]:
-    assert spec.architecture is not None
-    plan: Mapping[str, Any] = spec.build().plan(spec.architecture.build())
-    return plan
 
 
 def _of_training(spec: StageSpec, job: Job, layout: int | None) -> Iterator[Finding]:
@@ -141,21 +135,25 @@ def versions() -> Finding:
     return Finding(name="versions", figure=f"{seen} requirements", fault=fault)
 
 
-def disk(name: str, folder: Path, needed: int = 0, checkpoint: int = 0) -> Iterator[Finding]:
+def disk(
+    name: str, folder: Path, needed: int = 0, checkpoint: int = 0, before: needs.Beforehand | None = None
+) -> Iterator[Finding]:
     """Look at space, speed and clock of the disk of a folder.
 
     Args:
-        needed: Bytes that the run will write there.
+        needed: Bytes that the run will write there, those of ``before`` left out.
         checkpoint: Bytes of one checkpoint.
+        before: What comes before the trainings, and is written there, too.
     """
-    free = shutil.disk_usage(folder).free
-    fault = None
-    if free < needed:
-        fault = (
-            f"the run keeps {needed / GIB:.1f} GiB there. Free space, give another place, or keep fewer checkpoints "
-            "(pretrain.keep_latest)."
-        )
+    free, fault, taught = shutil.disk_usage(folder).free, None, before or needs.Beforehand()
+    needed += int(taught.disk_bytes)
     wants = f", the run keeps {needed / GIB:.1f}" if needed else ""
+    wants += f" and {', '.join(taught.unknown)}" if taught.unknown else ""
+    if free < needed:
+        fewer = "keep fewer checkpoints (pretrain.keep_latest)"
+        if taught.disk_bytes:
+            fewer += f", or less than {taught.disk_bytes / GIB:.1f} GiB of the teacher (pretrain.distill.top_k)"
+        fault = f"the run keeps {needed / GIB:.1f} GiB there. Free space, give another place, or {fewer}."
     yield Finding(name=f"space, {name}", figure=f"{free / GIB:.1f} GiB free{wants}", fault=fault)
     place = folder / f".doctor-{os.getpid()}"
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from core import store
 from core.errors import InputError, MissingPluginError
 from core.registry import Registry
+from core.writing import files_in
 
 READERS = {"read_parquet": (".parquet",), "read_jsonl": (".jsonl", ".ndjson")}
 """The step that reads files of an ending."""
@@ -26,10 +27,10 @@ def recipe(named: str, registry: Registry) -> dict[str, Any] | None:
     if not place.exists():
         raise InputError(f"{owner}: no such folder. Give an artifact of data, or a folder of Parquet or JSONL files.")
     found: dict[str, list[str]] = {}
-    for file in [place] if place.is_file() else sorted(place.rglob("*")):
+    for file in [place] if place.is_file() else files_in(place):
         reader = _reader(file.name)
         hidden = any(part.startswith(".") for part in file.relative_to(place).parts)
-        if reader is not None and file.is_file() and not hidden:
+        if reader is not None and not hidden:
             found.setdefault(reader, []).append(str(file))
     if not found:
         raise InputError(

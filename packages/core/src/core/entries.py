@@ -9,12 +9,12 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from core import hub, lineage, names, store
 from core.architecture import Architecture
 from core.entered import EnteredModel, EnteredModelConfig, files_of, stored_parameters
-from core.errors import ArtifactError, ConfigError, InputError, UserError
+from core.errors import ConfigError, InputError, UserError, named_by_user
 from core.fingerprint import local_digest
 from core.registry import Entry, Registry
 from core.stage_spec import ArchitectureChoice, StageSpec
@@ -36,6 +36,7 @@ LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 class FinishedSpec(StageSpec):
     """A finished artifact as an input of this run's stages; nothing makes it again."""
 
+    made_by_run: ClassVar[bool] = False
     place: Path
     made_as: Mapping[str, Any]
 
@@ -192,10 +193,10 @@ def finished(artifact: Path, folder: str, owner: str, name: str | None = None) -
     Raises:
         InputError: it is no finished artifact, or of another kind.
     """
-    try:
+    if not artifact.exists():
+        raise InputError(f"{owner}: no finished artifact: there is no such folder. Name one of a store.")
+    with named_by_user(owner, artifact):
         manifest = store.read_manifest(artifact)
-    except ArtifactError as error:
-        raise InputError(f"{owner}: {error}") from error
     if manifest is None:
         raise InputError(f"{owner}: no finished artifact: it has no {store.MANIFEST}. Let the run that makes it end.")
     is_kind = (artifact / "hf" / "config.json").is_file() if folder == "model" else manifest["folder"] == folder

@@ -7,10 +7,14 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 
 class UserError(ValueError):
     """Something the user asked for cannot be done; the message says what to do instead."""
+
+    fault: str = ""
+    """What is damaged, without the advice; see :func:`remade`."""
 
 
 class ConfigError(UserError):
@@ -59,6 +63,43 @@ def reading(
     except met + also as error:
         said = (str(error).strip() or "no reason is known").splitlines()[0]
         raise refusal(damaged(path, f"{type(error).__name__}: {said}", fix)) from error
+
+
+Refusal = TypeVar("Refusal", bound=UserError)
+
+
+def remade(refusal: type[Refusal], fault: str, fix: str) -> Refusal:
+    """Return an error about a part of an artifact, with advice that is right where a run makes it again.
+
+    Args:
+        fault: What is damaged, without a full stop.
+        fix: The advice; :func:`named_by_user` gives another.
+    """
+    error = refusal(f"{fault}. {fix}")
+    error.fault = fault
+    return error
+
+
+@contextlib.contextmanager
+def named_by_user(owner: str, artifact: Path | str) -> Iterator[None]:
+    """Say of a damaged artifact that a user named how to look at it: it may be the only copy.
+
+    Args:
+        owner: Begins the message, as ``tokens=store/tokens/x``.
+        artifact: What ``core.store verify`` is to look at.
+
+    Raises:
+        InputError: for any error that a user can mend.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not error.fault:
+            raise InputError(f"{owner}: {error}") from error
+        raise InputError(
+            f"{owner}: {error.fault}. Look at it with `python -m core.store verify {artifact}`; make it anew with the "
+            "run that made it, bring back a copy, or name another."
+        ) from error
 
 
 def damaged(path: Path, reason: str, fix: str) -> str:

@@ -72,7 +72,7 @@ def _files_in(folder: Path, only: Any) -> list[Path]:
     """Return the files of a folder that a setting names: all in it, or those whose names its field lists."""
     if isinstance(only, tuple):
         return [folder / name for name in sorted(only) if (folder / name).is_file()]
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return writing.files_in(folder)
 
 
 def fingerprint(file: str) -> str:

@@ -315,6 +315,16 @@ class Trainer(Stage):
         """
         return ()
 
+    def beforehand(self, tokens: Mapping[str, Path | None]) -> Mapping[str, Mapping[str, float] | None]:
+        """Return what the work of :meth:`stored_logits` takes, by its role ``disk_bytes`` and ``flops``, for planning.
+
+        None: nobody knows yet how long the corpus is. By default there is no such work.
+
+        Args:
+            tokens: As for :meth:`reads`.
+        """
+        return {}
+
     def of_source(self) -> "Trainer":
         """Return what trains a source model, from which the model of the run takes its first weights: by default the
         same. What concerns the model of the run alone, such as its teacher, is not among its settings."""

@@ -28,6 +28,8 @@ class Job:
     inputs: Mapping[str, Path]
     """Directory of each input artifact by role (see the table above)."""
     seed: int
+    named: tuple[str, ...] = ()
+    """Roles of inputs that exist already and that no stage of the run makes."""
     architecture: Architecture | None = None
     """The chosen architecture, with its vocabulary size resolved; None for stages before it matters."""
     executor: Any = None
@@ -57,6 +59,7 @@ class Job:
             "name": self.name,
             "output": str(self.output.resolve()),
             "inputs": {role: str(folder.resolve()) for role, folder in self.inputs.items()},
+            "named": list(self.named),
             "seed": self.seed,
             "plugin_files": [str(Path(file).resolve()) for file in self.plugin_files],
             "stage": travel.describe(self.stage),
@@ -79,6 +82,7 @@ class Job:
             name=content["name"],
             output=Path(content["output"]),
             inputs={role: Path(folder) for role, folder in content["inputs"].items()},
+            named=tuple(content["named"]),
             seed=content["seed"],
             plugin_files=plugin_files,
             stage=travel.rebuild(content["stage"], content["name"]),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import cli, store
-from core.errors import ArtifactError, InputError
+from core.errors import ArtifactError, InputError, named_by_user
 
 LONGEST_LIST = 8
 """Files that are shown of an artifact; --json has all."""
@@ -44,8 +44,7 @@ def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
         root: The store to look for later artifacts in; None: the artifact's own, for a file ``./store``.
 
     Raises:
-        InputError: no such artifact, file or store.
-        ArtifactError: a manifest is damaged.
+        InputError: no such artifact, file or store; or a manifest is damaged, which could be on the way.
     """
     if not artifact.exists():
         raise InputError(f"{artifact}: no such artifact or file.")
@@ -58,11 +57,12 @@ def lineage(artifact: Path, root: Path | None = None) -> dict[str, Any]:
     root = (root or (Path("store") if is_file else artifact.parent.parent)).resolve()
     if not root.is_dir():
         raise InputError(f"{root}: no such folder. Say where the store is: --store <dir>.")
-    return {
-        "artifact": str(artifact),
-        "made_from": {} if is_file else made_from(artifact),
-        "used_by": list(used_by(artifact, root)),
-    }
+    with named_by_user(str(artifact), f"--store {root}"):
+        return {
+            "artifact": str(artifact),
+            "made_from": {} if is_file else made_from(artifact),
+            "used_by": list(used_by(artifact, root)),
+        }
 
 
 def made_from(artifact: Path) -> dict[str, Any]:

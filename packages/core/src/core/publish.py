@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import answers, card, cli, lineage, store, writing
-from core.errors import ArtifactError, ConfigError, InputError, MissingPluginError, UserError, reading
+from core import answers, card, cli, hub, lineage, store, writing
+from core.errors import ArtifactError, ConfigError, InputError, named_by_user, reading
 
 NEVER = ("checkpoint", store.WORK)
 """Folders of an artifact that are not published, and so not compared."""
@@ -95,17 +95,18 @@ def gather(model: Path, target: Path, hub_id: str | None, license: str | None, r
         root: Store with evaluations of it; None: the store that the artifact is in.
 
     Raises:
-        ArtifactError: a file is not what the manifest says.
-        InputError: ``target`` has something in it.
+        InputError: a file is not what the manifest says, or ``target`` has something in it.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"--to-folder {target}: there is something already. Name a new folder.")
     artifact = model.parent
-    manifest = store.load_manifest(artifact)
+    with named_by_user(str(model), artifact):
+        manifest = store.load_manifest(artifact)
     made_from, evaluations = card.Origins(manifests=()), []
     if manifest is not None and model.name == "hf":
         unread = (*NEVER, *(path.name for path in artifact.iterdir() if path.name != "hf"))
-        store.check_content(artifact, unread=unread)
+        with named_by_user(str(model), artifact):
+            store.check_content(artifact, unread=unread)
         made_from = card.origins(manifest, artifact)
         evaluations = evaluations_of(artifact, root or artifact.parent.parent)
     own = model / card.FILE
@@ -167,49 +168,27 @@ def upload(folder: Path, hub_id: str, revision: str | None, *, private: bool) ->
     Raises:
         UserError: no token, no access, no network; the message is the hub's.
     """
-    hub = _hub()
-    if hub.get_token() is None:
+    client = hub.client("core.publish")
+    if client.get_token() is None:
         raise ConfigError(f"--to {hub_id}: no token of the hub: set HF_TOKEN, or run `hf auth login`.")
-    api = hub.HfApi()
-    try:
+    api = client.HfApi()
+    with hub.asking(f"--to {hub_id}", hub_id, revision=revision, or_folder=False, missing="not uploaded"):
         api.create_repo(hub_id, private=private or None, exist_ok=True)
         if revision is not None:
             api.create_branch(hub_id, branch=revision, exist_ok=True)
         message = "Upload the model and its card"
         return str(api.upload_folder(repo_id=hub_id, folder_path=folder, revision=revision, commit_message=message))
-    except hub.errors.HfHubHTTPError as error:
-        raise UserError(f"--to {hub_id}: {_first_line(error)}") from error
-    except (hub.errors.HTTPError, OSError) as error:
-        place = hub.constants.ENDPOINT
-        raise UserError(f"--to {hub_id}: {place} cannot be reached: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__
 
 
 def _check_id(hub_id: str) -> None:
-    hub = _hub()
+    client = hub.client("core.publish")
     try:
-        hub.utils.validate_repo_id(hub_id)
+        client.utils.validate_repo_id(hub_id)
         named = hub_id.count("/") == 1
-    except hub.errors.HFValidationError:
+    except client.errors.HFValidationError:
         named = False
     if not named:
         raise ConfigError(f"--to {hub_id}: no id of the hub: write owner/name, of letters, digits, '-', '_' and '.'.")
-
-
-def _hub() -> Any:
-    """Return huggingface_hub, which only this command needs."""
-    try:
-        import huggingface_hub
-        import huggingface_hub.constants
-        import huggingface_hub.errors
-        import huggingface_hub.utils
-    except ModuleNotFoundError as error:
-        raise MissingPluginError(f"core.publish: pip install 'smallwright-core[hub]' ({error}).") from error
-    return huggingface_hub
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core import store
-from core.errors import InputError, MissingPluginError, NotAtHand, reading
+from core import hub, store
+from core.errors import InputError, reading
 from core.remote_data import CONVERTED, DEFAULT, LOCK, RemoteData, missing_part
 from core.writing import write_json
 
+FETCH = "core.fetch"
+"""What needs the hub's client."""
 PARTIAL = ".partial"
 """Folder of what is being downloaded; the hub's client goes on in it after a broken download."""
 ENTRY: Mapping[str, Any] = {
@@ -136,12 +138,10 @@ class Folder:
         return path.is_file() and path.stat().st_size == entry["bytes"] and store.file_digest(path) == entry["sha256"]
 
     def _download(self, data: RemoteData, file: _File, revision: str, expected: str | None) -> str:
-        from huggingface_hub import hf_hub_download
-
         partial = self.root / PARTIAL / data.name.replace("/", "__")
-        with _said(data):
+        with _asking(data, revision):
             got = Path(
-                hf_hub_download(
+                hub.client(FETCH).hf_hub_download(
                     data.name,
                     file.path,
                     repo_type="dataset",
@@ -194,14 +194,12 @@ def _of_hub(data: RemoteData, known: str | None) -> tuple[str, list[_File]]:
 
 
 def _commit(data: RemoteData, revision: str | None) -> str:
-    from huggingface_hub import HfApi
-
-    with _said(data, revision):
-        return str(HfApi().dataset_info(data.name, revision=revision).sha)
+    with _asking(data, revision):
+        return str(hub.client(FETCH).HfApi().dataset_info(data.name, revision=revision).sha)
 
 
 def _files(data: RemoteData, revision: str) -> list[_File]:
-    with _said(data, revision):
+    with _asking(data, revision):
         by_path = {item.path: item for item in _parquet(data.name, revision)}
     found = []
     for split in data.splits:
@@ -224,9 +222,7 @@ def _files(data: RemoteData, revision: str) -> list[_File]:
 @functools.cache
 def _parquet(name: str, revision: str) -> list[Any]:
     """Return the Parquet files of a commit, which data sets of many configurations ask for many times."""
-    from huggingface_hub import HfApi
-
-    tree = HfApi().list_repo_tree(name, repo_type="dataset", revision=revision, recursive=True)
+    tree = hub.client(FETCH).HfApi().list_repo_tree(name, repo_type="dataset", revision=revision, recursive=True)
     return [item for item in tree if item.path.endswith(".parquet")]
 
 
@@ -243,44 +239,10 @@ def _paths_of(paths: Sequence[str], config: str | None, split: str) -> list[str]
     return []
 
 
-@contextlib.contextmanager
-def _said(data: RemoteData, revision: str | None = None) -> Iterator[None]:
+def _asking(data: RemoteData, revision: str | None = None) -> contextlib.AbstractContextManager[None]:
     """Turn what the hub's client raises into one line."""
-    try:
-        from huggingface_hub import constants
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HfHubHTTPError,
-            HFValidationError,
-            HTTPError,
-            LocalEntryNotFoundError,
-            OfflineModeIsEnabled,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
-    except ModuleNotFoundError as error:
-        raise MissingPluginError(f"core.fetch: pip install 'smallwright-core[hub]' ({error}).") from None
-    name = f"{data.name}, which {data.wanted_by} reads" if data.wanted_by else data.name
-    try:
-        yield
-    except GatedRepoError:
-        asked = f"{constants.ENDPOINT}/datasets/{data.name}"
-        raise InputError(f"{name}: access must be asked for at {asked}, and HF_TOKEN set.") from None
-    except RepositoryNotFoundError:
-        raise InputError(f"{name}: the hub has no such data set, or wants HF_TOKEN for it.") from None
-    except RevisionNotFoundError:
-        raise InputError(f"{name}: the hub has no revision {revision or data.revision} of it.") from None
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        offline = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
-        raise NotAtHand(f"{name}: not fetched: {offline}. What is here stays; the same command goes on.") from error
-    except HFValidationError as error:
-        raise InputError(f"{name}: no name of a data set on the hub ({_first_line(error)}).") from None
-    except (HfHubHTTPError, HTTPError, OSError) as error:  # HTTPError: of the client below, where nothing answers
-        reason = _first_line(error)
-        if isinstance(error, HTTPError) and not isinstance(error, HfHubHTTPError):
-            reason = f"{constants.ENDPOINT} cannot be reached ({reason})"
-        raise NotAtHand(f"{name}: not fetched: {reason}. What is here stays; the same command goes on.") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    said = f"{data.name}, which {data.wanted_by} reads" if data.wanted_by else data.name
+    then = " What is here stays; the same command goes on."
+    return hub.asking(
+        said, data.name, "dataset", revision or data.revision, or_folder=False, missing="not fetched", then=then
+    )

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from core import store, typed
 from core.defaults import Default
@@ -88,6 +88,8 @@ class EvaluatorChoice:
 class StageSpec:
     """One stage of this run: who does it, with which settings, from which other stages."""
 
+    made_by_run: ClassVar[bool] = True
+    """Whether a run makes it again where it is damaged and removed."""
     name: str
     folder: str
     """Of the store, in which its artifact is."""
@@ -137,7 +139,7 @@ class StageSpec:
         A single one has no label of its own, and is ``corpus``.
         """
         return {
-            "corpus" if role == kind else role.removeprefix(f"{kind}-"): _if_finished(spec.directory(root))
+            "corpus" if role == kind else role.removeprefix(f"{kind}-"): if_finished(spec.directory(root))
             for role, spec in self.inputs.items()
             if role == kind or role.startswith(f"{kind}-")
         }
@@ -171,6 +173,7 @@ class StageSpec:
             name=self.name,
             output=self.directory(root),
             inputs={role: source.directory(root) for role, source in self.inputs.items()},
+            named=tuple(role for role, source in self.inputs.items() if not source.made_by_run),
             seed=self.seed,
             stage=self.build(),
             architecture=self.architecture.build() if self.architecture is not None else None,
@@ -190,7 +193,8 @@ class StageSpec:
         )
 
 
-def _if_finished(artifact: Path) -> Path | None:
+def if_finished(artifact: Path) -> Path | None:
+    """Return the artifact where it is there and whole, otherwise None."""
     try:
         return artifact if store.read_manifest(artifact) is not None else None
     except ArtifactError:  # damaged: it is made anew

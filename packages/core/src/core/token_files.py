@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import InputError
-from core.tokens_meta import TokensMeta
+from core.errors import InputError, remade
+from core.tokens_meta import AGAIN, TokensMeta
 from core.writing import write_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ NPY_HEADER = 128
 """Bytes before the numbers of a one-dimensional array in NumPy's file format, up to 20 digits of length."""
 OPEN_FILES = 256
 """Files that a process keeps mapped; each takes a descriptor, and a process often has 1,024."""
-AGAIN = "Delete this tokens artifact to make it anew."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,11 +90,11 @@ class TokenIndex:
             if not index._plausible():
                 raise ValueError("a name, split, size or type that no index has")
         except FileNotFoundError:
-            raise InputError(f"{path}: missing. {AGAIN}") from None
+            raise remade(InputError, f"{path}: missing", AGAIN) from None
         except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{path}: damaged ({error}). {AGAIN}") from error
+            raise remade(InputError, f"{path}: damaged ({error})", AGAIN) from error
         return index
 
     def _plausible(self) -> bool:
@@ -118,7 +117,7 @@ class TokenIndex:
                 with open(folder / name, "rb") as opened:
                     found = hashlib.file_digest(opened, "sha256").hexdigest()
                 if found != expected:
-                    raise InputError(f"{folder / name}: damaged, for its SHA-256 is not that of {INDEX}. {AGAIN}")
+                    raise remade(InputError, f"{folder / name}: damaged, for its SHA-256 is not that of {INDEX}", AGAIN)
 
 
 def tokenizer_digest(folder: Path) -> str:
@@ -175,9 +174,11 @@ class TokenShards:
         self.tokens, self.documents = self._token_ends[-1], self._document_ends[-1]
         told = (getattr(self.meta, f"{split}_tokens"), getattr(self.meta, f"{split}_documents"))
         if told != (self.tokens, self.documents):
-            raise InputError(
+            raise remade(
+                InputError,
                 f"{folder}: {INDEX} has {self.tokens:,} tokens in {self.documents:,} documents of {split}, and "
-                f"meta.json {told[0]:,} in {told[1]:,}. {AGAIN}"
+                f"meta.json {told[0]:,} in {told[1]:,}",
+                AGAIN,
             )
 
     def read(self, start: int, stop: int) -> "np.ndarray":
@@ -272,9 +273,9 @@ class TokenShards:
         try:
             size = (self.folder / name).stat().st_size
         except FileNotFoundError:
-            raise InputError(f"{self.folder / name}: missing. {AGAIN}") from None
+            raise remade(InputError, f"{self.folder / name}: missing", AGAIN) from None
         if size != header + count * item:
-            raise InputError(f"{self.folder / name}: {size:,} bytes, but {INDEX} says {count:,} {unit}. {AGAIN}")
+            raise remade(InputError, f"{self.folder / name}: {size:,} bytes, but {INDEX} says {count:,} {unit}", AGAIN)
 
 
 def _mapped(path: str, dtype: str, count: int, offset: int, opened: object) -> "np.ndarray":

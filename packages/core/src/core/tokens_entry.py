@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from core import entries, hub, names, store
-from core.errors import ConfigError, InputError
+from core.errors import ConfigError, InputError, named_by_user
 from core.kinds import GROUPS
 from core.stage_spec import StageSpec
 from core.token_files import SPLITS, TokenIndex, TokenShards, tokenizer_digest
+from core.writing import files_in
 
 ARTIFACT = str(GROUPS["tokens"].entry)
 """Setting of the group ``tokens`` that names what exists."""
@@ -36,7 +37,7 @@ def is_made(place: str) -> bool:
     """Whether a place has tokens that are to become an artifact first, and is none itself."""
     folder = Path(place)
     if folder.is_dir():
-        made = (path.suffix in ENDINGS for path in folder.rglob("*"))
+        made = (path.suffix in ENDINGS for path in files_in(folder))
         return not (folder / store.MANIFEST).exists() and any(made)
     return hub.is_id(place.partition("@")[0])
 
@@ -93,11 +94,9 @@ def nothing_uses(settings: Mapping[str, Any] | None) -> str:
 
 def _artifact(place: str, role: str, owner: str) -> entries.FinishedSpec:
     spec = entries.finished(Path(place), "tokens", owner, name=role)
-    try:
+    with named_by_user(owner, spec.place):
         for split in SPLITS:
             TokenShards(spec.place, split)
-    except InputError as error:
-        raise InputError(f"{owner}: {error}") from error
     return spec
 
 

@@ -4,6 +4,10 @@ import dataclasses
 import json
 from pathlib import Path
 
+from core.errors import InputError, remade
+
+AGAIN = "Delete this tokens artifact to make it anew."
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokensMeta:
@@ -25,5 +29,15 @@ class TokensMeta:
 
     @classmethod
     def load(cls, tokens: Path) -> "TokensMeta":
-        """Read ``meta.json`` of a tokens artifact."""
-        return cls(**json.loads((tokens / "meta.json").read_text()))
+        """Read ``meta.json`` of a tokens artifact.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        path = tokens / "meta.json"
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise remade(InputError, f"{path}: missing", AGAIN) from None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise remade(InputError, f"{path}: damaged ({error})", AGAIN) from error

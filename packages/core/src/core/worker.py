@@ -9,6 +9,7 @@ A process that stays reads a line of JSON on its stdin for each further job, ``j
 paths, until stdin ends. After a job that failed it ends: what it holds may be broken.
 """
 
+import contextlib
 import dataclasses
 import errno
 import gc
@@ -25,7 +26,7 @@ from typing import Any
 
 from core import card, store
 from core.circumstances import git_commit
-from core.errors import InputError, UserError, cannot_write, full_disk
+from core.errors import InputError, UserError, cannot_write, full_disk, named_by_user
 from core.fingerprint import local_digest
 from core.interfaces import Job
 from core.process import die_with_parent, plugin_files_environment
@@ -105,8 +106,9 @@ def _run(job: Job) -> None:
     started = time.time()
     os.environ.update(plugin_files_environment(job.plugin_files))
     assert job.stage is not None
-    for folder in job.inputs.values():
-        store.check_content(folder, unread=NEVER_READ, digest_of=local_digest)
+    for role, folder in job.inputs.items():
+        with named_by_user(role, folder) if role in job.named else contextlib.nullcontext():
+            store.check_content(folder, unread=NEVER_READ, digest_of=local_digest)
     summary = job.stage.run(job)
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     record = {

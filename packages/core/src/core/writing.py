@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 ENDING = ".partial"
-"""Ends the name of what is being written: whoever lists a folder leaves out names that end so."""
+"""Ends the name of what is being written: whoever lists a folder leaves out names that end so, as :func:`files_in`."""
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder and below it, in order, without those that are half written."""
+    return sorted(
+        path for path in folder.rglob("*") if not is_partial(str(path.relative_to(folder))) and path.is_file()
+    )
+
+
+def is_partial(name: str) -> bool:
+    """Whether a path below a folder is of a file that is being written, or in a folder that is."""
+    return any(part.endswith(ENDING) for part in name.split("/"))
 
 
 @contextlib.contextmanager

@@ -199,7 +199,7 @@ def test_what_cannot_be_read_is_said(dataset, settings, message):
         ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
         (
             {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"},
-            "http://127.0.0.1:9 cannot be reached (ConnectError)",
+            "http://127.0.0.1:9 cannot be reached (",
         ),
     ],
 )

@@ -152,8 +152,11 @@ def test_lines_and_what_the_hub_does_not_have(hub, tmp_path):
     assert [row["text"] for row in rows] == ["one line"]
     assert json.loads((artifact / "funnel.json").read_text())[0]["failed"] == {"invalid JSON": 1}
     for overrides, said in (
-        (["data.steps.read.dataset=owner/nothing"], "the hub has no such dataset"),
-        (["data.steps.read.dataset=owner/toy", "data.steps.read.revision=v9"], "revision=v9: owner/toy has no such"),
+        (["data.steps.read.dataset=owner/nothing"], "the hub has no such data set"),
+        (
+            ["data.steps.read.dataset=owner/toy", "data.steps.read.revision=v9"],
+            "revision=v9: the hub has no revision v9",
+        ),
     ):
         ended = hub.run(*overrides)
         assert ended.returncode == 2

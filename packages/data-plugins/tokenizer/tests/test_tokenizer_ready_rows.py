@@ -106,7 +106,7 @@ def test_a_dataset_of_the_hub_is_taken_at_its_commit(cache, documents, tokenizer
 
 
 def test_what_has_no_tokens_is_refused_while_planning(cache, tmp_path):
-    with pytest.raises(InputError, match=r"tokens\.folder=org/nothing: there is no such folder, it is not in the"):
+    with pytest.raises(InputError, match=r"tokens\.folder=org/nothing: there is no such folder, and it is not in the"):
         settings("org/nothing")
     with pytest.raises(InputError, match=r"no file that ends in \.ds or \.parquet"):
         settings(tmp_path / "cache")
@@ -148,7 +148,9 @@ def test_a_run_is_planned_on_datasets_and_their_tokenizer_must_be_named(cache, t
     assert one["tokens"].content["revision"] == COMMIT
     two = specs(f"{{web: org/tokens, own: {tmp_path / 'own'}}}", named, "pretrain.mixture={web: 0.5, own: 0.5}")
     assert [name for name in two if name.startswith("tokens")] == ["tokens-web", "tokens-own"]
-    with pytest.raises(NotAtHand, match=r"tokens\.folder=org/nothing@v2: there is no such folder, it is not in the"):
+    with pytest.raises(
+        NotAtHand, match=r"tokens\.folder=org/nothing@v2: there is no such folder, and it is not in the"
+    ):
         specs("org/nothing@v2", named)
     assert [*specs("org/nothing@v2", named, at_hand=False)] == ["tokenizer", "tokens", "pretrain"]
     with pytest.raises(ConfigError, match=r"tokens: made elsewhere\. Name the tokenizer that made them"):

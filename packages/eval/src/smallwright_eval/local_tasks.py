@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import RemoteData
+from core.writing import files_in
 
 from smallwright_eval import needs, stock_tasks, task_data, task_items
 from smallwright_eval.config import LMEvalConfig
@@ -251,7 +252,7 @@ def _described(folder: Path) -> Iterator[tuple[str, Described]]:
     """
     if not folder.is_dir():
         raise InputError(f"eval.task_paths: {folder} is not a folder.")
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in [path for path in files_in(folder) if path.suffix == ".yaml"]:
         described = _read_yaml(path)
         name = described.get("group") or described.get("task")
         if not isinstance(name, str):

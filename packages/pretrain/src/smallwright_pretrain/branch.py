@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core import checkpoints, store, typed
-from core.errors import ArtifactError, ConfigError, InputError
+from core.errors import ArtifactError, ConfigError, InputError, named_by_user
 from core.interfaces import Branch
 from core.writing import ENDING, replacing, write_text
 
@@ -54,15 +54,18 @@ def find(named: str, place: Path | None = None) -> Branch:
     artifact, step, tokens = parse(named)
     artifact = place or artifact
     owner = f"branch_from={named}"
-    try:
+    with named_by_user(owner, artifact):
         manifest = store.load_manifest(artifact)
-    except ArtifactError as error:
-        raise InputError(f"{owner}: {error}") from error
     if manifest is None:
         left, _, right = named.rpartition("@")
         if left and not artifact.exists() and Path(left).exists():
             raise InputError(f"{owner}: {right} is no step. Give a whole number, or tokens as in @1.5B.")
-        raise InputError(f"{owner}: {artifact} is no finished artifact. Let the training that makes it end.")
+        gone = (
+            "Let the training that makes it end."
+            if artifact.exists()
+            else "There is no such folder: name one of a store."
+        )
+        raise InputError(f"{owner}: {artifact} is no finished artifact. {gone}")
     steps = kept(manifest)
     if not steps:
         raise InputError(f"{owner}: it has no checkpoints. Branch from a training of this trainer.")

@@ -5,15 +5,17 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core.finding import Finding
-from core.interfaces import Job
+from core.interfaces import Job, Trainer
 
 from smallwright_pretrain.config import TorchTitanConfig
 from smallwright_pretrain.launch import run_child
 from smallwright_pretrain.nodes import TORCHRUN
 from smallwright_pretrain.plan import memory_of_teacher
+from smallwright_pretrain.policies_plan import memory_of_reference
 from smallwright_pretrain.segments import segments
 
 JOB_FILE = "job.json"
@@ -49,7 +51,7 @@ def findings(
     if found is None:
         yield Finding(name="a step", figure=f"{here.nproc} ranks", fault=fault)
     else:
-        yield from _of_steps(found, first, here, _teacher_bytes(config, job))
+        yield from _of_steps(found, first, here, _beside(config, job), _share_beside(job))
 
 
 def _alone(config: TorchTitanConfig) -> TorchTitanConfig:
@@ -61,11 +63,21 @@ def _alone(config: TorchTitanConfig) -> TorchTitanConfig:
     return dataclasses.replace(segments(config)[0].settings(config), steps=config.steps, **without)
 
 
-def _teacher_bytes(config: TorchTitanConfig, job: Job) -> int:
-    """Return what a teacher takes of a rank's memory, by the plan; 0: there is none."""
+def _beside(config: TorchTitanConfig, job: Job) -> dict[str, int]:
+    """Return what a teacher and a policy's reference take of a rank's memory, by the plan: a trial has neither."""
     assert job.architecture is not None
-    parts = memory_of_teacher(segments(config)[0].settings(config), job.architecture.vocab_rows())
-    return sum(parts.values())
+    taught = memory_of_teacher(segments(config)[0].settings(config), job.architecture.vocab_rows())
+    parts = {"teacher": sum(taught.values()), **memory_of_reference(config, job.policy)}
+    return {name: size for name, size in parts.items() if size}
+
+
+def _share_beside(job: Job) -> float:
+    """Return what computes beside the model's own training, by the plan, as a share of that."""
+    assert job.architecture is not None
+    stage: Trainer = job.stage  # type: ignore[assignment]
+    planned = (stage if job.policy is None else stage.beside(job.policy)).plan(job.architecture)
+    own = sum(row["tokens"] * job.architecture.flops_per_token(row["seq_len"]) for row in planned["stages"])
+    return float(planned.get("extra_flops_per_token", 0.0) * planned["tokens"] / own)
 
 
 def _of_layout(config: TorchTitanConfig, job: Job, layout: int, environment: Mapping[str, str]) -> Finding:
@@ -85,8 +97,21 @@ def _fits_on_one(config: TorchTitanConfig) -> bool:
 
 
 def _of_steps(
-    found: Mapping[str, Any], config: TorchTitanConfig, here: TorchTitanConfig, teacher: int = 0
+    found: Mapping[str, Any],
+    config: TorchTitanConfig,
+    here: TorchTitanConfig,
+    beside: Mapping[str, int] = MappingProxyType({}),
+    more: float = 0.0,
 ) -> Iterator[Finding]:
+    """Say what the steps that were tried show of the whole training.
+
+    Args:
+        found: What the ranks measured.
+        config: Of the training.
+        here: Of the trial.
+        beside: Bytes of what a trial does not have.
+        more: What that computes, as a share of the model's own training.
+    """
     if here.nproc > 1:
         only = " (of this machine)" if config.nodes > 1 else ""
         fault = None
@@ -98,8 +123,8 @@ def _of_steps(
     device, have = found["device"], found["memory_bytes"]
     used = found["peak_bytes"]
     figure = f"{used / MIB:,.0f} MiB a rank, planned {found['planned_bytes'] / MIB:,.0f}, of {have / MIB:,.0f}"
-    if teacher:
-        figure += f"; the teacher, which is not tried, is planned with {teacher / MIB:,.0f} more"
+    for name, size in beside.items():
+        figure += f"; the {name}, which is not tried, is planned with {size / MIB:,.0f} more"
     yield Finding(name="memory of a step", figure=figure)
     first, then = found["seconds"][0], min(found["seconds"][1:])
     speed = here.global_batch_size * here.seq_len / then
@@ -107,7 +132,10 @@ def _of_steps(
     hours = config.tokens / (speed * config.nodes) / 3600
     figure = f"{then:.2f} s on {device}, {speed:,.0f} tokens/s; the first {first:.1f} s"
     yield Finding(name="time of a step", figure=figure)
-    yield Finding(name="time of the training", figure=f"{hours:,.2f} hours at that speed")
+    figure = f"{hours:,.2f} hours at that speed"
+    if more:
+        figure += f", {hours * (1 + more):,.2f} with what computes beside the model's own training"
+    yield Finding(name="time of the training", figure=figure)
 
 
 def _tried(

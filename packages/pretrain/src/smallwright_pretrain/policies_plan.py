@@ -105,6 +105,12 @@ def flops_of_selection(config: TorchTitanConfig, architecture: Architecture, pol
     return policy.candidates * FORWARD_SHARE * flops / config.tokens
 
 
+def memory_of_reference(config: TorchTitanConfig, policy: MixturePolicy | None) -> dict[str, int]:
+    """Return what a model takes that measures the candidates, too, in bytes: its weights, whole on each rank."""
+    model = _reference(policy) if isinstance(policy, SelectionPolicy) else None
+    return {} if model is None else {"reference": (2 if config.precision == "bfloat16" else 4) * model.parameters()}
+
+
 def with_selection(
     found: dict[str, Any], config: TorchTitanConfig, architecture: Architecture, policy: MixturePolicy | None
 ) -> dict[str, Any]:
@@ -113,10 +119,7 @@ def with_selection(
         return found
     flops = flops_of_selection(config, architecture, policy)
     note = f"{policy.candidates} sequences are measured for each one that is trained on: {flops:.3g} FLOPs per token."
-    memory = dict(found["memory"])
-    if (model := _reference(policy)) is not None:
-        width = 2 if config.precision == "bfloat16" else 4
-        memory["reference"] = width * model.parameters()  # whole on each rank
+    memory = {**found["memory"], **memory_of_reference(config, policy)}
     return {
         **found,
         "extra_flops_per_token": found.get("extra_flops_per_token", 0.0) + flops,

@@ -8,6 +8,12 @@ from typing import Any, BinaryIO
 
 METRICS = "metrics.jsonl"
 """In the artifact: what was learnt. The same training gives the same lines."""
+KEYS = (
+    *("step", "tokens", "loss", "loss_by_source", "ce", "kl", "lr", "grad_norm"),
+    *("validation_loss", "validation_stderr", "validation_loss_by_source", "validation_stderr_by_source"),
+    *("forgotten_windows_by_corpus", "loss_rise_by_corpus"),
+)
+"""All that a line of it can have, each with a name in :data:`core.curves.NAMES` or not shown."""
 SPEED_FILE = "speed.jsonl"
 """In the unfinished work: tokens per second, which no two runs have alike."""
 

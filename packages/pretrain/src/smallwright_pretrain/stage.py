@@ -99,6 +99,10 @@ class TorchTitanPretrain(Trainer):
         """Return the work of a teacher whose distributions are stored."""
         return store_logits.of_training(self.config, corpora)
 
+    def beforehand(self, tokens: Mapping[str, Path | None]) -> dict[str, dict[str, float] | None]:
+        """Return what the passes of such a teacher take; see :func:`smallwright_pretrain.stored.needs`."""
+        return stored.beforehand(self.config, tokens, self.config.corpus_tokens)
+
     def of_source(self) -> "TorchTitanPretrain":
         """Return the training without a teacher, which is that of the run's model, and from its own beginning."""
         alone = dataclasses.replace(self.config, distill=None, branch_from=None, branch_optimizer=True)

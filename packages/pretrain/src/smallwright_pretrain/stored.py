@@ -122,35 +122,83 @@ def bytes_per_token(top_k: int, ids: int) -> int:
     return k * id_type(ids).itemsize + 2 * (k + 1)
 
 
-def notes(
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a teacher's pass over one corpus takes."""
+
+    part: StoredConfig
+    tokens: int | None
+    """That it goes through, at most; None: nobody knows how long the corpus is."""
+    top_k: int
+    """Probabilities that are kept of a token."""
+    bytes_per_token: int
+    flops_per_token: float
+
+
+def needs(
     config: TorchTitanConfig, tokens: Mapping[str, Path | None], sizes: Mapping[str, int] | None = None
-) -> list[str]:
-    """Return what a plan says of the disk that stored distributions take, and of the teacher's pass that makes them.
+) -> list[Need]:
+    """Return what the passes of a training take that come before it, without doing them.
 
     Args:
         tokens: Finished tokens artifacts by the label of their corpus; None: not made yet.
         sizes: Tokens that corpora are said to have.
     """
-    said = []
+    found = []
     for part in of_training(config, list(tokens)):
         teacher = counted(part.teacher)
         if (folder := tokens[part.corpus]) is not None:
             meta = TokensMeta.load(folder)
             ids, size = meta.vocab_size, meta.train_tokens
         else:  # the tokenizer may have fewer ids than the teacher has rows
-            ids, size = teacher.config.vocab_size, (sizes or {}).get(part.corpus, 0)
-        each = bytes_per_token(part.top_k, ids)
-        whole = full_windows(size, part.seq_len) * part.seq_len
+            ids, size = teacher.config.vocab_size, (sizes or {}).get(part.corpus)
+        whole = None if size is None else full_windows(size, part.seq_len) * part.seq_len
         if part.stages is not None:
-            whole = min(whole, sum(stage.sequences * stage.seq_len for stage in part.stages.values()))
-        flops = flops_per_token(teacher, part.seq_len)
+            read = sum(stage.sequences * stage.seq_len for stage in part.stages.values())
+            whole = read if whole is None else min(whole, read)
+        found.append(
+            Need(
+                part=part,
+                tokens=whole,
+                top_k=min(part.top_k, ids),
+                bytes_per_token=bytes_per_token(part.top_k, ids),
+                flops_per_token=flops_per_token(teacher, part.seq_len),
+            )
+        )
+    return found
+
+
+def beforehand(
+    config: TorchTitanConfig, tokens: Mapping[str, Path | None], sizes: Mapping[str, int] | None = None
+) -> dict[str, dict[str, float] | None]:
+    """Return what :meth:`core.interfaces.Trainer.beforehand` asks for."""
+    return {
+        need.part.role: None
+        if need.tokens is None
+        else {"disk_bytes": need.tokens * need.bytes_per_token, "flops": need.tokens * need.flops_per_token}
+        for need in needs(config, tokens, sizes)
+    }
+
+
+def notes(
+    config: TorchTitanConfig, tokens: Mapping[str, Path | None], sizes: Mapping[str, int] | None = None
+) -> list[str]:
+    """Return what a plan says of the disk that stored distributions take, and of the teacher's pass that makes them.
+
+    Args:
+        tokens: As for :func:`needs`.
+        sizes: As for :func:`needs`.
+    """
+    said = []
+    for need in needs(config, tokens, sizes):
+        part, each, flops = need.part, need.bytes_per_token, need.flops_per_token
         bound = "at most " if part.view != "all" or part.stages is not None else ""
         said.append(
-            f"{part.role}: the teacher's {min(part.top_k, ids):,} largest probabilities of each token take "
+            f"{part.role}: the teacher's {need.top_k:,} largest probabilities of each token take "
             + (
-                f"{bound}{whole * each:,} bytes ({each:,} a token); its pass, once for all students, takes "
-                f"{bound}{whole * flops:.3g} FLOPs."
-                if size
+                f"{bound}{need.tokens * each:,} bytes ({each:,} a token); its pass, once for all students, takes "
+                f"{bound}{need.tokens * flops:.3g} FLOPs."
+                if need.tokens is not None
                 else f"{each:,} bytes, and its pass {flops:.3g} FLOPs, a token."
             )
         )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.curves import name_of
+
 from smallwright_report import charts, mixture, numbers, on_the_way, rounds
 
 TABLE_ROWS = 25
@@ -44,7 +46,7 @@ def _charts(
             others.setdefault(curve["key"].partition(".")[0], []).append(curve)
     for key, found in others.items():
         several = key != found[0]["key"]  # a curve for each corpus, say
-        groups.append(((key.replace("_", " ") if several else found[0]["name"]).capitalize(), found, {}))
+        groups.append(((name_of(key)[0] if several else found[0]["name"]).capitalize(), found, {}))
     made, said = [], []
     for title, group, levels in groups:
         name = group[0]["name"].capitalize() if len(group) == 1 else title

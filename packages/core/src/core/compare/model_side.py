@@ -7,7 +7,7 @@ from typing import Any
 from core import curves, lineage, store
 from core.compare import settings, sides
 from core.compare.sides import Score, Side
-from core.errors import ArtifactError, InputError
+from core.errors import ArtifactError, InputError, named_by_user
 from core.headline import count
 
 TRAINED = ("pretrain", "posttrain")
@@ -89,10 +89,8 @@ def side(argument: str, artifact: Path, root: Path | None) -> Side:
 
 
 def _manifest(argument: str, artifact: Path) -> dict[str, Any]:
-    try:
+    with named_by_user(argument, artifact):
         manifest = store.load_manifest(artifact)
-    except ArtifactError as error:
-        raise InputError(f"{argument}: {error}") from error
     assert manifest is not None
     return manifest
 

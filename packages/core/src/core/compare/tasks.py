@@ -29,6 +29,8 @@ class _Found:
     metric: str
     scores: list[Score | None]
     items: list[Items | None]
+    follows: bool
+    """Whether it says again what another row of the table says."""
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -69,10 +71,13 @@ def _found(sides: Sequence[Side]) -> list[_Found]:
     in_groups: set[tuple[str, str]] = set()
     for task, metric in keys:
         scores = [side.scores.get((task, metric)) for side in sides]
-        if sum(score is not None for score in scores) < 2:
+        if not _in_table(sides, task, metric):
             continue
-        items = [_items(side, task, metric, score) for side, score in zip(sides, scores, strict=True)]
-        one = _Found(task=task, metric=metric, scores=scores, items=items)
+        follows = metric in FOLLOWS and _in_table(sides, task, samples.PER_TOKEN)
+        items = [
+            None if follows else _items(side, task, metric, score) for side, score in zip(sides, scores, strict=True)
+        ]
+        one = _Found(task=task, metric=metric, scores=scores, items=items, follows=follows)
         members = {key[0] for known in items if known is not None for key in known.values} - {task}
         if members:
             one.notes.append(f"the items of its {len(members)} tasks together")
@@ -81,8 +86,12 @@ def _found(sides: Sequence[Side]) -> list[_Found]:
     return [one for one in found if (one.task, one.metric) not in in_groups]
 
 
+def _in_table(sides: Sequence[Side], task: str, metric: str) -> bool:
+    return sum((task, metric) in side.scores for side in sides) >= 2
+
+
 def _items(side: Side, task: str, metric: str, score: Score | None) -> Items | None:
-    if score is None or score.artifact is None or metric in FOLLOWS:
+    if score is None or score.artifact is None:
         return None
     try:
         return samples.read(score.artifact).of(task, metric, score.row["value"])
@@ -138,7 +147,7 @@ def _row(
         if any(left_out):
             said = ", ".join(f"{names[place]} {count:,}" for place, count in enumerate(left_out) if count)
             one.notes.append(f"left out, since not all sides have them: {said}")
-    elif one.metric in FOLLOWS:
+    elif one.follows:
         one.notes.append(f"not tested: it follows from {samples.PER_TOKEN}")
     else:
         one.notes.append("unpaired, for lack of samples of the same items: values with their standard errors")

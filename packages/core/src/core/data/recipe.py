@@ -18,6 +18,7 @@ from core.errors import ConfigError, InputError, MissingPluginError, UserError, 
 from core.registry import Entry, Registry
 from core.storage import url_to_fs
 from core.typed import setting
+from core.writing import is_partial
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -191,4 +192,11 @@ def _matches(filesystem: Any, pattern: str) -> list[str]:
         folder = part if not done else f"{folder}/{part}"
         done.append(glob.escape(part) if _MAGIC.search(part) and filesystem.isdir(folder) else part)
     found = filesystem.glob("/".join(done), detail=True)
-    return [name for name, about in found.items() if about.get("type") != "directory"]
+    fixed = 0  # folders that the pattern names as they are, which may be called as they like
+    while fixed < len(done) - 1 and not _MAGIC.search(pattern.split("/")[fixed]):
+        fixed += 1
+    return [
+        name
+        for name, about in found.items()
+        if about.get("type") != "directory" and not is_partial("/".join(name.split("/")[fixed:]))
+    ]

@@ -60,7 +60,14 @@ def device(name: str) -> Device:
 
 
 def cost(
-    device: Device, *, devices: int, flops_per_token: float, tokens: int, mfu: float = MFU, price: float | None = None
+    device: Device,
+    *,
+    devices: int,
+    flops_per_token: float,
+    tokens: int,
+    mfu: float = MFU,
+    price: float | None = None,
+    flops_before: float = 0.0,
 ) -> dict[str, Any]:
     """Return ``tokens_per_second`` (of all devices), ``hours`` and ``money`` (US dollars) of a training run.
 
@@ -69,9 +76,11 @@ def cost(
     Args:
         flops_per_token: Training FLOPs per token, forward and backward.
         price: US dollars that one device costs an hour; None: what the device's entry says.
+        flops_before: Of work that comes before the training; a part of the hours and of the money.
     """
-    speed = devices * device.peak_flops * mfu / flops_per_token
-    hours = tokens / speed / 3600
+    reached = devices * device.peak_flops * mfu
+    speed = reached / flops_per_token
+    hours = (tokens / speed + flops_before / reached) / 3600
     return {
         "tokens_per_second": speed,
         "hours": hours,

@@ -8,7 +8,7 @@ from typing import Any
 from core.errors import ConfigError
 from core.graph import StageSpec
 from core.interfaces import Architecture, Trainer
-from core.planning import devices, scaling, schedule
+from core.planning import devices, needs, scaling, schedule
 
 CACHE_BYTES = 2
 """Bytes of one value in the KV cache, which is bfloat16."""
@@ -45,13 +45,15 @@ class Hardware:
             raise ConfigError(f"--scale-lr-exponent {self.scale_lr_exponent:g}: must be a finite number.")
 
 
-def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
-    """Return what is known of a training stage before any work."""
+def describe(training: StageSpec, hardware: Hardware, flops_before: float = 0.0) -> dict[str, Any]:
+    """Return what is known of a training stage before any work.
+
+    Args:
+        flops_before: Of work that comes before it, see :func:`core.planning.needs.beforehand`.
+    """
     assert training.architecture is not None
     architecture = training.architecture.build()
-    stage = training.build()
-    if training.policy is not None:
-        stage = stage.beside(training.policy.build())
+    stage = needs.trainer(training)
     count = hardware.counts[0] if len(hardware.counts) == 1 else None
     kind = devices.device(hardware.names[0]).kind if hardware.names else None
     estimate = _on(stage, count, kind).plan(architecture)
@@ -66,7 +68,8 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
         "embedding_share": architecture.embedding_parameters() / stored,
         "flops_per_token": flops,
         "tokens": estimate["tokens"],
-        "flops": flops * estimate["tokens"],
+        "flops": flops * estimate["tokens"] + flops_before,
+        "flops_before": flops_before,
         "kv_cache": _kv_cache(architecture, context),
         "memory_bytes": estimate["memory_bytes"],
         "estimate": estimate,
@@ -74,7 +77,7 @@ def describe(training: StageSpec, hardware: Hardware) -> dict[str, Any]:
         "scaling": _scaling(stored, executed, estimate["tokens"]),
         "learning_rate": _learning_rate(estimate, hardware),
         "hardware": [
-            _row(stage, architecture, devices.device(name), number, hardware)
+            _row(stage, architecture, devices.device(name), number, hardware, flops_before)
             for name in hardware.names
             for number in hardware.counts or (estimate.get("ranks", 1),)
         ],
@@ -133,7 +136,12 @@ def _learning_rate(estimate: Mapping[str, Any], hardware: Hardware) -> dict[str,
 
 
 def _row(
-    stage: Trainer, architecture: Architecture, device: devices.Device, count: int, hardware: Hardware
+    stage: Trainer,
+    architecture: Architecture,
+    device: devices.Device,
+    count: int,
+    hardware: Hardware,
+    flops_before: float,
 ) -> dict[str, Any]:
     estimate = _on(stage, count, device.kind).plan(architecture)
     flops = _flops_per_token(architecture, estimate)
@@ -144,6 +152,7 @@ def _row(
         tokens=estimate["tokens"],
         mfu=hardware.mfu,
         price=hardware.price,
+        flops_before=flops_before,
     )
     return {
         "device": device.name,
@@ -161,7 +170,7 @@ def render(model: Mapping[str, Any]) -> list[str]:
     """Return the lines of a model and its training for a terminal."""
     stored, executed = model["stored_parameters"], model["executed_parameters"]
     # A dense model that shares nothing executes all that it stores, or all but its input embedding.
-    extra = model["estimate"].get("extra_flops_per_token")
+    extra, before = model["estimate"].get("extra_flops_per_token"), model["flops_before"]
     sparse_or_shared = not stored - model["embedding_parameters"] <= executed <= stored
     lines = [
         f"architecture         {model['architecture']}",
@@ -173,7 +182,8 @@ def render(model: Mapping[str, Any]) -> list[str]:
         f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward"
         + (f", of them {extra:.3e} beside the model's own training" if extra else ""),
         f"tokens               {model['tokens']:,}",
-        f"FLOPs                {model['flops']:.3e}",
+        f"FLOPs                {model['flops']:.3e}"
+        + (f", of them {before:.3e} before the training, once for all that share it" if before else ""),
     ]
     if (cache := model["kv_cache"]) is not None:
         lines.append(

@@ -8,7 +8,7 @@ from core import store
 from core.errors import ArtifactError
 from core.graph import StageSpec
 from core.interfaces import Trainer, is_tokens
-from core.planning import data, mixture, model, reasons
+from core.planning import data, mixture, model, needs, reasons
 from core.planning.model import Hardware
 from core.registry import Registry
 
@@ -32,7 +32,7 @@ def plan(
     }
     training = next((spec for spec in stages if spec.name == "pretrain"), None)
     if training is not None and training.architecture is not None:
-        result |= model.describe(training, hardware or Hardware())
+        result |= model.describe(training, hardware or Hardware(), needs.beforehand([training], root).flops)
         result["mixture"] = training.build().reads(training.finished("tokens", root))
         result["policy"] = None if training.policy is None else training.policy.entry.name
     return result

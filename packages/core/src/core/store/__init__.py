@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import ArtifactError, damaged
-from core.writing import ENDING, remove, sync, sync_names, write_json
+from core.errors import ArtifactError, remade
+from core.writing import ENDING, files_in, remove, sync, sync_names, write_json
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -118,7 +118,7 @@ def faults(artifact: Path) -> list[str]:
     try:
         manifest = load_manifest(artifact)
     except ArtifactError as error:
-        return [str(error)]
+        return [error.fault]
     return list(differences(artifact, manifest["files"])) if manifest is not None else []
 
 
@@ -159,11 +159,13 @@ def _own_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _damaged(manifest: Path, reason: str) -> ArtifactError:
-    return ArtifactError(damaged(manifest, reason, f"Delete {manifest.parent} to make it again."))
+    return remade(ArtifactError, f"{manifest} is damaged ({reason})", f"Delete {manifest.parent} to make it again.")
 
 
 def _changed(artifact: Path, name: str) -> ArtifactError:
-    return ArtifactError(f"{artifact}: {name} is missing or was changed. Delete {artifact} to make it again.")
+    return remade(
+        ArtifactError, f"{artifact}: {name} is missing or was changed", f"Delete {artifact} to make it again."
+    )
 
 
 def finish(artifact: Path, record: Mapping[str, Any]) -> None:
@@ -204,11 +206,8 @@ def has_leftovers(artifact: Path) -> bool:
 def _own_files(artifact: Path) -> Iterator[Path]:
     """Yield the files that belong to the artifact, in order, and not to the work on it."""
     beside = {artifact / MANIFEST, artifact / LOCK}
-    for path in sorted(artifact.rglob("*")):
-        parts = path.relative_to(artifact).parts
-        if parts[0] == WORK or path in beside or any(part.endswith(ENDING) for part in parts):
-            continue
-        if path.is_file():
+    for path in files_in(artifact):
+        if path.relative_to(artifact).parts[0] != WORK and path not in beside:
             yield path
 
 

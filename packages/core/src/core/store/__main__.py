@@ -84,7 +84,8 @@ def _verify(options: argparse.Namespace) -> int:
         more = f", {len(unfinished)} unfinished" if unfinished else ""
         print(f"{len(folders) - len(unfinished)} artifacts read, {len(faults)} damaged{more}")
         if faults:
-            print("Remove a damaged one, and the next run makes it again: python -m core.store rm --force <artifact>")
+            print("Once a damaged one is removed, the run that made it makes it again, where it was made by one and what")
+            print("it was made from is still here: python -m core.store rm --force <artifact>")
     return 1 if faults else 0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.planning import model
+from core.planning import model, needs
 from core.planning.model import Hardware
 from core.sweep.plan import Planned, is_finished
 
@@ -24,6 +24,7 @@ def describe(planned: Sequence[Planned], hardware: Hardware) -> dict[str, Any]:
     known: dict[Path, bool] = {}
     stages: dict[str, dict[str, Any]] = {}
     seen: set[Path] = set()
+    counted: set[Path] = set()
     trainings = []
     for run in planned:
         for spec, artifact in zip(run.stages, run.artifacts, strict=True):
@@ -36,7 +37,8 @@ def describe(planned: Sequence[Planned], hardware: Hardware) -> dict[str, Any]:
             row["artifacts"] += 1
             row["finished"] += finished
             if spec.folder == "pretrain" and spec.architecture is not None and not finished:
-                trainings.append(model.describe(spec, hardware))
+                before = needs.beforehand([spec], Path(str(run.config["store"])), counted)
+                trainings.append(model.describe(spec, hardware, before.flops))
     totals: dict[tuple[str, int], dict[str, Any]] = {}
     for training in trainings:
         for row in training["hardware"]:

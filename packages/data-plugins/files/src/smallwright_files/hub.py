@@ -1,13 +1,14 @@
 """Data files of a dataset: of the Hugging Face hub, or of a local folder laid out like one."""
 
 import contextlib
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import InputError, MissingPluginError, NotAtHand, nearest
+from core import hub
+from core.errors import InputError, MissingPluginError, nearest
+from core.writing import files_in
 
 from smallwright_files.endings import ROWS, kind_of
 
@@ -67,49 +68,22 @@ def _plain_folder(local: Path) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve() / resolved.name.translate(str.maketrans("*?[]", "____"))
-        for path in resolved.rglob("*"):
+        for path in files_in(resolved):
             link = folder / path.relative_to(resolved)
-            if path.is_file():
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
         yield str(folder)
 
 
 def _commit(dataset: str, revision: str | None) -> str:
     """Return the commit that a revision names now. It takes one request, so a missing network shows at once."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
     where = f"data.steps.read.dataset={dataset}"
     if dataset.startswith((".", "/", "~")) or dataset.count("/") > 1:
         raise InputError(f"{where}: no such folder, and no hub id (owner/name).")
-    try:
-        info = HfApi().dataset_info(dataset, revision=revision, timeout=SECONDS)
-    except OfflineModeIsEnabled as error:
-        raise NotAtHand(
-            f"{where}: HF_HUB_OFFLINE is set, and a hub dataset is streamed from {constants.ENDPOINT}. Unset it, or "
-            "give a local folder."
-        ) from error
-    except HFValidationError as error:
-        raise InputError(f"{where}: no such folder, and no hub id (owner/name).") from error
-    except GatedRepoError as error:
-        raise InputError(
-            f"{where}: access must be asked for at {constants.ENDPOINT}/datasets/{dataset}, and HF_TOKEN set."
-        ) from error
-    except RepositoryNotFoundError as error:
-        private = "" if os.environ.get("HF_TOKEN") else " For a private one set HF_TOKEN."
-        raise InputError(f"{where}: the hub has no such dataset, and there is no such folder.{private}") from error
-    except RevisionNotFoundError as error:
-        raise InputError(f"data.steps.read.revision={revision}: {dataset} has no such revision.") from error
-    except Exception as error:  # httpx, or what replaces it
-        raise NotAtHand(f"{where}: {constants.ENDPOINT} cannot be reached ({type(error).__name__}).") from error
-    return str(info.sha)
+    said = where if revision is None else f"{where} data.steps.read.revision={revision}"
+    missing, then = "a data set of the hub is streamed", " Give a local folder instead, or try again."
+    with hub.asking(said, dataset, "dataset", revision, missing=missing, then=then):
+        return str(hub.client(where).HfApi().dataset_info(dataset, revision=revision, timeout=SECONDS).sha)
 
 
 def _explain(error: Exception, name: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from core import fingerprint, store
 from core.data.steps import Phase, StepContext
 from core.errors import InputError
+from core.writing import files_in
 
 from smallwright_labels.asking import reply_tokens
 from smallwright_labels.config import ScoreLlmConfig
@@ -98,8 +99,7 @@ def resolved_revision(model: str, revision: str | None) -> str | None:
     """
     folder = _folder(model)
     if folder is not None:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        content = {str(path.relative_to(folder)): fingerprint.fingerprint(str(path)) for path in files}
+        content = {str(path.relative_to(folder)): fingerprint.fingerprint(str(path)) for path in files_in(folder)}
         return f"sha256:{store.digest(content)[:16]}"
     try:
         from huggingface_hub import constants, file_download

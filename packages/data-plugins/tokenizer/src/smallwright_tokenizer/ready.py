@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
+from core.writing import files_in
 
 from smallwright_tokenizer import ready_rows
 from smallwright_tokenizer.ready_rows import ReadyRows, Rows
@@ -83,7 +84,7 @@ def files_below(
         InputError: there are none or two kinds, or one is damaged.
     """
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in files_in(folder):
         name = path.relative_to(folder)
         if path.suffix in (".ds", ".parquet") and not any(part.startswith(".") for part in name.parts):
             found.setdefault(path.suffix, []).append(path)
