@@ -50,7 +50,7 @@ from core.interfaces import Job
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
 root, asked = Path(sys.argv[1]), json.loads(sys.argv[2])
-kept = {}
+kept, told = {}, []
 both = ("first", "second")
 for output, tasks in (("vllm", both), ("other", ("second", "said")), ("vllm_again", both)):
     given = {"task_paths": (str(root / "tasks"),), "engine": "vllm", "dtype": "float32", **asked}
@@ -59,7 +59,9 @@ for output, tasks in (("vllm", both), ("other", ("second", "said")), ("vllm_agai
         given |= {"parity": True, "parity_items": 3}
     stage = LMEval(LMEvalConfig(tasks=tasks, **given))
     inputs = {"model": root / "model", "tokens": root / "tokens"}
-    stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0, kept=kept))
+    stage.run(Job(name="eval", output=root / output, inputs=inputs, seed=0, kept=kept,
+        progress=lambda *done, note="", **more: told.append(note)))
+(root / "told.json").write_text(json.dumps(told))
 """
 
 
@@ -219,7 +221,8 @@ def test_parity_asks_the_first_items_on_the_other_engine(root, by_vllm):
 
 
 @pytest.mark.slow
-def test_rows_name_the_engine(by_vllm):
+def test_rows_name_the_engine_which_tells_of_each_answer(root, by_vllm):
+    assert {f"said: {count} requests" for count in range(1, 6)} <= set(json.loads((root / "told.json").read_text()))
     row = by_vllm[0]["eval"][0]
     assert row["engine"]["name"] == "vllm"
     assert row["engine"]["dtype"] == "float32"

@@ -1,7 +1,9 @@
 """The engines a model is evaluated on, as lm-eval's own model classes: vLLM and Transformers."""
 
 import contextlib
+import functools
 import importlib.metadata
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from core.engines import allocator_environment, hub_environment, importing, vllm_distribution, vllm_environment
 from core.errors import ConfigError, InputError, UserError, nearest
 from core.interfaces import Architecture
+from tqdm import tqdm
 
 from smallwright_eval import cuts, memory
 from smallwright_eval.config import LMEvalConfig
@@ -188,10 +191,15 @@ def _start_vllm(config: LMEvalConfig, model: Path) -> Any:
     class MeteredVLLM(cuts.counting(VLLM, spare=-1)):  # type: ignore[misc]
         """lm-eval's vLLM class, which also says how far it is and what it had to cut."""
 
-        def _model_generate(self, requests: list[list[int]], *args: Any, **kwargs: Any) -> Any:
-            outputs = super()._model_generate(requests, *args, **kwargs)
-            self.advance(len(requests))
-            return outputs
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            generate = self.model.generate
+            bar = functools.partial(_Answered, advance=lambda count: self.advance(count))
+
+            def generate_and_tell(*asked: Any, use_tqdm: Any = None, **settings: Any) -> Any:
+                return generate(*asked, use_tqdm=bar, **settings)
+
+            self.model.generate = generate_and_tell
 
     settings: dict[str, Any] = {
         "max_model_len": config.max_model_len,
@@ -221,6 +229,20 @@ def _start_vllm(config: LMEvalConfig, model: Path) -> Any:
     )
 
 
+class _Answered(tqdm):
+    """vLLM's bar of a batch, which tells of each answer and draws nothing: a batch can take an hour."""
+
+    def __init__(self, *args: Any, advance: Callable[[int], None], **kwargs: Any) -> None:
+        self._advance = advance
+        super().__init__(*args, **{**kwargs, "file": io.StringIO()})
+
+    def update(self, n: float | None = 1) -> bool | None:
+        """Count ``n`` more, which were answered; or, of the bar around prompts that are read, nothing."""
+        if self.iterable is None:
+            self._advance(int(n or 0))
+        return super().update(n)
+
+
 def _start_transformers(config: LMEvalConfig, model: Path) -> Any:
     with importing():
         from lm_eval.models.huggingface import HFLM
@@ -234,6 +256,11 @@ def _start_transformers(config: LMEvalConfig, model: Path) -> Any:
             logits = super()._model_call(inps, *args, **kwargs)
             self.advance(len(inps))
             return logits
+
+        def _model_generate(self, context: Any, *args: Any, **kwargs: Any) -> Any:
+            answers = super()._model_generate(context, *args, **kwargs)
+            self.advance(len(context))
+            return answers
 
         def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any) -> Any:
             answers: dict[int, Any] = {}
