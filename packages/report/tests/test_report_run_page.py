@@ -79,6 +79,13 @@ def test_everything_of_a_run_is_on_its_page(report):
     assert len(html.encode()) < 3_000_000
 
 
+def test_a_partial_result_stands_at_the_top(report):
+    report["stages"][3]["partial"] = ["mt_bench: the judge did not answer for 4 of 6 ratings"]
+    html = run_page.render(report)
+    (said,) = re.findall(r'role="alert">(eval has [^<]+)<', html)
+    assert said.startswith("eval has a partial result: mt_bench: the judge did not answer for 4 of 6 ratings. The same")
+
+
 def test_metadata_is_shown_as_it_is(report):
     sample = report["samples"]["documents"]["web"][0]["documents"][0]
     sample["metadata"] = {"title": "Q&A <b>für</b> 'all'"}

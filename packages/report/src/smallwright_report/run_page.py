@@ -7,6 +7,7 @@ from typing import Any
 
 from core import alignment
 from core.errors import InputError, reading
+from core.report import GOES_ON
 
 from smallwright_report import documents, evaluation, numbers, origin, page, said, starting, training
 
@@ -63,6 +64,11 @@ def render(report: Mapping[str, Any]) -> str:
         if (blocks := make(report))
     ]
     trouble = [f"{row['name']} failed: {row['error']}" for row in report["stages"] if row["status"] == "failed"]
+    trouble += [
+        f"{row['name']} has a partial result: {lack}. {GOES_ON}"
+        for row in report["stages"]
+        for lack in row.get("partial", ())
+    ]
     values = {
         "title": report["name"],
         "headline": report["headline"],
