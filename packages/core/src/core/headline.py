@@ -31,12 +31,21 @@ def _model(report: Mapping[str, Any]) -> str:
     training, start = report.get("pretrain"), report.get("started_from")
     methods = "".join(f", then {name}" for name in report["posttrain"])
     if not training:
-        return f"The model {start['origin'] or start['label']}{methods}." if start else ""
+        return f"The model {entered(start)}{methods}." if start else ""
     size = f"A model of {count(training['stored_parameters'])} parameters"
     corpora = list((report.get("data") or {}).get("corpora", {}))
     source = f" of {' and '.join(corpora)}" if corpora else ""
-    begun = f" from {start['origin'] or start['label']}" if start else ""
+    begun = f" from {entered(start)}" if start else ""
     return f"{size}, trained{begun} on {count(training['tokens'])} tokens{source}{methods}."
+
+
+def entered(start: Mapping[str, Any]) -> str:
+    """Return what people call the model that a run started from: its hub id, or the name of its folder.
+
+    Args:
+        start: ``started_from`` of a report.
+    """
+    return str(start["origin"] if start.get("revision") else start["label"])
 
 
 def _corpus(report: Mapping[str, Any]) -> str:
