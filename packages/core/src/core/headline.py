@@ -1,6 +1,7 @@
 """The one sentence that a reader of a report needs: what model, from what, how good, at what cost."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,13 @@ MOST_SCORES = 16
 """Lines of scores in the terminal; the report has all of them."""
 
 
-SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_", "f1", "em")
-"""How metrics begin that are shares of one."""
+SHARES = re.compile(r"(acc(uracy)?|exact_match|math_verify|f1|em)(?![a-z])|pass@|prompt_level_|inst_level_")
+"""How metrics begin that are shares of one; ``accumulation`` and ``embedding`` are none."""
 
 
 def is_share(metric: str, *values: float) -> bool:
     """Whether scores of a metric are shares of one, which people read per cent."""
-    return metric.startswith(SHARES) and all(0 <= value <= 1 for value in values)
+    return SHARES.match(metric) is not None and all(0 <= value <= 1 for value in values)
 
 
 def sentence(report: Mapping[str, Any]) -> str:
