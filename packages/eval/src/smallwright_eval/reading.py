@@ -21,6 +21,8 @@ def items_of(name: str) -> Iterator[None]:
             "all its rows."
         ) from error
     except (TypeError, ValueError, IndexError, AttributeError) as error:
+        if "abstract class" in str(error):
+            raise InputError(f"eval.tasks: the class of {name} is not whole: {first_line(error)}. Write it.") from error
         raise InputError(
             f"eval.tasks: an item of {name} is not as the task reads it: {type(error).__name__}: {first_line(error)}. "
             "Mend its row."

@@ -1,5 +1,6 @@
 """MT-Bench and OpenRewriteEval: answers that another model rates."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,9 +45,9 @@ class JudgedTask(ConfigurableTask):
         """
         self.judge, self.lm, self.chat = Judge(config.judge, lm.known), lm, config.apply_chat_template
 
+    @abstractmethod
     def rate(self, requests: Sequence[Instance]) -> list[list[Rating]]:
         """Return the ratings of each item."""
-        raise NotImplementedError
 
     def apply_filters(self) -> None:
         """Have all answers rated, and say what was not."""
