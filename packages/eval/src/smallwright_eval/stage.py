@@ -133,11 +133,16 @@ class _Evaluation:
         self.lm: Any = None
         self.manager: Any = None
         self.part = 0
-        self.answered = self.asked = 0
+        self.sizes: list[int] = []
+        """Items of each part, known when the tasks are read."""
+        self.compared = 0
+        """Items that the other engine answered, too."""
+        self.answered = 0
 
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
         loaded = self._load_tasks()
+        self.sizes = self._sizes(loaded)
         engine = self._choose(loaded)
         found = []
         for part, name in enumerate(self.parts):
@@ -148,7 +153,7 @@ class _Evaluation:
                 samples.write(file.with_suffix(".parquet"), asked.pop("samples", ()))
                 write_json(file, asked)
             found.append(json.loads(file.read_text()))
-        self.job.progress(len(self.parts), len(self.parts), unit="tasks")
+        self.job.progress(sum(self.sizes), sum(self.sizes), unit="items")
         samples.join(self.job.output, (self._file(part).with_suffix(".parquet") for part in range(len(self.parts))))
         self._write_lines(answers.FILE, [item for one in found for item in one.get("answers", ())])
         seen = contamination.sources(self.job.inputs["model"])
@@ -172,6 +177,21 @@ class _Evaluation:
 
     def _file(self, part: int) -> Path:
         return self.work / f"{part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.parts[part])}.json"
+
+    def _sizes(self, loaded: Mapping[str, Mapping[str, Any]]) -> list[int]:
+        """Return the items of each part; those that both engines answer count for both, so that the rest is known."""
+
+        def items(name: str, most: int | None = None) -> int:
+            counts = [choosing.items_of(task, self.config.limit) for task in loaded[name]["tasks"].values()]
+            return sum(count if most is None else min(count, most) for count in counts)
+
+        other = {
+            heldout.TASK: sum(len(one.documents) for one in self.held_out),
+            answers.PART: 2 * len(self.prompts),
+            parity.PART: sum(items(name, self.config.parity_items) for name in self.config.tasks),
+        }
+        tasks = [items(name) for name in self.config.tasks]
+        return [*tasks, *(other[name] for name in self.parts[len(tasks) :])]
 
     def _choose(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Settle the engine, once: an evaluation that goes on stays with the one that it began on."""
@@ -293,15 +313,17 @@ class _Evaluation:
 
     def _ask_other_engine(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Ask the first items of each task on the other engine, and compare."""
-        config = dataclasses.replace(
-            self.config, engine=parity.other(self.config.engine), limit=self.config.parity_items
-        )
+        config = dataclasses.replace(self.config, engine=parity.other(self.config.engine))
         self._report(f"starting {config.engine}")
         lm = engines.start(config, self.model, self.job.architecture, self._advance)
         first, second = [], []
         for part, name in enumerate(self.config.tasks):
             first += sample_files.read(self._file(part).with_suffix(".parquet"))
-            found, _ = self._measure(lm, config, name, loaded[name])
+            self._report(f"{parity.PART}: {name}")
+            asked = max(choosing.items_of(task, self.config.limit) for task in loaded[name]["tasks"].values())
+            least = dataclasses.replace(config, limit=max(1, min(asked, self.config.parity_items)))
+            found, _ = self._measure(lm, least, name, loaded[name])
+            self.compared += sum(len({item["id"] for item in one.items}) for one in found.values())
             second += [item for one in found.values() for item in one.items]
         told = parity.difference(first, second, (self.config.engine, config.engine))
         print(f"parity: {parity.sentence(told)}", flush=True)
@@ -331,7 +353,8 @@ class _Evaluation:
         self._report(f"{self.parts[self.part]}: {self.answered} requests")
 
     def _report(self, note: str) -> None:
-        self.job.progress(self.part, len(self.parts), unit="tasks", note=note)
+        done = sum(self.sizes[: self.part]) + self.compared
+        self.job.progress(done, sum(self.sizes) or None, unit="items", note=note)
 
 
 def _ask_nothing_else(evaluator: Any) -> None:
