@@ -37,6 +37,9 @@ def test_each_state_of_an_artifact_is_told_with_its_reason(registry, composed, r
     assert row(one, root, registry) == ("resumed", "an earlier run did not finish it")
     store.finish(one.directory(root), {**one.job(root, (), {}).record, "stage": "tokenizer", "inputs": {}})
     assert row(one, root, registry) == ("reused", "same settings, inputs and seed")
+    record = {**one.job(root, (), {}).record, "stage": "tokenizer", "inputs": {}}
+    store.finish(one.directory(root), {**record, "summary": {"partial": ["no answer"]}})
+    assert row(one, root, registry) == ("resumed", "its result is partial: no answer")
     (one.directory(root) / "half").unlink()
     status, reason = row(one, root, registry)
     assert status == "damaged"

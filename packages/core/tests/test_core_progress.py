@@ -41,6 +41,11 @@ def test_what_is_left_follows_from_the_steps_of_this_process(told):
     ]
 
 
+def test_what_comes_before_the_total_is_known_is_no_part_of_the_speed(told):
+    lines = told((5.0, event(0) | {"total": None}), (11.0, event(50)), (22.0, event(60)))
+    assert lines[-1].endswith("44.0 s left"), lines
+
+
 def test_the_money_so_far_is_said_of_a_device(told):
     asked = []
 

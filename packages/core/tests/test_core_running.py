@@ -9,6 +9,7 @@ from core import discovery, observers, store
 from core.errors import ConfigError, MissingPluginError
 from core.interfaces import Job
 from core.running import Run, Work, do_stage
+from core.sweep.plan import is_finished
 from core.workers import StageFailed
 
 TRACKER = """
@@ -68,8 +69,8 @@ def registry(tmp_path, monkeypatch):
 class Training:
     """Workers that train at once: log steps, are looked at, and finish or are killed."""
 
-    def __init__(self, *parts, killed=False):
-        self.parts, self.killed = parts, killed
+    def __init__(self, *parts, killed=False, lacks=()):
+        self.parts, self.killed, self.lacks = parts, killed, lacks
 
     def do(self, job, logs, look, cost):
         for steps in self.parts:
@@ -78,7 +79,8 @@ class Training:
             look()
         if self.killed:
             raise StageFailed("it was killed")
-        store.finish(job.output, {**job.record, "stage": job.name, "inputs": {}, "summary": {}})
+        summary = {"partial": list(self.lacks)} if self.lacks else {}
+        store.finish(job.output, {**job.record, "stage": job.name, "inputs": {}, "summary": summary})
 
 
 @pytest.fixture
@@ -140,6 +142,25 @@ def test_a_run_that_goes_on_has_the_same_key_and_tells_no_step_twice(train):
     assert second[1:-1] == [[3]]
     (third,) = train(Training([4]), "lists", folder="another")
     assert third[:2] == [first[0], [1, 2, 2, 3, 4]], "a new folder gets the whole curve"
+
+
+def test_a_partial_result_is_told_and_the_same_command_goes_on_with_it(train, tmp_path, capsys):
+    artifact = tmp_path / "store" / "pretrain" / "toy-0123456789ab"
+    lacks = Training([1], lacks=["the judge did not answer for 3 of 6 ratings"])
+    (told,) = train(lacks, "lists")
+    assert told[-1] == ("ends", "pretrain", "ran")
+    said = "PARTIAL RESULT: the judge did not answer for 3 of 6 ratings. The same command, given again, asks for what"
+    assert said in capsys.readouterr().out
+    assert not is_finished(artifact, {}), "a sweep goes on with it too"
+    assert (artifact / store.WORK / "began.json").is_file()
+    (again,) = train(Training([2], killed=True), "lists")
+    assert again[0] == told[0], "it is the same making"
+    assert store.read_manifest(artifact) is None, "whoever is killed on the way leaves an unfinished one"
+    train(lacks)
+    assert train(Training([3]), "lists")[0][-1] == ("ends", "pretrain", "ran")
+    assert is_finished(artifact, {})
+    assert not (artifact / store.WORK).exists()
+    assert train(Training([4]), "lists") == [[("ends", "pretrain", "reused")]]
 
 
 def test_one_that_fails_is_told_on_is_counted_and_ends_nothing(train, capsys, tmp_path):

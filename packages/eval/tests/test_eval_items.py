@@ -8,7 +8,7 @@ import core.samples
 import pytest
 from core.errors import InputError
 from core.interfaces import Job
-from smallwright_eval import statistics
+from smallwright_eval import parity, statistics
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
 from smallwright_testing.models import tiny_model
@@ -54,7 +54,7 @@ def items(name, count, shared):
     ]
 
 
-def evaluate(root, output, **settings):
+def evaluate(root, output, progress=None, **settings):
     given = {
         "tasks": ("passages", "said", "by_size", "by_task"),
         "task_paths": (str(root / "tasks"),),
@@ -64,7 +64,8 @@ def evaluate(root, output, **settings):
         "fewshot_by_task": {"passages": 2},
     }
     stage = LMEval(LMEvalConfig(**{**given, **settings}))
-    return stage.run(Job(name="eval", output=output, inputs={"model": root / "model"}, seed=0))
+    told = {} if progress is None else {"progress": progress}
+    return stage.run(Job(name="eval", output=output, inputs={"model": root / "model"}, seed=0, **told))
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ def test_groups_say_how_they_were_put_together(done):
 def test_scores_and_answers_are_those_of_lm_evals_own_backend(root, done, tmp_path):
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
-    from smallwright_eval import cuts, local_tasks, parity, results
+    from smallwright_eval import cuts, local_tasks, results
 
     config = LMEvalConfig(tasks=("few", "said"), task_paths=(str(root / "tasks"),))
     manager = local_tasks.task_manager(config, tmp_path)
@@ -217,3 +218,22 @@ def test_a_column_that_a_task_reads_and_no_item_has_is_named_before_the_engine_s
     settings = {"tasks": ("bare",), "task_paths": (str(tmp_path),), "fewshot_by_task": None}
     with pytest.raises(InputError, match=r"an item of bare lacks what the task reads of it: 'questoin' is undefined"):
         evaluate(root, tmp_path / "output", **settings)
+
+
+def test_the_time_that_is_left_counts_what_the_other_engine_is_asked(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "other", lambda engine: engine)  # it is the same, so that no other one is started
+    told = []
+
+    def note(done, total=None, unit="", note=""):
+        told.append((done, total))
+
+    asked = {"tasks": ("few", "said"), "limit": 4, "fewshot_by_task": None, "parity": True}
+    found = evaluate(root, tmp_path, note, parity_items=3, **asked)["parity"]
+    assert (found["items"], found["cut_items"], found["largest_difference"]) == (8, 1, 0.0), "said has two filters"
+    assert told[0] == (0, None), "while tasks are read nothing is known"
+    assert list(dict.fromkeys(told[1:])) == [(done, 14) for done in (0, 4, 8, 11, 14)]
+    (tmp_path / "work/transformers/2-parity.json").unlink()
+    told.clear()
+    found = evaluate(root, tmp_path, note, parity_items=99, **asked)["parity"]
+    assert (found["items"], found["cut_items"]) == (11, 1), "no more than had an answer"
+    assert told[1] == (8, 16), "what an earlier process did is no part of the speed"

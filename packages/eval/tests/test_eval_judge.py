@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 from core.errors import ConfigError
+from core.interfaces import Job
 from smallwright_eval import local_tasks, results
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.judge import client, prompts
 from smallwright_eval.judge.client import Judge, number
 from smallwright_eval.judge.settings import JudgeConfig
+from smallwright_eval.stage import LMEval
+from smallwright_testing.models import tiny_model
 
 QUESTIONS = [
     {"question_id": 81, "category": "writing", "turns": ["Write a letter.", "Make it shorter."]},
@@ -59,6 +62,8 @@ class Server:
 class Speaker:
     """A model that repeats the end of what it is asked, as a task's second turn needs one."""
 
+    known = None
+
     def __init__(self):
         self.asked: list[str] = []
 
@@ -76,12 +81,16 @@ def judge(url: str, **settings) -> Judge:
     return made
 
 
+def write_questions(data: Path, rows) -> None:
+    folder = data / "HuggingFaceH4__mt_bench_prompts" / "default"
+    folder.mkdir(parents=True)
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def mt_bench(tmp_path: Path, url: str, monkeypatch, *, chat: bool = False, rows=QUESTIONS):
     """Return the task over some questions, with first answers, and the model of its second turn."""
     monkeypatch.setattr(client, "WAITS", 0.0)
-    folder = tmp_path / "HuggingFaceH4__mt_bench_prompts" / "default"
-    folder.mkdir(parents=True)
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_questions(tmp_path, rows)
     config = JudgeConfig(url=url, model="j", retries=1, workers=2)
     settings = LMEvalConfig(tasks=("smollm2_mt_bench",), data_dir=str(tmp_path), judge=config, apply_chat_template=chat)
     task = local_tasks.task_manager(settings, tmp_path / "work").load(["smollm2_mt_bench"])["tasks"]["smollm2_mt_bench"]
@@ -148,6 +157,56 @@ def test_a_judge_that_goes_down_leaves_a_partial_result_that_says_so(tmp_path, m
     assert {one["score"] for one in scores if "score" in one} == {5.0}
     # It is given up after some ratings, and not asked for each of the others.
     assert len(server.seen) < 6 + 2 * 18
+
+
+def test_the_same_evaluation_again_asks_the_judge_for_what_is_missing_and_the_model_for_nothing(tmp_path, monkeypatch):
+    from lm_eval.models.huggingface import HFLM
+
+    monkeypatch.setattr(client, "WAITS", 0.0)
+    generated, generate = [], HFLM._model_generate
+
+    def noted(self, context, *arguments, **options):
+        generated.append(len(context))
+        return generate(self, context, *arguments, **options)
+
+    monkeypatch.setattr(HFLM, "_model_generate", noted)
+    model = tiny_model(tmp_path / "model")
+    asked = [{**QUESTIONS[n % 2], "turns": [f"Write {n}.", "Longer."], "reference": []} for n in range(3)]
+    write_questions(tmp_path, asked)
+    limit, seen = [0], []
+
+    def reply(body, count):
+        question = body["messages"][1]["content"]
+        seen.append(question)
+        return (200, f"[[{1 + len(question) % 9}]]") if len(seen) <= limit[0] else (503, "overloaded")
+
+    def evaluate(output, answers):
+        limit[0] = answers
+        seen.clear()
+        generated.clear()
+        job = Job(name="eval", output=tmp_path / output, inputs={"model": model}, seed=0)
+        judge = JudgeConfig(url=server.url, model="j", retries=0, workers=1)
+        given = {"data_dir": str(tmp_path), "engine": "transformers", "prompts": (), "max_model_len": 32}
+        return LMEval(LMEvalConfig(tasks=("smollm2_mt_bench",), judge=judge, **given)).run(job)
+
+    with Server(reply) as server:
+        whole = evaluate("whole", 99)
+        assert (len(seen), sum(generated), whole.get("partial")) == (6, 6, None)
+        first = evaluate("out", 2)
+        assert first["partial"] == ["smollm2_mt_bench: the judge did not answer for 4 of 6 ratings"]
+        assert "notes" not in first, "core says it"
+        assert next(row["value"] for row in first["eval"] if row["metric"] == "judged") == pytest.approx(2 / 6)
+        rated = seen[:2]
+        still = evaluate("out", 1)
+        assert sum(generated) == 0
+        assert still["partial"] == ["smollm2_mt_bench: the judge did not answer for 3 of 6 ratings"]
+        rated += seen[:1]
+        last = evaluate("out", 99)
+    assert (sum(generated), len(seen)) == (0, 3)
+    assert len({*rated, *seen}) == 6, "none twice"
+    assert {**last, "seconds": 0} == {**whole, "seconds": 0}
+    for name in ("results.json", "samples.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_no_server_at_all_is_no_crash(tmp_path, monkeypatch):
@@ -300,29 +359,6 @@ def test_answers_cannot_fill_places_of_the_prompt():
     assert "[The Start of Assistant's Answer]\n{question_1} {answer_2}\n[The End" in user["content"]
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"url": "localhost:8000", "model": "j"}, "url=localhost:8000: not an address"),
-        ({"url": "http://me:secret@host/v1", "model": "j"}, "would be stored"),
-        ({"url": "http://host/v1?key=secret", "model": "j"}, "would be stored"),
-        ({"url": "ftp://me:secret@host/v1", "model": "j"}, "would be stored"),
-        ({"url": "http://host/v1#secret", "model": "j"}, "would be stored"),
-        ({"url": "http://host:secret/v1", "model": "j"}, "host or port is none"),
-        ({"url": "http://[::1/v1", "model": "j"}, "host or port is none"),
-        ({"url": "http:///v1", "model": "j"}, "not an address"),
-        ({"url": "http://host/\x07", "model": "j"}, "not an address"),
-        ({"url": "http://host/v1"}, "without model"),
-        ({"key_variable": "sk-secret"}, "not the name of an environment variable"),
-        ({"key_variable": "gsk_secret5f8a0b1c2d3e4f"}, "not the name of an environment variable"),
-    ],
-)
-def test_settings_that_cannot_be_meant_are_refused(settings, words):
-    with pytest.raises(ConfigError, match=words) as refused:
-        JudgeConfig(**settings)
-    assert "secret" not in str(refused.value)
-
-
 def test_judged_tasks_without_a_judge_are_refused_while_planning(tmp_path):
     with pytest.raises(
         ConfigError, match=r"smollm2_mt_bench is rated by another model, and eval\.judge\.url names none"
@@ -341,7 +377,7 @@ def test_rewritten_texts_are_rated_and_measured(tmp_path):
         settings = LMEvalConfig(tasks=names, data_dir=str(tmp_path), judge=config)
         manager = local_tasks.task_manager(settings, tmp_path / "work")
         task, measured = (manager.load([name])["tasks"][name] for name in names)
-        task.take(settings, None)
+        task.take(settings, Speaker())
         task.build_all_requests(limit=None, rank=0, world_size=1)
         (request,) = task.instances
         request.resps = ["The cat was seated."]

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 from core.errors import ConfigError, InputError
-from smallwright_eval import local_tasks, results, stage, task_data
+from core.interfaces import Job
+from smallwright_eval import local_tasks, reading, results, stage, task_data
 from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.local_tasks import as_patterns
 
@@ -118,7 +119,7 @@ def test_an_item_that_a_task_cannot_read_ends_in_one_line(error, method):
 
     task = SimpleNamespace(build_all_requests=len, apply_filters=len, process_results=len)
     setattr(task, method, fails)
-    stage._say_in_one_line(task, "piqa")
+    reading.say_in_one_line(task, "piqa")
     with pytest.raises(InputError, match=r"eval\.tasks: an item of piqa"):
         getattr(task, method)(1, limit=2)
     assert sum(getattr(task, other)([]) for other in vars(task) if other != method) == 0
@@ -133,3 +134,28 @@ def test_items_without_a_right_answer_are_counted_and_a_task_of_them_alone_is_re
     )
     with pytest.raises(InputError, match="no item of piqa has a right answer"):
         results.check_answers("piqa", task, [items[0]])
+
+
+@pytest.mark.parametrize(
+    ("base", "method"),
+    [
+        ("verdicts.judged.JudgedTask", "rate"),
+        ("verdicts.code.CodeTask", "program"),
+        ("long_context.tasks.LongTask", "items"),
+    ],
+)
+def test_a_task_that_lacks_what_its_base_asks_for_is_said_before_an_engine_starts(tmp_path, base, method):
+    module, _, name = base.rpartition(".")
+    (tmp_path / "mine.py").write_text(
+        f"from smallwright_eval.{module} import {name}\n\n\nclass Mine({name}):\n    pass\n"
+    )
+    (tmp_path / "mine.yaml").write_text("task: mine\nclass: !function mine.Mine\n")
+    config = LMEvalConfig(tasks=("mine",), task_paths=(str(tmp_path),), engine="transformers", prompts=())
+    (tmp_path / "model/hf").mkdir(parents=True)
+    (tmp_path / "model/hf/config.json").write_text("{}")
+    (tmp_path / "model/hf/x.safetensors").touch()
+    job = Job(name="eval", output=tmp_path / "out", inputs={"model": tmp_path / "model"}, seed=0)
+    with pytest.raises(
+        InputError, match=rf"^eval\.tasks: the class of mine is not whole: .*abstract.* '?{method}'?\. Write"
+    ):
+        stage.LMEval(config).run(job)

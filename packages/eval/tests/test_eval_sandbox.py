@@ -1,5 +1,6 @@
 """Programs that want to do harm do none, and what they may use is limited."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from core.errors import ConfigError
-from smallwright_eval.sandbox import probe, run, seccomp
+from smallwright_eval.sandbox import command, probe, run, seccomp
 from smallwright_eval.sandbox.languages import LANGUAGES
 from smallwright_eval.sandbox.run import Sandbox
 from smallwright_eval.sandbox.settings import CodeConfig
@@ -38,6 +39,23 @@ HOSTILE = {
     "connect to this machine": ("socket.create_connection(('127.0.0.1', {port}), 1)", "Operation not permitted"),
     "connect outside": ("socket.create_connection(('1.1.1.1', 80), 1)", "Operation not permitted"),
     "hold memory of the kernel in sockets": ("socket.create_server(('127.0.0.1', 0))", "Operation not permitted"),
+    "leave in sockets what nobody reads": (
+        "for i in range(3): os.fork()\nkept = []\n"
+        "try:\n"
+        "  while 1:\n"
+        "    kept += socket.socketpair()\n"
+        "    for one in kept[-2:]:\n"
+        "      one.setblocking(False)\n"
+        "      try:\n"
+        "        while 1: one.send(b'x' * 65536)\n"
+        "      except BlockingIOError: pass\n"
+        "except OSError: time.sleep(9)",
+        "memory",
+    ),
+    "give sockets larger buffers": (
+        "socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)",
+        "Operation not permitted",
+    ),
     "send a datagram": (
         "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', {udp})); socket.socket(2, 2).sendto(b'x', ('8.8.8.8', 53))",
         "Operation not permitted",
@@ -143,7 +161,7 @@ def there():
 
 @pytest.fixture(scope="module")
 def outcomes(there, tmp_path_factory):
-    """What came of every hostile program, while this process listens for them; and what it heard."""
+    """What came of every hostile program, while this process listens for them; what it heard; the programs' users."""
     folder = tmp_path_factory.mktemp("host")
     (folder / "secret").write_text(SECRET)
     name = f"smallwright-{os.getpid()}"
@@ -163,10 +181,19 @@ def outcomes(there, tmp_path_factory):
             **NUMBERS,
         }
         texts = [HEAD + _fill(program, filled) for program, _ in HOSTILE.values()]
-        sandbox = Sandbox(LIMITS)
-        found = dict(zip(HOSTILE, sandbox.run_all(texts), strict=True))
-        for language, (program, _) in OTHERS.items():
-            found[language] = sandbox.run(program, language)
+        sandbox, users, own_user = Sandbox(LIMITS), set(), command.own_user
+
+        @contextlib.contextmanager
+        def noted():
+            with own_user() as user:
+                users.add(user)
+                yield user
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(command, "own_user", noted)
+            found = dict(zip(HOSTILE, sandbox.run_all(texts), strict=True))
+            for language, (program, _) in OTHERS.items():
+                found[language] = sandbox.run(program, language)
         for listener, ask in ((tcp, "accept"), (unix, "accept")):
             try:
                 getattr(listener, ask)()
@@ -179,7 +206,7 @@ def outcomes(there, tmp_path_factory):
         except BlockingIOError:
             pass
     del os.environ["SMALLWRIGHT_SECRET"]
-    return found, heard, folder
+    return found, heard, folder, users
 
 
 def _fill(program: str, values: dict) -> str:
@@ -204,7 +231,7 @@ def test_hostile_programs_get_nothing(outcomes, name):
 
 @pytest.mark.slow
 def test_nothing_of_hostile_programs_is_left(outcomes):
-    _, heard, folder = outcomes
+    _, heard, folder, users = outcomes
     assert heard == []
     assert sorted(path.name for path in folder.iterdir()) == ["secret"]
     assert (folder / "secret").read_text() == SECRET
@@ -216,12 +243,27 @@ def test_nothing_of_hostile_programs_is_left(outcomes):
         except OSError:
             continue
         assert not (parent in ours and b"bwrap" in command), command
-        assert b"/code/program" not in command or process.stat().st_uid not in run_users(), command
+        assert b"/code/program" not in command or process.stat().st_uid not in users, command
 
 
-def run_users() -> set[int]:
-    """The users whose programs this process runs."""
-    return {run.command.user_of(place) for place in range(LIMITS.workers or 1)}
+def test_programs_of_all_evaluations_have_users_of_their_own():
+    with contextlib.ExitStack() as held:
+        taken = [held.enter_context(command.own_user()) for _ in range(300)]
+        code = "from smallwright_eval.sandbox.command import own_user\nwith own_user() as user: print(user)"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert len({*taken, int(other.stdout)}) == 301
+        assert all(60000 <= user < 65000 for user in taken)
+
+
+def test_users_that_are_all_taken_are_said_and_one_that_is_given_back_is_taken_again(monkeypatch):
+    first = 1_000_000_000 + os.getpid()
+    monkeypatch.setattr(command, "_FIRST_ID", first)
+    monkeypatch.setattr(command, "_IDS", 2)
+    with command.own_user() as one:
+        with command.own_user() as two, pytest.raises(ConfigError, match="2 programs run on this machine now"):
+            command.own_user().__enter__()
+        with command.own_user() as again:
+            assert (again, {one, two}) == (two, {first, first + 1})
 
 
 def test_there_are_more_than_thirty_hostile_programs():

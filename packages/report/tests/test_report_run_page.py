@@ -79,6 +79,37 @@ def test_everything_of_a_run_is_on_its_page(report):
     assert len(html.encode()) < 3_000_000
 
 
+def test_a_partial_result_stands_at_the_top(report):
+    report["stages"][3]["partial"] = ["mt_bench: the judge did not answer for 4 of 6 ratings"]
+    html = run_page.render(report)
+    (said,) = re.findall(r'role="alert">(eval has [^<]+)<', html)
+    assert said.startswith("eval has a partial result: mt_bench: the judge did not answer for 4 of 6 ratings. The same")
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (
+            {"label": "SmolLM2-135M", "origin": "HuggingFaceTB/SmolLM2-135M", "revision": "93ef"},
+            "HuggingFaceTB/SmolLM2-135M",
+        ),
+        ({"label": "mine", "origin": "/a/long/way/mine", "revision": None}, "mine"),
+        ({"label": "gqa-nano", "origin": None, "revision": None}, "gqa-nano"),
+    ],
+)
+def test_the_model_that_a_run_started_from_is_called_by_its_name(report, start, name):
+    said = json.dumps(report["eval"]), json.dumps(report["samples"])
+    report["eval"], report["samples"] = (json.loads(text.replace('"pretrain"', '"model"')) for text in said)
+    report["started_from"] = start
+    shown = Page(run_page.render(report))
+    assert f"lessons acc {name} " in shown.text
+    assert f"{name} gets a prompt to complete" in shown.text
+    named = {
+        row["model"] for spec in shown.specs for rows in spec["datasets"].values() for row in rows if "model" in row
+    }
+    assert named == {name, "sft"}
+
+
 def test_metadata_is_shown_as_it_is(report):
     sample = report["samples"]["documents"]["web"][0]["documents"][0]
     sample["metadata"] = {"title": "Q&A <b>für</b> 'all'"}

@@ -97,6 +97,11 @@ def test_runs_are_ranked_by_what_tells_most_of_those_numbers_that_differ(metrics
         ("pretrain.validation_loss", "lower", "pretrain.validation_loss ↓", "0.5"),
         ("sft.arc_easy.acc_norm", "higher", "sft.arc_easy.acc_norm ↑", "50.0 %"),
         ("sft.gsm8k.exact_match,strict", "higher", "sft.gsm8k.exact_match,strict ↑", "50.0 %"),
+        ("sft.humaneval.pass@10", "higher", "sft.humaneval.pass@10 ↑", "50.0 %"),
+        ("sft.ifeval.prompt_level_strict_acc,none", "higher", "sft.ifeval.prompt_level_strict_acc,none ↑", "50.0 %"),
+        ("sft.math.math_verify", "higher", "sft.math.math_verify ↑", "50.0 %"),
+        ("pretrain.accumulation_steps", "", "pretrain.accumulation_steps", "0.5"),
+        ("data.empty_documents", "", "data.empty_documents", "0.5"),
         ("pretrain.peak_memory_bytes", "lower", "pretrain.peak_memory, GiB ↓", "0.00 GiB"),
         ("pretrain.tokens_per_second", "higher", "pretrain.tokens_per_second ↑", "0.5"),
         ("data.documents", "", "data.documents", "0.5"),
@@ -106,6 +111,12 @@ def test_a_metric_says_by_its_name_what_is_better(metric, better, label, shown):
     assert measures.better(metric) == better
     assert measures.label(metric) == label
     assert measures.written(metric, 0.5) == shown
+
+
+def test_a_score_above_one_is_no_percentage():
+    assert measures.written("sft.squad.f1", 73.25) == "73.25"
+    assert measures.form("sft.squad.f1", [0.0, 73.25]) is None
+    assert measures.form("sft.squad.f1", [0.0, 0.73]) == "percent"
 
 
 @pytest.mark.parametrize(

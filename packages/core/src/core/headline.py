@@ -1,6 +1,7 @@
 """The one sentence that a reader of a report needs: what model, from what, how good, at what cost."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,13 @@ MOST_SCORES = 16
 """Lines of scores in the terminal; the report has all of them."""
 
 
-SHARES = ("acc", "exact_match", "pass@", "math_verify", "prompt_level_", "inst_level_", "f1", "em")
-"""How metrics begin that are shares of one."""
+SHARES = re.compile(r"(acc(uracy)?|exact_match|math_verify|f1|em)(?![a-z])|pass@|prompt_level_|inst_level_")
+"""How metrics begin that are shares of one; ``accumulation`` and ``embedding`` are none."""
 
 
 def is_share(metric: str, *values: float) -> bool:
     """Whether scores of a metric are shares of one, which people read per cent."""
-    return metric.startswith(SHARES) and all(0 <= value <= 1 for value in values)
+    return SHARES.match(metric) is not None and all(0 <= value <= 1 for value in values)
 
 
 def sentence(report: Mapping[str, Any]) -> str:
@@ -31,12 +32,21 @@ def _model(report: Mapping[str, Any]) -> str:
     training, start = report.get("pretrain"), report.get("started_from")
     methods = "".join(f", then {name}" for name in report["posttrain"])
     if not training:
-        return f"The model {start['origin'] or start['label']}{methods}." if start else ""
+        return f"The model {entered(start)}{methods}." if start else ""
     size = f"A model of {count(training['stored_parameters'])} parameters"
     corpora = list((report.get("data") or {}).get("corpora", {}))
     source = f" of {' and '.join(corpora)}" if corpora else ""
-    begun = f" from {start['origin'] or start['label']}" if start else ""
+    begun = f" from {entered(start)}" if start else ""
     return f"{size}, trained{begun} on {count(training['tokens'])} tokens{source}{methods}."
+
+
+def entered(start: Mapping[str, Any]) -> str:
+    """Return what people call the model that a run started from: its hub id, or the name of its folder.
+
+    Args:
+        start: ``started_from`` of a report.
+    """
+    return str(start["origin"] if start.get("revision") else start["label"])
 
 
 def _corpus(report: Mapping[str, Any]) -> str:

@@ -66,7 +66,9 @@ class Stage(ABC):
     def run(self, job: Job) -> dict[str, Any]:
         """Do the work and return a JSON-serialisable summary for the manifest and the report.
 
-        It must be able to go on in a ``job.output`` that an earlier, killed process left unfinished.
+        It must be able to go on in a ``job.output`` that an earlier, killed process left unfinished. A summary with
+        ``partial``, a list of lines, says what the artifact lacks because something outside the run did not answer: it
+        is finished and reported as it is, and the next run that needs it calls this again, with ``job.scratch`` kept.
 
         Raises:
             core.errors.UserError: when the user can mend it; the message is shown as one line.

@@ -54,7 +54,7 @@ class ProgressBar:
         self._label, self._cost = label, cost
         self._began = time.monotonic()
         self._first: tuple[float, float] | None = None
-        """When the first event came, and what was done then: by an earlier process, where a training goes on."""
+        """When the work began, as its first event with a total says, and what was done then by an earlier process."""
         self._file = open(path, encoding="utf-8")  # noqa: SIM115 - closed in close()
         self._bar: tqdm | None = None
         self._partial = ""
@@ -69,7 +69,7 @@ class ProgressBar:
             return
         event = json.loads(lines[-1])
         now, done, total = time.monotonic(), event["done"], event["total"]
-        self._first = self._first or (now, done)
+        self._first = self._first or ((now, done) if total else None)
         note = ", ".join(filter(None, [event["note"], self._spent(event, now)]))
         if self._tty:
             if self._bar is None:
@@ -90,9 +90,10 @@ class ProgressBar:
 
     def _left(self, done: float, total: float | None, now: float) -> str:
         """Say how long the rest takes at the speed so far."""
-        assert self._first is not None
+        if self._first is None or not total:
+            return ""
         began, before = self._first
-        if not total or done <= before or done >= total:
+        if done <= before or done >= total:
             return ""
         return f"{duration((total - done) * (now - began) / (done - before))} left"
 

@@ -15,6 +15,8 @@ from core.registry import Registry
 VERSION = 2
 """Of the schema: raised when a key goes, or comes to mean something else. New keys do not raise it."""
 NAME = "report.json"
+GOES_ON = "The same command, given again, asks for what is missing."
+"""What is said of a stage with a partial result."""
 CURVED = ("pretrain", "posttrain")
 """Folders of the store whose stages leave ``metrics.jsonl``."""
 
@@ -89,6 +91,8 @@ def collect(
             row |= {key: manifest[name] for key, name in said.items() if name in manifest}
             if manifest.get("followed"):
                 row["followed"] = manifest["followed"]
+            if lacks := store.lacks(manifest):
+                row["partial"] = lacks
             _place(report, spec, manifest)
             _show(report, spec, manifest, root, registry)
         elif spec.folder == "data":

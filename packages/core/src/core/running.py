@@ -213,9 +213,12 @@ def do_stage(spec: StageSpec, run: Run, work: Work) -> StageOutcome:
     try:
         # A finished artifact is only read: no lock, so that many runs can share one, also where nobody may write.
         manifest = store.read_manifest(artifact)
-        if manifest is None:
+        if manifest is None or store.lacks(manifest):
             with _held(spec, artifact, waits=work.waits):
                 manifest = store.read_manifest(artifact)  # another run may have finished it a moment ago
+                if manifest is not None and store.lacks(manifest):
+                    store.reopen(artifact)
+                    manifest = None
                 if manifest is None:
                     job = spec.job(work.root, work.plugin_files, work.registry.versions())
                     _make(job, spec, run, work)
@@ -293,6 +296,7 @@ def _outcome(artifact: Path) -> str:
     summary = (store.load_manifest(artifact) or {}).get("summary") or {}
     notes = summary.get("notes")
     lines = [f"note: {note}" for note in notes] if isinstance(notes, list) else []
+    lines += [f"PARTIAL RESULT: {lack}. {report.GOES_ON}" for lack in store.lacks({"summary": summary})]
     if "documents" in summary and summary.get("funnel"):
         lines.insert(0, f"{summary['documents']:,} documents kept of {summary['funnel'][0]['in']:,} records")
     if summary.get("dataset_forms"):

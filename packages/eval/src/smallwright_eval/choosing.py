@@ -38,9 +38,7 @@ class Work:
     def add_task(self, task: Any, limit: int | float | None, shots: int | None) -> None:
         """Add the requests of a task of lm-eval, counted by its first item."""
         docs: Sequence[Any] = task.eval_docs
-        count = len(docs)
-        if limit is not None:
-            count = min(count, math.ceil(count * limit) if limit < 1 else int(limit))
+        count = items_of(task, limit)
         if not count:
             return
         if task.OUTPUT_TYPE == "generate_until":
@@ -61,6 +59,12 @@ class Work:
     def add_answers(self, answers: int, tokens: int) -> None:
         """Add answers of at most so many tokens."""
         self.answers += answers * tokens / TOKENS_OF_AN_ANSWER
+
+
+def items_of(task: Any, limit: int | float | None) -> int:
+    """Return how many items of a task of lm-eval are asked."""
+    count = len(task.eval_docs)
+    return count if limit is None else min(count, math.ceil(count * limit) if limit < 1 else int(limit))
 
 
 def choose(config: LMEvalConfig, model: Path, work: Work, *, gpu: bool) -> tuple[str, str]:

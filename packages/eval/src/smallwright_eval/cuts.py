@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from smallwright_eval.known import Known
+
 DELIMITER = "\n\n"
 """What lm-eval puts between examples where a task names nothing else."""
 
@@ -56,7 +58,7 @@ class Seen:
 
 
 def counting(base: Any, *, spare: int) -> Any:
-    """Return a class of lm-eval's with ``seen``, a :class:`Seen`.
+    """Return a class of lm-eval's with ``seen``, a :class:`Seen`, which generates no answer that it knows.
 
     Args:
         base: A class with ``_loglikelihood_tokens`` and ``generate_until``.
@@ -65,6 +67,9 @@ def counting(base: Any, *, spare: int) -> Any:
     """
 
     class Counting(base):  # type: ignore[misc]
+        known: Known | None = None
+        """Answers that were generated before, of the task that is asked now; None: none are kept."""
+
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.seen = Seen(lambda text: self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -90,7 +95,15 @@ def counting(base: Any, *, spare: int) -> Any:
                 asked.append(dataclasses.replace(request, arguments=(text, settings)))
                 context = self.tok_encode(text)
                 self._note(text, context, len(context) + wanted - self.max_length)
-            return super().generate_until(asked, *arguments, **options)
+            if self.known is None:
+                return super().generate_until(asked, *arguments, **options)
+            names = [_name(request) for request in asked]
+            missing = [place for place, name in enumerate(names) if self.known.get(**name) is None]
+            new = [asked[place] for place in missing]
+            said = super().generate_until(new, *arguments, **options) if new else ()
+            for place, answer in zip(missing, said, strict=True):
+                self.known.add(answer, **names[place])
+            return [self.known.get(**name) for name in names]
 
         def _note(self, text: str, context: list[int], over: int) -> None:
             self.seen.note_tokens(text, len(context))
@@ -99,6 +112,11 @@ def counting(base: Any, *, spare: int) -> Any:
                 self.seen.note_cut(text, self.tokenizer.decode(context[:over], skip_special_tokens=True))
 
     return Counting
+
+
+def _name(request: Any) -> dict[str, Any]:
+    """Return what tells the answer to a request from all others of a task that asks for one an item and turn."""
+    return {"task": request.task_name, "item": request.doc_id, "turn": request.idx, "asked": list(request.args)}
 
 
 def _examples(context: str, lost: str, shots: int, delimiter: str) -> int:

@@ -196,10 +196,16 @@ def interval(value: float, stderr: float | None, chance: float | None = None) ->
     }
 
 
-def notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what a reader of the scores must know first: that a judge rated a part of the answers alone, or none."""
-    partial = {str(row["task"]): row["value"] for row in rows if row["metric"] == "judged" and row["value"] < 1}
+def notes(rows: Sequence[Mapping[str, Any]], partial: Sequence[str] = ()) -> list[str]:
+    """Return what a reader of the scores must know first: that a judge rated a part of the answers alone, or none.
+
+    Args:
+        partial: A line for each task whose judge did not answer, which is told elsewhere.
+    """
+    told = {line.partition(":")[0] for line in partial}
     return [
-        f"{task}: PARTIAL RESULT: a judge gave {share:.0%} of the ratings, which the scores rest on; the log says why"
-        for task, share in partial.items()
+        f"{row['task']}: PARTIAL RESULT: a judge gave {row['value']:.0%} of the ratings, which the scores rest on; the "
+        "log says why"
+        for row in rows
+        if row["metric"] == "judged" and row["value"] < 1 and row["task"] not in told
     ]

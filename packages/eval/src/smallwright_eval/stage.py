@@ -3,14 +3,12 @@
 lm-eval and the engines are imported inside functions: planning imports this module.
 """
 
-import contextlib
 import dataclasses
-import functools
 import importlib.metadata
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from smallwright_eval import (
     memory,
     needs,
     parity,
+    reading,
     results,
     samples,
     task_names,
@@ -44,8 +43,8 @@ class LMEval(Stage):
     """Evaluate the ``model`` input on tasks, and on the validation documents of the run's tokens.
 
     Leaves ``results.json`` (the summary), ``samples.parquet`` (a row per item, see :mod:`core.samples`) and
-    ``answers.jsonl`` (what it says to the prompts). Each task's answers are kept as they come: a stage that was killed
-    asks only what is left.
+    ``answers.jsonl`` (what it says to the prompts). Each task's answers are kept as they come: a stage that was killed,
+    or whose judge was down, asks only what is left.
     """
 
     config: LMEvalConfig
@@ -99,6 +98,7 @@ class LMEval(Stage):
 
     def run(self, job: Job) -> dict[str, Any]:
         """Evaluate and return ``eval`` (rows), ``perplexity``, ``engine``, ``harness``, ``parity`` and ``seconds``.
+        Where a judge did not answer also ``partial``, a line for each task that lacks ratings.
 
         A row is what :func:`smallwright_eval.results.rows_of` says, with ``engine``
         (:func:`smallwright_eval.engines.describe`), ``harness`` ({name, version}) and ``contamination``
@@ -133,22 +133,27 @@ class _Evaluation:
         self.lm: Any = None
         self.manager: Any = None
         self.part = 0
-        self.answered = self.asked = 0
+        self.sizes: list[int] = []
+        """Items of each part, known when the tasks are read."""
+        self.compared = 0
+        """Items that the other engine answered, too."""
+        self.answered = 0
 
     def run(self) -> dict[str, Any]:
         started = time.monotonic()
         loaded = self._load_tasks()
+        self.sizes = self._sizes(loaded)
         engine = self._choose(loaded)
         found = []
         for part, name in enumerate(self.parts):
             self.part = part  # for the bar, which moves while the engine answers
             file = self._file(part)
-            if not file.is_file():
+            if not file.is_file() or json.loads(file.read_text()).get("partial"):
                 asked = self._ask(part, name, loaded)
                 samples.write(file.with_suffix(".parquet"), asked.pop("samples", ()))
                 write_json(file, asked)
             found.append(json.loads(file.read_text()))
-        self.job.progress(len(self.parts), len(self.parts), unit="tasks")
+        self.job.progress(sum(self.sizes), sum(self.sizes), unit="items")
         samples.join(self.job.output, (self._file(part).with_suffix(".parquet") for part in range(len(self.parts))))
         self._write_lines(answers.FILE, [item for one in found for item in one.get("answers", ())])
         seen = contamination.sources(self.job.inputs["model"])
@@ -164,12 +169,29 @@ class _Evaluation:
             "parity": next((one["parity"] for one in found if "parity" in one), None),
         }
         write_json(self.job.output / "results.json", summary)
-        if notes := results.notes(summary["eval"]):
+        if partial := [line for one in found for line in one.get("partial", ())]:
+            summary["partial"] = partial
+        if notes := results.notes(summary["eval"], partial):
             summary["notes"] = notes
         return {**summary, "seconds": round(time.monotonic() - started, 2)}
 
     def _file(self, part: int) -> Path:
         return self.work / f"{part}-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.parts[part])}.json"
+
+    def _sizes(self, loaded: Mapping[str, Mapping[str, Any]]) -> list[int]:
+        """Return the items of each part; those that both engines answer count for both, so that the rest is known."""
+
+        def items(name: str, most: int | None = None) -> int:
+            counts = [choosing.items_of(task, self.config.limit) for task in loaded[name]["tasks"].values()]
+            return sum(count if most is None else min(count, most) for count in counts)
+
+        other = {
+            heldout.TASK: sum(len(one.documents) for one in self.held_out),
+            answers.PART: 2 * len(self.prompts),
+            parity.PART: sum(items(name, self.config.parity_items) for name in self.config.tasks),
+        }
+        tasks = [items(name) for name in self.config.tasks]
+        return [*tasks, *(other[name] for name in self.parts[len(tasks) :])]
 
     def _choose(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Settle the engine, once: an evaluation that goes on stays with the one that it began on."""
@@ -211,18 +233,18 @@ class _Evaluation:
         loaded = {}
         for name in self.config.tasks:
             try:
-                with _reading_items(name):
+                with reading.items_of(name):
                     loaded[name] = self.manager.load([name])
             except InputError:
                 raise
             except Exception as error:
-                raise InputError(f"eval.tasks: {name} cannot be loaded: {_first_line(error)}") from error
+                raise InputError(f"eval.tasks: {name} cannot be loaded: {reading.first_line(error)}") from error
             for task in loaded[name]["tasks"].values():
                 if getattr(task, "UNSAFE_CODE", False):
                     raise ConfigError(f"eval.tasks: {name} runs code that the model writes, unfenced: refused.")
-                with _reading_items(name):
-                    _try(task)
-                _say_in_one_line(task, name)
+                with reading.items_of(name):
+                    reading.try_first(task)
+                reading.say_in_one_line(task, name)
         return loaded
 
     def _ask_task(self, name: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +256,7 @@ class _Evaluation:
         items = [item for one in found.values() for item in one.items]
         rows = results.rows_of(answer, found, loaded.get("groups") or {})
         taking.add_grids(rows, loaded["tasks"], found)
-        return {"rows": rows, "samples": items}
+        return {"rows": rows, "samples": items, "partial": taking.lacking(loaded["tasks"])}
 
     def _measure(
         self, lm: Any, config: LMEvalConfig, name: str, loaded: Mapping[str, Any]
@@ -264,8 +286,10 @@ class _Evaluation:
             )
             return answer
 
-        taking.hand(loaded["tasks"].values(), config, lm)
-        answer = memory.asked(lm, config, ask)
+        told = self.work / f"{config.engine}-{self.config.tasks.index(name)}.known.jsonl"
+        with taking.known(loaded["tasks"].values(), lm, told):
+            taking.hand(loaded["tasks"].values(), config, lm)
+            answer = memory.asked(lm, config, ask)
         return {
             key: results.measured(key, task, answer, lm.seen, name if loaded.get("groups") else None)
             for key, task in loaded["tasks"].items()
@@ -289,15 +313,17 @@ class _Evaluation:
 
     def _ask_other_engine(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Ask the first items of each task on the other engine, and compare."""
-        config = dataclasses.replace(
-            self.config, engine=parity.other(self.config.engine), limit=self.config.parity_items
-        )
+        config = dataclasses.replace(self.config, engine=parity.other(self.config.engine))
         self._report(f"starting {config.engine}")
         lm = engines.start(config, self.model, self.job.architecture, self._advance)
         first, second = [], []
         for part, name in enumerate(self.config.tasks):
             first += sample_files.read(self._file(part).with_suffix(".parquet"))
-            found, _ = self._measure(lm, config, name, loaded[name])
+            self._report(f"{parity.PART}: {name}")
+            asked = max(choosing.items_of(task, self.config.limit) for task in loaded[name]["tasks"].values())
+            least = dataclasses.replace(config, limit=max(1, min(asked, self.config.parity_items)))
+            found, _ = self._measure(lm, least, name, loaded[name])
+            self.compared += sum(len({item["id"] for item in one.items}) for one in found.values())
             second += [item for one in found.values() for item in one.items]
         told = parity.difference(first, second, (self.config.engine, config.engine))
         print(f"parity: {parity.sentence(told)}", flush=True)
@@ -327,7 +353,8 @@ class _Evaluation:
         self._report(f"{self.parts[self.part]}: {self.answered} requests")
 
     def _report(self, note: str) -> None:
-        self.job.progress(self.part, len(self.parts), unit="tasks", note=note)
+        done = sum(self.sizes[: self.part]) + self.compared
+        self.job.progress(done, sum(self.sizes) or None, unit="items", note=note)
 
 
 def _ask_nothing_else(evaluator: Any) -> None:
@@ -339,49 +366,6 @@ def _ask_nothing_else(evaluator: Any) -> None:
     evaluator.get_git_commit_hash = lambda: ""
 
 
-@contextlib.contextmanager
-def _reading_items(name: str) -> Iterator[None]:
-    """Say in one line that an item lacks what its task reads of it."""
-    import jinja2
-
-    try:
-        yield
-    except (jinja2.UndefinedError, KeyError) as error:
-        raise InputError(
-            f"eval.tasks: an item of {name} lacks what the task reads of it: {_first_line(error)}. Give the column in "
-            "all its rows."
-        ) from error
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"eval.tasks: an item of {name} is not as the task reads it: {type(error).__name__}: {_first_line(error)}. "
-            "Mend its row."
-        ) from error
-
-
-def _say_in_one_line(task: Any, name: str) -> None:
-    """Let what a task makes of its items fail in one line; what the engine says while it is asked stays as it is."""
-
-    def said(method: Any) -> Any:
-        @functools.wraps(method)
-        def called(*arguments: Any, **named: Any) -> Any:
-            with _reading_items(name):
-                return method(*arguments, **named)
-
-        return called
-
-    for method in ("build_all_requests", "apply_filters", "process_results"):
-        setattr(task, method, said(getattr(task, method)))
-
-
-def _try(task: Any) -> None:
-    """Make the prompt of the first item, so that columns that are not there show before an engine starts."""
-    for doc in list(task.eval_docs)[:1]:
-        task.doc_to_text(doc)
-        task.doc_to_target(doc)
-        if task.OUTPUT_TYPE == "multiple_choice":
-            task.doc_to_choice(doc)
-
-
 def _contamination(
     row: Mapping[str, Any], seen: Sequence[contamination.Source], loaded: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
@@ -389,7 +373,3 @@ def _contamination(
     if row["task"] == heldout.TASK and heldout.TASK not in loaded:
         return None
     return contamination.of_task(seen, task_names.of_row(row["task"], loaded))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

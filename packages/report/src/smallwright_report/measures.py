@@ -5,14 +5,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from core import headline
+
 from smallwright_report import numbers
 
 Row = Mapping[str, Any]
 """One of ``runs`` in ``sweep.json``."""
 
 LOSS = "validation_loss"
-SCORES = ("acc", "acc_norm", "exact_match")
-"""Metrics of evaluations that are shares of items, whatever a filter adds to their names."""
 LOWER = re.compile(r"(loss|perplexity|bits_per_byte|nll|wer|seconds|bytes|latency)$")
 COSTS = re.compile(r"\.(seconds|peak_memory_bytes|tokens_per_second|flops_per_second|mfu)$")
 """Metrics that tell of the machine: they differ in every run, and say nothing about the models."""
@@ -61,9 +61,9 @@ def _telling(metric: str) -> tuple[bool, bool]:
     return not metric.endswith(f".{LOSS}"), not is_share(metric)
 
 
-def is_share(metric: str) -> bool:
-    """Whether it is the share of items that were right."""
-    return metric.rpartition(".")[2].partition(",")[0] in SCORES
+def is_share(metric: str, *found: float) -> bool:
+    """Whether values of a metric are shares of one, as core says it of the last word of its name."""
+    return headline.is_share(metric.rpartition(".")[2], *found)
 
 
 def better(metric: str) -> str:
@@ -79,16 +79,16 @@ def label(metric: str) -> str:
     return name + {"lower": " ↓", "higher": " ↑", "": ""}[better(metric)]
 
 
-def form(metric: str) -> str | None:
-    """Return the format of a metric in :func:`smallwright_report.numbers.table`."""
-    return "memory" if metric.endswith("_bytes") else "percent" if is_share(metric) else None
+def form(metric: str, found: Iterable[float]) -> str | None:
+    """Return the format of values of a metric in :func:`smallwright_report.numbers.table`."""
+    return "memory" if metric.endswith("_bytes") else "percent" if is_share(metric, *found) else None
 
 
 def written(metric: str, number: float) -> str:
     """Return a value as text that stands alone."""
     if metric.endswith("_bytes"):
         return numbers.memory(number)
-    return numbers.percent(number) if is_share(metric) else numbers.number(number)
+    return numbers.percent(number) if is_share(metric, number) else numbers.number(number)
 
 
 def ranked(rows: Sequence[Row], metric: str) -> list[Row]:

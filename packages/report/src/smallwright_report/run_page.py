@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core import alignment
+from core import alignment, headline
+from core.entries import MODEL
 from core.errors import InputError, reading
+from core.report import GOES_ON
 
 from smallwright_report import documents, evaluation, numbers, origin, page, said, starting, training
 
@@ -57,12 +59,18 @@ def read(path: Path) -> dict[str, Any]:
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the whole page."""
+    report = _named(report)
     sections = [
         {"anchor": anchor, "name": name, "blocks": blocks}
         for anchor, name, make in SECTIONS
         if (blocks := make(report))
     ]
     trouble = [f"{row['name']} failed: {row['error']}" for row in report["stages"] if row["status"] == "failed"]
+    trouble += [
+        f"{row['name']} has a partial result: {lack}. {GOES_ON}"
+        for row in report["stages"]
+        for lack in row.get("partial", ())
+    ]
     values = {
         "title": report["name"],
         "headline": report["headline"],
@@ -73,6 +81,21 @@ def render(report: Mapping[str, Any]) -> str:
     }
     charts = any(block.get("charts") for section in sections for block in section["blocks"])
     return page.fill("run.html", values, charts=charts)
+
+
+def _named(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a report whose rows call the model that the run started from as people do, not after its stage."""
+    if not report.get("started_from"):
+        return report
+    name = headline.entered(report["started_from"])
+
+    def named(rows: Any) -> Any:
+        if not isinstance(rows, list):  # documents, by corpus
+            return rows
+        return [{**row, "model": name} if row.get("model") == MODEL else row for row in rows]
+
+    samples = {key: named(rows) for key, rows in report["samples"].items()}
+    return {**report, "eval": named(report["eval"]), "samples": samples}
 
 
 def _tiles(report: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -150,7 +150,7 @@ def _table(rows: Sequence[Row], key: str, numeric: Mapping[int, float], metric: 
         best = max(found) if measures.better(metric) == "higher" else min(found) if found else None
         shown.append([text, len(groups[text]), float(mean(found)) if found else None, best])
     name = measures.label(metric)
-    kind = measures.form(metric)
+    kind = measures.form(metric, measures.values(rows, metric))
     formats = {f"mean {name}": kind, f"best {name}": kind, key: "right" if numeric else ""}
     return numbers.table(
         [key, "runs", f"mean {name}", f"best {name}"],

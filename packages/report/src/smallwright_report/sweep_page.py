@@ -68,7 +68,8 @@ def _runs(data: Mapping[str, Any], found: Measures) -> dict[str, Any]:
     shown, left = metrics[:most], metrics[most:]
     ended = any(row["status"] != "finished" for row in rows)
     columns = [*keys, *(["status"] if ended else []), *map(measures.label, shown), "seconds"]
-    formats = {measures.label(name): kind for name in shown if (kind := measures.form(name))}
+    kinds = {name: measures.form(name, measures.values(rows, name)) for name in shown}
+    formats: dict[str, str | int] = {measures.label(name): kind for name, kind in kinds.items() if kind}
     formats |= {key: "right" for key in keys if _are_numbers(rows, key)}
     cells = [
         [

@@ -50,6 +50,8 @@ def _stage(spec: StageSpec, root: Path) -> dict[str, Any]:
         manifest = store.read_manifest(artifact)
     except ArtifactError as error:
         return {**row, "status": "damaged", "reason": str(error)}
+    if manifest is not None and (lacks := store.lacks(manifest)):
+        return {**row, "status": "resumed", "reason": f"its result is partial: {'; '.join(lacks)}"}
     if manifest is not None:
         note = spec.other_code(manifest)
         reason = "same settings, inputs and seed" + (f"; {note}" if note else "")

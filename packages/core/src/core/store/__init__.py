@@ -1,7 +1,8 @@
 """Artifacts on disk: addressed by what makes their content, finished by a manifest that is written last.
 
 The manifest is the commit point. Until it is there, everything that an unfinished stage left stays as it is, so that
-the stage can go on; what is not part of the artifact is removed after it.
+the stage can go on; what is not part of the artifact is removed after it. A stage can also finish with a partial result:
+it can be read and reported, and the next run that needs it goes on with it.
 """
 
 import contextlib
@@ -23,6 +24,8 @@ from core.writing import ENDING, files_in, remove, sync, sync_names, write_json
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 WORK = "work"
+PARTIAL = "partial"
+"""Key of the summary of a stage that lacks something which it may get later: a line for each thing."""
 SELF = "manifest_sha256"
 """Key of the digest of everything else in the manifest, with which it is compared when it is read."""
 _SHAPE: Mapping[str, type] = {
@@ -172,7 +175,7 @@ def finish(artifact: Path, record: Mapping[str, Any]) -> None:
     """Write the manifest, with size and SHA-256 of every file; then drop what is not part of the artifact.
 
     The files are on the disk before the manifest is. Whatever ends the process on the way leaves either everything
-    that the stage needs to go on, or a finished artifact.
+    that the stage needs to go on, or a finished artifact. A partial one keeps its unfinished work.
     """
     files, folders = {}, set()
     for path in _own_files(artifact):
@@ -184,7 +187,20 @@ def finish(artifact: Path, record: Mapping[str, Any]) -> None:
     # As it will be read: what JSON does not know is its text from here on.
     manifest = json.loads(json.dumps({**record, "files": files}, default=str))
     write_json(artifact / MANIFEST, {**manifest, SELF: _own_digest(manifest)})
-    tidy(artifact)
+    if not lacks(manifest):
+        tidy(artifact)
+
+
+def lacks(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what a finished artifact lacks, which its stage would ask for again; empty: it is whole."""
+    found = (manifest.get("summary") or {}).get(PARTIAL)
+    return [str(line) for line in found] if isinstance(found, list) else []
+
+
+def reopen(artifact: Path) -> None:
+    """Make a partial artifact an unfinished one, with whose work its stage goes on; the caller holds its lock."""
+    (artifact / MANIFEST).unlink()
+    sync_names(artifact)
 
 
 def tidy(artifact: Path) -> None:

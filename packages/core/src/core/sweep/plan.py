@@ -163,14 +163,15 @@ def in_order(planned: Sequence[Planned]) -> list[Planned]:
 
 
 def is_finished(artifact: Path, known: dict[Path, bool]) -> bool:
-    """Whether an artifact is there and whole.
+    """Whether an artifact is there and whole: one with a partial result is gone on with.
 
     Args:
         known: What earlier calls found, which is added to.
     """
     if artifact not in known:
         try:
-            known[artifact] = store.read_manifest(artifact) is not None
+            manifest = store.read_manifest(artifact)
+            known[artifact] = manifest is not None and not store.lacks(manifest)
         except UserError:  # damaged: the stage that needs it will say so
             known[artifact] = False
     return known[artifact]

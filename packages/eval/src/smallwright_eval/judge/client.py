@@ -14,6 +14,7 @@ from core.cli import printable
 from core.errors import ConfigError
 
 from smallwright_eval.judge.settings import JudgeConfig
+from smallwright_eval.known import Known
 
 RATING = re.compile(r"\[\[(\d{1,3}(?:\.\d{1,3})?)\]\]")
 ALONE = re.compile(r"\[(\d{1,3}(?:\.\d{1,3})?)\]")
@@ -58,12 +59,13 @@ class Judge:
 
     Args:
         config: Where it is and what it is called.
+        known: Ratings that it gave before, which are not asked for again; None: none are kept.
 
     Raises:
         ConfigError: no server is named, or httpx is not installed.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
+    def __init__(self, config: JudgeConfig, known: Known | None = None) -> None:
         if config.url is None:
             raise ConfigError("eval.judge.url: not set. Name a server: eval.judge.url=http://<host>:<port>/v1")
         try:
@@ -72,7 +74,7 @@ class Judge:
             raise ConfigError(
                 'eval.judge: httpx is not installed: pip install "smallwright-eval[generative]"'
             ) from error
-        self.config = config
+        self.config, self.known = config, known
         self._key = key = key_of(config)
         self._client = httpx.Client(
             base_url=config.url.rstrip("/") + "/",
@@ -88,7 +90,23 @@ class Judge:
     def rate_all(self, asked: Sequence[Messages]) -> list[Rating]:
         """Return a rating for each conversation, in their order, ``config.workers`` at a time."""
         with ThreadPoolExecutor(self.config.workers) as pool:
-            return list(pool.map(self.rate, asked))
+            return list(pool.map(self._rate_once, range(len(asked)), asked))
+
+    def _rate_once(self, place: int, messages: Messages) -> Rating:
+        """Return the rating that is known, or ask for it; one without an answer of the judge will be asked for again.
+
+        Args:
+            place: Among those of the task: two items may have the same words.
+        """
+        if self.known is None:
+            return self.rate(messages)
+        name = {"rated": place, "messages": list(messages)}
+        if (known := self.known.get(**name)) is not None:
+            return Rating(**known)
+        rating = self.rate(messages)
+        if not rating.down:
+            self.known.add(dataclasses.asdict(rating), **name)
+        return rating
 
     def rate(self, messages: Messages) -> Rating:
         """Return what the judge says; a failed request and a reply without a number are tried again."""

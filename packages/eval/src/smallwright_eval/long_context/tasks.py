@@ -2,6 +2,7 @@
 
 import random
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,9 +44,9 @@ class LongTask(ConfigurableTask):
         self._make(lambda text: len(lm.tok_encode(text)), int(lm.max_length), spare)
         self.task_docs = self.eval_docs
 
+    @abstractmethod
     def items(self, length: int, count: texts.Count, draw: random.Random) -> list[dict[str, Any]]:
         """Return the items of one length."""
-        raise NotImplementedError
 
     def lengths(self) -> list[int]:
         """Return the lengths that the YAML names."""

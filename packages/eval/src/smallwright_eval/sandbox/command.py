@@ -4,9 +4,15 @@ It sees ``/usr`` and its language, read-only; its own code in ``/code``; ``/scra
 and the only place that it can write to; processes of its own alone; no network, no variables, no terminal.
 """
 
+import contextlib
+import errno
 import os
-from collections.abc import Sequence
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from core.errors import ConfigError
 
 from smallwright_eval.sandbox.languages import Language
 from smallwright_eval.sandbox.settings import CodeConfig
@@ -17,12 +23,29 @@ _FIRST_ID, _IDS = 60000, 5000
 """Users that no system gives to anybody: between those of ``useradd`` and nobody."""
 
 
-def user_of(place: int) -> int:
-    """Return the user of one of the programs that run side by side.
+@contextlib.contextmanager
+def own_user() -> Iterator[int]:
+    """A user that no other program of this machine's sandboxes has, until the program is done.
 
-    The limit on processes counts those of a user, and must not count those of another program.
+    The limit on processes counts those of a user, and must not count those of another program, of whatever evaluation.
+    The name of a socket is taken until it is closed or its process is gone, so that nothing is left to tidy.
+
+    Raises:
+        ConfigError: all of them are taken.
     """
-    return _FIRST_ID + (os.getpid() * 64 + place) % _IDS
+    first = secrets.randbelow(_IDS)  # evaluations of one seed would begin at one place
+    for place in range(_IDS):
+        user = _FIRST_ID + (first + place) % _IDS
+        with socket.socket(socket.AF_UNIX) as held:
+            try:
+                held.bind(f"\0smallwright-sandbox-{user}")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            yield user
+            return
+    raise ConfigError(f"eval.code: {_IDS:,} programs run on this machine now. Wait for one to end.")
 
 
 def build(

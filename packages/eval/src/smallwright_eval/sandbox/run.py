@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import select
 import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,8 +59,6 @@ class Sandbox:
     def __init__(self, limits: CodeConfig) -> None:
         self.limits = limits
         self.workers = limits.workers or len(os.sched_getaffinity(0))
-        self._free = list(range(self.workers))
-        self._lock = threading.Lock()
         self.bwrap = shutil.which("bwrap") or ""
         self.filter = seccomp.program() or b""
 
@@ -83,14 +81,14 @@ class Sandbox:
         if len(text) > LONGEST_PROGRAM:
             return Outcome("long", -1, "", 0.0)
         shell, binds = found
-        with self._place() as place, _handed(text) as code, _handed(self.filter) as filters:
+        with command.own_user() as user, _handed(text) as code, _handed(self.filter) as filters:
             arguments = command.build(
                 self.limits,
                 spoken,
                 shell,
                 binds,
                 bwrap=self.bwrap,
-                user=command.user_of(place),
+                user=user,
                 code=code,
                 seccomp=filters,
             )
@@ -108,18 +106,6 @@ class Sandbox:
             memory = (self.limits.memory_mib + spoken.memory_mib) * MIB
             files = self.limits.disk_mib * FILES_OF_A_MIB
             return _watched(process, seconds, memory, self.limits.output_kib * KIB, files)
-
-    @contextlib.contextmanager
-    def _place(self) -> Iterator[int]:
-        """A place among the programs that run now; threads beyond ``workers`` share the last one's number."""
-        with self._lock:
-            place = self._free.pop(0) if self._free else self.workers
-        try:
-            yield place
-        finally:
-            with self._lock:
-                if place < self.workers:
-                    self._free.append(place)
 
 
 @contextlib.contextmanager
@@ -153,7 +139,8 @@ def _watched(process: "subprocess.Popen[bytes]", seconds: float, memory: int, ou
                 ending = "time"
             elif now - looked >= LOOK_EVERY:
                 looked = now
-                ending = "memory" if _resident(process.pid) > memory else "files" if _files(process.pid) > files else ""
+                taken = _resident(process.pid) + _in_sockets(process.pid)
+                ending = "memory" if taken > memory else "files" if _files(process.pid) > files else ""
             if open_ and _readable(descriptor, LOOK_EVERY):
                 chunk = os.read(descriptor, 1 << 16)
                 open_ = bool(chunk)
@@ -218,6 +205,23 @@ def _files(pid: int) -> int:
                 found = os.statvfs(f"{root}/{folder}")
                 total += found.f_files - found.f_ffree
     return total
+
+
+def _in_sockets(pid: int) -> int:
+    """Return the bytes that can lie in the sockets of a program unread, which the kernel counts for no process."""
+    with contextlib.suppress(OSError, IndexError):
+        listed = Path(f"/proc/{_children(pid)[0]}/net/unix").read_bytes()  # of its namespace, also such on their way
+        return (listed.count(b"\n") - 1) * _socket_bytes()
+    return 0
+
+
+@functools.cache
+def _socket_bytes() -> int:
+    """Return what the kernel keeps for one: of a buffer that is not full it takes another message, as large as it."""
+    try:
+        return 2 * int(Path("/proc/sys/net/core/wmem_default").read_text())
+    except (OSError, ValueError):
+        return 2 * 208 * KIB
 
 
 def _resident(pid: int) -> int:

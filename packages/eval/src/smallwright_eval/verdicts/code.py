@@ -1,6 +1,7 @@
 """Tasks whose answers are programs: HumanEval, MBPP, MultiPL-E. Programs run in the sandbox and nowhere else."""
 
 import secrets
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,9 +71,9 @@ class CodeTask(ConfigurableTask):
         """Return where an answer to an item ends."""
         return self.stops
 
+    @abstractmethod
     def program(self, doc: Mapping[str, Any], answer: str) -> tuple[str, str]:
         """Return the program that an answer makes, and the tests that are run behind it."""
-        raise NotImplementedError
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **kwargs: Any) -> Any:
         """Return the request for an item, with its own ends."""

@@ -1,5 +1,6 @@
 """MT-Bench and OpenRewriteEval: answers that another model rates."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,18 +34,20 @@ class JudgedTask(ConfigurableTask):
         self.judge: Judge | None = None
         self.lm: Any = None
         self.chat = False
+        self.lacking = ""
+        """What the judge did not answer, in words; empty: nothing."""
 
     def take(self, config: LMEvalConfig, lm: Any) -> None:
-        """Take the judge, and the model, which may be asked a second turn.
+        """Take the judge, and the model, which may be asked a second turn; what both said before is not asked again.
 
         Raises:
             ConfigError: no judge is named.
         """
-        self.judge, self.lm, self.chat = Judge(config.judge), lm, config.apply_chat_template
+        self.judge, self.lm, self.chat = Judge(config.judge, lm.known), lm, config.apply_chat_template
 
+    @abstractmethod
     def rate(self, requests: Sequence[Instance]) -> list[list[Rating]]:
         """Return the ratings of each item."""
-        raise NotImplementedError
 
     def apply_filters(self) -> None:
         """Have all answers rated, and say what was not."""
@@ -74,10 +77,11 @@ class JudgedTask(ConfigurableTask):
     def _tell(self, ratings: Sequence[Rating]) -> None:
         lost = [one for one in ratings if one.value is None]
         down = [one for one in lost if one.down]
+        self.lacking = f"the judge did not answer for {len(down)} of {len(ratings)} ratings" if down else ""
         if down:
             print(
-                f"{self.config.task}: PARTIAL RESULT: the judge did not answer for {len(down)} of {len(ratings)} "
-                f"ratings, and the score rests on the others. {down[0].said}",
+                f"{self.config.task}: PARTIAL RESULT: {self.lacking}, and the score rests on the others. "
+                f"{down[0].said}",
                 flush=True,
             )
         if len(lost) > len(down):

@@ -1,9 +1,12 @@
 """Tasks that take settings of the evaluation, or the model, before they are asked."""
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from smallwright_eval.config import LMEvalConfig
+from smallwright_eval.known import Known
 
 
 @runtime_checkable
@@ -16,6 +19,29 @@ class TakesSettings(Protocol):
         Raises:
             core.errors.ConfigError: what it needs is not there.
         """
+
+
+@runtime_checkable
+class CanLack(Protocol):
+    """A task that may end without all of its verdicts: what was said is kept until it has them."""
+
+    lacking: str
+    """What it lacks since it was last asked, in words; empty: nothing."""
+
+
+@contextlib.contextmanager
+def known(tasks: Iterable[Any], lm: Any, file: Path) -> Iterator[None]:
+    """Have the model keep what it says to tasks that may lack verdicts in a file, and take from there what it said."""
+    lm.known = Known(file) if any(isinstance(task, CanLack) for task in tasks) else None
+    try:
+        yield
+    finally:
+        lm.known = None
+
+
+def lacking(tasks: Mapping[str, Any]) -> list[str]:
+    """Return a line for each task that lacks verdicts."""
+    return [f"{name}: {task.lacking}" for name, task in tasks.items() if isinstance(task, CanLack) and task.lacking]
 
 
 def hand(tasks: Iterable[Any], config: LMEvalConfig, lm: Any) -> None:
