@@ -22,8 +22,8 @@ from smallwright_launchers.config import SlurmConfig
 # of them (absl's) closes standard error with it.
 os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
 
-from submitit.core.utils import FailedJobError  # noqa: E402
-from submitit.slurm.slurm import SlurmExecutor  # noqa: E402
+from submitit.core.utils import FailedJobError
+from submitit.slurm.slurm import SlurmExecutor
 
 
 class Refused(UserError):
