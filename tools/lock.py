@@ -25,6 +25,8 @@ LOCKS = {"cpu": "gpu", "gpu": "cpu"}
 NO_TORCHVISION = ("torchvision", "torchaudio", "torchcodec")
 """vLLM asks for them and nothing here uses them; on a machine without CUDA, transformers does not import beside their
 CUDA builds."""
+LEFT_OUT = ("torchao",)
+"""Of one extra (docs/machines.md), and not tried on the GPUs that it is for."""
 CUDA = re.compile(r"(nvidia|cuda)-")
 HEADS = {
     "cpu": """\
@@ -81,6 +83,7 @@ def uv() -> str:
 def kept(lines: list[str], name: str) -> list[str]:
     """Return what belongs into a lock: no folder of ours and, for CPUs, no part of CUDA; no build of one index."""
     versions = [line.partition("+")[0].strip() for line in lines if re.match(r"[A-Za-z0-9_.-]+==", line)]
+    versions = [line for line in versions if line.partition("==")[0] not in LEFT_OUT]
     if name == "gpu":
         # Of "2.13.0" and "2.13.0+cpu", "==" takes the latter where pip is told of a folder with builds for CPUs.
         return [line.replace("==", "===") if line.startswith("torch==") else line for line in versions]
