@@ -197,6 +197,8 @@ def finished(artifact: Path, folder: str, owner: str, name: str | None = None) -
     except ArtifactError as error:
         raise InputError(f"{owner}: {error}") from error
     if manifest is None:
+        if not artifact.is_dir():
+            raise InputError(f"{owner}: no such folder. Give an artifact of {_WORDS[folder]}.")
         raise InputError(f"{owner}: no finished artifact: it has no {store.MANIFEST}. Let the run that makes it end.")
     is_kind = (artifact / "hf" / "config.json").is_file() if folder == "model" else manifest["folder"] == folder
     if not is_kind:
