@@ -22,6 +22,10 @@ from core import store
 STEPS = ("read", "url_filter", "language", "gopher_quality", "minhash")
 REASONS = 6
 SHARDS = 16
+LONGEST = 5
+"""Seconds."""
+MOST_MEMORY = 500
+"""MB."""
 
 
 def main() -> int:
@@ -32,8 +36,7 @@ def main() -> int:
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        measure(options.measure)
-        return 0
+        return 0 if measure(options.measure) else 1
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_data(root / "store" / "data" / "web-000000000000", options.documents)
@@ -113,8 +116,8 @@ def record(stage: str, folder: str, inputs: dict, summary: dict) -> dict:
     }
 
 
-def measure(root: Path) -> None:
-    """Make report and page of the artifacts below ``root`` and print what it took."""
+def measure(root: Path) -> bool:
+    """Make report and page of the artifacts below ``root``, print what it took, and return whether the bounds hold."""
     from core import report
     from smallwright_report import run_page
 
@@ -125,7 +128,7 @@ def measure(root: Path) -> None:
         spec.directory = lambda _, artifact=artifact: artifact
         stages.append(spec)
     started, busy = time.perf_counter(), time.process_time()
-    written = report.write("large", root, stages, [], {"seed": 0}, root / "store", 1.0)
+    _, written = report.write("large", root, stages, [], {"seed": 0}, root / "store", 1.0)
     collected = time.perf_counter()
     page = run_page.of_folder(root)
     ended = time.perf_counter()
@@ -135,6 +138,9 @@ def measure(root: Path) -> None:
     print(f"report.html {ended - collected:6.2f} s  {page.stat().st_size / 1e6:.2f} MB")
     own = time.process_time() - busy
     print(f"together    {ended - started:6.2f} s, of a processor {own:.2f} s; peak memory {peak:.0f} MB")
+    held = ended - started <= LONGEST and peak <= MOST_MEMORY
+    print(f"the bound of {LONGEST} s and {MOST_MEMORY} MB {'holds' if held else 'does not hold'}")
+    return held
 
 
 if __name__ == "__main__":

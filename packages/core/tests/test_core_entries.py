@@ -1,5 +1,6 @@
 """Runs that start from a model, a corpus or tokens that exist."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,6 +10,8 @@ from core import advice, compose, entries, graph, store
 from core.entered import EnteredModel, EnteredModelConfig
 from core.errors import ConfigError, InputError
 from core.interfaces import Job
+from core.planning import stages
+from core.stock import StockArchitecture, StockConfig
 from core.weights import ModelFolder
 
 numpy_files = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
@@ -212,3 +215,24 @@ def test_a_question_about_a_model_needs_no_corpus(registry):
     assert "pretrain" in [spec.name for spec in graph.build(config, registry, without_corpus=True)]
     with pytest.raises(ConfigError, match="training needs a corpus"):
         graph.build(config, registry)
+
+
+def test_a_plan_tells_the_counts_of_a_model_that_is_not_trained_on(registry, model, known, workdir):
+    describe(model, max_position_embeddings=100, num_key_value_heads=1)
+    named, specs = entries.model("given", registry), planned(registry, "model=given", *ONE)
+    result = stages.plan(specs, workdir / "store", registry, entered=named)
+    assert result["model"] == {
+        "architecture": "llama",
+        "stored_parameters": 80,
+        "executed_parameters": 80,
+        "embedding_parameters": 80,
+        "embedding_share": 1.0,
+        "kv_cache": {"bytes_per_token": 2 * 2 * 4 * 2, "context": 100, "bytes_at_context": 3200},
+        "context": 100,
+        "forward_flops_per_token": 2 * 80 + 2 * (2 * 8) * 100,
+    }
+    assert "stored parameters    80" in stages.render(result)
+    folder = named.folder
+    elsewhere = dataclasses.replace(named, planned=StockArchitecture(StockConfig.of(folder, None)))
+    shown = stages.render(stages.plan(specs, workdir / "store", registry, entered=elsewhere))
+    assert "parameters           counted when it is downloaded" in shown, "of a model on the hub the weights come later"

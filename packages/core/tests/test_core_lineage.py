@@ -5,7 +5,7 @@ from core import lineage, store
 from core.errors import InputError
 
 
-def finish(root, folder, inputs=None, files=(), external=()):
+def finish(root, folder, inputs=None, files=(), external=(), identity=None, summary=None):
     """Write a finished artifact and return its folder."""
     artifact = root / folder / f"toy-{folder}"
     artifact.mkdir(parents=True)
@@ -14,7 +14,8 @@ def finish(root, folder, inputs=None, files=(), external=()):
     record = {
         "stage": folder,
         "folder": folder,
-        "identity": {"plugin": f"sw-{folder}"},
+        "identity": {"plugin": f"sw-{folder}", **(identity or {})},
+        "summary": summary or {},
         "inputs": {role: str(made) for role, made in (inputs or {}).items()},
         "external_files": [str(file) for file in external],
         "git_commit": "abc",
@@ -44,6 +45,19 @@ def test_the_way_back_ends_at_the_files(made):
     assert corpus["files"] == [str(made["external"])]
     crawl = corpus["inputs"]["crawl"]
     assert crawl["files"] == [str(made["crawl"] / name) for name in ("0.warc", "1.warc")], "a crawl is its own files"
+
+
+def test_what_came_from_outside_is_named_with_its_revision_and_a_digest_of_its_content(tmp_path):
+    hub = {"origin": "owner/name", "revision": "c0ffee", "content": "0123456789ab", "model_type": "llama"}
+    model = finish(tmp_path / "store", "model", external=["hf://owner/name@c0ffee"], summary=hub)
+    corpus = finish(tmp_path / "store", "data", external=["a.jsonl"], identity={"data": {"files": ["5ha"]}})
+    used = finish(tmp_path / "store", "pretrain", {"init": model, "tokens": corpus})
+    shown = lineage.render(lineage.lineage(used))
+    assert "origin owner/name, revision c0ffee, content 0123456789ab" in shown
+    rows = {row["stage"]: row for row in lineage.flat([used], tmp_path / "store")}
+    assert {key: rows["model"][key] for key in ("origin", "revision")} == {"origin": "owner/name", "revision": "c0ffee"}
+    assert rows["data"]["content"] == store.digest({"files": ["5ha"]})
+    assert "content" not in rows["pretrain"], "it was made here"
 
 
 def test_a_folder_inside_an_artifact_stands_for_it(made):

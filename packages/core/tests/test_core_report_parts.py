@@ -194,6 +194,12 @@ def test_the_sentence_has_the_first_metric_of_a_task_which_is_the_one_that_its_s
     assert "It reaches 20% on arc, where chance is 25%; 2.41 nats per token" in headline.sentence(report)
 
 
+def test_the_sentence_about_a_model_that_was_aligned_says_what_it_reached_before():
+    rows = [*SCORES, {**score("arc", "acc_norm", 0.3, 0.25), "model": "sft"}]
+    report = {"stages": [], "eval": rows, "posttrain": {"sft": {}}, "started_from": {"origin": "there"}}
+    assert "The model there, then sft. It reaches 30% on arc (20% before), where" in headline.sentence(report)
+
+
 def test_scores_in_the_terminal_are_a_line_a_task_without_the_parts_of_groups():
     assert headline.scores(SCORES) == [
         "arc 20.0 % acc_norm, 95 %: 10.0 to 30.0, chance 25.0, 2,376 items",

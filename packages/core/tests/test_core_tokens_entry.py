@@ -73,6 +73,7 @@ def harmed(folder):
             r"tokens\.artifact\.far=.*: made by the tokenizer .*count-0+11, and tokens\.artifact\.web",
         ),
         ("{web: nowhere}", r"tokens\.artifact\.web=nowhere: no finished artifact: there is no such folder\. Name"),
+        ("{web: hydra_conf}", r"tokens\.artifact\.web=hydra_conf: no finished artifact: it has no manifest\.json"),
         ("{web: HARMED}", r"tokens\.artifact\.web=.*train-00000\.bin.* was changed"),
         ("{}", r"tokens\.artifact=\{\}: names no artifact"),
     ],

@@ -338,3 +338,36 @@ def screenshots():
     if module.find_browser() is None:
         pytest.skip("no Chromium: apt-get install chromium-headless-shell, or playwright install chromium")
     return module
+
+
+COMBINATION = {"engine": "transformers", "dtype": "float32", "batch": 2, "prompt_tokens": 128, "new_tokens": 64}
+BENCH = {
+    "version": 1,
+    "model": "runs/<x>",
+    "name": "<tiny>",
+    "parameters": 99_648,
+    "executed_parameters": 120_000,
+    "weights_bytes": 400_000,
+    "machine": {"processor": "A processor", "cores": 2, "system": "Linux"},
+    "repeats": 3,
+    "rows": [
+        {
+            **COMBINATION,
+            "prefill_tokens_per_s": {"median": 1234.5, "least": 1000.0, "greatest": 1300.0},
+            "decode_tokens_per_s": {"median": 45.67, "least": 40.0, "greatest": 50.0},
+            "first_token_s": {"median": 0.25, "least": 0.2, "greatest": 0.3},
+            "peak_memory_bytes": 2**29,
+            "peak_device_bytes": None,
+            "cpu_percent": 51.5,
+            "joules_per_1000_tokens": None,
+            "energy_from": "no RAPL",
+        },
+        {**COMBINATION, "engine": "vllm", "error": "ended by <SIGKILL>"},
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def bench():
+    """What ``core.bench`` measured, and a combination that failed."""
+    return copy.deepcopy(BENCH)

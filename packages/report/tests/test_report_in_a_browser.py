@@ -1,10 +1,11 @@
 """Pages in headless Chromium, on a phone and on a desk: nothing runs out, charts are drawn, the console is clean."""
 
 import pytest
-from smallwright_report import compare_page, page, run_page, study_page, sweep_page
+from smallwright_report import bench_page, compare_page, inspect_page, page, run_page, study_page, sweep_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
+PICTURES = {"run": 12, "sweep": 2, "compare": 3, "study": 2, "inspect": 2, "bench": 4}
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 
 
@@ -18,7 +19,36 @@ def browser(screenshots):
 
 
 @pytest.fixture(scope="module")
-def addresses(tmp_path_factory, example, sweeps, comparison, study):
+def findings(example):
+    """What ``core.inspect`` found in a corpus, with addresses and words that are wider than a phone."""
+    sample = {
+        "id": "x" * 300,
+        "url": "https://a.example/" + "long/" * 60,
+        "text": "word " * 100 + "y" * 400,
+        "characters": 900,
+        "score": 3.5,
+        "metadata": {"language": "en", "path": "z" * 300},
+    }
+    fates = (("", "kept", ""), ("quality", "rejected", "too_short_" * 20))
+    groups = [
+        {"step": step, "outcome": outcome, "reason": reason, "documents": 50, "samples": [sample]}
+        for step, outcome, reason in fates
+    ]
+    corpus = {
+        "name": "web",
+        "funnel": example["funnel"],
+        "groups": groups,
+        "scores": {"score": {"range": [0, 5], "kept": [0, 1, 9], "rejected": [9, 2, 0]}},
+        "tables": {"domain": [["a.example" + "w" * 200, 40, 60]]},
+        "clusters": [{"kept": sample, "removed": None, "size": 12, "step": "minhash"}],
+        "read": 100,
+        "documents": 200,
+    }
+    return {"corpora": [corpus]}
+
+
+@pytest.fixture(scope="module")
+def addresses(tmp_path_factory, example, sweeps, comparison, study, findings, bench):
     """Address of each kind of page, with all that it can have."""
     folder = tmp_path_factory.mktemp("page")
     pages = {
@@ -26,6 +56,8 @@ def addresses(tmp_path_factory, example, sweeps, comparison, study):
         "sweep": sweep_page.render(sweeps.grid()),
         "compare": compare_page.render(comparison),
         "study": study_page.render(study),
+        "inspect": inspect_page.render(findings),
+        "bench": bench_page.render(bench),
     }
     return {kind: page.write(folder / f"{kind}.html", text).as_uri() for kind, text in pages.items()}
 
@@ -79,7 +111,7 @@ RUNS_OUT = """
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("kind", "pictures"), [("run", 12), ("sweep", 2), ("compare", 3), ("study", 2)])
+@pytest.mark.parametrize(("kind", "pictures"), PICTURES.items())
 def test_nothing_runs_out_every_chart_has_marks_and_the_console_is_clean(shown, kind, pictures, size, tmp_path):
     opened = shown(size, kind)
     colours = []

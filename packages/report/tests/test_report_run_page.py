@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from core.errors import InputError
-from smallwright_report import documents, index, page, pictures, plugin, run_page, training
+from smallwright_report import documents, evaluation, index, page, pictures, plugin, run_page, training
 
 
 class Page(HTMLParser):
@@ -108,6 +108,22 @@ def test_the_model_that_a_run_started_from_is_called_by_its_name(report, start, 
         row["model"] for spec in shown.specs for rows in spec["datasets"].values() for row in rows if "model" in row
     }
     assert named == {name, "sft"}
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "said"),
+    [
+        (0.80, 0.03, "▼ worse, within the error"),
+        (0.70, 0.03, "▼ worse"),
+        (0.88, 0.03, "= same"),
+        (0.80, None, "▼ worse"),
+    ],
+)
+def test_a_change_by_post_training_that_chance_alone_makes_is_called_so(report, value, stderr, said):
+    rows = [row for row in report["eval"] if row["task"] == "lessons"]
+    rows[-1] |= {"value": value, "stderr": stderr}
+    (table,) = [block["table"] for block in evaluation.blocks(report) if "From pretrain" in str(block.get("table"))]
+    assert [row[-1] for row in table["rows"]] == [said]
 
 
 def test_metadata_is_shown_as_it_is(report):

@@ -198,6 +198,8 @@ def finished(artifact: Path, folder: str, owner: str, name: str | None = None) -
     with named_by_user(owner, artifact):
         manifest = store.read_manifest(artifact)
     if manifest is None:
+        if not artifact.is_dir():
+            raise InputError(f"{owner}: no such folder. Give an artifact of {_WORDS[folder]}.")
         raise InputError(f"{owner}: no finished artifact: it has no {store.MANIFEST}. Let the run that makes it end.")
     is_kind = (artifact / "hf" / "config.json").is_file() if folder == "model" else manifest["folder"] == folder
     if not is_kind:

@@ -59,7 +59,8 @@ def _corpus(report: Mapping[str, Any]) -> str:
 
 
 def _good(report: Mapping[str, Any]) -> str:
-    """Say how good the last model is: its best-known accuracy against chance, its loss against word frequencies."""
+    """Say how good the last model is: its accuracy against chance and before post-training, its loss against word
+    frequencies."""
     rows: Sequence[Mapping[str, Any]] = report["eval"]
     last = rows[-1]["model"] if rows else None
     said = []
@@ -67,7 +68,11 @@ def _good(report: Mapping[str, Any]) -> str:
     scored = [row for row in scored if row["metric"].startswith("acc")]
     if scored:  # a task's first metric is the one that its suite asks for; acc_norm and acc may be far apart
         row = scored[0]
-        said.append(f"{row['value']:.0%} on {row['task'].replace('_', ' ')}, where chance is {row['chance']:.0%}")
+        same = (other for other in rows if (other["task"], other["metric"]) == (row["task"], row["metric"]))
+        before = next(same)
+        had = f" ({before['value']:.0%} before)" if before["model"] != last else ""
+        task = row["task"].replace("_", " ")
+        said.append(f"{row['value']:.0%} on {task}{had}, where chance is {row['chance']:.0%}")
     held_out = [row["value"] for row in rows if row["model"] == last and (row["task"], row["metric"]) == HELD_OUT]
     trained = report.get("pretrain") or {}
     # After post-training the loss of the training is that of another model.

@@ -81,15 +81,31 @@ def made_from(artifact: Path) -> dict[str, Any]:
         "git_commit": manifest.get("git_commit"),
         "files": [str(artifact / name) for name in manifest["files"] if manifest["folder"] == "crawl"]
         + manifest["external_files"],
+        **origin_of(manifest),
         "inputs": {role: made_from(place_of(path, artifact)) for role, path in manifest["inputs"].items()},
     }
+
+
+def origin_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an artifact's manifest says of what came from outside the store; empty: nothing did.
+
+    Returns:
+        ``origin`` (a folder or a hub id, as the user named it), ``revision`` (a commit of the hub) and ``content`` (a
+        digest of the files), each where it is known.
+    """
+    told = dict(manifest.get("summary") or {})
+    recipe = manifest["identity"].get("data")
+    if "content" not in told and isinstance(recipe, Mapping) and recipe.get("files"):
+        told["content"] = store.digest({"files": recipe["files"]})
+    return {key: str(told[key]) for key in ("origin", "revision", "content") if told.get(key)}
 
 
 def flat(artifacts: Sequence[Path], root: Path) -> list[dict[str, Any]]:
     """Return every artifact that these were made from, and they themselves, once each; an input before its user.
 
     Each is ``artifact``, ``stage``, ``plugin``, ``commit``, ``inputs`` (role to artifact) and ``files``, the external
-    ones. What is below ``root`` is named relative to it. An artifact whose manifest is damaged is ``missing``.
+    ones, and what :func:`origin_of` says. What is below ``root`` is named relative to it. An artifact whose manifest is
+    damaged is ``missing``.
 
     Args:
         artifacts: Folders of finished artifacts.
@@ -119,6 +135,7 @@ def flat(artifacts: Sequence[Path], root: Path) -> list[dict[str, Any]]:
             "inputs": {role: _short(path, root) for role, path in inputs.items()},
             "files": [_short(Path(file), root) for file in [*made, *manifest["external_files"]][:LONGEST_LIST]],
             "number_of_files": len(made) + len(manifest["external_files"]),
+            **origin_of(manifest),
         }
 
     for artifact in artifacts:
@@ -183,6 +200,8 @@ def render_tree(made_from: Mapping[str, Any]) -> str:
     def show(node: Mapping[str, Any], role: str, depth: int) -> None:
         what = "MISSING" if node.get("missing") else f"{node['stage']} by {node['plugin']}"
         lines.append(f"{'  ' * depth}{role}{node['artifact']} ({what})")
+        if told := ", ".join(f"{key} {node[key]}" for key in ("origin", "revision", "content") if key in node):
+            lines.append(f"{'  ' * (depth + 1)}{told}")
         files = node.get("files", [])
         lines.extend(f"{'  ' * (depth + 1)}{file}" for file in files[:LONGEST_LIST])
         if len(files) > LONGEST_LIST:

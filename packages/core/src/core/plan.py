@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cli, completion, compose, discovery, observers
+from core import cli, completion, compose, discovery, entries, observers
 from core.errors import ConfigError, NotAtHand
 from core.planning import devices, grid, results, stages
 from core.planning.model import Hardware
@@ -70,7 +70,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     run, note = _planned(options.overrides, registry)
     observers.trackers(run.config, registry)
-    planned = stages.plan(run.stages, Path(str(run.config["store"])), registry, _hardware(options))
+    entered = entries.model(str(run.config["model"]), registry) if run.config.get("model") else None
+    planned = stages.plan(run.stages, Path(str(run.config["store"])), registry, _hardware(options), entered)
     if note is not None:
         planned["note"] = note
     print(json.dumps(planned, indent=2, default=str) if options.json else stages.render(planned))

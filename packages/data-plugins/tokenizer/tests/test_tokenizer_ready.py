@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from core import store
 from core.errors import InputError, UserError
 from core.interfaces import Job, TokensMeta
 from core.token_files import TokenIndex, TokenShards, tokenizer_digest
@@ -54,6 +55,8 @@ def test_every_document_is_taken_once_and_some_are_held_out(documents, tokenizer
     index.check_content(tmp_path / "out")
     assert (index.tokenizer, index.dtype) == (tokenizer_digest(tokenizer), "uint16")
     assert 3 < summary["unigram_loss"] < 7
+    assert (summary["origin"], summary["revision"]) == (str(tmp_path / "ds"), None)
+    assert summary["content"] == store.digest({file.name: file.sha256 for file in index.files})
 
 
 def test_one_document_is_not_enough(tokenizer, tmp_path):

@@ -9,6 +9,7 @@ import time
 import pytest
 from core.errors import InputError, UserError
 from core.interfaces import Job
+from core.token_files import tokenizer_digest
 from core.typed import build
 from smallwright_tokenizer.bpe import LONGEST_WORD
 from smallwright_tokenizer.config import SPECIAL_TOKENS, BpeConfig
@@ -113,6 +114,8 @@ def test_existing_tokenizer_is_taken_over(corpus, tokenizer, tmp_path):
     summary = train(corpus, tmp_path, path=str(tokenizer))
     assert summary["trained"] is False
     assert summary["chat_template"] == "own"
+    assert summary["origin"] == str(tokenizer)
+    assert tokenizer_digest(tokenizer).startswith(summary["content"])
     assert (tmp_path / "tokenizer.json").read_bytes() == (tokenizer / "tokenizer.json").read_bytes()
 
 

@@ -1,5 +1,6 @@
 """How good the models are: a dot for each task against chance, the table behind it, and single answers."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
@@ -132,13 +133,19 @@ def _changes(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return []
     better = {(row["task"], row["metric"]): row.get("higher_is_better", True) for row in rows}
     first, last = alignment.models(rows) or ("", "")
+    errors = {(row["model"], row["task"], row["metric"]): row.get("stderr") for row in rows}
     shown = []
     for task, metric, old, new in changes:
         word = "same" if new == old else "better" if (new > old) == better[task, metric] else "worse"
         arrow = {"same": "=", "better": "▲", "worse": "▼"}[word]
-        shown.append([task, metric, float(old), float(new), float(new - old), f"{arrow} {word}"])
+        both = [errors.get((model, task, metric)) for model in (first, last)]
+        known = [error for error in both if error is not None]
+        unsure = word != "same" and len(known) == 2 and abs(new - old) <= WIDTH * math.hypot(*known)
+        said = f"{arrow} {word}, within the error" if unsure else f"{arrow} {word}"
+        shown.append([task, metric, float(old), float(new), float(new - old), said])
     columns = ["task", "metric", first, last, "change", ""]
-    table = numbers.table(columns, shown, f"From {first} to {last}.")
+    about = f"From {first} to {last}. Within the error: so large a change comes by chance, as far as two intervals say."
+    table = numbers.table(columns, shown, f"{about} core.compare tests it on the same items.")
     return [
         {"kind": "title", "text": "Before and after post-training"},
         {"kind": "table", "table": table, "folded": ""},

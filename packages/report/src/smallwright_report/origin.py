@@ -91,6 +91,8 @@ def _lineage(report: Mapping[str, Any]) -> dict[str, Any]:
         inputs = ", ".join(f"{role}: {artifact}" for role, artifact in node["inputs"].items())
         more = node.get("number_of_files", 0) - len(node["files"])
         files = ", ".join(node["files"]) + (f" and {more:,} more" if more > 0 else "")
+        known = [f"{key} {node[key]}" for key in ("origin", "revision", "content") if key in node]
+        files = "; ".join(part for part in (", ".join(known), files) if part)
         by = "manifest missing" if node.get("missing") else f"{node['stage']} by {node['plugin']}"
         rows.append([node["artifact"], by, inputs, files, (node.get("commit") or "")[:12]])
     return numbers.table(

@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.errors import ConfigError
+from core import entries
+from core.errors import ConfigError, InputError
 from core.graph import StageSpec
 from core.interfaces import Architecture, Trainer
 from core.planning import devices, needs, scaling, schedule
@@ -82,6 +83,38 @@ def describe(training: StageSpec, hardware: Hardware, flops_before: float = 0.0)
             for number in hardware.counts or (estimate.get("ranks", 1),)
         ],
         "mfu": hardware.mfu,
+    }
+
+
+def describe_entered(entered: entries.Model) -> dict[str, Any]:
+    """Return what is known of a model that a run starts from and does not train on.
+
+    Returns:
+        ``architecture``, ``stored_parameters``, ``executed_parameters``, ``embedding_parameters``,
+        ``embedding_share``, ``kv_cache``, ``context`` in tokens, ``forward_flops_per_token`` at that context. The
+        counts are None where the weights are on the hub, and the context where the model does not say it.
+    """
+    architecture = entered.planned
+    label = str(architecture.config.model_type) if entered.choice is None else entered.choice.label()
+    context = architecture.context()
+    try:
+        stored = architecture.parameters()
+    except InputError:  # they are counted when they are here
+        counts = dict.fromkeys(("stored_parameters", "executed_parameters", "embedding_share"))
+        counts["forward_flops_per_token"] = None
+    else:
+        counts = {
+            "stored_parameters": stored,
+            "executed_parameters": architecture.executed_parameters(),
+            "embedding_share": architecture.embedding_parameters() / stored,
+            "forward_flops_per_token": architecture.flops_per_token(context) / 3 if context else None,
+        }
+    return {
+        "architecture": label,
+        "embedding_parameters": architecture.embedding_parameters(),
+        "kv_cache": _kv_cache(architecture, context) if context else None,
+        "context": context,
+        **counts,
     }
 
 
@@ -173,23 +206,14 @@ def render(model: Mapping[str, Any]) -> list[str]:
     extra, before = model["estimate"].get("extra_flops_per_token"), model["flops_before"]
     sparse_or_shared = not stored - model["embedding_parameters"] <= executed <= stored
     lines = [
-        f"architecture         {model['architecture']}",
-        f"stored parameters    {model['stored_parameters']:,}",
-        f"executed parameters  {model['executed_parameters']:,} per token; a shared FFN counts per layer, of experts "
-        "those that a token uses",
-        f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
-        f"head: {model['embedding_parameters']:,}",
+        *_render_counts(model),
         f"FLOPs per token      {model['flops_per_token']:.3e} forward and backward"
         + (f", of them {extra:.3e} beside the model's own training" if extra else ""),
         f"tokens               {model['tokens']:,}",
         f"FLOPs                {model['flops']:.3e}"
         + (f", of them {before:.3e} before the training, once for all that share it" if before else ""),
+        *_render_cache(model["kv_cache"]),
     ]
-    if (cache := model["kv_cache"]) is not None:
-        lines.append(
-            f"KV cache             {cache['bytes_per_token']:,} bytes per token in bfloat16; "
-            f"{_memory(cache['bytes_at_context'])} at the full context of {cache['context']:,} tokens"
-        )
     parts = model["estimate"].get("memory") or {}
     ranks = model["estimate"].get("ranks")
     of = f", {ranks} rank{'s' if ranks > 1 else ''}" if ranks else ""
@@ -203,6 +227,40 @@ def render(model: Mapping[str, Any]) -> list[str]:
         *_render_learning_rate(model["learning_rate"]),
         *schedule.render(model["estimate"]),
         *_render_scaling(model["scaling"], sparse_or_shared),
+    ]
+
+
+def render_entered(model: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a model that a run starts from and does not train on."""
+    if model["stored_parameters"] is None:
+        counted = [
+            f"architecture         {model['architecture']}",
+            "parameters           counted when it is downloaded",
+        ]
+    else:
+        counted = _render_counts(model)
+    if (flops := model["forward_flops_per_token"]) is not None:
+        counted.append(f"FLOPs per token      {flops:.3e} forward, at the full context")
+    return [*counted, *_render_cache(model["kv_cache"])]
+
+
+def _render_counts(model: Mapping[str, Any]) -> list[str]:
+    return [
+        f"architecture         {model['architecture']}",
+        f"stored parameters    {model['stored_parameters']:,}",
+        f"executed parameters  {model['executed_parameters']:,} per token; a shared FFN counts per layer, of experts "
+        "those that a token uses",
+        f"embedding share      {model['embedding_share']:.2%} of the stored parameters are input embedding and output "
+        f"head: {model['embedding_parameters']:,}",
+    ]
+
+
+def _render_cache(cache: Mapping[str, int] | None) -> list[str]:
+    if cache is None:
+        return []
+    return [
+        f"KV cache             {cache['bytes_per_token']:,} bytes per token in bfloat16; "
+        f"{_memory(cache['bytes_at_context'])} at the full context of {cache['context']:,} tokens"
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import store
+from core import entries, store
 from core.errors import ArtifactError
 from core.graph import StageSpec
 from core.interfaces import Trainer, is_tokens
@@ -14,13 +14,21 @@ from core.registry import Registry
 
 
 def plan(
-    stages: Sequence[StageSpec], root: Path, registry: Registry, hardware: Hardware | None = None
+    stages: Sequence[StageSpec],
+    root: Path,
+    registry: Registry,
+    hardware: Hardware | None = None,
+    entered: entries.Model | None = None,
 ) -> dict[str, Any]:
     """Return the plan of checked stages as plain data.
 
+    Args:
+        entered: The model that the run starts from.
+
     Returns:
         ``stages``, each with its ``status`` (``new``, ``reused``, ``resumed`` or ``damaged``) and ``reason``; ``data``,
-        see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says.
+        see :func:`core.planning.data.describe`; where the run trains, what :func:`core.planning.model.describe` says,
+        and else, in ``model``, what :func:`core.planning.model.describe_entered` says of the model that it starts from.
     """
     # Without a corpus it is a question about a model, and no stage can be started.
     chosen = not any(
@@ -35,6 +43,8 @@ def plan(
         result |= model.describe(training, hardware or Hardware(), needs.beforehand([training], root).flops)
         result["mixture"] = training.build().reads(training.finished("tokens", root))
         result["policy"] = None if training.policy is None else training.policy.entry.name
+    elif entered is not None:
+        result["model"] = model.describe_entered(entered)
     return result
 
 
@@ -78,6 +88,8 @@ def render(result: dict[str, Any]) -> str:
     lines = lines or ["no corpus is chosen: this is the model and its training. To run it, add +data=<recipe>."]
     for row in result["data"]:
         lines += ["", *data.render(row)]
+    if "model" in result:
+        lines += ["", *model.render_entered(result["model"])]
     if "stored_parameters" in result:
         lines += ["", *model.render(result), *mixture.render(result["mixture"], result["policy"])]
         if result["hardware"]:

@@ -13,6 +13,7 @@ from core import hub
 from core.data.by_hash import id_hash
 from core.errors import InputError, UserError
 from core.interfaces import Job
+from core.token_files import tokenizer_digest
 from core.writing import write_json
 
 from smallwright_tokenizer.config import BYTES, TOKENIZER_FILES, BpeConfig
@@ -88,11 +89,12 @@ def copy(name: str, revision: str | None, output: Path) -> dict[str, Any]:
             shutil.copyfile(source / file, output / file)
     return {
         "trained": False,
-        "path": name,
+        "origin": name,
         # A hub cache keeps each commit in a folder of its name.
         "revision": source.name if source.parent.name == "snapshots" else revision,
         "vocab_size": vocabulary_size(output),
         "end_of_text_id": end_of_text_id(output),
+        "content": tokenizer_digest(output)[:12],
         "chat_template": complete_chat_template(output),
     }
 

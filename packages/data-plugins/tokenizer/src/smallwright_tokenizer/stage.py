@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import hub, interfaces
+from core import hub, interfaces, store
 from core.engines import tokenizers_environment
 from core.interfaces import Job, Stage, TokensMeta
 from core.token_files import SPLITS, TokenFile, TokenIndex, tokenizer_digest
@@ -159,7 +159,7 @@ class DataTroveTokens(Stage):
         """Copy and check all ids, and write the files named in :mod:`core.interfaces`.
 
         Returns:
-            The fields of TokensMeta, and ``files``, their number.
+            The fields of TokensMeta; ``files``, their number; ``origin``, ``revision``, and ``content``, a digest.
 
         Raises:
             InputError: the files are damaged, or the ids are not those of the tokenizer.
@@ -186,7 +186,13 @@ class DataTroveTokens(Stage):
             validation_bytes=made.validation_bytes,
             unigram_loss=made.unigram_loss,
         )
-        return {**dataclasses.asdict(meta), "files": len(made.files)}
+        return {
+            **dataclasses.asdict(meta),
+            "files": len(made.files),
+            "origin": self.config.folder,
+            "revision": getattr(self.config, "revision", None),
+            "content": store.digest({file.name: file.sha256 for file in made.files}),
+        }
 
     def _files(self, job: Job, end_of_text: int) -> Sequence[ready.ReadyFile | ReadyRows]:
         return ready.files_of(Path(self.config.folder), f"tokens.folder={self.config.folder}")
