@@ -4,9 +4,10 @@ import re
 
 from smallwright_extract.marks import Marks
 
-INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-"""Soft hyphens, zero-width spaces, marks and embeddings of writing direction, word joiners, byte order marks. The
-zero-width joiner and non-joiner are not among them: they carry meaning in Persian, in Indic scripts and in emoji."""
+INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+"""Soft hyphens, zero-width spaces, marks and embeddings of writing direction, word joiners, the signs of operators that
+nobody writes, byte order marks. The zero-width joiner and non-joiner are not among them: they carry meaning in Persian,
+in Indic scripts and in emoji."""
 
 
 def without_invisible(text: str) -> str:
