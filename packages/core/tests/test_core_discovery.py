@@ -50,6 +50,7 @@ def record(registry, name):
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("x = 1", "states no PLUGIN_API_VERSION"),
+        ("class Skipped(BaseException): ...\nraise Skipped('no GPU')", "Skipped: no GPU"),
         ("PLUGIN_API_VERSION = 99", "upgrade smallwright-core"),
         ("PLUGIN_API_VERSION = 0", "upgrade the plugin"),
         (

@@ -50,6 +50,7 @@ def loaded(tmp_path, monkeypatch):
     [
         ("raise KeyError('a')", "KeyError: 'a'"),
         ("sys.exit(0)", "SystemExit: 0"),
+        ("raise GeneratorExit('skipped')", "GeneratorExit: skipped"),
         ("import nowhere", "ModuleNotFoundError: No module named 'nowhere'"),
         ("assert False", "AssertionError"),
         ("run.nothing", "AttributeError: 'NoneType' object has no attribute 'nothing'"),

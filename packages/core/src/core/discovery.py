@@ -137,7 +137,9 @@ def _load_one(
             manager.register(module, name=described["name"])
             manager.check_pending()
             _collect(registry, manager, module, described)
-    except (Exception, SystemExit, _TooSlow) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a skip of pytest's and some errors of torch's are no Exception
         if module is not None and manager.is_registered(module):
             manager.unregister(module)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""

@@ -48,7 +48,9 @@ def settings(given: Mapping[str, Any] | None, registry: Registry) -> dict[str, A
             raise ConfigError(f"observers.{name}={values!r}: expected settings; write +observers.{name}.<key>=<value>.")
         try:
             config = pkgutil.resolve_name(place)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise MissingPluginError(f"{SETTINGS} of {registry.origin(name)} cannot be imported: {error}") from error
         built[name] = typed.build(config, values, f"observers.{name}")
     return built
@@ -114,7 +116,9 @@ def conclude(failures: Mapping[tuple[str, str], int]) -> None:
 def _guarded(call: Callable[[], Any], who: str, hook: str, log: Path, failures: dict[tuple[str, str], int]) -> None:
     try:
         call()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         failures[who, hook] = failures.get((who, hook), 0) + 1
         if failures[who, hook] > 1:
             return

@@ -93,7 +93,9 @@ class Entry:
                 module = importlib.import_module(module_name)
         except UserError:
             raise
-        except (Exception, SystemExit) as error:  # whatever a plugin's module does when it is imported
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a plugin's module does when it is imported
             said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
             if isinstance(error, SystemExit):
                 said = f"it calls {exit_call(error)}"

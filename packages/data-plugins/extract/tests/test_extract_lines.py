@@ -20,6 +20,7 @@ from smallwright_extract.html_lines import lines_of
         ('<span class="line">a</span>\n<span class="line">  b</span>', "a\n  b"),
         ('<span style="display: block">a</span><span style="display:block">b</span>', "a\nb"),
         ("<table><tr><td>a</td></tr><tr><td>b</td></tr></table>", "a\nb"),
+        ("<table><tr><td>1</td>\n <td>  a</td><tr><td></td><td>b<br>c</td>\n</table>", "1\t  a\nb\nc"),
         ("<p>a</p>    b<i>c</i>", "a\n    bc"),
         ("  a\n<b>  b</b>\n", "  a\n  b\n"),
     ],

@@ -40,6 +40,10 @@ SIDEBAR = f'<aside class="sidebar">{paragraphs("Teaser", 9)}</aside>'
          ["Article 5"], ["Accept"]),
         (f"<article>{paragraphs('Article')}<div>12 May</div>{paragraphs('More')}</article>", ["Article 5", "More 5"],
          ["12 May"]),
+        (f"<article>{paragraphs('Article')}<div>A short line<br><br>and another</div><section>of <i>verse</i>, "
+         f"<span>number</span> one<br>of verse, two</section><samp>$ make<br>done</samp><div>12 May</div>"
+         f"{paragraphs('More')}</article>",
+         ["A short line", "and another", "of verse, number one", "of verse, two", "$ make", "done"], ["12 May"]),
         (f"<article>{paragraphs('Article')}<p class=shares>Share it</p><div class=post-tags><a>one</a> <a>two</a></div>"
          f"<h3>Mehr zum Thema</h3><ul><li><a href=1>A story</a></li></ul></article>", ["Article 5"],
          ["Share", "two", "Mehr", "A story"]),
@@ -48,7 +52,8 @@ SIDEBAR = f'<aside class="sidebar">{paragraphs("Teaser", 9)}</aside>'
     ],
     ids=["sidebar is larger", "wrapper named after a sidebar", "articles one after the other", "article in parts",
          "innermost body", "introduction in the header", "teaser as lead", "no paragraphs",
-         "hidden until a script runs", "loose date", "what follows an article", "comments are longer"],
+         "hidden until a script runs", "loose date", "lines parted by breaks",
+         "what follows an article", "comments are longer"],
 )  # fmt: skip
 def test_the_article_is_found(body, kept, left_out):
     text = extract(body)

@@ -79,7 +79,8 @@ def test_lines_of_code_that_elements_divide_stay_lines(extractor, fences, markup
 @BOTH
 def test_characters_that_nobody_sees_go_and_joiners_stay(extractor):
     text = extract(
-        "<p>The Unter&shy;nehmen, zero&#8203;width, \u200fleft\u200e, \u0645\u06cc\u200c\u062e\u0648.</p>",
+        "<p>The Unter&shy;neh\u2063men, zero&#8203;wi\u206ad\u034fth, "
+        "\u200fleft\u200e, \u0645\u06cc\u200c\u062e\u0648.</p>",
         extractor=extractor,
     )
     assert "The Unternehmen, zerowidth, left, \u0645\u06cc\u200c\u062e\u0648." in text

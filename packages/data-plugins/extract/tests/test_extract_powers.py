@@ -47,6 +47,7 @@ def test_exponents_and_indices_are_written_by_signs(markup, latex, plain):
     [
         ("the 4<sup>th</sup> of May", "the 4th of May"),
         ("au XIX<sup>e</sup> si\u00e8cle, n<sup>o</sup> 5, M<sup>me</sup> B.", "au XIXe si\u00e8cle, no 5, Mme B."),
+        ("at 30<sup>o</sup>C or -4 <sup>o</sup>F, 25.5<sup>0</sup>C", "at 30\u00b0C or -4 oF, 25.5\u00b0C"),
         ("Acme<sup>TM</sup> and Acme<sup>\u00ae</sup>", "AcmeTM and Acme\u00ae"),
         ("as said<sup>[3]</sup> and<sup>*</sup>", "as said[3] and*"),
         ("said<sup><a href='#n1'>1</a></sup> and <a href='#n2'><sup>2</sup></a>", "said1 and 2"),

@@ -178,6 +178,23 @@ def test_a_cut_stream_is_one_failure_and_what_came_before_is_kept(tmp_path, kind
         assert len(documents) > 0.4 * share * len(items) or kind == "bzip2"
 
 
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_what_stands_before_damage_in_the_same_piece_is_kept(tmp_path, kind):
+    good, other = COMPRESS[kind](as_jsonl(rows(10))), COMPRESS[kind](as_jsonl(rows(3000)))
+    skipped = b"\x50\x2a\x4d\x18\xff\0\0\0"
+    for damage in (other[: len(other) // 2], b"garbage", skipped if kind == "zstd" else good[:-6] + b"\0" * 6):
+        documents, failed, _ = read_bytes(tmp_path, good + damage)
+        assert [document.id for document in documents[:10]] == [row["id"] for row in rows(10)]
+        assert failed.pop("not UTF-8", 0) + failed.pop("invalid JSON", 0) == 0
+        assert sum(failed.values()) == 1
+
+
+def test_numbers_that_only_python_reads_are_read(tmp_path):
+    documents, failed, _ = read_bytes(tmp_path, b'{"text": "a", "x": 1e400, "y": -2E+999, "z": 1e-400}')
+    assert failed == {}
+    assert [documents[0].metadata[key] for key in "xyz"] == [float("inf"), -float("inf"), 0.0]
+
+
 def test_garbage_after_a_gzip_member_is_one_failure(tmp_path):
     data = gzip.compress(as_jsonl(rows(10)), mtime=0)
     documents, failed, _ = read_bytes(tmp_path, data + b"garbage")

@@ -190,6 +190,7 @@ def test_pii_masks_alike_in_every_document():
         "OID 1.3.6.1.4.1.311.2, oid 1.3.6.1, .1.3.6.1.2.1.1.1, 2.5.29.17",
         "version 4.2.1.7, Version: 4.2.1.7, version=\"4.2.1.7\", AssemblyVersion(\"4.2.1.7\"), v4.2.1.7, V. 4.2.1.7",
         "versions 4.2.1.7, 4.2.1.8 and 4.2.1.9",
+        "Article 4.2.1.7, Tables 4.2.1.8 and 4.2.1.9, see table 4.2.1.7 (Fig. 4.2.1.7)",
         "pkg==4.2.1.7 pkg>=4.2.1.7 lib-4.2.1.7.tar.gz lib2-4.2.1.7 4.2.1.7-beta 4.2.1.7rc1 org.group:thing:4.2.1.7",
         "Mozilla/5.0 Firefox/3.0.0.10",
         "needs lib (>= 4.2.1.7), gem ~> 4.2.1.7; upgraded from 4.2.1.7 to 4.2.1.8, Release Notes 4.2.1.7",

@@ -134,6 +134,13 @@ def test_heads_with_line_feeds_are_read_and_never_mixed_with_the_next(container)
 
 
 @pytest.mark.parametrize("container", PACK)
+def test_zeros_between_records_are_one_entry_and_hide_none(container):
+    found = entries(PACK[container]([*GOOD[:5], GOOD[5] + bytes(50), *GOOD[6:]]))
+    assert [name for name, problem, _ in found if problem is None] == [f"urn:{number}" for number in range(COUNT)]
+    assert len([problem for _, problem, _ in found if problem]) == 1
+
+
+@pytest.mark.parametrize("container", PACK)
 def test_a_page_that_is_an_archive_stays_one_record(container):
     nested = record(1, body=b"".join(record(number) for number in range(100, 103)))
     found = entries(PACK[container]([GOOD[0], nested, *GOOD[2:]]))

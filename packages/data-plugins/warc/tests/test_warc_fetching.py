@@ -325,7 +325,7 @@ def test_refetch_says_why_a_page_is_not_there(tmp_path, crawl, pages):
     assert reasons([file]) == {}
     assert reasons([crawl / "crawl-00001.warc.gz"]) == {"archive not among the files": 1}
     assert reasons([file], warc_offset=None) == {"no place in an archive": 1}
-    assert reasons([file], warc_offset="1") == {"no place in an archive": 1}
+    assert reasons([file], warc_offset="one") == {"no place in an archive": 1}
     assert reasons([file], url="http://another.example/") == {"another page at the place": 1}
     assert reasons([file], warc_length=None, warc_offset=0) == {"record not found": 1}
     assert reasons([file], warc_offset=10**9) == {"no record at the offset": 1}
@@ -343,6 +343,7 @@ def test_refetch_says_why_a_page_is_not_there(tmp_path, crawl, pages):
         ({"warc_offset": 2**63 - 1, "warc_length": None}, "no record at the offset"),
         ({"warc_offset": 1.5}, "no place in an archive"),
         ({"warc_offset": True}, "no place in an archive"),
+        ({"warc_offset": "1e3"}, "no place in an archive"),
         ({"warc_length": -5}, "no place in an archive"),
         ({"warc_length": 0}, "no place in an archive"),
         ({"warc_length": 2**80}, "no place in an archive"),
@@ -362,6 +363,7 @@ def test_refetch_says_why_a_page_is_not_there(tmp_path, crawl, pages):
 def test_no_place_in_a_document_ends_a_run_or_leaves_the_prefix(crawl, pages, changes, reason):
     page = next(document for document in pages.values() if document.metadata["warc_file"] == "crawl-00000.warc.gz")
     good = Document(text="x", id=page.id, metadata={**page.metadata, "warc_path": "crawl-00000.warc.gz"})
+    good.metadata["warc_offset"] = str(good.metadata["warc_offset"])  # as rows of CSV have it
     wrong = Document(text="x", id="wrong", metadata={**good.metadata, **changes})
     kept, ledger = run(Refetch(RefetchConfig(prefix=str(crawl))), [], [wrong, good])
     assert ({document.id for document in kept}, ledger["failed"] | ledger["rejected"]) == ({page.id}, {reason: 1})

@@ -27,6 +27,7 @@ PAGE = b"<!doctype html><p>The gear turns the belt."
         (b"5\r\nhello\r\n", b"hello"),
         (b"5\r\nhello", b"hello"),
         (b"2000\r\n<html><p>cut off", b"<html><p>cut off"),
+        (b"2000\r\n\xef\xbb\xbf<!doctype html>", b"\xef\xbb\xbf<!doctype html>"),
     ],
 )
 def test_chunks_are_joined_whole_or_cut_off(body, joined):
@@ -77,6 +78,10 @@ def test_broken_chunks_of_a_compressed_body_give_what_can_be_had():
         ("text/html;;", "text/html", ""),
         ("html", "", ""),
         ("charset=utf-8", "", "utf-8"),
+        ("text/html&charset=utf-8", "text/html", "utf-8"),
+        ("text/html|charset=utf-8", "text/html", "utf-8"),
+        ("text/html. charset=utf-8", "text/html", "utf-8"),
+        ("text/html-sandboxed", "text/html-sandboxed", ""),
         ("image/png", "image/png", ""),
         ("", "", ""),
     ],
@@ -122,8 +127,19 @@ def test_an_answer_that_is_only_interim_has_its_status():
 
 
 @pytest.mark.parametrize(
-    "header", ["gzip;q=1.0", "GZIP", "gzip, deflate", "deflate;q=0.5, gzip", "utf-8, gzip", "x-gzip"]
-)
+    "header",
+    [
+        "gzip;q=1.0",
+        "GZIP",
+        "gzip, deflate",
+        "deflate;q=0.5, gzip",
+        "utf-8, gzip",
+        "x-gzip",
+        "UTF-8;gzip",
+        "gzip deflate",
+        "nonsense",
+    ],
+)  # fmt: skip
 def test_encodings_with_weights_and_lists_of_what_might_be_used_are_undone(header):
     assert decode_body(Response(200, {"content-encoding": header}, gzip.compress(PAGE)), 1000) == PAGE
 
@@ -134,6 +150,15 @@ def test_gzip_and_deflate_are_taken_for_one_another():
     assert decode_body(Response(200, {"content-encoding": "gzip"}, b"x\x9c is no stream"), 100) == b"x\x9c is no stream"
 
 
-def test_an_unknown_encoding_of_something_else_is_a_reason():
+def test_text_under_an_encoding_that_nobody_knows_is_what_it_seems_to_be():
+    for body in (b"<p>a piece of a page", b"no mark-up at all", b""):
+        assert decode_body(Response(200, {"content-encoding": "my-cache"}, body), 100) == body
+    assert decode_body(Response(200, {"content-encoding": "br"}, b""), 100) == b""
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"), [("base64", b"PHA+"), ("compress", b"\x1f\x9d\x90<"), ("my", b"\x01\x02<p>")]
+)
+def test_an_unknown_encoding_of_something_else_is_a_reason(coding, body):
     with pytest.raises(BadResponseError, match="unknown content encoding"):
-        decode_body(Response(200, {"content-encoding": "rot13"}, b"<uryyb>"), 100)
+        decode_body(Response(200, {"content-encoding": coding}, body), 100)

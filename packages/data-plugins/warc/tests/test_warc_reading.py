@@ -127,7 +127,7 @@ def test_other_responses_are_rejected_with_reasons(tmp_path):
             record(b"<p>x", status="404 Not Found"),
             record(b"\x89PNG", "Content-Type: image/png"),
             record(b" "),
-            record(b"<p>x", "Content-Type: text/html\r\nContent-Encoding: rot13"),
+            record(b"PHA+eA==", "Content-Type: text/html\r\nContent-Encoding: base64"),
             record(b"\x01\x02", "X: y"),
         ]
     )

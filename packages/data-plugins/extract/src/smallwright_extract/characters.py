@@ -4,9 +4,10 @@ import re
 
 from smallwright_extract.marks import Marks
 
-INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-"""Soft hyphens, zero-width spaces, marks and embeddings of writing direction, word joiners, byte order marks. The
-zero-width joiner and non-joiner are not among them: they carry meaning in Persian, in Indic scripts and in emoji."""
+INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+"""Soft hyphens, zero-width spaces, marks and embeddings of writing direction, word joiners, the signs of operators that
+nobody writes, byte order marks. The zero-width joiner and non-joiner are not among them: they carry meaning in Persian,
+in Indic scripts and in emoji."""
 
 
 def without_invisible(text: str) -> str:
@@ -14,17 +15,23 @@ def without_invisible(text: str) -> str:
     return text if text.isascii() else INVISIBLE.sub("", text)
 
 
-JOINER = re.compile("[\u200c\u200d]|&(?:zwn?j|#820[45]|#x200[cd]);", re.IGNORECASE)
+_RAW_JOINER = re.compile("[\u200c\u200d]")
+_ESCAPED_JOINER = re.compile("&(?:zwn?j|#820[45]|#x200[cd]);", re.IGNORECASE)
 
 
 def marked_joiners(html: str, marks: Marks) -> str:
-    """Put marks in the place of zero-width joiners and non-joiners, raw and escaped ones."""
+    """Put marks in the place of zero-width joiners and non-joiners, raw and escaped ones.
+
+    Raw and escaped ones are looked for apart: a pattern of both would be tried at every character of the page.
+    """
 
     def mark(match: re.Match[str]) -> str:
         found = match.group().lower()
         return marks.joiner + ("1" if found in ("\u200d", "&zwj;", "&#8205;", "&#x200d;") else "0")
 
-    return JOINER.sub(mark, html)
+    if "\u200c" in html or "\u200d" in html:
+        html = _RAW_JOINER.sub(mark, html)
+    return _ESCAPED_JOINER.sub(mark, html)
 
 
 def joiners_back(text: str, marks: Marks) -> str:
@@ -33,7 +40,7 @@ def joiners_back(text: str, marks: Marks) -> str:
 
 
 LONE = re.compile(
-    r"(>\s*+(?:[\u0800-\ud7ff\uf900-\uffff]|&(?!nbsp;|#160;|#[xX][aA]0;)#?\w{2,8};)\s*)(?=<(?!/m[inost]))"
+    r"(>(?![<A-Za-z])\s*+(?:[\u0800-\ud7ff\uf900-\uffff]|&(?!nbsp;|#160;|#[xX][aA]0;)#?\w{2,8};)\s*)(?=<(?!/m[inost]))"
 )
 """A character that is all the text between two tags, as in ``<b>A</b>-<i>B</i>``; MathML's are written elsewhere."""
 

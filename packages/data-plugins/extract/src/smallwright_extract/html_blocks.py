@@ -119,10 +119,10 @@ def paragraphs_of_breaks(tree: HTMLTree) -> bool:
     Trafilatura loses what such an element holds in front of its first line break, and in front of its first paragraph.
     """
     body: Any = tree.body
-    changed = False
+    changed, breaks = False, body.query_selector("body > br") is not None
     for selector, least in ((BROKEN_SELECTOR, 1), (MIXED_SELECTOR, LOOSE_TEXT)):
         found = [node for node in body.query_selector_all(selector).values() if node.closest(WHOLE) is None]
-        if (body.query_selector("body > br") is not None) is (least == 1):
+        if breaks is (least == 1):
             found.append(body)
         for node in found:
             changed = _divide(tree, node, least) or changed

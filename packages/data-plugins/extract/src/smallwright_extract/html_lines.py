@@ -8,6 +8,7 @@ LINE_TAGS = frozenset(
     {"address", "article", "blockquote", "dd", "div", "dl", "dt", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
      "li", "ol", "p", "pre", "section", "table", "tr", "ul"}
 )  # fmt: skip
+CELLS = ("td", "th")
 LINE_CLASSES = frozenset({"line", "code-line", "token-line", "view-line", "cm-line", "CodeMirror-line"})
 """What syntax highlighters call the ``<span>`` of one line; their style sheets make a block of it."""
 LINES_SELECTOR = ", ".join(
@@ -24,8 +25,8 @@ def has_lines(node: Any) -> bool:
 def lines_of(node: Any) -> str:
     r"""Return the text of ``node`` with a line end wherever an element begins a new line; spaces stay as they are.
 
-    White space between two such elements is layout of the source. A line end of the source right after ``<br>``, which
-    is how source code becomes HTML line by line, counts no second time.
+    Cells of a table are parted by tabs. White space between two such elements is layout of the source. A line end of
+    the source right after ``<br>``, which is how source code becomes HTML line by line, counts no second time.
     """
     several = node.query_selector("code + code") is not None
     lines = _Lines()
@@ -35,6 +36,9 @@ def lines_of(node: Any) -> str:
             lines.text(current.value or "")
         elif current.tag == "br":
             lines.line_break()
+        elif current.tag in CELLS:
+            if not entering or current.first_child is None:
+                lines.cell_end()
         elif _is_line(current, several):
             lines.edge()
         if entering and current.first_child is not None:
@@ -52,8 +56,11 @@ class _Lines:
         self._held = ""  # white space that is layout if a line's element comes next, and indentation if text does
         self._pending = True  # whether what comes next begins a line
         self._after_break = False
+        self._after_cell = False
 
     def text(self, text: str) -> None:
+        if self._after_cell and text.isspace():
+            return
         if self._pending and text.isspace():
             self._held += text
             return
@@ -75,12 +82,18 @@ class _Lines:
         if self.parts and (blank := self._held.count("\n") - 1) > 0:
             self._begin()
             self.parts.append("\n" * blank)
-        self._held, self._pending, self._after_break = "", True, False
+        self._held, self._pending, self._after_break, self._after_cell = "", True, False, False
+
+    def cell_end(self) -> None:
+        """Note that a cell of a table ends here, behind which another may follow."""
+        self._after_cell = not self._pending
 
     def _begin(self) -> None:
         if self._pending and self.parts and not self.parts[-1].endswith("\n"):
             self.parts.append("\n")
-        self._pending = False
+        elif self._after_cell:
+            self.parts.append("\t")
+        self._pending = self._after_cell = False
 
 
 def _is_line(node: Any, several: bool) -> bool:

@@ -19,6 +19,8 @@ ENDING = re.compile(r"st|nd|rd|th|er|re|ère|ème|es|os|as|tm|sm|lle|mes?|bis|te
 """Raised endings of numbers and of abbreviations, and signs of trade marks."""
 LETTER_ENDING = re.compile(r"[aeor]")
 """Endings too after figures, Roman numerals and abbreviations: 2e, XIXe, no, Dr. After a letter they are exponents."""
+DEGREES, SCALES = ("o", "O", "0", "\u00b0", "\u00ba", "\u2218"), ("C", "F")
+"""How a degree is written for want of its sign, and what then follows."""
 ABBREVIATED = re.compile(r"\d+|[IVXLCDM]+|[nN]|[A-Z]|\w{2,}")
 BASE = re.compile(r"(?:(?:\d+(?:[.,]\d+)*)?[^\W\d_]*|[^\W\d_]{0,3}\((?![^()]*[^\W\d_]{4})[^()$\n]{1,30}\)|[)\]}|])$")
 """A number, a word, or what stands in brackets and is no prose."""
@@ -98,9 +100,11 @@ def _spelled(base: str, chain: str, single: re.Pattern[str], marks: Marks, latex
     first = single.match(chain)
     assert first is not None
     raised, script = first.group(1) == marks.raised, first.group(2)
+    between = single.sub("", chain)
+    if raised and script in DEGREES and base[-1:].isdecimal() and between in SCALES:
+        return f"{base}\u00b0{between}"
     if raised and _is_ending(base, script):
         return base + single.sub(r"\2", chain)
-    between = single.sub("", chain)
     as_formula = FORMULA_BASE.fullmatch(base) and (base or re.match("[A-Z]", between)) and not re.search(r"\s", script)
     if not (latex and as_formula):
         return base + single.sub(lambda match: _plain(match.group(1) == marks.raised, match.group(2)), chain)

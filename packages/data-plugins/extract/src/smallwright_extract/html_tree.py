@@ -19,10 +19,10 @@ LOOSE_TEXT = 40
 """Longest text outside of paragraphs, headings, lists and the like that may be left out as a label or a date."""
 TEXT_TAGS = frozenset(
     {"p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "td", "th", "dd", "dt", "code", "q", "b",
-     "strong", "em", "i", "u", "caption", "summary", "del", "ins"}
+     "strong", "em", "i", "u", "caption", "summary", "del", "ins", "samp", "kbd"}
 )  # fmt: skip
 TEXT_FOLLOWS = frozenset({"br", "ul", "ol", "table", "blockquote", "pre", "q"})
-"""What stands right after one of these is text."""
+"""What stands right after one of these is text; what stands right before a line break is too."""
 NO_BLOCKS = frozenset(
     {"a", "h1", "h2", "h3", "h4", "h5", "h6", "figcaption", "caption", "label", "summary", "time", "th", "address",
      "footer", "header", "aside", "form", "fieldset", "option"}
@@ -31,6 +31,8 @@ INLINE_TAGS = frozenset(
     {"span", "b", "strong", "i", "em", "u", "font", "abbr", "cite", "q", "code", "sup", "sub", "small", "big", "mark",
      "s", "tt"}
 )  # fmt: skip
+MOST_INLINE = 16
+"""Elements in a line of text behind which its line break is looked for."""
 VOID = frozenset({"br", "hr", "img", "wbr", "input", "area", "col", "embed", "source", "track"})
 RULED_BY = ("class", "id", "role", "rel", "itemprop", "style", "hidden", "aria-hidden", "aria-expanded")
 """Attributes that Resiliparse's own rules look at."""
@@ -148,18 +150,31 @@ class Page:
                     walk.skip_subtree()
                     continue
                 tag = element.tag
-                if loose or tag in TEXT_TAGS or self.parents[place] in textual:
+                of_text = loose or tag in TEXT_TAGS or self.parents[place] in textual
+                if of_text or (tag in INLINE_TAGS and _meets_break(element)):
                     textual.add(place)
+                text = element.text
                 parts.append(f"<{tag}{_attributes(element) if attributes else ''}>")
-                if element.text and (place in textual or len(element.text) > LOOSE_TEXT):
-                    parts.append(html.escape(element.text, quote=False))
+                first = element[0] if len(element) else None
+                if text and (place in textual or len(text) > LOOSE_TEXT or _meets_break(first)):
+                    parts.append(html.escape(text, quote=False))
                 continue
             if kept and element.tag not in VOID:
                 parts.append(f"</{element.tag}>")
             if element.tail and element is not top:
                 parent = self.parents[place]
-                if parent in textual or element.tag in TEXT_FOLLOWS or len(element.tail) > LOOSE_TEXT:
+                follows = element.tag in TEXT_FOLLOWS or len(element.tail) > LOOSE_TEXT
+                if parent in textual or follows or _meets_break(element.getnext()):
                     parts.append(html.escape(element.tail, quote=False))
+
+
+def _meets_break(element: Any) -> bool:
+    """Whether a line of text that goes on with ``element`` ends with a line break."""
+    for _ in range(MOST_INLINE):
+        if element is None or not (element.tag in INLINE_TAGS or element.tag == "a"):
+            break
+        element = element.getnext()
+    return element is not None and element.tag == "br"
 
 
 def _attributes(element: Any) -> str:

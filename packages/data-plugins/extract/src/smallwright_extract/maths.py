@@ -7,6 +7,7 @@ text as LaTeX (``\(...\)``, ``$$``) stay; :func:`unify_delimiters` gives them al
 
 import re
 import urllib.parse
+from collections.abc import Iterable
 from typing import Any
 
 from resiliparse.parse.html import TEXT, HTMLTree
@@ -44,7 +45,9 @@ DELIMITERS = re.compile(
     re.DOTALL,
 )
 IN_CODE = re.compile(r"\\(?=[()\[\]]|\Z)|\[(?=/?(?:i?tex|latex|math)\])|\$(?=latex )")
-CODE = "pre, code, kbd, samp, tt, textarea, .tex2jax_ignore, .mathjax_ignore"
+CODE_TAGS = ("pre", "code", "kbd", "samp", "tt", "textarea")
+CODE_CLASSES = frozenset({"tex2jax_ignore", "mathjax_ignore"})
+CODE = ", ".join([*CODE_TAGS, *(f".{name}" for name in sorted(CODE_CLASSES))])
 """Where MathJax and KaTeX look for no formulas."""
 
 
@@ -68,15 +71,22 @@ def keep_maths(tree: HTMLTree) -> int:
     return count
 
 
-def mark_delimiters_in_code(tree: HTMLTree, html: str, marks: Marks) -> bool:
+def is_code(node: Any) -> bool:
+    """Whether :data:`CODE` selects an element."""
+    return node.tag in CODE_TAGS or not CODE_CLASSES.isdisjoint((node.getattr("class") or "").split())
+
+
+def mark_delimiters_in_code(code: Iterable[Any], html: str, marks: Marks) -> bool:
     """Put a mark into what looks like the delimiter of a formula inside code, so that it is taken for none.
+
+    Args:
+        code: The elements that :data:`CODE` selects.
 
     Returns:
         Whether there was any.
     """
-    body: Any = tree.body
     found = []
-    for node in body.query_selector_all(CODE).values():
+    for node in code:
         if IN_CODE.search(node.text or ""):
             found += [part for part in node if part.type == TEXT]
     if not found or not any(mark in html for mark in TYPESETTERS):

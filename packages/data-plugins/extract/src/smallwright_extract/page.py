@@ -17,7 +17,7 @@ from smallwright_extract.html_powers import mark_scripts, spell_scripts
 from smallwright_extract.html_tree import Page
 from smallwright_extract.labels import without_labels
 from smallwright_extract.marks import Marks
-from smallwright_extract.maths import ANY_FORMULA, CODE, keep_maths, mark_delimiters_in_code, unify_delimiters
+from smallwright_extract.maths import ANY_FORMULA, CODE, is_code, keep_maths, mark_delimiters_in_code, unify_delimiters
 
 TAGS_WITHOUT_DEPTH_CHECK = 5000
 """A page with fewer tags cannot be nested deep enough to cost more than about half a second."""
@@ -68,18 +68,21 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
     formulas, scripts, delimiters, changed = 0, False, False, False
     found = body.query_selector_all(SPECIAL_OR_LISTS_SELECTOR if fast else SPECIAL_SELECTOR).values()
     tags = {node.tag for node in found}  # says which further walks are needed: most pages need none
-    if any(node.tag != "ul" or "jax_ignore" in (node.getattr("class") or "") for node in found):
+    if tags - {"ul"} or any(map(is_code, found)):
         formulas = keep_maths(tree) if config.math and not FORMULA_TAGS.isdisjoint(tags) else 0
         scripts = not SCRIPT_TAGS.isdisjoint(tags) and mark_scripts(tree, marks)
-        delimiters = config.math and mark_delimiters_in_code(tree, html, marks)
+        code = body.query_selector_all(CODE).values() if formulas else [node for node in found if is_code(node)]
+        delimiters = config.math and mark_delimiters_in_code(code, html, marks)
         changed = "pre" in tags and blocks.take_code(tree, config.code_fences)
     if config.tables == "markdown":
         changed = blocks.take_tables(tree) or changed
     changed = bool(changed or formulas or scripts or delimiters)
     if foreign:
         changed = paragraphs_of_breaks(tree) or changed
-        source = marked_joiners(str(tree) if changed else html, marks)
-        text = joiners_back(_by_trafilatura(source, config), marks)
+        source = str(tree) if changed else html
+        marked = marked_joiners(source, marks)
+        text = _by_trafilatura(marked, config)
+        text = joiners_back(text, marks) if marked != source else text
     elif config.main_content and config.quality == "precise":
         text = _precise(tree, config)
     else:

@@ -11,5 +11,5 @@ def register_steps(register: Register) -> None:
         "extract_text",
         "smallwright_extract.step:ExtractText",
         config="smallwright_extract.config:ExtractTextConfig",
-        artifact_version=3,
+        artifact_version=4,
     )

@@ -23,9 +23,9 @@ from smallwright_files.streams import BrokenStream, Storage, chunks, lines
 
 BATCH_ROWS = 64
 """Rows of a columnar file turned into Python values at a time: a row may hold 16 MB."""
-_PYTHON_JSON = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]")
-"""What Python's json writes and orjson refuses: NaN, infinity, lone surrogates. Lines that have any of these are parsed
-by Python's json instead."""
+_PYTHON_JSON = re.compile(rb"NaN|Infinity|\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}")
+"""What Python's json writes and orjson refuses: NaN, infinity, 1e400, lone surrogates. Lines that have any of these are
+parsed by Python's json instead."""
 _LARGE = re.compile(rb"[0-9]{19}")
 """An integer that may have more than 64 bits, of which orjson makes a float."""
 BROKEN_PARQUET = "broken Parquet"

@@ -72,17 +72,19 @@ def _warn(line: str) -> None:
 
 
 def _damage(config: RowsConfig, file: str) -> str | None:
-    """Return what is wrong with the footer of Parquet, or with the first block of another file."""
+    """Return what is wrong with the footer of Parquet, or why no line of another file can be read."""
+    read = b""
     try:
         with open_storage(file) as storage:
             if reader_of(config, file) is formats.read_parquet:
                 pq.ParquetFile(storage, pre_buffer=False).close()
             else:
-                next(chunks(storage), b"")
+                for piece in itertools.islice(chunks(storage), 2):  # damage is told behind what stands before it
+                    read += piece
     except InputError:  # a storage that fails: reading will say so
         return None
     except BrokenStream as broken:
-        return f"{broken.reason}: {broken}"
+        return None if b"\n" in read else f"{broken.reason}: {broken}"
     except Exception as error:
         return f"{formats.BROKEN_PARQUET}: {str(error).splitlines()[0]}"
     return None

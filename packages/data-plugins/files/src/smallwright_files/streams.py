@@ -185,9 +185,11 @@ def _gunzip(storage: Storage) -> Iterator[bytes]:
                 break
             continue
         decompressor = decompressor or zlib.decompressobj(31)
+        before = decompressor.copy()
         try:
             output = decompressor.decompress(data, OUTPUT)
         except zlib.error as error:
+            yield _until_the_damage(before, data)
             raise BrokenStream(CORRUPT, str(error)) from error
         if output:
             yield output
@@ -197,6 +199,17 @@ def _gunzip(storage: Storage) -> Iterator[bytes]:
     if decompressor is not None:
         yield decompressor.flush()
         raise BrokenStream(TRUNCATED, "the file ends inside a gzip member")
+
+
+def _until_the_damage(decompressor: Any, data: bytes) -> bytes:
+    """Return what comes out of ``data`` before it breaks: a call that meets damage gives nothing of what it has."""
+    found = bytearray()
+    with contextlib.suppress(zlib.error):
+        for place in range(len(data)):
+            found += decompressor.decompress(data[place : place + 1])
+            if len(found) > OUTPUT:
+                break
+    return bytes(found)
 
 
 def _decompress(storage: Storage, new: Any, problem: type[Exception]) -> Iterator[bytes]:
@@ -226,10 +239,21 @@ def _decompress(storage: Storage, new: Any, problem: type[Exception]) -> Iterato
 
 
 def _unzstd(storage: Storage) -> Iterator[bytes]:
+    done = 0
+    try:
+        for piece in _zstd_pieces(storage, OUTPUT):
+            done += len(piece)
+            yield piece
+    except BrokenStream as broken:
+        yield _before_the_damage(storage, done)
+        raise broken from None
+
+
+def _zstd_pieces(storage: Storage, size: int) -> Iterator[bytes]:
     stream = pa.CompressedInputStream(pa.PythonFile(storage, mode="r"), "zstd")
     while True:
         try:
-            piece = stream.read(OUTPUT)
+            piece = stream.read(size)
         except Exception as error:
             if storage.failure is not None:
                 raise storage.failure from error
@@ -237,3 +261,18 @@ def _unzstd(storage: Storage) -> Iterator[bytes]:
         if not piece:
             return
         yield piece
+
+
+def _before_the_damage(storage: Storage, done: int) -> bytes:
+    """Return what can be had behind the first ``done`` bytes: a read that meets damage gives nothing of what it has."""
+    storage.seek(0)
+    stream = pa.CompressedInputStream(pa.PythonFile(storage, mode="r"), "zstd")
+    while done:
+        done -= len(stream.read(min(done, OUTPUT)))
+    found = bytearray()
+    with contextlib.suppress(Exception):
+        while byte := stream.read(1):
+            found += byte
+    if storage.failure is not None:
+        raise storage.failure
+    return bytes(found)

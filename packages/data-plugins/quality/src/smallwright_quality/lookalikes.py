@@ -52,6 +52,22 @@ _VERSION_IS = frozenset(
 _VERSION_IS |= frozenset(
     ("build", "firmware", "kernel", "patch", "sec", "section", "chapter", "clause", "paragraph", "§", "版")
 )
+_VERSION_IS |= frozenset(
+    (
+        "annex",
+        "appendix",
+        "article",
+        "artikel",
+        "equation",
+        "example",
+        "exercise",
+        "fig",
+        "figure",
+        "lemma",
+        "table",
+        "tables",
+    )
+)
 """Words that a version, an object identifier or a section is called by: any that has one of the first in it."""
 _CHANGES = re.compile(r"(?:(?:up|down)grad|updat)\w+\Z", re.IGNORECASE)
 _BETWEEN = " \t\u00a0:=.\"'(<>[]{},#-"

@@ -28,5 +28,5 @@ CHANGED = ("language", "gopher_repetition", "gopher_quality", "c4_quality", "fin
 def register_steps(register: Register) -> None:
     for name, target in STEPS.items():
         config = f"smallwright_quality.config:{target.partition(':')[2]}Config"
-        version = 3 if name == "pii" else 2 if name in CHANGED else 1
+        version = 4 if name == "pii" else 2 if name in CHANGED else 1
         register(name, f"smallwright_quality.{target}", config=config, artifact_version=version)

@@ -9,7 +9,7 @@ _CUT_HEAD = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*\r?\Z")
 _LINE_END = re.compile(rb"\r?\n")
 _END = re.compile(rb"(?:[!-9;-~]{1,100}:[^\r\n]*(?:\r?\n|\Z)){0,100}(?:\r?\n|\Z)")
 """What may stand behind the last chunk: trailers and an empty line."""
-_MARKUP = re.compile(rb"\s*<(?:!|\?xml|html|head|body)", re.IGNORECASE)
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!|\?xml|(?:html|head|body|meta|title)\b)", re.IGNORECASE)
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """What no text has, in any charset."""

@@ -15,15 +15,20 @@ CHUNK = 1 << 16
 _STATUS_LINE = re.compile(rb"[\r\n]{0,4}HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)([^\r\n]{0,100})", re.IGNORECASE)
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
 _MEDIA_TYPE = re.compile(r"[\s\"']*([\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+)")
+_ENDED = re.compile(r"text/html(?:[&|].*|[.'`~!]+)\Z")
+"""HTML with a sign behind it that should be a semicolon, such as ``text/html&charset=utf-8``."""
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:+-]{1,40})", re.IGNORECASE)
 MAX_INTERIM = 16
 """Answers before the one that counts."""
 GZIP = b"\x1f\x8b"
-CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "brotli": "br", "zstd": "zstd"}
+CODINGS = {name: name for name in ("gzip", "deflate", "br", "zstd")}
+CODINGS |= {"x-gzip": "gzip", "brotli": "br", "zlib": "deflate"}
 _NOTHING = ("*", "default", "false", "identity", "no", "none", "null", "off", "true", "unknown", "x-identity")
 _TRANSFERS = ("7bit", "8bit", "ascii", "binary", "chunked", "plain", "quoted-printable", "raw", "text", "utf")
 NO_CODINGS = frozenset((*_NOTHING, *_TRANSFERS))
 """What servers write where nothing is encoded, beside charsets and media types."""
+REAL_CODINGS = ("base64", "compress", "dcb", "dcz", "exi", "lzma", "x-compress", "xz")
+"""Encodings that are none of ours; under any other name a text is what it seems to be."""
 _DOCUMENT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|meta|\?xml|!--)", re.IGNORECASE)
 
 
@@ -54,7 +59,8 @@ class Response:
         for part in reversed(self.headers.get("content-type", "").split(",")):
             match = _MEDIA_TYPE.match(part)
             if match and match.group(1) != "*/*":
-                return match.group(1).lower()
+                kind = match.group(1).lower()
+                return kind if _ENDED.match(kind) is None else "text/html"
         return ""
 
     @property
@@ -119,7 +125,8 @@ def decode_body(response: Response, limit: int) -> bytes:
     """
     body = response.body
     transfer = response.headers.get("transfer-encoding", "")
-    codings = _codings(response.headers.get("content-encoding", "")) + _codings(transfer)
+    headed = response.headers.get("content-encoding", "")
+    codings = _codings(headed) + _codings(transfer)
     if "chunked" in transfer.lower():
         dechunked = dechunk(body, encoded=bool(codings))
         if dechunked is None:
@@ -127,6 +134,8 @@ def decode_body(response: Response, limit: int) -> bytes:
         body = dechunked
     if len(codings) > 3:
         raise BadResponseError("too many content encodings")
+    if headed and "gzip" not in codings and body.startswith(GZIP):
+        codings = ["gzip"]  # whatever the header meant: no text begins like it
     for coding in reversed(codings):
         if coding != "gzip" and "gzip" in codings and body.startswith(GZIP):
             continue  # a list of what might have been used: this one was not
@@ -147,6 +156,8 @@ def _codings(header: str) -> list[str]:
 
 
 def _decompress(body: bytes, coding: str, limit: int) -> bytes:
+    if not body:
+        return body
     wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
     if coding in ("gzip", "deflate") and body.startswith(GZIP):
         return _inflate(body, 31, limit)
@@ -173,7 +184,7 @@ def _decompress(body: bytes, coding: str, limit: int) -> bytes:
                     return body
                 raise BadResponseError("broken content encoding") from None
         return bytes(out)
-    if _DOCUMENT.match(body):
+    if _DOCUMENT.match(body) or (coding not in REAL_CODINGS and CONTROL.search(body[:4096]) is None):
         return body
     raise BadResponseError("unknown content encoding")
 

@@ -24,7 +24,7 @@ MOST_DOUBTED = 1 << 26
 """Bytes of blocks that are looked into for records inside: each of many may claim to hold all others."""
 _VERSION = re.compile(rb"WARC/\d{1,2}(?:\.\d{1,2})?[ \t]*(\r?)\n", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\n\r?\n")
-_BEGINS = re.compile(rb"(?<=\n)WARC/\d{1,2}\.\d", re.IGNORECASE)
+_BEGINS = re.compile(rb"(?<=[\n\0])WARC/\d{1,2}\.\d", re.IGNORECASE)
 _NESTED = re.compile(rb"\nWARC/\d{1,2}\.\d{1,2}\r?\nWARC-", re.IGNORECASE)
 
 _LENGTH = re.compile(rb"\nContent-Length:[ \t]*(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)

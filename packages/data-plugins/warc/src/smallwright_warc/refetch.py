@@ -79,10 +79,8 @@ class Refetch(PageStep):
     def _place(self, document: Document) -> Place | Aside:
         metadata = document.metadata
         name, offset, length = metadata.get("warc_file"), metadata.get("warc_offset"), metadata.get("warc_length")
-        if not isinstance(name, str) or isinstance(offset, str) or isinstance(length, str):
-            return NO_PLACE
         offset = whole_number(offset)
-        if offset is None or (length is not None and not (length := whole_number(length))):
+        if not isinstance(name, str) or offset is None or (length is not None and not (length := whole_number(length))):
             return NO_PLACE
         indexed = metadata.get("warc_path")
         if self.config.prefix is not None and isinstance(indexed, str):
