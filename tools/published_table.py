@@ -96,7 +96,7 @@ def _error(rows: Sequence[Mapping[str, Any]]) -> float:
     """Return the standard error of the mean of scores; those of one task are of the same items, and move alike."""
     by_task: dict[str, float] = {}
     for row in rows:
-        by_task[row["task"]] = by_task.get(row["task"], 0.0) + (row["stderr"] or 0.0)
+        by_task[row["task"]] = by_task.get(row["task"], 0.0) + (row["stderr_clustered"] or row["stderr"] or 0.0)
     return math.sqrt(sum(error**2 for error in by_task.values())) / len(rows)
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 from core.significance import against_chance
 from scipy import stats
-from smallwright_eval import statistics
+from smallwright_eval import results, statistics
 
 
 def scores(n, share, seed=0):
@@ -72,3 +72,16 @@ def test_clusters_are_what_items_share_and_are_many():
     assert statistics.clusters_of(docs, "question") is None, "each item has its own"
     assert statistics.clusters_of([{"subject": f"s{n % 2}"} for n in range(40)]) is None, "two clusters are too few"
     assert statistics.clusters_of([{"passage": None}, {}]) is None
+
+
+def test_a_share_of_the_parts_of_items_has_its_error_over_the_items():
+    """IFEval's instructions: those of one prompt stand or fall together."""
+    parts = [[1.0, 1.0], [0.0, 0.0], [1.0]] * 20
+    flat = [one for item in parts for one in item]
+    share = sum(flat) / len(flat)
+    of = results.Measured(items=[], chances=None, clusters=None, several={("followed", "none"): parts})
+    found = results._sure("followed", "none", share, 0, {"task": of}, None)
+    assert found["clustered_by"] == "item"
+    squares = sum(sum(one - share for one in item) ** 2 for item in parts)
+    assert found["stderr_clustered"] == pytest.approx(math.sqrt(squares) / len(flat), rel=0.02)
+    assert found["high"] - share == pytest.approx(statistics.Z * found["stderr_clustered"])

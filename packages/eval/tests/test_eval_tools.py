@@ -57,7 +57,7 @@ def test_a_score_is_near_within_two_errors_and_a_point():
         for score in published.read(files("smallwright_eval") / "published/smollm2.yaml")
         if score.model == "SmolLM2-135M-Instruct"
     ]
-    row = {"n": 500, "stderr": 0.01}
+    row = {"n": 500, "stderr": 0.01, "stderr_clustered": None}
     rows = {
         ("smollm2_piqa", "acc_norm"): {**row, "task": "smollm2_piqa", "value": 0.635},  # 66.3 was published
         ("smollm2_hellaswag", "acc_norm"): {**row, "task": "smollm2_hellaswag", "value": 0.37},  # 40.9
@@ -65,12 +65,17 @@ def test_a_score_is_near_within_two_errors_and_a_point():
         ("smollm2_bbh_navigate", "exact_match"): {**row, "task": "smollm2_bbh_navigate", "value": 0.4},
         ("smollm2_bbh_snarks", "exact_match"): {**row, "task": "smollm2_bbh_snarks", "value": 0.2},
         ("smollm2_ifeval", "prompt_level_strict_acc"): {**row, "task": "smollm2_ifeval", "value": 0.2},
-        ("smollm2_ifeval", "inst_level_strict_acc"): {**row, "task": "smollm2_ifeval", "value": 0.4},
+        ("smollm2_ifeval", "inst_level_strict_acc"): {
+            **row,
+            "task": "smollm2_ifeval",
+            "value": 0.4,
+            "stderr_clustered": 0.02,
+        },
     }
     lines = table.table(scores, rows, 1.0)
     assert "| PIQA | 66.3 | 63.5 | 500 | 2.0 | near, 2.8 |" in lines
     assert "| HellaSwag | 40.9 | 37.0 | 500 | 2.0 | apart, 3.9 |" in lines
     assert "| ARC average | 37.3 | 45.7 | 500 | 2.0 | of smollm2_arc_easy alone |" in lines
     assert "| BBH | 28.2 | 30.0 | 500 | 1.4 | of 2 parts alone |" in lines
-    assert "| IFEval average | 29.9 | 30.0 | 500 | 2.0 | near, 0.1 |" in lines
+    assert "| IFEval average | 29.9 | 30.0 | 500 | 3.0 | near, 0.1 |" in lines
     assert "| MMLU cloze | 29.3 | | | | not asked |" in lines

@@ -9,8 +9,6 @@ from packaging.utils import canonicalize_name
 
 PACKAGES = Path(__file__).parents[2]
 KIT = "smallwright-testing"
-LEFT_OUT = ("torchao",)
-"""As tools/lock.py has it."""
 
 
 def _project(file: Path) -> dict:
@@ -46,7 +44,7 @@ def test_a_lock_has_a_version_of_all_that_the_packages_ask_for(lock, other):
         asked = [*package["dependencies"], *(line for extra in extras if extra != other for line in extras[extra])]
         for requirement in map(Requirement, asked):
             version = locked.get(canonicalize_name(requirement.name))
-            if requirement.name in LEFT_OUT or requirement.name.startswith("smallwright"):
+            if requirement.name.startswith("smallwright"):
                 continue
             if version is None or not requirement.specifier.contains(version, prereleases=True):
                 wrong.append(f"{package['name']}: {requirement}, locked {version}")

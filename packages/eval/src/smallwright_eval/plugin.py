@@ -16,7 +16,7 @@ def register_evaluators(register: Register) -> None:
         "lm_eval",
         "smallwright_eval.stage:LMEval",
         config="smallwright_eval.config:LMEvalConfig",
-        artifact_version=4,
+        artifact_version=5,
     )
 
 

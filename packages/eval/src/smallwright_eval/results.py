@@ -27,6 +27,8 @@ class Measured:
     """Of each item, 1 / number of choices; None where answers are not chosen from a list."""
     clusters: tuple[str, Sequence[str]] | None
     """Of :func:`smallwright_eval.statistics.clusters_of`."""
+    several: Mapping[tuple[str, str], Sequence[Sequence[float]]] = dataclasses.field(default_factory=dict)
+    """By metric and filter, of each item the scores of its parts: each instruction of a prompt, say."""
 
     def values(self, metric: str, selection: str) -> list[float]:
         """Return the scores of the items; empty where the metric has none."""
@@ -60,7 +62,18 @@ def measured(name: str, task: Any, answer: Mapping[str, Any], seen: cuts.Seen, g
         items=list(samples.of_task(name, task, logged, shots, seen, group)),
         chances=[1 / len(task.doc_to_choice(doc)) for doc in docs] if chosen else None,
         clusters=statistics.clusters_of([doc for doc in docs if isinstance(doc, Mapping)], shared),
+        several=_several(logged),
     )
+
+
+def _several(logged: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[list[float]]]:
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    for sample in logged:
+        for metric in sample["metrics"]:
+            parts = sample[metric]
+            if isinstance(parts, list) and parts and all(isinstance(one, (bool, int, float)) for one in parts):
+                found.setdefault((metric, sample.get("filter") or "none"), []).append([float(one) for one in parts])
+    return found
 
 
 def check_answers(name: str, task: Any, items: Sequence[Mapping[str, Any]]) -> None:
@@ -140,6 +153,10 @@ def _sure(
     parts = {name: one.values(metric, selection) for name, one in of.items()}
     values = [one for part in parts.values() for one in part]
     told = interval(value, float(stderr) if isinstance(stderr, (int, float)) else None)
+    if by_size is None and (several := next(iter(of.values())).several.get((metric, selection))):
+        flat = [(one, str(item)) for item, scores in enumerate(several) for one in scores]
+        if len(several) >= statistics.FEWEST_CLUSTERS and abs(fmean(one for one, _ in flat) - value) <= WHOLE:
+            told |= statistics.of_items(*zip(*flat, strict=True)) | {"clustered_by": "item"}
     if not all(parts.values()):
         return told
     chances = _chances(metric, of)
