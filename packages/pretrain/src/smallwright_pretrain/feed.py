@@ -5,6 +5,7 @@ No rank, worker or restart changes it, and no permutation is held in memory. No 
 Shape suffixes: N positions, K sources.
 """
 
+import abc
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -172,7 +173,7 @@ class Feed:
         return self._stages[stage].rounding
 
 
-class _Row:
+class _Row(abc.ABC):
     """The positions of a stage, of which some are skipped."""
 
     begin: int
@@ -180,8 +181,8 @@ class _Row:
     skipped: Sequence[tuple[int, int]]
     rounding = 0.0
 
-    def locate(self, positions: np.ndarray) -> Located:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def locate(self, positions: np.ndarray) -> Located: ...
 
     def trained(self, position: int) -> np.ndarray:
         """Return the sequences of each source trained on before a position."""
@@ -191,9 +192,9 @@ class _Row:
                 drawn_K = drawn_K - self._drawn(min(last, position)) + self._drawn(first)
         return drawn_K
 
+    @abc.abstractmethod
     def _drawn(self, position: int) -> np.ndarray:
         """Return the sequences of each source before a position."""
-        raise NotImplementedError
 
     def left(self, position: int) -> int:
         inside = sum(max(0, last - max(first, position)) for first, last in self.skipped)
