@@ -1,7 +1,7 @@
 """Settings do what they say: a named size wins over an option's numbers, and none is taken that changes nothing."""
 
 import pytest
-from core import graph
+from core import compose, graph
 from core.errors import ConfigError
 
 OWN = "name: tiny\nsize: nano\nhidden_size: 16\nvocab_size: null\n"
@@ -77,3 +77,17 @@ def test_what_an_option_tells_of_items_goes_with_them(workdir, composed):
     assert (fewer["shots"], fewer["other"]) == ({"b": 0}, {"c": 1})
     own = composed("eval.tasks=[b]", "eval.shots.a=3")["eval"]
     assert own["shots"] == {"a": 3, "b": 0}  # the user's own, for the part to refuse
+
+
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        ("pretrain=count", "pretrain.steps=2"),
+        ("eval=judge", "eval.steps=2"),
+        ("tokenizer=count", "tokenizer.vocab_size=9"),
+    ],
+)
+def test_settings_of_a_training_are_refused_where_the_run_makes_a_corpus_alone(composed, registry, option, setting):
+    with pytest.raises(ConfigError, match=rf"^{setting.partition('=')[0]}: changes nothing, .* Add \+arch=<arch"):
+        compose.compose(["+data=toy", option, setting], registry)
+    assert composed(setting)

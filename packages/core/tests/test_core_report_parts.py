@@ -196,7 +196,7 @@ def test_the_sentence_has_the_first_metric_of_a_task_which_is_the_one_that_its_s
 
 def test_the_sentence_about_a_model_that_was_aligned_says_what_it_reached_before():
     rows = [*SCORES, {**score("arc", "acc_norm", 0.3, 0.25), "model": "sft"}]
-    report = {"stages": [], "eval": rows, "posttrain": {"sft": {}}, "started_from": {"origin": "there"}}
+    report = {"stages": [], "eval": rows, "posttrain": {"sft": {}}, "started_from": {"label": "there"}}
     assert "The model there, then sft. It reaches 30% on arc (20% before), where" in headline.sentence(report)
 
 

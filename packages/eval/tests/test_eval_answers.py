@@ -13,6 +13,8 @@ from smallwright_testing.models import CHATML, tiny_model
 POSITIONS = 512
 REFUSES_NO = "{% if messages[0].content == 'no' %}{{ raise_exception('never no') }}{% endif %}" + CHATML
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -51,7 +53,6 @@ def test_greedy_answers_are_the_likeliest_tokens_and_sampled_ones_hang_on_the_se
     assert answers(model, tmp_path / "three", seed=7)[1] != sampled
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made_by", "template", "settings", "forms"),
     [

@@ -30,6 +30,7 @@ def test_models_that_cannot_be_read_safely_are_refused(tmp_path):
             evaluate(tmp_path / "model", tmp_path / "output")
 
 
+@pytest.mark.slow
 def test_a_class_that_only_code_in_the_directory_defines_is_refused(tmp_path):
     folder = tiny_model(tmp_path / "model") / "hf"
     config = json.loads((folder / "config.json").read_text())

@@ -174,7 +174,7 @@ def refuse_without_effect(config: Mapping[str, Any], keys: Sequence[str]) -> Non
 
 
 def _refuse_beside_entries(config: Mapping[str, Any], keys: Sequence[str]) -> None:
-    """Refuse settings of what is not made, for the run starts from one that exists."""
+    """Refuse settings of what is not made, for the run starts from one that exists, or ends before it."""
     tokens = (config.get("tokens") or {}).get(GROUPS["tokens"].entry)
     model, corpus = config.get("model"), config.get("corpus") or config.get("data")
     takes = f"tokens={_written(tokens)}" if tokens is not None else f"model={model}"
@@ -186,10 +186,14 @@ def _refuse_beside_entries(config: Mapping[str, Any], keys: Sequence[str]) -> No
     if model is not None and tokens is None and corpus is None:
         groups += ["tokens", "pretrain"]
     allowed = {f"{group}.{kind.entry}" for group, kind in GROUPS.items() if kind.entry} | {"tokenizer.revision"}
+    why = f"{takes} brings what it is for. Leave it out."
+    if corpus is not None and tokens is None and model is None and "arch" not in config:
+        groups, allowed = ["tokenizer", "tokens", "pretrain", "eval"], set()
+        why = "this run makes a corpus and no model. Add +arch=<architecture> or model=<model>, or leave it out."
     for key in keys:
         of = ".".join(key.split(".")[:2])
         if key.partition(".")[0] in groups and "." in key and of not in allowed:
-            raise ConfigError(f"{key}: changes nothing, for {takes} brings what it is for. Leave it out.")
+            raise ConfigError(f"{key}: changes nothing, for {why}")
 
 
 def _written(tokens: Any) -> str:
