@@ -11,6 +11,7 @@ import marshal
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -137,6 +138,9 @@ def each_fault(faults: Any) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A job in the background of a shell ignores Ctrl-C, and so would all that tests start and interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "engine: imports torch, vLLM, TRL or another engine; given by conftest.py")
     config.addinivalue_line("markers", "kit: of the conformance kit, the same for every plugin; given by conftest.py")
     engines = not _without_engines(config) and importlib.util.find_spec("smallwright_pretrain") is not None

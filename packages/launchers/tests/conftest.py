@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import signal
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,6 @@ def _module(file):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(autouse=True)
-def ctrl_c():
-    """Let Ctrl-C interrupt: a job in the background of a shell ignores it, and so do the tests that it runs."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
