@@ -1,4 +1,7 @@
-"""The published recipes at nano scale, as one sweep: their stages, mixtures and checkpoints on built-in corpora."""
+"""The published recipes at nano scale, as one sweep: their stages, mixtures and checkpoints on built-in corpora.
+
+They share a tokenizer, which each would train anew on its own corpora.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from smallwright_testing.models import tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +30,10 @@ SMALL = ["pretrain.steps=12", "pretrain.validation_sequences=1", "pretrain.verif
 def runs(tmp_path_factory):
     """The report of each recipe's run, by its name."""
     folder = tmp_path_factory.mktemp("recipes")
-    sweep = [f"+experiment={','.join(RECIPES)}", "+scale=nano", "~eval", *SMALL, "run_dir=sweep"]
+    tokenizer = tiny_model(folder) / "hf"
+    sweep = [f"+experiment={','.join(RECIPES)}", "+scale=nano", f"tokenizer={tokenizer}", "~eval", *SMALL]
     done = subprocess.run(
-        [sys.executable, "-m", "core.run", "-m", *sweep],
+        [sys.executable, "-m", "core.run", "-m", *sweep, "run_dir=sweep"],
         cwd=folder,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,

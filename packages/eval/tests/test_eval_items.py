@@ -231,7 +231,8 @@ def test_the_time_that_is_left_counts_what_the_other_engine_is_asked(root, tmp_p
     found = evaluate(root, tmp_path, note, parity_items=3, **asked)["parity"]
     assert (found["items"], found["cut_items"], found["largest_difference"]) == (8, 1, 0.0), "said has two filters"
     assert told[0] == (0, None), "while tasks are read nothing is known"
-    assert list(dict.fromkeys(told[1:])) == [(done, 14) for done in (0, 4, 8, 11, 14)]
+    assert {(done, 14) for done in (0, 4, 8, 11, 14)} < set(told[1:]), "within a task it moves, too"
+    assert told[1:] == sorted(told[1:])
     (tmp_path / "work/transformers/2-parity.json").unlink()
     told.clear()
     found = evaluate(root, tmp_path, note, parity_items=99, **asked)["parity"]

@@ -346,10 +346,10 @@ from smallwright_eval.sandbox.run import Sandbox
 from smallwright_eval.sandbox.settings import CodeConfig
 import encodings.idna, concurrent.futures.thread
 os.setgroups([]); os.setgid(61999); os.setuid(61999)
-sandbox = Sandbox(CodeConfig(seconds=10.0, processes=8))
-programs = "echo ab > x; cat /tmp/x", "ls /root; cat /etc/shadow; id -u", ":(){ :|:& };:; sleep 99"
-for program in programs:
-    print(sandbox.run(program, "sh"))
+for seconds, program in (
+    (10.0, "echo ab > x; cat /tmp/x"), (10.0, "ls /root; cat /etc/shadow; id -u"), (1.0, ":(){ :|:& };:; sleep 9")
+):
+    print(Sandbox(CodeConfig(seconds=seconds, processes=8)).run(program, "sh"))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     first, second, third = done.stdout.strip().split("\n")

@@ -73,6 +73,12 @@ def counting(base: Any, *, spare: int) -> Any:
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.seen = Seen(lambda text: self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            self.asked = 0
+            """Requests since this was last set to 0, answered or not."""
+
+        def loglikelihood(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+            self.asked += len(requests)
+            return super().loglikelihood(requests, *arguments, **options)
 
         def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
             for texts, context, continuation in requests:
@@ -82,6 +88,7 @@ def counting(base: Any, *, spare: int) -> Any:
             return super()._loglikelihood_tokens(requests, *arguments, **options)
 
         def generate_until(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+            self.asked += len(requests)
             asked = []
             for request in requests:
                 text, settings = request.args

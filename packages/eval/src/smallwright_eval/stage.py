@@ -345,6 +345,7 @@ class _Evaluation:
         if self.lm is None:
             self._report(f"starting {self.config.engine}")
             self.lm = kept.start(self.config, self.model, self.job, self._advance)
+        self.lm.asked = 0
         self._report(self.parts[self.part])
         return self.lm
 
@@ -354,6 +355,8 @@ class _Evaluation:
 
     def _report(self, note: str) -> None:
         done = sum(self.sizes[: self.part]) + self.compared
+        if self.lm is not None and self.lm.asked and self.parts[self.part] != parity.PART:
+            done += int(self.sizes[self.part] * min(1.0, self.answered / self.lm.asked))
         self.job.progress(done, sum(self.sizes) or None, unit="items", note=note)
 
 
