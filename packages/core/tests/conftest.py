@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -116,3 +118,60 @@ def jobs(monkeypatch):
 def sweep(call, toy, jobs, workdir):
     """Call ``core.run -m`` for toy runs in the folder ``s``; return the finished command."""
     return lambda *overrides: call("run", "-m", *toy, "run_dir=s", *overrides)
+
+
+@pytest.fixture
+def serve_hub(monkeypatch, tmp_path):
+    """A function that serves a stand-in of the hub until the test ends, and leads the hub's client there.
+
+    It is given what answers a request: a function of the request's handler, which has its ``path`` and
+    ``answer(status, body, **headers)``. It returns the list of the requests so far, each its verb and path.
+    """
+    constants = pytest.importorskip("huggingface_hub.constants", reason="the extra 'hub'")
+    servers = []
+
+    def serve(respond):
+        asked = []
+
+        class Hub(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_HEAD(self):
+                self.do_GET()
+
+            def do_GET(self):
+                asked.append((self.command, self.path.partition("?")[0]))
+                respond(self)
+
+            def answer(self, status, body, **headers):
+                self.send_response(status)
+                for name, value in {"Content_Type": "application/json", **headers, "Content_Length": len(body)}.items():
+                    self.send_header(name.replace("_", "-"), str(value))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        servers.append((server, thread))
+        address = f"http://127.0.0.1:{server.server_port}"
+        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        for name, value in (
+            ("ENDPOINT", address),
+            ("HUGGINGFACE_CO_URL_TEMPLATE", template),
+            ("HF_HUB_OFFLINE", False),
+            ("HF_HUB_CACHE", str(tmp_path / "cache")),
+        ):
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        return asked
+
+    yield serve
+    for server, thread in servers:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -27,58 +26,10 @@ def parquet(text):
     return out.getvalue()
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Files of data sets by commit; ``refs/convert/parquet`` is a commit of its own."""
-
-    protocol_version = "HTTP/1.1"
-    files: dict
-    asked: list
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        path = unquote(urlsplit(self.path).path)
-        self.asked.append((self.command, path))
-        part, _, rest = path.removeprefix("/api").removeprefix("/datasets/").partition("/")
-        name, _, rest = rest.partition("/")
-        repository = self.files.get(f"{part}/{name}")
-        verb, _, rest = rest.partition("/")
-        revision = CONVERTED if rest.startswith(remote.CONVERTED) else rest.partition("/")[0]
-        if repository is None:
-            self.answer(404, b"{}", X_Error_Code="RepoNotFound")
-        elif revision not in repository:
-            self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
-        elif verb == "revision":
-            self.answer(200, json.dumps({"id": f"{part}/{name}", "sha": revision, "siblings": []}).encode())
-        elif verb == "tree":
-            entries = [
-                {"type": "file", "path": file, "oid": "0", "size": len(data), "lfs": self.lfs(data)}
-                for file, data in repository[revision].items()
-            ]
-            self.answer(200, json.dumps(entries).encode())
-        else:
-            data = repository[revision][rest.partition("/")[2]]
-            self.answer(200, data, X_Repo_Commit=revision, ETag=f'"{hashlib.sha1(data).hexdigest()}"')
-
-    def lfs(self, data):
-        return {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 9}
-
-    def answer(self, status, body, **headers):
-        self.send_response(status)
-        for name, value in {"Content_Type": "application/json", **headers, "Content_Length": len(body)}.items():
-            self.send_header(name.replace("_", "-"), str(value))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
 @pytest.fixture
-def hub(monkeypatch):
-    files = {
+def files():
+    """Files of the data sets of a hub, by commit; ``refs/convert/parquet`` is a commit of its own."""
+    return {
         "owner/toy": {
             PINNED: {
                 "main/test-00000-of-00002.parquet": parquet("one"),
@@ -93,20 +44,41 @@ def hub(monkeypatch):
             CONVERTED: {"plain_text/test/0000.parquet": parquet("four")},
         },
     }
-    handler = type("Served", (Hub,), {"files": files, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def asked(serve_hub, files):
+    """The requests to a hub with these files, each its verb and path."""
+
+    def respond(request):
+        path = unquote(urlsplit(request.path).path)
+        part, _, rest = path.removeprefix("/api").removeprefix("/datasets/").partition("/")
+        name, _, rest = rest.partition("/")
+        repository = files.get(f"{part}/{name}")
+        verb, _, rest = rest.partition("/")
+        revision = CONVERTED if rest.startswith(remote.CONVERTED) else rest.partition("/")[0]
+        if repository is None:
+            request.answer(404, b"{}", X_Error_Code="RepoNotFound")
+        elif revision not in repository:
+            request.answer(404, b"{}", X_Error_Code="RevisionNotFound")
+        elif verb == "revision":
+            request.answer(200, json.dumps({"id": f"{part}/{name}", "sha": revision, "siblings": []}).encode())
+        elif verb == "tree":
+            entries = [
+                {"type": "file", "path": file, "oid": "0", "size": len(data), "lfs": lfs(data)}
+                for file, data in repository[revision].items()
+            ]
+            request.answer(200, json.dumps(entries).encode())
+        else:
+            data = repository[revision][rest.partition("/")[2]]
+            request.answer(200, data, X_Repo_Commit=revision, ETag=f'"{hashlib.sha1(data).hexdigest()}"')
+
     remote._parquet.cache_clear()
-    yield handler
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return serve_hub(respond)
+
+
+def lfs(data):
+    return {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 9}
 
 
 def lock(folder):
@@ -114,7 +86,7 @@ def lock(folder):
 
 
 @pytest.mark.slow
-def test_a_data_set_is_fetched_once_at_its_commit_as_parquet_alone(hub, tmp_path, capsys):
+def test_a_data_set_is_fetched_once_at_its_commit_as_parquet_alone(asked, tmp_path, capsys):
     fetch([TOY, SCRIPTED], tmp_path)
     kept = lock(tmp_path)
     assert {place: (entry["revision"], entry["split"]) for place, entry in kept.items()} == {
@@ -125,16 +97,16 @@ def test_a_data_set_is_fetched_once_at_its_commit_as_parquet_alone(hub, tmp_path
     }
     for place, entry in kept.items():
         assert hashlib.sha256((tmp_path / place).read_bytes()).hexdigest() == entry["sha256"]
-    assert not [path for _, path in hub.asked if path.endswith((".py", ".pkl"))]
+    assert not [path for _, path in asked if path.endswith((".py", ".pkl"))]
     assert not (tmp_path / remote.PARTIAL).exists()
-    hub.asked.clear()
+    asked.clear()
     capsys.readouterr()
     fetch([TOY, SCRIPTED], tmp_path)
-    assert hub.asked == []
+    assert asked == []
     assert capsys.readouterr().out.count("verified") == 2
 
 
-def test_only_what_is_missing_or_damaged_is_fetched_again(hub, tmp_path):
+def test_only_what_is_missing_or_damaged_is_fetched_again(asked, tmp_path):
     fetch([TOY], tmp_path)
     damaged, lost = (tmp_path / f"owner__toy/main/{name}" for name in (
         "test-00000-of-00002.parquet", "train-00000-of-00001.parquet",
@@ -142,16 +114,16 @@ def test_only_what_is_missing_or_damaged_is_fetched_again(hub, tmp_path):
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1])
     lost.unlink()
-    hub.asked.clear()
+    asked.clear()
     fetch([TOY], tmp_path)
     assert damaged.read_bytes() == whole
     assert lost.is_file()
-    assert {path.rpartition("/")[2] for verb, path in hub.asked if verb == "GET" and "/resolve/" in path} == {
+    assert {path.rpartition("/")[2] for verb, path in asked if verb == "GET" and "/resolve/" in path} == {
         damaged.name, lost.name,
     }  # fmt: skip
 
 
-def test_a_split_of_which_some_files_are_here_is_not_whole(hub, tmp_path):
+def test_a_split_of_which_some_files_are_here_is_not_whole(asked, tmp_path):
     """As after a fetch that was killed between two files of a split."""
     fetch([TOY], tmp_path)
     second = "owner__toy/main/test-00001-of-00002.parquet"
@@ -164,7 +136,7 @@ def test_a_split_of_which_some_files_are_here_is_not_whole(hub, tmp_path):
     assert second in lock(tmp_path)
 
 
-def test_two_fetches_at_once_keep_what_both_brought(hub, tmp_path, capsys):
+def test_two_fetches_at_once_keep_what_both_brought(asked, tmp_path, capsys):
     other = RemoteData(name="owner/scripted", splits=("test",), revision=PINNED)
     waits = []
     with remote.alone(tmp_path):
@@ -203,11 +175,11 @@ def test_a_part_that_is_missing_is_known_by_the_names_of_the_others(names, missi
     assert missing_part(names) == missing
 
 
-def test_a_file_that_changed_under_its_commit_is_refused(hub, tmp_path):
+def test_a_file_that_changed_under_its_commit_is_refused(asked, files, tmp_path):
     fetch([TOY], tmp_path)
     place = "owner__toy/main/train-00000-of-00001.parquet"
     (tmp_path / place).unlink()
-    hub.files["owner/toy"][PINNED]["main/train-00000-of-00001.parquet"] = parquet("another")
+    files["owner/toy"][PINNED]["main/train-00000-of-00001.parquet"] = parquet("another")
     remote._parquet.cache_clear()
     with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet at a{40} has the SHA-256 \w+, and \w+ was"):
         fetch([TOY], tmp_path)
@@ -229,13 +201,13 @@ def test_a_file_that_changed_under_its_commit_is_refused(hub, tmp_path):
         (RemoteData(name="owner/toy", config="main", splits=("dev",), revision=PINNED), r"owner/toy: .*revision"),
     ],
 )
-def test_what_the_hub_does_not_have_is_said_in_one_line(hub, tmp_path, data, said):
+def test_what_the_hub_does_not_have_is_said_in_one_line(asked, tmp_path, data, said):
     with pytest.raises((InputError, NotAtHand), match=said) as raised:
         fetch([data], tmp_path)
     assert "\n" not in str(raised.value)
 
 
-def test_without_a_network_what_is_here_counts(hub, tmp_path, monkeypatch):
+def test_without_a_network_what_is_here_counts(asked, tmp_path, monkeypatch):
     fetch([TOY], tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     fetch([TOY], tmp_path)
@@ -245,7 +217,7 @@ def test_without_a_network_what_is_here_counts(hub, tmp_path, monkeypatch):
         fetch([TOY, SCRIPTED], tmp_path)
 
 
-def test_a_hub_that_does_not_answer_is_said_in_one_line(hub, tmp_path, monkeypatch):
+def test_a_hub_that_does_not_answer_is_said_in_one_line(asked, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(
         NotAtHand, match=r"^owner/toy, which toy reads: not fetched: http://127\.0\.0\.1:9 cannot be"

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy
 import pytest
@@ -27,78 +25,41 @@ FILES = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
+def respond(request):
     """``owner/small`` at one commit, which is its branch ``main`` and its tag ``v1``, and ``owner/gated``."""
-
-    protocol_version = "HTTP/1.1"
-    asked: list
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        self.asked.append(path)
-        name, revision = re.fullmatch(
-            r"(?:/api/models)?/(owner/\w+)(?:/(?:revision|tree|resolve)/(\w+).*)?", path
-        ).groups()
-        if name == "owner/gated":
-            self.answer(403, b"{}", X_Error_Code="GatedRepo")
-        elif name != "owner/small":
-            self.answer(401, b"{}", X_Error_Code="RepoNotFound")
-        elif revision not in ("main", "v1", COMMIT):
-            self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
-        elif "/revision/" in path:
-            listed = [{"rfilename": file} for file in FILES]
-            self.answer(200, json.dumps({"id": name, "sha": COMMIT, "siblings": listed}).encode())
-        elif "/tree/" in path:
-            listed = [{"type": "file", "path": file, "oid": "0", "size": len(data)} for file, data in FILES.items()]
-            self.answer(200, json.dumps(listed).encode())
-        else:
-            data = FILES[path.rpartition("/")[2]]
-            self.answer(200, data, X_Repo_Commit=COMMIT, ETag=f'"{hashlib.sha1(data).hexdigest()}"')
-
-    def answer(self, status, body, **headers):
-        self.send_response(status)
-        for key, value in {"Content_Type": "application/json", **headers, "Content_Length": len(body)}.items():
-            self.send_header(key.replace("_", "-"), str(value))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+    path = request.path.partition("?")[0]
+    name, revision = re.fullmatch(r"(?:/api/models)?/(owner/\w+)(?:/(?:revision|tree|resolve)/(\w+).*)?", path).groups()
+    if name == "owner/gated":
+        request.answer(403, b"{}", X_Error_Code="GatedRepo")
+    elif name != "owner/small":
+        request.answer(401, b"{}", X_Error_Code="RepoNotFound")
+    elif revision not in ("main", "v1", COMMIT):
+        request.answer(404, b"{}", X_Error_Code="RevisionNotFound")
+    elif "/revision/" in path:
+        listed = [{"rfilename": file} for file in FILES]
+        request.answer(200, json.dumps({"id": name, "sha": COMMIT, "siblings": listed}).encode())
+    elif "/tree/" in path:
+        listed = [{"type": "file", "path": file, "oid": "0", "size": len(data)} for file, data in FILES.items()]
+        request.answer(200, json.dumps(listed).encode())
+    else:
+        data = FILES[path.rpartition("/")[2]]
+        request.answer(200, data, X_Repo_Commit=COMMIT, ETag=f'"{hashlib.sha1(data).hexdigest()}"')
 
 
 @pytest.fixture
-def served(monkeypatch, tmp_path):
-    handler = type("Served", (Hub,), {"asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield handler
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def asked(serve_hub):
+    """The requests to the hub, each its verb and path."""
+    return serve_hub(respond)
 
 
 @pytest.mark.parametrize("named", ["owner/small", "owner/small@v1", f"owner/small@{COMMIT}"])
 def test_a_model_of_the_hub_is_planned_by_its_small_files_and_kept_with_its_commit(
-    served, registry, tmp_path, monkeypatch, named
+    asked, registry, tmp_path, monkeypatch, named
 ):
     monkeypatch.setattr(entries, "known_to_transformers", lambda model_type: True)
     entered = entries.model(named, registry)
     assert isinstance(entered.planned, StockArchitecture)
-    assert not [path for path in served.asked if path.endswith((".safetensors", ".bin", ".py"))], (
-        "planning fetches little"
-    )
+    assert not [path for _, path in asked if path.endswith((".safetensors", ".bin", ".py"))], "planning fetches little"
     assert entered.spec.content == {"hub": "owner/small", "revision": COMMIT}
     assert entered.spec.external_files == (f"hf://owner/small@{COMMIT}",)
     summary = EnteredModel(entered.spec.config).run(Job(name="model", output=tmp_path / "out", inputs={}, seed=0))
@@ -106,7 +67,7 @@ def test_a_model_of_the_hub_is_planned_by_its_small_files_and_kept_with_its_comm
     assert kept == ["config.json", "model.safetensors", "tokenizer.json"]
     assert (summary["origin"], summary["revision"]) == ("owner/small", COMMIT)
     assert summary["content"]
-    assert not [path for path in served.asked if path.endswith((".bin", ".py"))]
+    assert not [path for _, path in asked if path.endswith((".bin", ".py"))]
 
 
 @pytest.mark.parametrize(
@@ -118,13 +79,13 @@ def test_a_model_of_the_hub_is_planned_by_its_small_files_and_kept_with_its_comm
         ("owner/a..b", "no such folder, and no hub id (owner/name)."),
     ],
 )
-def test_a_model_that_the_hub_does_not_give_is_said_in_one_line(served, registry, named, said):
+def test_a_model_that_the_hub_does_not_give_is_said_in_one_line(asked, registry, named, said):
     with pytest.raises(InputError) as error:
         entries.model(named, registry)
     assert str(error.value) == f"model={named}: {said.format(at=constants.ENDPOINT)}"
 
 
-def test_a_hub_that_is_not_there_is_named(served, monkeypatch):
+def test_a_hub_that_is_not_there_is_named(asked, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(NotAtHand, match=r"^model=owner/small: .*: http://127\.0\.0\.1:9 cannot be reached\.$"):
         hub.snapshot("owner/small", None, hub.DESCRIPTION, "model")
