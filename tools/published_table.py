@@ -93,11 +93,18 @@ def _parts(key: Key, rows: Mapping[Key, Mapping[str, Any]]) -> list[Mapping[str,
 
 
 def _error(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Return the standard error of the mean of scores; those of one task are of the same items, and move alike."""
-    by_task: dict[str, float] = {}
+    """Return the standard error of the mean of scores; those of one task are of the same items, and move alike.
+
+    A score without an error has the largest of its task's others.
+    """
+    by_task: dict[str, list[float | None]] = {}
     for row in rows:
-        by_task[row["task"]] = by_task.get(row["task"], 0.0) + (row["stderr_clustered"] or row["stderr"] or 0.0)
-    return math.sqrt(sum(error**2 for error in by_task.values())) / len(rows)
+        by_task.setdefault(row["task"], []).append(row["stderr_clustered"] or row["stderr"] or None)
+    sums = []
+    for errors in by_task.values():
+        largest = max((error for error in errors if error is not None), default=0.0)
+        sums.append(sum(largest if error is None else error for error in errors))
+    return math.sqrt(sum(total**2 for total in sums)) / len(rows)
 
 
 if __name__ == "__main__":
