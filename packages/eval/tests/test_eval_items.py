@@ -13,6 +13,8 @@ from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
 from smallwright_testing.models import tiny_model
 
+pytestmark = pytest.mark.slow
+
 CHOSEN = """task: {name}
 dataset_path: json
 dataset_kwargs: {{data_files: {{test: {name}.jsonl}}}}
@@ -111,7 +113,6 @@ def test_an_item_has_what_was_sent_and_what_came_back(root, done):
     assert not sample["cut"]
 
 
-@pytest.mark.slow
 def test_a_prompt_longer_than_the_model_is_cut_counted_and_kept_in_part(done):
     rows, found = done
     sample = next(one for one in found["few", "by_size", None] if one["id"] == "few-0")

@@ -9,6 +9,8 @@ from smallwright_eval.config import LMEvalConfig
 from smallwright_eval.stage import LMEval
 from smallwright_testing.models import tiny_model
 
+pytestmark = pytest.mark.slow
+
 
 def evaluate(model, output, **settings):
     given = {"engine": "transformers", "dtype": "float32", "tasks": ("smallwright_word_order",), "limit": 1}
@@ -30,7 +32,6 @@ def test_models_that_cannot_be_read_safely_are_refused(tmp_path):
             evaluate(tmp_path / "model", tmp_path / "output")
 
 
-@pytest.mark.slow
 def test_a_class_that_only_code_in_the_directory_defines_is_refused(tmp_path):
     folder = tiny_model(tmp_path / "model") / "hf"
     config = json.loads((folder / "config.json").read_text())
