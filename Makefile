@@ -46,7 +46,7 @@ pytest: setup
 test: setup
 	$(MAKE) --no-print-directory -j2 check pytest
 
-# For daily work, two to three minutes on two cores: no engine is imported, nothing is trained or served, no whole run
+# For daily work, under two minutes on two cores: no engine is imported, nothing is trained or served, no whole run
 # is started, and no plugin is held against the conformance kit.
 test-fast: setup
 	$(PYTEST) -m "not slow and not engine and not kit"
