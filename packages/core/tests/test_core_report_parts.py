@@ -209,3 +209,5 @@ def test_scores_in_the_terminal_are_a_line_a_task_without_the_parts_of_groups():
     many = [score(f"task{number}", "acc", 0.5, 0.25) for number in range(headline.MOST_SCORES + 3)]
     assert headline.scores(many)[-1] == "and 3 more"
     assert headline.scores([score("judged", "score", None)]) == []
+    held_out = {**score("validation", "nats_per_token", 2.4, 7.6), "n_of": "tokens"}
+    assert headline.scores([held_out])[0].endswith(", 2,376 tokens")

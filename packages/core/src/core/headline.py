@@ -108,7 +108,7 @@ def _score(row: Mapping[str, Any]) -> str:
         f"{row['task']} {said(row['value'])}{' %' if share else ''} {row['metric']}",
         f"95 %: {said(low)} to {said(high)}" if low is not None and high is not None else "",
         f"chance {said(chance)}" if chance is not None else "",
-        f"{items:,} items" if items is not None else "",
+        f"{items:,} {row.get('n_of', 'items')}" if items is not None else "",
     ]
     return ", ".join(filter(None, parts))
 

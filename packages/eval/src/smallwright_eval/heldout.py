@@ -172,6 +172,7 @@ def rows(measured: dict[str, Any], vocab_size: int) -> list[dict[str, Any]]:
             "value": measured[metric],
             **interval(measured[metric], measured[f"{metric}_stderr"], chance),
             "n": measured["tokens"],
+            "n_of": "tokens",
             "higher_is_better": False,
             "num_fewshot": 0,
             "cut_items": measured["cut_documents"],
