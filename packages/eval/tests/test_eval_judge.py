@@ -255,7 +255,7 @@ class Raw(Server):
 
 
 def slowly():
-    for _ in range(200):
+    for _ in range(10_000):
         time.sleep(0.02)
         yield b" "
 

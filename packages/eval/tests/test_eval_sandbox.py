@@ -368,9 +368,11 @@ def test_the_filter_knows_both_architectures_and_no_other():
 def test_more_threads_than_workers_share_the_sandbox(there):
     """Also a caller with threads of its own gets every answer."""
     sandbox, found = Sandbox(PATIENT), []
-    threads = [threading.Thread(target=lambda: found.append(sandbox.run("print(1)").output)) for _ in range(5)]
+    threads = [
+        threading.Thread(target=lambda: found.append(sandbox.run("print(1)").output), daemon=True) for _ in range(5)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(timeout=300)
     assert found == ["1\n"] * 5
