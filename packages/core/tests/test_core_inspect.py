@@ -151,6 +151,16 @@ def test_a_damaged_manifest_is_one_line_that_names_it(artifact, capsys):
     assert capsys.readouterr().err.startswith(f"error: {artifact}/manifest.json is damaged (")
 
 
+@pytest.mark.parametrize(
+    ("manifest", "said"), [(None, "nothing is written yet"), ("{}", "it is finished and holds no documents")]
+)
+def test_a_folder_without_documents_says_whether_it_is_finished(tmp_path, manifest, said):
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match=said):
+        look(tmp_path)
+
+
 def test_a_run_shows_its_corpora_and_nonsense_one_line(artifact, capsys, tmp_path):
     run = tmp_path / "run"
     (run / "logs").mkdir(parents=True)
