@@ -34,9 +34,10 @@ check: setup
 	$(BIN)/python tools/gates.py
 
 # One process of tests more than there are cores, each on one thread: tests wait for processes that they start. A file's
-# tests stay together, for they share models and servers; conftest.py says which files begin first.
+# tests stay together, for they share models and servers; conftest.py says which files begin first. Images of Python often
+# forbid it to keep what it compiles: each of these processes would compile everything again.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile \
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile \
 	--no-loadscope-reorder --durations=30
 
 pytest: setup

@@ -47,6 +47,7 @@ def only_error(ended, code):
     return error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

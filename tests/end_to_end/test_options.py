@@ -59,6 +59,7 @@ def test_what_is_printed_can_be_kept_and_gives_the_same_run(registry, tmp_path, 
     assert yaml.safe_load(printed)["arch"]["initializer"]["layers"] == "first_last"
 
 
+@pytest.mark.slow
 def test_a_part_that_is_not_installed_is_shown_as_it_was_given(registry, monkeypatch):
     from core import show_config
 

@@ -84,6 +84,7 @@ def test_a_setting_of_a_default_whose_package_is_missing_says_what_to_install(re
         compose.compose(["+data=toy", "eval.limit=3"], registry)
 
 
+@pytest.mark.slow
 def test_a_key_that_the_options_file_does_not_have_needs_no_plus(composed):
     assert composed("arch.hidden_size=8")["arch"]["hidden_size"] == 8
     assert composed("posttrain=polish", "posttrain.polish.workers=2")["posttrain"]["polish"]["workers"] == 2
@@ -103,6 +104,7 @@ def test_paths_that_match_nothing_are_refused_before_any_work(registry, composed
         graph.build(composed("data.paths=[missing/*.warc.gz]"), registry)
 
 
+@pytest.mark.slow
 def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatch):
     package = workdir / "rival_conf"
     (package / "arch").mkdir(parents=True)
@@ -121,6 +123,7 @@ def test_an_option_offered_twice_names_both_owners(registry, workdir, monkeypatc
         compose.compose(["+data=toy"], registry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

@@ -99,6 +99,7 @@ def test_a_second_start_redoes_only_what_is_unfinished(files, workdir):
     assert all(p.stat().st_mtime_ns == time for p, time in times.items())
 
 
+@pytest.mark.slow
 def test_a_lost_account_or_file_of_a_finished_shard_is_made_again(files, workdir):
     out = workdir / "out"
     first = run(files, out)

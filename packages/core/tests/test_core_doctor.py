@@ -14,6 +14,7 @@ def small(monkeypatch):
     monkeypatch.setattr(doctor, "TRIED_BYTES", 2**20)
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_well_gives_a_line_each_and_exit_code_0(call, toy):
     done = call("doctor", *toy)
     assert done.returncode == 0, done.stdout
@@ -23,6 +24,7 @@ def test_a_machine_that_is_well_gives_a_line_each_and_exit_code_0(call, toy):
     assert all(line.endswith(" ok") for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_too_small_fails_with_the_fix(call, toy, monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**30))
     space, speed, clock = doctor.disk("store", tmp_path, needed=3 * 2**30, checkpoint=2**30)

@@ -17,6 +17,7 @@ def own_numbers(workdir):
     (workdir / "hydra_conf/experiment/own.yaml").write_text(own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "width"),
     [

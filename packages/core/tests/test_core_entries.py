@@ -64,6 +64,7 @@ def test_a_model_alone_is_evaluated_and_with_a_method_aligned(registry, model, k
     assert stages["eval"].architecture is None
 
 
+@pytest.mark.slow
 def test_a_model_counts_by_its_content_and_not_its_place(registry, model, known):
     first = planned(registry, "model=given", *ONE)[0].digest
     shutil.copytree(model, model.parent / "elsewhere")
@@ -74,6 +75,7 @@ def test_a_model_counts_by_its_content_and_not_its_place(registry, model, known)
     assert planned(registry, "model=given", *ONE)[0].digest != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "overrides", "said"),
     [

@@ -14,6 +14,7 @@ def test_training_without_data_says_what_to_add(registry):
         graph.build(compose.compose(["+arch=tiny"], registry), registry)
 
 
+@pytest.mark.slow
 def test_identity_follows_content_and_not_hardware(registry, composed):
     def digests(*overrides):
         return {spec.name: spec.digest for spec in graph.build(composed(*overrides), registry)}
@@ -84,6 +85,7 @@ def test_each_of_several_corpora_has_its_tokens(registry, toy, workdir):
     assert set(made) < set(stages["eval"].inputs)
 
 
+@pytest.mark.slow
 def test_a_corpus_that_is_added_leaves_the_tokens_of_the_others(registry, toy, workdir, monkeypatch):
     (workdir / "hydra_conf/data/more.yaml").write_text((workdir / "hydra_conf/data/toy.yaml").read_text())
     others = [override for override in toy if not override.startswith("+data")]
@@ -97,6 +99,7 @@ def test_a_corpus_that_is_added_leaves_the_tokens_of_the_others(registry, toy, w
         assert (two["tokens-toy"] == alone) is not reads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropped", ["~eval", "eval=null"])
 def test_an_evaluation_can_be_left_out(registry, workdir, toy, dropped):
     (workdir / "hydra_conf/experiment").mkdir()

@@ -71,6 +71,7 @@ def test_what_a_local_file_registers_is_an_option_with_its_defaults(probe):
     assert "data=probe" in probe("plugins").stdout
 
 
+@pytest.mark.slow
 def test_a_folder_of_options_wins_over_the_defaults(probe, tmp_path):
     (tmp_path / "hydra_conf" / "data").mkdir(parents=True)
     (tmp_path / "hydra_conf" / "data" / "probe.yaml").write_text("name: probe\ncorpus: probe\nword: mine\nneeded: 1\n")

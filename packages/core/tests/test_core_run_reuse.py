@@ -38,6 +38,7 @@ def test_another_run_that_holds_an_artifact_is_no_hindrance(finished, run):
     assert done.stdout.count("reused") == len(finished)
 
 
+@pytest.mark.slow
 def test_a_finished_store_is_not_written_to(finished, run, workdir, monkeypatch):
     hold = store.lock
 
@@ -61,6 +62,7 @@ def test_what_a_kill_behind_the_manifest_left_goes(finished, run):
     assert store.faults(finished["data"]) == []
 
 
+@pytest.mark.slow
 def test_a_run_has_an_id_of_its_own(finished, run, workdir):
     ids = []
     for _ in range(2):
@@ -70,6 +72,7 @@ def test_a_run_has_an_id_of_its_own(finished, run, workdir):
     assert all(ids)
 
 
+@pytest.mark.slow
 def test_an_observer_gets_its_settings_and_the_id(finished, run, workdir):
     (workdir / "watching.py").write_text(
         "import dataclasses\nfrom core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n"
@@ -85,6 +88,7 @@ def test_an_observer_gets_its_settings_and_the_id(finished, run, workdir):
     assert "observers.watching.file: not set" in refused.stderr
 
 
+@pytest.mark.slow
 def test_an_observer_that_fails_does_not_end_the_run(finished, run, workdir):
     (workdir / "loud.py").write_text(
         "from core.hooks import hookimpl\nPLUGIN_API_VERSION = 1\n\n\n"
@@ -100,6 +104,7 @@ def test_an_observer_that_fails_does_not_end_the_run(finished, run, workdir):
     assert os.path.getsize(workdir / "run" / "logs" / "observers.log") > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "said"),
     [

@@ -10,6 +10,7 @@ def stages(composed, registry):
     return lambda *overrides: {spec.name: spec for spec in graph.build(composed(*overrides), registry)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "seeded"),
     [
@@ -36,6 +37,7 @@ def test_of_several_recipes_each_has_a_seed(registry):
     assert {spec.name: spec.seed for spec in specs if spec.folder == "data"} == {"data-toy": 0, "data-other": 5}
 
 
+@pytest.mark.slow
 def test_the_seed_of_the_run_is_that_of_a_stage_that_has_null(stages):
     base, same = stages("seed=3"), stages("seed=3", "pretrain.seed=null")
     assert [spec.digest for spec in base.values()] == [spec.digest for spec in same.values()]

@@ -96,6 +96,7 @@ def everything(folder):
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "full"])
 def test_the_end_of_a_stage_can_be_ended_at_every_step(tmp_path, each_fault, how):
     for number, ended in enumerate(each_fault(how)):

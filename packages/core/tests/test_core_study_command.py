@@ -34,6 +34,7 @@ def study(call, *arguments):
     return call("study.__main__", *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -95,6 +96,7 @@ def test_a_study_is_judged_without_the_runs_that_fail_and_done_again_for_nothing
     assert "metric=pretrain.token: no run has it. Did you mean 'pretrain.tokens'?" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_plan_lists_the_runs_and_does_none(call, mine, workdir):
     done = study(call, mine, "--plan", "run_dir=out")
     assert done.stdout.splitlines()[:5] == [
@@ -129,6 +131,7 @@ def test_without_a_name_the_studies_are_listed(call, mine, workdir):
     )
 
 
+@pytest.mark.slow
 def test_a_shell_is_told_studies_their_settings_and_those_of_runs(mine, workdir):
     (workdir / "hydra_conf" / "study").mkdir()
     (workdir / "mine.yaml").rename(workdir / "hydra_conf" / "study" / "mine.yaml")

@@ -116,6 +116,7 @@ def test_a_sweep_that_is_interrupted_leaves_a_table_and_goes_on(sweep, jobs, wor
     assert set(statuses(workdir)) == {"finished"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
@@ -273,6 +274,7 @@ def test_what_fails_in_a_task_is_said_of_every_run_that_needs_it(launched, jobs,
     assert launched("seed=0,1", "eval.steps=5,6").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_task_that_dies_without_a_word_is_named_with_its_log(launched, workdir):
     done = launched("seed=0,1", "launcher.machine=dead")
     assert done.returncode == 1
@@ -307,6 +309,7 @@ def test_a_launcher_is_asked_for_the_ranks_of_each_training_before_any_work(laun
     assert jobs == []
 
 
+@pytest.mark.slow
 def test_runs_that_can_use_one_process_are_one_task(planned, monkeypatch, workdir):
     monkeypatch.setattr(tasks, "process_key", lambda spec, run: "engine" if spec.name == "eval" else None)
     runs = planned("eval.steps=5,6,7")
@@ -325,6 +328,7 @@ def test_a_part_refuses_to_make_what_was_not_planned(sweep, workdir, capsys):
     assert "run 1: what it would make is not what was planned" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_can_start_from_what_a_store_has(planned, tmp_path):
     made = tmp_path / "store" / "data" / "toy-0"
     made.mkdir(parents=True)
@@ -333,6 +337,7 @@ def test_runs_can_start_from_what_a_store_has(planned, tmp_path):
     assert process_key(spec, planned("pretrain.steps=3,4")[0]) is None
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_run_has_a_name_that_file_systems_take(planned):
     for run in planned(f"pretrain.path={chr(0x1D49C) * 90},{'x' * 300}"):
         assert len(run.directory.name.encode()) < 200

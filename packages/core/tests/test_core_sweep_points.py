@@ -90,6 +90,7 @@ def test_the_seed_of_a_command_line(given, seed):
     assert points.seed_of(given) == seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "said"),
     [

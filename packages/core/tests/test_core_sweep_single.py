@@ -71,6 +71,7 @@ def run(call, toy, workdir, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_is_launched_is_a_command_with_the_launchers_settings_and_without_it(run, workdir):
     done = run("run_dir=r", "eval.steps=6")
     assert done.returncode == 0, done.stderr
@@ -83,6 +84,7 @@ def test_a_run_that_is_launched_is_a_command_with_the_launchers_settings_and_wit
     assert str(workdir / "away.py") in command
 
 
+@pytest.mark.slow
 def test_the_same_command_has_the_same_folder_and_its_own_settings_win(run, workdir):
     for _ in range(2):
         assert run("pretrain.steps=3").returncode == 0
@@ -90,15 +92,18 @@ def test_the_same_command_has_the_same_folder_and_its_own_settings_win(run, work
     assert "pretrain.steps=7" not in (folder / "command.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_launched_run_that_fails_is_told(run):
     done = run("launcher.fails=true")
     assert (done.returncode, done.stderr.strip()) == (1, "error: it was killed.")
 
 
+@pytest.mark.slow
 def test_a_plan_has_the_launchers_settings(run):
     assert '"tokens": 700' in run("--json", command="plan").stdout
 
 
+@pytest.mark.slow
 def test_a_machine_that_follows_does_the_trainings_that_are_not_finished(run, workdir):
     assert run("launcher.follows=true").returncode == 0
     (followed,) = (workdir / "store").rglob("followed")
@@ -111,6 +116,7 @@ def test_a_machine_that_follows_does_the_trainings_that_are_not_finished(run, wo
     assert not followed.exists()
 
 
+@pytest.mark.slow
 def test_what_this_machine_cannot_do_ends_the_run_before_its_first_stage(run, workdir):
     for more in ("launcher.here=true",), ("-m", "seed=1,2"):
         done = run(*more, "pretrain.fail=here", alone="-m" in more)
@@ -127,6 +133,7 @@ def test_the_launcher_is_asked_for_the_ranks_of_a_run_that_it_does(run, workdir)
     assert run("launcher.here=true", command="plan").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_another_machine_does_is_not_asked_what_this_one_cannot_do(run):
     assert run("pretrain.fail=here").returncode == 0
     assert run("pretrain.fail=here", command="plan").returncode == 0

@@ -81,6 +81,7 @@ def test_a_part_says_when_what_it_is_of_cannot_be_read(workdir, capsys, text):
     assert said.endswith("Run the sweep's command again.\n")
 
 
+@pytest.mark.slow
 def test_files_for_people_that_cannot_be_written_cost_no_run(sweep, workdir):
     (workdir / "s" / "sweep.parquet").mkdir(parents=True)
     done = sweep("seed=0,1")

@@ -47,6 +47,7 @@ def test_without_the_kit_the_import_says_what_to_install(missing, forgotten):
     assert str(caught.value) == INSTALL
 
 
+@pytest.mark.slow
 def test_the_command_runs_the_new_one_and_says_so():
     pytest.importorskip("smallwright_testing")
     ended = call("-m", "core.testing", "no_such")

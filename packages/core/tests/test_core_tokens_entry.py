@@ -46,6 +46,7 @@ def test_tokens_of_several_corpora_are_taken_by_their_names(registry, workdir):
     assert set(alone["pretrain"].inputs) == {"tokens", "tokenizer"}
 
 
+@pytest.mark.slow
 def test_tokens_that_exist_stand_beside_a_corpus_of_the_run(registry, workdir):
     web = finished_tokens(workdir / "other", "web")
     others = ["+data=toy", "+arch=tiny", "tokens=count", "pretrain=count", *ONE]
@@ -132,6 +133,7 @@ def test_nor_is_it_said_when_the_work_begins(registry, workdir):
             worker._run(dataclasses.replace(Job.read(path), stage=made["pretrain"].stage))
 
 
+@pytest.mark.slow
 def test_a_packer_of_tokens_that_exist_needs_no_corpus_but_their_tokenizer(registry, workdir, monkeypatch):
     monkeypatch.setattr(registry.get("packers", "count").load(), "reads_corpus", False, raising=False)
     training = ["+arch=tiny", "tokens=count", "pretrain=count", *ONE]

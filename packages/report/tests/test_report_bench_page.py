@@ -37,6 +37,7 @@ def test_a_bench_that_measured_nothing_has_no_charts(bench):
     assert "ended by &lt;SIGKILL&gt;" in page
 
 
+@pytest.mark.slow
 def test_a_combination_is_named_by_what_differs(bench):
     rows = [{**bench["rows"][0], "batch": batch, "prompt_tokens": prompt} for batch in (1, 8) for prompt in (16, 128)]
     shown = text(bench_page.render({**bench, "rows": rows}))

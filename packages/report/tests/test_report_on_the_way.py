@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 from smallwright_report import on_the_way, run_page
 
 
@@ -34,6 +35,7 @@ def test_a_task_has_a_chart_over_tokens_with_errors_and_chance_that_the_final_ev
     assert title["text"] == "Scores on the way"
 
 
+@pytest.mark.slow
 def test_a_page_shows_them_and_one_without_has_no_such_part(report):
     assert on_the_way.blocks({"tokens": 80}, []) == []
     assert "Scores on the way" not in run_page.render(report)

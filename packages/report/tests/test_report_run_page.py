@@ -38,6 +38,7 @@ class Page(HTMLParser):
             self.specs.append(json.loads(data))
 
 
+@pytest.mark.slow
 def test_everything_of_a_run_is_on_its_page(report):
     html = run_page.render(report)
     shown = Page(html)
@@ -223,6 +224,7 @@ def run_of(folder, report, **more):
     return SimpleNamespace(directory=folder, id=report["id"], config={"run_dir": str(folder)}, pages=[])
 
 
+@pytest.mark.slow
 def test_a_finished_run_gets_its_page_and_a_place_in_the_list(report, tmp_path):
     older = run_of(tmp_path / "runs" / "a", report, name="older", headline="Old & good.")
     made = {**report["made"], "started": "2026-02-02T00:00:00Z"}
@@ -295,6 +297,7 @@ def test_charts_are_written_as_svg_and_png(report, tmp_path):
     assert written[1].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_every_picture_has_a_name_of_its_own(report):
     for corpus in ("books", "書", "本"):
         report["funnel"] += [{**row, "corpus": corpus} for row in report["funnel"][:2]]

@@ -251,6 +251,7 @@ def test_mistakes_of_policies_are_found(kit, policy):
                 getattr(tests, f"test_{test}")()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schedule", "fails"), SCHEDULES.items())
 def test_mistakes_of_schedules_are_found(schedule, fails):
     given = {"plugin": f"schedule_{schedule}", "plugin_files": (str(HERE / "broken_schedules.py"),)}

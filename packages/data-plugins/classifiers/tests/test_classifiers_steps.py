@@ -92,6 +92,7 @@ def grouped_documents():
     return [*found, Document(text="up code", id="none-0", metadata={})]
 
 
+@pytest.mark.slow
 def test_each_group_has_its_classifier_where_it_has_labels(tmp_path, write_corpus, run_corpus_step):
     corpus = write_corpus(tmp_path / "corpus", grouped_documents(), shards=2)
     step = Classifier(ClassifierConfig(by="language", regularization=0.01))

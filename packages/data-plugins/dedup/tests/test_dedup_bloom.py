@@ -48,6 +48,7 @@ def pages(count):
     return [*texts, *(chance.choice(texts) for _ in range(count // 4)), ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remove", ["paragraph", "document", "both"])
 def test_equals_the_rule_in_plain_sets(tmp_path, write, run, remove):
     texts = pages(120)

@@ -12,6 +12,7 @@ from smallwright_dedup.minhash import MinHash
 TEXTS = ["The cat!", "a dog", "", "the  CAT", "a dog", "", "a DOG"]
 
 
+@pytest.mark.slow
 def test_keeps_the_first(tmp_path, write, run, monkeypatch):
     write(tmp_path / "in", TEXTS, files=3)
     kept, rejected = run(ExactDedup(ExactDedupConfig()), tmp_path / "in", tmp_path / "a")
@@ -23,6 +24,7 @@ def test_keeps_the_first(tmp_path, write, run, monkeypatch):
     assert run(verbatim, tmp_path / "in", tmp_path / "c")[1] == {"d4": "d1"}
 
 
+@pytest.mark.slow
 def test_by_url_and_within_a_scope(tmp_path, write, run):
     urls = [
         {"url": url, "dump": dump} for url, dump in (("u", 1), ("u", 2), ("v", 1), ("", 1), ("u", 1), ("", 1), ("v", 2))

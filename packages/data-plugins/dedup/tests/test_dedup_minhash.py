@@ -131,6 +131,7 @@ def test_as_good_as_datatrove_and_the_reference(tmp_path, write, run, planted):
         assert ours_value >= 0.99 * plain_value
 
 
+@pytest.mark.slow
 def test_finds_near_copies_and_only_those_and_reports_them(tmp_path, write, run, planted):
     texts, source = planted(400)
     texts += ["", "  "]
@@ -217,6 +218,7 @@ def test_which_document_is_kept(tmp_path, write, run):
     assert len(kept) > 1
 
 
+@pytest.mark.slow
 def test_scope_keeps_snapshots_apart(tmp_path, write, run):
     files = [
         "s3://c/CC-MAIN-2024-10/x.warc.gz",
@@ -250,6 +252,7 @@ CHARACTERS = st.characters(codec=None) | st.sampled_from("ab1.,é中 한\n_") | 
 TEXTS = st.lists(st.text(alphabet=CHARACTERS, max_size=40), max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(texts=TEXTS, fold=st.booleans())
 def test_hashed_words_are_the_words(texts, fold):

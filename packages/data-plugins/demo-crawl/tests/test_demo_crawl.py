@@ -56,6 +56,7 @@ def shingles(text: str, n: int = 13) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_bytes(crawl, items, tmp_path):
     again, other = make(tmp_path / "again", items), make(tmp_path / "other", items, seed=8)
     for path in [*(crawl / "files").iterdir(), crawl / "truth.jsonl"]:
@@ -75,6 +76,7 @@ def test_truth_agrees_with_what_is_read(crawl):
     assert by_workers == {document.id: (document.text, document.metadata) for document in documents}
 
 
+@pytest.mark.slow
 def test_only_contaminated_pages_hold_evaluation_items(crawl, items):
     truth = {line["record_id"]: line for line in map(json.loads, (crawl / "truth.jsonl").read_text().splitlines())}
     evaluation: set[tuple[str, ...]] = set()

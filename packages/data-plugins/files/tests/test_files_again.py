@@ -167,6 +167,7 @@ def test_jsonl_and_parquet_take_the_same_settings(registry, name):
     assert plan_steps(typed.build(RecipeConfig, settings, "data"), registry)[0].entry.name == f"read_{name}"
 
 
+@pytest.mark.slow
 def test_a_folder_of_files_is_a_corpus_as_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my docs/part").mkdir(parents=True)

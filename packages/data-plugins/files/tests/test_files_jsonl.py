@@ -288,6 +288,7 @@ def read_array(tmp_path, data, world_size=1, **settings):
     return run([path], world_size, **settings)
 
 
+@pytest.mark.slow
 def test_a_json_file_may_be_one_array(tmp_path):
     items = rows(9000, size=200)
     for indent in (None, 2):

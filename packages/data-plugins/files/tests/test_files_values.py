@@ -162,6 +162,7 @@ def test_a_text_in_another_field_is_said_before_any_work(tmp_path):
         parquet(tmp_path / "x.parquet", {"content": ["x"]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_a_text_in_another_field_is_said_while_planning(tmp_path, kind):
     rows = [{"title": "short", "content": "a long text"}] * 3

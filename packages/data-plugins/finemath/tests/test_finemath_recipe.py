@@ -72,6 +72,7 @@ def test_four_and_more(registry):
     assert list(data["steps"]) == list(compose(["+data=finemath"], registry)["data"]["steps"])
 
 
+@pytest.mark.slow
 def test_choices_on_the_command_line(registry):
     steps, data = planned(registry, "data.scorer=llm", "data.scorer.model=a/b", "data.steps.threshold.minimum=4")
     assert steps["label"].entry.name == "score_llm"

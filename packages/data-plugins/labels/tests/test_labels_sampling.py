@@ -71,6 +71,7 @@ def test_a_balanced_sample_has_as_many_of_each_rounded_score():
     assert sum(cell["documents"] for cell in selection.report()[ALL].values()) == 20_000
 
 
+@pytest.mark.slow
 def test_given_shares_and_strata_together():
     config = build(
         ScoreRulesConfig,
@@ -128,6 +129,7 @@ def test_quotas_give_what_there_is_and_what_was_asked(available, sample, shares)
         assert not left or min(left) >= max(given_out.values()) - 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(peak_memory):
     def select(count):
         made = (Document(text="-", id=str(number), metadata={}) for number in range(count))

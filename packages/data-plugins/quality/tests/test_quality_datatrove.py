@@ -124,6 +124,7 @@ def test_same_as_datatrove_on_real_texts(name):
     assert len(compare(name, real_texts())) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_same_as_datatrove_on_made_texts(name):
     seen = compare(name, made_texts())
@@ -131,6 +132,7 @@ def test_same_as_datatrove_on_made_texts(name):
     assert len(seen) >= least[name], seen
 
 
+@pytest.mark.slow
 def test_every_ngram_rule_is_met_alone():
     """Texts in which n-grams of each size repeat to every degree, with only that rule on, around its threshold."""
     rng = random.Random(1)

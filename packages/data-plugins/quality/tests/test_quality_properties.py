@@ -110,12 +110,14 @@ def test_every_url_is_accounted_for(url):
     account(Statistics(settings.StatisticsConfig()), "text", url=url)
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(text=texts)
 def test_words_are_those_of_the_pattern(text):
     assert FastWords().word_tokenize(text) == _WORDS.findall(text)
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(text=texts)
 def test_masking_changes_nothing_but_addresses(text):

@@ -197,6 +197,7 @@ def test_domain_recall_rules(tmp_path, monkeypatch, settings, expected, partitio
     assert (done.report["largest"][0]["pages"], done.report["largest"][0]["good"]) == (100, 12)
 
 
+@pytest.mark.slow
 def test_domain_recall_by_registrable_domain(tmp_path):
     rows = [{"url": f"http://s{i}.site.co.uk/", "score": 2.0} for i in range(10)]
     rows += [{"url": "http://other.co.uk/", "score": 1.0}, {"url": "https://site.co.uk/", "score": 0.0}]

@@ -50,6 +50,7 @@ def test_url_reasons(url, reason):
     assert reasons == ({reason: 1} if reason else {})
 
 
+@pytest.mark.slow
 def test_hashed_set_holds_what_it_was_given():
     entries = [f"host{i}.org" for i in range(1000)]
     assert all(entry in HashedSet(entries) for entry in entries)

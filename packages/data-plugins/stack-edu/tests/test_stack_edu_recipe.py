@@ -84,6 +84,7 @@ def test_defaults_label_code_by_language(registry):
     assert (steps["classifier"].entry.name, steps["classifier"].config.by) == ("classifier", "language")
 
 
+@pytest.mark.slow
 def test_the_published_scale_is_a_matter_of_settings(registry):
     steps, _ = planned(
         registry,

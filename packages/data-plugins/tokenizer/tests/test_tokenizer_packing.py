@@ -189,6 +189,7 @@ def test_killed_packing_goes_on_with_the_pieces_that_are_not_finished(texts, tok
     assert content(tmp_path / "broken") == content(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_packing_that_is_killed_at_its_end_moves_what_is_left(corpus, tokenizer, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass

@@ -52,6 +52,7 @@ def test_assistant_mask_covers_the_answers_and_their_ends(tokenizer):
     )
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_bytes_in_another_process(corpus, tokenizer, tmp_path):
     script = (
         "import sys, pathlib; from core.interfaces import Job; from smallwright_tokenizer.stage import Bpe;"

@@ -98,6 +98,7 @@ def check_cuts(parts: list[bytes], step: int) -> int:
     return (len(data) - 1) // step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["gzip", "plain", "zstd"])
 def test_every_record_before_a_cut_is_read_and_the_cut_one_is_reported_once(crawl, form):
     members = whole_members(crawl[0])

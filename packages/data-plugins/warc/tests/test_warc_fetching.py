@@ -285,6 +285,7 @@ def test_refetch_finds_records_in_files_of_other_forms(tmp_path, crawl, form):
     assert {document.id: document.text for document in kept} == texts
 
 
+@pytest.mark.slow
 def test_a_recipe_reads_by_index_extracts_refetches_and_extracts_again(tmp_path, crawl, pages, rows):
     pytest.importorskip("smallwright_extract", reason="the recipe names its step")
     index = write_index(crawl_under(tmp_path, crawl) / "index.parquet", rows)
