@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="the extra 'data'")
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_a_large_run_makes_report_and_page(tmp_path, capsys):
     path = Path(__file__).parents[3] / "benchmarks" / "report.py"
     spec = importlib.util.spec_from_file_location("report_benchmark", path)
