@@ -94,6 +94,10 @@ def decode_page(data: bytes, declared: str = "", detect: Detect | None = None) -
             return decode(data, escaped), escaped
         unlike = header is not None and header not in ("utf-8", "cp1252") and not of_two_bytes
         return Utf8Text.decode(data), header if header is not None and unlike else "utf-8"
+    with contextlib.suppress(UnicodeDecodeError):
+        text = Utf8Text.decode(data)
+        if len(data) - len(text) >= FEW_BYTES:  # bytes that follow others: counting all takes as long as decoding
+            return text, "utf-8"
     beyond = len(data) - len(data.translate(None, _BEYOND_ASCII))
     utf_8 = _utf_8(data, beyond)
     if utf_8 is not None and beyond >= FEW_BYTES:
