@@ -5,6 +5,7 @@ from resiliparse.parse.html import HTMLTree
 from smallwright_extract.html_lines import lines_of
 
 
+@pytest.mark.parametrize("more", ["", "<!-- read from the tree -->"])
 @pytest.mark.parametrize(
     ("markup", "lines"),
     [
@@ -18,6 +19,9 @@ from smallwright_extract.html_lines import lines_of
         ("call <code>a</code> here", "call a here"),
         ('<span class="line">a</span><span class="line">  b</span>', "a\n  b"),
         ('<span class="line">a</span>\n<span class="line">  b</span>', "a\n  b"),
+        ('<span class="line">a<span>b</span></span>c<span class="line&nbsp;x">d</span>', "ab\nc\nd"),
+        ('<span title="a<br>b">a &lt;br&gt;&nbsp;&amp;lt;</span><br>b', "a <br>\xa0&lt;\nb"),
+        ("a<script>b<br>c</script><br>d", "ab<br>c\nd"),
         ('<span style="display: block">a</span><span style="display:block">b</span>', "a\nb"),
         ("<table><tr><td>a</td></tr><tr><td>b</td></tr></table>", "a\nb"),
         ("<table><tr><td>1</td>\n <td>  a</td><tr><td></td><td>b<br>c</td>\n</table>", "1\t  a\nb\nc"),
@@ -25,6 +29,6 @@ from smallwright_extract.html_lines import lines_of
         ("  a\n<b>  b</b>\n", "  a\n  b\n"),
     ],
 )
-def test_an_element_that_begins_a_line_ends_the_one_before(markup, lines):
-    tree = HTMLTree.parse(f"<body><pre><i></i>{markup}</pre>")
+def test_an_element_that_begins_a_line_ends_the_one_before(markup, lines, more):
+    tree = HTMLTree.parse(f"<body><pre><i></i>{markup}{more}</pre>")
     assert lines_of(tree.body.query_selector("pre")) == lines

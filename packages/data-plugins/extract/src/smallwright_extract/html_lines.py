@@ -1,8 +1,10 @@
 """The text of an element line by line, as a browser would lay it out."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
-from resiliparse.parse.html import TEXT
+from resiliparse.parse.html import ELEMENT, TEXT
 
 LINE_TAGS = frozenset(
     {"address", "article", "blockquote", "dd", "div", "dl", "dt", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
@@ -11,6 +13,14 @@ LINE_TAGS = frozenset(
 CELLS = ("td", "th")
 LINE_CLASSES = frozenset({"line", "code-line", "token-line", "view-line", "cm-line", "CodeMirror-line"})
 """What syntax highlighters call the ``<span>`` of one line; their style sheets make a block of it."""
+NOT_PLAIN_TAGS = frozenset(
+    {"iframe", "math", "noembed", "noframes", "noscript", "plaintext", "script", "style", "svg", "template", "xmp",
+     *CELLS}
+)  # fmt: skip
+"""Whose text is written without escapes, or is no text of the page; and what stands in no line alone."""
+TAG = re.compile(r"""(<[^<>"]*+(?:"[^"]*"[^<>"]*+)*+>)""")
+PLAIN_TAG = re.compile(r"""</?([a-z][a-z0-9]*)((?: [a-z][a-z0-9:_-]*="[^"]*")*)>""")
+ATTRIBUTE = re.compile(r""" ([a-z0-9:_-]+)="([^"]*)\"""")
 LINES_SELECTOR = ", ".join(
     ["br", *sorted(LINE_TAGS), *(f"span.{name}" for name in sorted(LINE_CLASSES)), "span[data-line]", "code + code",
      'span[style*="display:block"]', 'span[style*="display: block"]']
@@ -29,6 +39,45 @@ def lines_of(node: Any) -> str:
     the source right after ``<br>``, which is how source code becomes HTML line by line, counts no second time.
     """
     several = node.query_selector("code + code") is not None
+    written = _lines_of_source(node.inner_html, several)
+    return _lines_of_tree(node, several) if written is None else written
+
+
+def _lines_of_source(source: str, several: bool) -> str | None:
+    """Return the lines of an element whose content is ``source``; None where it may hold more than plain elements.
+
+    Highlighted code has an element for every word, and visiting each in the tree takes many times as long.
+    """
+    lines = _Lines()
+    steps: dict[str, Callable[[], None] | None] = {}
+    spans: list[Callable[[], None] | None] = []  # a span's end says nothing of what its beginning did
+    for number, part in enumerate(TAG.split(source)):
+        if number % 2 == 0:
+            if "<" in part or ">" in part:
+                return None
+            if part:
+                lines.text(_unescaped(part))
+            continue
+        if part not in steps:
+            match = PLAIN_TAG.fullmatch(part)
+            if match is None or match[1] in NOT_PLAIN_TAGS:
+                return None
+            tag, attributes = match.groups()
+            if tag == "br":
+                steps[part] = lines.line_break
+            elif _is_line(tag, dict(ATTRIBUTE.findall(_unescaped(attributes))).get, several):
+                steps[part] = lines.edge
+            else:
+                steps[part] = None
+        step = spans.pop() if part == "</span>" else steps[part]
+        if part.startswith("<span"):
+            spans.append(step)
+        if step is not None:
+            step()
+    return "".join(lines.parts)
+
+
+def _lines_of_tree(node: Any, several: bool) -> str:
     lines = _Lines()
     current, entering = node.first_child, True
     while current is not None and current != node:
@@ -39,7 +88,7 @@ def lines_of(node: Any) -> str:
         elif current.tag in CELLS:
             if not entering or current.first_child is None:
                 lines.cell_end()
-        elif _is_line(current, several):
+        elif current.type == ELEMENT and _is_line(current.tag, current.getattr, several):
             lines.edge()
         if entering and current.first_child is not None:
             current = current.first_child
@@ -96,14 +145,20 @@ class _Lines:
         self._pending = self._after_cell = False
 
 
-def _is_line(node: Any, several: bool) -> bool:
-    tag = node.tag
+def _is_line(tag: str | None, attribute: Callable[[str], str | None], several: bool) -> bool:
     if tag in LINE_TAGS:
         return True
     if tag == "code":
         return several
     if tag != "span":
         return False
-    style = (node.getattr("style") or "").replace(" ", "")
-    names = (node.getattr("class") or "").split()
-    return "display:block" in style or node.getattr("data-line") is not None or not LINE_CLASSES.isdisjoint(names)
+    style = (attribute("style") or "").replace(" ", "")
+    names = (attribute("class") or "").split()
+    return "display:block" in style or attribute("data-line") is not None or not LINE_CLASSES.isdisjoint(names)
+
+
+def _unescaped(text: str) -> str:
+    """Undo what serialising does to text."""
+    if "&" not in text:
+        return text
+    return text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
