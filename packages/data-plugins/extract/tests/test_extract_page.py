@@ -150,6 +150,20 @@ def test_delimiters_in_a_list_that_mathjax_leaves_alone_are_no_formulas():
     assert r"\(x\)" in text
 
 
+@pytest.mark.parametrize(("head", "kept"), [("", False), ("<script src=MathJax.js></script>", True)])
+def test_pages_with_much_code_keep_their_formulas_powers_and_lines(head, kept):
+    many = "<p>" + "<code>f(x)</code>, " * 60 + "</p>"
+    more = f"{head}{many}<p>so <code>s/\\(x\\)/y/</code> and \\(a+b\\) and 10<sup>-3</sup></p><pre>a<br>  b</pre>"
+    page = extract_page(f"<body><article>{TEXT}{more}{TEXT}</article>".encode(), ExtractTextConfig())
+    assert r"so s/\(x\)/y/ and " + ("$a+b$" if kept else r"\(a+b\)") + " and $10^{-3}$" in page.text
+    assert "a\n  b" in page.text
+
+
+def test_a_character_alone_between_two_tags_is_kept():
+    text = extract("<p><b>one</b>\n   \u2014\n<i>two</i><b>\t\u6f22</b> <u> &mdash; </u></p>")
+    assert "one \u2014 two \u6f22 \u2014" in " ".join(text.split())
+
+
 def test_tables_that_lay_out_a_page_are_no_tables():
     layout = f"<table><tr><td><h1>Title</h1></td><td>x</td></tr><tr><td>{TEXT}</td><td>y</td></tr></table>"
     assert "| --- |" not in extract(layout, tables="markdown")

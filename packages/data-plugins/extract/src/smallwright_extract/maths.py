@@ -47,7 +47,8 @@ DELIMITERS = re.compile(
 IN_CODE = re.compile(r"\\(?=[()\[\]]|\Z)|\[(?=/?(?:i?tex|latex|math)\])|\$(?=latex )")
 CODE_TAGS = ("pre", "code", "kbd", "samp", "tt", "textarea")
 CODE_CLASSES = frozenset({"tex2jax_ignore", "mathjax_ignore"})
-CODE = ", ".join([*CODE_TAGS, *(f".{name}" for name in sorted(CODE_CLASSES))])
+IGNORED = ", ".join(f".{name}" for name in sorted(CODE_CLASSES))
+CODE = ", ".join([*CODE_TAGS, IGNORED])
 """Where MathJax and KaTeX look for no formulas."""
 
 
@@ -76,6 +77,11 @@ def is_code(node: Any) -> bool:
     return node.tag in CODE_TAGS or not CODE_CLASSES.isdisjoint((node.getattr("class") or "").split())
 
 
+def typesets(html: str) -> bool:
+    """Whether a page names what turns LaTeX in its text into formulas; in others delimiters mean nothing."""
+    return any(mark in html for mark in TYPESETTERS)
+
+
 def mark_delimiters_in_code(code: Iterable[Any], html: str, marks: Marks) -> bool:
     """Put a mark into what looks like the delimiter of a formula inside code, so that it is taken for none.
 
@@ -89,7 +95,7 @@ def mark_delimiters_in_code(code: Iterable[Any], html: str, marks: Marks) -> boo
     for node in code:
         if IN_CODE.search(node.text or ""):
             found += [part for part in node if part.type == TEXT]
-    if not found or not any(mark in html for mark in TYPESETTERS):
+    if not found or not typesets(html):
         return False
     for part in found:
         source = part.value or ""
@@ -104,7 +110,7 @@ def unify_delimiters(text: str, html: str) -> tuple[str, int]:
     Returns:
         The text, and the number of formulas found so.
     """
-    if not any(mark in text for mark in OPENINGS) or not any(mark in html for mark in TYPESETTERS):
+    if not any(mark in text for mark in OPENINGS) or not typesets(html):
         return text, 0
 
     def with_dollars(match: re.Match[str]) -> str:

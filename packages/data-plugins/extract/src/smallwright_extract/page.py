@@ -17,7 +17,16 @@ from smallwright_extract.html_powers import mark_scripts, spell_scripts
 from smallwright_extract.html_tree import Page
 from smallwright_extract.labels import without_labels
 from smallwright_extract.marks import Marks
-from smallwright_extract.maths import ANY_FORMULA, CODE, is_code, keep_maths, mark_delimiters_in_code, unify_delimiters
+from smallwright_extract.maths import (
+    ANY_FORMULA,
+    CODE,
+    IGNORED,
+    is_code,
+    keep_maths,
+    mark_delimiters_in_code,
+    typesets,
+    unify_delimiters,
+)
 
 TAGS_WITHOUT_DEPTH_CHECK = 5000
 """A page with fewer tags cannot be nested deep enough to cost more than about half a second."""
@@ -27,7 +36,12 @@ LITTLE_TEXT = 500
 TOO_DEEP = "nested too deeply"
 SPECIAL_SELECTOR = f"{ANY_FORMULA}, {CODE}, sup, sub"
 """What has to be written otherwise than as the text that it holds."""
-SPECIAL_OR_LISTS_SELECTOR = f"{SPECIAL_SELECTOR}, {LISTS_SELECTOR}"
+SPECIAL_WITHOUT_CODE_SELECTOR = f"{ANY_FORMULA}, {IGNORED}, pre, sup, sub"
+"""The same for pages in whose code nothing can be taken for a formula's delimiter."""
+SPECIAL_WITHOUT_MATHS_SELECTOR = "pre, sup, sub"
+"""The same where formulas are not kept. A walk through the tree takes time for each of the names that it looks for."""
+MANY = 50
+"""Where more elements are found, it is asked whether all are wanted: making an object of each takes longest."""
 FORMULA_TAGS, SCRIPT_TAGS = frozenset({"math", "script", "img", "span"}), frozenset({"sup", "sub"})
 
 NO_TEXT = "no text"
@@ -54,19 +68,25 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         page: HTML in UTF-8, whatever charset it says it is in; other bytes become U+FFFD.
     """
     html = page.decode("utf-8", "replace")
+    tags_at_most = len(page) - len(page.replace(b"<", b""))  # takes less than half the time of counting
     foreign = config.extractor == "trafilatura"
     fast = config.main_content and config.quality == "fast" and not foreign
     tree = HTMLTree.parse(with_company(html) if fast else html)
     if tree.body is None:
         return PageText("", reason=NO_TEXT)
-    if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
+    if tags_at_most > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
     title = " ".join(without_invisible(tree.title or "").split())[:300]
     marks = Marks(html)
     blocks = Blocks(marks, held=foreign)
     body: Any = tree.body
     formulas, scripts, delimiters, changed = 0, False, False, False
-    found = body.query_selector_all(SPECIAL_OR_LISTS_SELECTOR if fast else SPECIAL_SELECTOR).values()
+    special = SPECIAL_SELECTOR if config.math else SPECIAL_WITHOUT_MATHS_SELECTOR
+    lists_too = f", {LISTS_SELECTOR}" if fast else ""
+    elements = body.query_selector_all(special + lists_too)
+    if config.math and len(elements) > MANY and not typesets(html):
+        elements = body.query_selector_all(SPECIAL_WITHOUT_CODE_SELECTOR + lists_too)
+    found = elements.values()
     tags = {node.tag for node in found}  # says which further walks are needed: most pages need none
     if tags - {"ul"} or any(map(is_code, found)):
         formulas = keep_maths(tree) if config.math and not FORMULA_TAGS.isdisjoint(tags) else 0
