@@ -34,7 +34,7 @@ LOCAL_CONFIG_FOLDER = "hydra_conf"
 ROOT = "smallwright"
 """Name of the root of every configuration in Hydra's store."""
 UNUSED = ("env", "help", "hydra_help", "hydra_logging", "job_logging", "launcher", "output", "sweeper")
-"""Hydra's own groups, for programs that it starts itself: reading them takes a tenth of composing."""
+"""Hydra's own groups, for programs that it starts itself. A run needs none, and they take time to read."""
 
 
 def option_index(registry: Registry, folder: Path | None = None) -> dict[str, dict[str, str]]:

@@ -96,7 +96,7 @@ def decode_page(data: bytes, declared: str = "", detect: Detect | None = None) -
         return Utf8Text.decode(data), header if header is not None and unlike else "utf-8"
     with contextlib.suppress(UnicodeDecodeError):
         text = Utf8Text.decode(data)
-        if len(data) - len(text) >= FEW_BYTES:  # bytes that follow others: counting all takes as long as decoding
+        if len(data) - len(text) >= FEW_BYTES:  # as many are beyond ASCII at least, which need not be counted
             return text, "utf-8"
     beyond = len(data) - len(data.translate(None, _BEYOND_ASCII))
     utf_8 = _utf_8(data, beyond)

@@ -96,9 +96,12 @@ def look(
     if not kept_files and not aside_files:
         steps = sorted({_label(path) for path in (artifact / "rejected").glob("*.parquet")})
         there = f"{nearest(step or '', steps)} Steps: {', '.join(steps)}." if steps else ""
-        finished = (artifact / store.MANIFEST).is_file()
-        what = "it is finished and holds no documents" if finished else "nothing is written yet"
-        what = f"step {step!r} set nothing aside" if step else what
+        if step:
+            what = f"step {step!r} set nothing aside"
+        elif (artifact / store.MANIFEST).is_file():
+            what = "it is finished and holds no documents"
+        else:
+            what = "nothing is written yet"
         raise InputError(f"{artifact}: {what}.{there} Give a folder store/data/<name> of a run.")
     collector = _Collector(samples, seed, characters)
     total = 0

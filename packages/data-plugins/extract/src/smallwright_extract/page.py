@@ -68,13 +68,12 @@ def extract_page(page: bytes, config: ExtractTextConfig) -> PageText:
         page: HTML in UTF-8, whatever charset it says it is in; other bytes become U+FFFD.
     """
     html = page.decode("utf-8", "replace")
-    tags_at_most = len(page) - len(page.replace(b"<", b""))  # takes less than half the time of counting
     foreign = config.extractor == "trafilatura"
     fast = config.main_content and config.quality == "fast" and not foreign
     tree = HTMLTree.parse(with_company(html) if fast else html)
     if tree.body is None:
         return PageText("", reason=NO_TEXT)
-    if tags_at_most > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
+    if page.count(b"<") > TAGS_WITHOUT_DEPTH_CHECK and is_deeper(tree, config.max_depth):
         return PageText(html[:1000], reason=TOO_DEEP)
     title = " ".join(without_invisible(tree.title or "").split())[:300]
     marks = Marks(html)
